@@ -1,0 +1,76 @@
+"""The triggers: parse the input, delegate. Importing this needs no setting, no network and no storage client."""
+
+import logging
+import os
+
+import azure.functions as func
+
+from shared.bindings import BlobName
+
+app = func.FunctionApp()
+
+
+def _blob_source() -> func.BlobSource:
+    """Return the source that TRAINING_DATA_SOURCE names: the host wants to know it when it reads the triggers."""
+    sources = {"polling": func.BlobSource.LOGS_AND_CONTAINER_SCAN, "eventgrid": func.BlobSource.EVENT_GRID}
+    name = os.environ.get("TRAINING_DATA_SOURCE", "polling")
+    if name.lower() not in sources:
+        raise ValueError(f"Setting TRAINING_DATA_SOURCE is {name!r}; write one of: {', '.join(sources)}")
+    return sources[name.lower()]
+
+
+@app.blob_trigger(
+    arg_name="blob",
+    path="%TRAINING_DATA_PATH%",
+    connection="TRAINING_DATA",
+    source=_blob_source(),
+)
+def start_retraining(blob: BlobName) -> None:
+    from shared.app import app as relearn
+
+    if blob.container != relearn().data_container:
+        # An Event Grid subscription's filter decides what comes here, not the path above.
+        logging.warning("%s/%s is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
+        return
+    relearn().retraining.start(blob.name)
+
+
+@app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
+@app.queue_output(arg_name="promotions", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")
+def poll_jobs(timer: func.TimerRequest, promotions: func.Out[list[str]]) -> None:
+    from shared.app import app as relearn
+    from shared.messages import write_request
+
+    if timer.past_due:
+        logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
+    promotions.set([write_request(request) for request in relearn().retraining.poll()])
+
+
+@app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")
+def promote_model(message: func.QueueMessage) -> None:
+    from shared.app import app as relearn
+    from shared.errors import NeverAgain
+    from shared.messages import read_request
+
+    try:
+        relearn().promotion.carry_out(read_request(message.get_body()), _id(message))
+    except NeverAgain as error:
+        # Four more deliveries would meet the same: it is written down instead.
+        relearn().promotion.refuse(_id(message), str(error))
+
+
+@app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%-poison", connection="PROMOTIONS")
+def watch_poisoned_promotions(message: func.QueueMessage) -> None:
+    from shared.app import app as relearn
+    from shared.errors import NeverAgain
+    from shared.messages import read_request
+
+    try:
+        relearn().promotion.give_up(read_request(message.get_body()), _id(message))
+    except NeverAgain as error:
+        relearn().promotion.refuse(_id(message), str(error))
+
+
+def _id(message: func.QueueMessage) -> str:
+    assert message.id is not None, "the queue gives every message an id"
+    return message.id

@@ -1,0 +1,1 @@
+"""One file for each service spoken to. Wire formats, status codes and addresses are known here and nowhere else."""

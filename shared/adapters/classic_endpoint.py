@@ -1,0 +1,59 @@
+"""An added endpoint of a Classic predictive web service.
+
+GET {address} reads the endpoint; PATCH {address} with `Resources` swaps a trained model. PATCH answers with an empty
+body, and nothing tells when the model is live (the documents say about 30 s).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from shared.adapters.http import Service
+from shared.adapters.scoring import ScoringService
+from shared.errors import BadConfiguration, UnexpectedAnswer
+from shared.pipelines import ClassicTarget, Rows
+from shared.ports import Answers, BlobReference, Wait
+from shared.secret import Secret
+
+
+class ClassicEndpoint:
+    def __init__(self, session: requests.Session, target: ClassicTarget) -> None:
+        self._target = target
+        self._scoring = ScoringService(session, target.name, target.scoring)
+        self._service = Service(session, target.name, target.address, lambda: f"Bearer {target.key.reveal()}")
+
+    def model(self) -> BlobReference:
+        answer = self._service.call("GET", "").json()
+        resources = answer.get("Resources") if isinstance(answer, dict) else None
+        if not isinstance(resources, list):
+            raise UnexpectedAnswer(f"{self._target.name} has no list of resources")
+        names = [str(resource.get("Name")) for resource in resources]
+        if self._target.resource not in names:
+            raise BadConfiguration(
+                f"{self._target.name} has no resource {self._target.resource!r} (the name must match exactly); "
+                f"it has: {', '.join(names) or 'none: is it the training service, or the default endpoint?'}"
+            )
+        return _location(resources[names.index(self._target.resource)].get("Location"))
+
+    def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002 (there is no operation to wait for)
+        location = {
+            "BaseLocation": model.base,
+            "RelativeLocation": model.relative,
+            "SasBlobToken": model.sas.reveal() if model.sas else None,
+        }
+        self._service.call("PATCH", "", body={"Resources": [{"Name": self._target.resource, "Location": location}]})
+
+    def score(self, rows: Rows) -> Answers:
+        return self._scoring.score(rows)
+
+
+def _location(location: Any) -> BlobReference:
+    try:
+        sas = location.get("SasBlobToken")
+        return BlobReference(
+            str(location["BaseLocation"]), str(location["RelativeLocation"]), Secret(str(sas)) if sas else None
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise UnexpectedAnswer("The resource has no Location with BaseLocation and RelativeLocation") from None

@@ -1,0 +1,147 @@
+"""HTTP to services that the configuration names: no other host, no redirects, every failure told apart."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+
+TIMEOUTS = (5.0, 30.0)  #: seconds to connect, and between two bytes
+CHUNK = 1 << 20
+LATER = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A 2xx or 3xx answer. `headers` has its names in lower case."""
+
+    asked: str
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            raise UnexpectedAnswer(f"{self.asked} answered {self.status} with a body that is no JSON") from None
+
+
+class Service:
+    """One service at one base address. `authorization` gives the header's value, made anew for each call."""
+
+    def __init__(
+        self, session: requests.Session, name: str, base: str, authorization: Callable[[], str], **headers: str
+    ) -> None:
+        self._session, self._name, self._base = session, name, base.rstrip("/")
+        self._authorization, self._headers = authorization, headers
+
+    def call(self, method: str, path: str, *, body: Any = None, **parameters: str) -> Answer:
+        """Return the answer, or raise by what to do next: try later, never again, or ask a human.
+
+        `path` hangs under the base; a whole address is taken only if it is of the same origin as the base.
+        """
+        url = self._url(path)
+        asked = f"{self._name}: {method} {urlsplit(url).path}"
+        try:
+            answer = self._session.request(
+                method,
+                url,
+                params=parameters,
+                json=body,
+                headers={"Authorization": self._authorization(), "Accept": "application/json", **self._headers},
+                timeout=TIMEOUTS,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # The exception's own text may hold the address with its signature.
+            raise ServiceUnavailable(f"{asked} got no answer ({type(error).__name__})") from None
+        headers = {key.lower(): value for key, value in answer.headers.items()}
+        if answer.status_code >= 300:
+            raise failure(asked, answer.status_code, headers, answer.content)
+        return Answer(asked, answer.status_code, headers, answer.content)
+
+    def _url(self, path: str) -> str:
+        if "://" not in path:
+            return f"{self._base}/{path.lstrip('/')}" if path else self._base
+        if origin(path) != origin(self._base):
+            raise UnexpectedAnswer(f"{self._name} points to {origin(path)}, which the configuration does not name")
+        return path
+
+
+def download(session: requests.Session, url: str) -> Iterator[bytes]:
+    """Yield the content at the address, which the caller has checked against the configuration."""
+    asked = f"GET {urlsplit(url)._replace(query='').geturl()}"
+    try:
+        with session.get(url, stream=True, timeout=TIMEOUTS, allow_redirects=False) as answer:
+            if answer.status_code != 200:
+                headers = {key.lower(): value for key, value in answer.headers.items()}
+                if answer.status_code == 403:
+                    # The usual cause is a signature that ran out; the next look gives a fresh one.
+                    raise ServiceUnavailable(f"{asked} answered 403: its signature may have expired")
+                raise failure(asked, answer.status_code, headers, b"")
+            expected, got = answer.headers.get("Content-Length"), 0
+            for chunk in answer.iter_content(CHUNK):
+                got += len(chunk)
+                yield chunk
+            if expected is not None and int(expected) != got:
+                raise ServiceUnavailable(f"{asked} ended after {got} of {expected} bytes")
+    except requests.RequestException as error:
+        raise ServiceUnavailable(f"{asked} broke off ({type(error).__name__})") from None
+
+
+def origin(address: str) -> str:
+    """Return `scheme://host:port` of an address, with the port written out."""
+    parts = urlsplit(address)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.scheme}://{parts.hostname}:{port}".lower()
+
+
+def failure(
+    asked: str, status: int, headers: Mapping[str, str], content: bytes
+) -> AccessRefused | ServiceRefused | ServiceUnavailable | UnexpectedAnswer:
+    """Return the exception for an answer that is no success.
+
+    Error bodies of RRS, BES, Classic management and ARM have one shape:
+    `{"error": {"code", "message", "details": [{"code", "message", "target"?}]}}`.
+    """
+    codes, told = _error_of(content)
+    text = f"{asked} answered {status}{told}"
+    if status in LATER or status >= 500:
+        return ServiceUnavailable(text, retry_after(headers))
+    if status in (401, 403):
+        return AccessRefused(f"{text}; check the key, or the identity's role, that the configuration gives for it")
+    if status >= 400:
+        return ServiceRefused(text, status, codes)
+    return UnexpectedAnswer(f"{text}, a redirect, which is not followed")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a Retry-After header, given as a number or as a date."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _error_of(content: bytes) -> tuple[list[str], str]:
+    try:
+        error = json.loads(content)["error"]
+        details = error.get("details") or []
+        codes = [str(error["code"]), *(str(detail["code"]) for detail in details)]
+        messages = [str(error["message"]), *(str(detail["message"]) for detail in details)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [], ""
+    return codes, f" {'/'.join(codes)}: {' '.join(messages)}"[:1000]

@@ -1,0 +1,63 @@
+"""Every model that was a candidate or live, as `{sha256}.ilearner` in one container."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+from shared.adapters.blob_documents import create_container
+from shared.adapters.storage import BlobStore, storage_errors
+from shared.jobs import Model
+from shared.ports import BlobReference
+
+LINK_SECONDS = 86400.0  #: how long a service may take to fetch a model it was given
+_IN_MEMORY = 8 << 20  #: bytes; larger models wait in a temporary file
+_NAME = re.compile(r"(?P<sha256>[0-9a-f]{64})\.ilearner")
+
+
+class BlobModels:
+    def __init__(self, store: BlobStore, container: str) -> None:
+        self._store, self._name = store, container
+        self._container = store.client.get_container_client(container)
+
+    def keep(self, chunks: Iterator[bytes]) -> Model:
+        """Store the model under its content's hash. The same content is stored once."""
+        digest = hashlib.sha256()
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+            for chunk in chunks:
+                digest.update(chunk)
+                file.write(chunk)
+            model = Model(sha256=digest.hexdigest(), size=file.tell())
+            with storage_errors(f"keeping the model {model.name}"):
+                try:
+                    self._upload(model, file)
+                except ResourceNotFoundError:
+                    create_container(self._container)
+                    self._upload(model, file)
+        return model
+
+    def _upload(self, model: Model, file: tempfile.SpooledTemporaryFile[bytes]) -> None:
+        file.seek(0)
+        try:
+            self._container.upload_blob(model.name, file, length=model.size, overwrite=False)
+        except ResourceExistsError:
+            return
+
+    def link(self, model: Model) -> BlobReference:
+        return self._store.link(self._name, model.name, LINK_SECONDS)
+
+    def identify(self, reference: BlobReference) -> Model | None:
+        prefix = f"{self._store.address}{self._name}/"
+        match = _NAME.fullmatch(reference.address.removeprefix(prefix))
+        if match is None or not reference.address.startswith(prefix):
+            return None
+        with storage_errors(f"looking up the model {match[0]}"):
+            try:
+                size = self._container.get_blob_client(match[0]).get_blob_properties().size
+            except ResourceNotFoundError:
+                return None
+        return Model(sha256=match["sha256"], size=size)

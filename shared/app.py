@@ -1,0 +1,121 @@
+"""The one place that builds the real thing from the settings. Nothing here is built before it is used."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import requests
+
+from shared.adapters.arm_web_service import ArmWebService
+from shared.adapters.bes import BatchExecutionService
+from shared.adapters.blob_documents import BlobDocuments
+from shared.adapters.blob_reader import ConfiguredBlobReader
+from shared.adapters.classic_endpoint import ClassicEndpoint
+from shared.adapters.model_store import BlobModels
+from shared.adapters.storage import BlobStore, identity, open_store
+from shared.adapters.training_data import BlobTrainingData
+from shared.pipelines import ClassicTarget, NewTarget, Pipeline, load_pipelines
+from shared.promotion import Promotion
+from shared.records import Records
+from shared.retraining import Retraining
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from shared.ports import Endpoint
+
+ARM_SCOPE = "https://management.azure.com/.default"
+
+
+class App:
+    """The flows over the real adapters, as the settings say."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def pipelines(self) -> dict[str, Pipeline]:
+        return load_pipelines(self.settings.pipelines_file, self.settings)
+
+    @cached_property
+    def data_container(self) -> str:
+        """The container of the blob trigger's path, `training-data/{name}`."""
+        return (self.settings.get("TRAINING_DATA_PATH") or "training-data/{name}").split("/")[0]
+
+    @cached_property
+    def records(self) -> Records:
+        return Records(BlobDocuments(self._store, "retraining"))
+
+    @cached_property
+    def retraining(self) -> Retraining:
+        return Retraining(
+            pipelines=self.pipelines,
+            records=self.records,
+            data=BlobTrainingData(
+                self._data_store, self.data_container, self._store.client.get_container_client("quarantine")
+            ),
+            models=self._models,
+            service=lambda pipeline: BatchExecutionService(self._session, pipeline.name, pipeline.training),
+            reader=self._reader,
+            now=_now,
+        )
+
+    @cached_property
+    def promotion(self) -> Promotion:
+        return Promotion(
+            pipelines=self.pipelines,
+            records=self.records,
+            models=self._models,
+            reader=self._reader,
+            endpoints=lambda pipeline: {target.name: self._endpoint(target) for target in pipeline.targets},
+            now=_now,
+            sleep=time.sleep,
+        )
+
+    @cached_property
+    def _store(self) -> BlobStore:
+        return open_store(self.settings, "RETRAINING_STORE")
+
+    @cached_property
+    def _data_store(self) -> BlobStore:
+        return open_store(self.settings, "TRAINING_DATA")
+
+    @cached_property
+    def _models(self) -> BlobModels:
+        return BlobModels(self._store, "models")
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # neither a proxy nor a .netrc may come between the keys and their service
+        return session
+
+    def _reader(self, pipeline: Pipeline) -> ConfiguredBlobReader:
+        return ConfiguredBlobReader(self._session, [self._store, self._data_store], pipeline.training.results)
+
+    def _endpoint(self, target: ClassicTarget | NewTarget) -> Endpoint:
+        if isinstance(target, ClassicTarget):
+            return ClassicEndpoint(self._session, target)
+        token = target.token
+        return ArmWebService(self._session, target, token.reveal if token else self._arm_token)
+
+    def _arm_token(self) -> str:
+        return str(self._identity.get_token(ARM_SCOPE).token)
+
+    @cached_property
+    def _identity(self) -> TokenCredential:
+        return identity(self.settings.get("RETRAINING_STORE__clientId"))
+
+
+@cache
+def app() -> App:
+    """Return the app of this process, built from the environment on first use."""
+    return App(Settings())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,154 @@
+"""What the flow needs of the world, as small as it can be. The adapters fulfil it; the flows know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.jobs import Dataset, Model
+from shared.pipelines import Rows
+from shared.secret import Secret
+
+Answers = list[list[str]]  #: what an endpoint answers for the kept rows: its scored columns, row by row
+Wait = Callable[[float], None]  #: sleeps that many seconds and keeps what is held
+
+
+@dataclass(frozen=True)
+class BlobReference:
+    """Where a blob is: the three members that Studio's protocols use for it."""
+
+    base: str
+    relative: str
+    sas: Secret | None = None
+
+    @property
+    def address(self) -> str:
+        """The blob's address without its SAS; samples write the base with and without a final slash."""
+        return f"{self.base.rstrip('/')}/{self.relative.lstrip('/')}"
+
+
+@dataclass(frozen=True)
+class Document:
+    content: bytes
+    etag: str
+
+
+class Lease(Protocol):
+    """Sole right to write one document. `renew` raises `Busy` once the lease is lost."""
+
+    @property
+    def id(self) -> str: ...
+    def renew(self) -> None: ...
+
+
+class Documents(Protocol):
+    """Small named documents with conditional writes."""
+
+    def read(self, name: str) -> Document | None: ...
+    def create(self, name: str, content: bytes) -> str | None:
+        """Return the new document's etag, or None when the name is taken."""
+        ...
+
+    def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
+        """Return the new etag; raise `RecordChanged` unless the document still has this one."""
+        ...
+
+    def delete(self, name: str) -> None: ...
+    def names(self, prefix: str) -> Iterator[str]: ...
+    def lease(self, name: str) -> AbstractContextManager[Lease]:
+        """Hold the document, which must exist; raise `Busy` when another run holds it."""
+        ...
+
+
+class TrainingData(Protocol):
+    """The dropped data. Only heads are read; contents are linked to and copied by the storage service."""
+
+    def find(self, path: str) -> Dataset | None: ...
+    def head(self, dataset: Dataset, size: int) -> bytes | None:
+        """Return its first bytes, or None when the blob no longer holds this version."""
+        ...
+
+    def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
+    def set_aside(self, dataset: Dataset, folder: str, reason: bytes) -> str:
+        """Copy it into quarantine beside its reason; return where that is."""
+        ...
+
+
+class Models(Protocol):
+    """Every model that was a candidate or live, by content hash."""
+
+    def keep(self, chunks: Iterator[bytes]) -> Model: ...
+    def link(self, model: Model) -> BlobReference: ...
+    def identify(self, reference: BlobReference) -> Model | None:
+        """Return the kept model that the reference names, or None when it names another blob."""
+        ...
+
+
+class BlobReader(Protocol):
+    """Reads blobs that a service names, from addresses that the configuration names."""
+
+    def read(self, reference: BlobReference) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class NotStarted:
+    """The job is created or waits in the queue: from outside the two look the same."""
+
+
+@dataclass(frozen=True)
+class Running:
+    pass
+
+
+@dataclass(frozen=True)
+class Failed:
+    details: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    pass
+
+
+@dataclass(frozen=True)
+class Finished:
+    """`results` by the names of the output ports."""
+
+    results: Mapping[str, BlobReference]
+
+
+BesJob = NotStarted | Running | Failed | Cancelled | Finished
+
+
+class TrainingService(Protocol):
+    """The Batch Execution Service of a training web service."""
+
+    def submit(self, data: BlobReference) -> str:
+        """Create a BES job, which trains nothing before it is started; return its id."""
+        ...
+
+    def start(self, bes_job: str) -> None:
+        """Start it; a job that is started already is left as it is."""
+        ...
+
+    def status(self, bes_job: str) -> BesJob: ...
+    def cancel(self, bes_job: str) -> None: ...
+
+
+class Endpoint(Protocol):
+    """One model of one predictive web service."""
+
+    def model(self) -> BlobReference:
+        """Return where its model came from, as the service says."""
+        ...
+
+    def update(self, model: BlobReference, wait: Wait) -> None:
+        """Give it the model, and follow the operation to its end. Answering well proves nothing yet."""
+        ...
+
+    def score(self, rows: Rows) -> Answers: ...
+
+
+Endpoints = Mapping[str, Endpoint]

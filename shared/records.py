@@ -1,0 +1,191 @@
+"""What is written down, and under which names. Every write is conditional; nothing is deleted but marks.
+
+jobs/{id}.json                 one retraining
+active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all
+champions/{pipeline}.json      what the endpoints serve and the change under way; written under its lease
+active/changes/{pipeline}.json a mark while a change asked for by hand is under way
+history/{pipeline}/{n}.json    what was live, one entry a change, written once
+requests/{id}.json             what became of a message sent by hand, or one that could not be carried out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from shared.champions import Champion, HistoryEntry
+from shared.errors import BadConfiguration, RecordChanged
+from shared.jobs import RetrainingJob
+from shared.ports import Documents, Lease
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredJob:
+    """A job and the version of its record that it was read from."""
+
+    job: RetrainingJob
+    etag: str
+
+
+class ChangeMark(msgspec.Struct, frozen=True):
+    """When to ask next for the change under way to be finished."""
+
+    not_before: datetime
+
+
+class HeldChampion:
+    """The champion's record while this run alone may write it."""
+
+    def __init__(self, documents: Documents, name: str, champion: Champion, etag: str, lease: Lease) -> None:
+        self.champion = champion
+        self._documents, self._name, self._etag, self._lease = documents, name, etag, lease
+
+    def save(self, champion: Champion) -> None:
+        self._etag = self._documents.replace(self._name, _encode(champion), self._etag, self._lease)
+        self.champion = champion
+
+    def renew(self) -> None:
+        self._lease.renew()
+
+
+class Records:
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def open(self, job: RetrainingJob) -> StoredJob:
+        """Record the job, or return the record that is there already."""
+        if stored := self.load(job.id):
+            return stored
+        self._documents.create(_active(job.id), _encode(job))
+        etag = self._documents.create(_job(job.id), _encode(job))
+        return StoredJob(job, etag) if etag else self.require(job.id)
+
+    def load(self, job_id: str) -> StoredJob | None:
+        document = self._documents.read(_job(job_id))
+        if document is None:
+            return None
+        return StoredJob(_decode(document.content, RetrainingJob, _job(job_id)), document.etag)
+
+    def require(self, job_id: str) -> StoredJob:
+        stored = self.load(job_id)
+        if stored is None:
+            raise RecordChanged(f"Job {job_id} has no record")
+        return stored
+
+    def save(self, stored: StoredJob, job: RetrainingJob) -> StoredJob:
+        etag = self._documents.replace(_job(job.id), _encode(job), stored.etag)
+        return StoredJob(job, etag)
+
+    def close(self, job: RetrainingJob) -> None:
+        """Take the final job off the list of active ones."""
+        self._documents.delete(_active(job.id))
+
+    def active(self) -> list[str]:
+        """Return the ids of the jobs that may not be final yet."""
+        return [_stem(name) for name in self._documents.names("active/jobs/")]
+
+    def take_up(self, job_id: str) -> StoredJob | None:
+        """Return an active job's record; write it anew if the run that marked it died before it could."""
+        if stored := self.load(job_id):
+            return stored
+        mark = self._documents.read(_active(job_id))
+        return self.open(_decode(mark.content, RetrainingJob, _active(job_id))) if mark else None
+
+    def champion(self, pipeline: str) -> Champion:
+        document = self._documents.read(_champion(pipeline))
+        return _decode(document.content, Champion, _champion(pipeline)) if document else Champion(pipeline=pipeline)
+
+    @contextmanager
+    def hold(self, pipeline: str) -> Iterator[HeldChampion]:
+        """Give this run alone the champion's record; raise `Busy` when another has it."""
+        name = _champion(pipeline)
+        if self._documents.read(name) is None:
+            self._documents.create(name, _encode(Champion(pipeline=pipeline)))
+        with self._documents.lease(name) as lease:
+            document = self._documents.read(name)
+            if document is None:
+                raise RecordChanged(f"{name} is gone")
+            yield HeldChampion(self._documents, name, _decode(document.content, Champion, name), document.etag, lease)
+
+    def history(self, pipeline: str, number: int) -> HistoryEntry | None:
+        name = _history(pipeline, number)
+        document = self._documents.read(name)
+        return _decode(document.content, HistoryEntry, name) if document else None
+
+    def append(self, pipeline: str, entry: HistoryEntry) -> HistoryEntry:
+        """Write the entry as the history's next, and return it as it stands there.
+
+        A run that died before it could name the entry in the champion's record left it behind: the same
+        entry is not written twice, another one stays in the history and this one comes after it.
+        """
+        while self._documents.create(_history(pipeline, entry.number), _encode(entry)) is None:
+            there = self.history(pipeline, entry.number)
+            if there and (there.action, there.models, there.job) == (entry.action, entry.models, entry.job):
+                return there
+            entry = msgspec.structs.replace(entry, number=entry.number + 1)
+        return entry
+
+    def mark_change(self, pipeline: str, not_before: datetime) -> None:
+        name = _change(pipeline)
+        mark = _encode(ChangeMark(not_before))
+        if self._documents.create(name, mark) is None and (document := self._documents.read(name)):
+            self._documents.replace(name, mark, document.etag)
+
+    def unmark_change(self, pipeline: str) -> None:
+        self._documents.delete(_change(pipeline))
+
+    def changes_to_finish(self, now: datetime) -> list[str]:
+        """Return the pipelines whose change by hand was left unfinished."""
+        names = self._documents.names("active/changes/")
+        found = [(_stem(name), self._documents.read(name)) for name in names]
+        return [
+            pipeline
+            for pipeline, document in found
+            if document and _decode(document.content, ChangeMark, _change(pipeline)).not_before <= now
+        ]
+
+    def note_request(self, request_id: str, note: dict[str, str]) -> None:
+        """Write down what became of a message; a second delivery changes nothing."""
+        self._documents.create(f"requests/{request_id}.json", msgspec.json.encode(note))
+
+
+def _encode(record: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def _decode(content: bytes, kind: type[T], name: str) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise BadConfiguration(f"The record {name} cannot be read: {error}") from None
+
+
+def _job(job_id: str) -> str:
+    return f"jobs/{job_id}.json"
+
+
+def _active(job_id: str) -> str:
+    return f"active/jobs/{job_id}.json"
+
+
+def _champion(pipeline: str) -> str:
+    return f"champions/{pipeline}.json"
+
+
+def _change(pipeline: str) -> str:
+    return f"active/changes/{pipeline}.json"
+
+
+def _history(pipeline: str, number: int) -> str:
+    return f"history/{pipeline}/{number:06}.json"
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].removesuffix(".json")

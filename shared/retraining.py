@@ -1,0 +1,244 @@
+"""The flow from a dropped data set to a judged model.
+
+Each step of a job does one thing and returns the job as it is afterwards, which is then recorded. A run that dies, an
+answer that is lost and an event that comes twice all find the record, and the step is taken again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.errors import BadConfiguration, BadEvaluation, NeverAgain, RecordChanged, RetrainingError
+from shared.evaluation import BYTES_AT_MOST, read_evaluation
+from shared.gate import judge
+from shared.inspection import HEAD, find_fault
+from shared.jobs import JobState, RetrainingJob, received
+from shared.messages import Asked, Request
+from shared.pipelines import Pipeline
+from shared.ports import (
+    BlobReader,
+    BlobReference,
+    Cancelled,
+    Failed,
+    Finished,
+    Models,
+    NotStarted,
+    Running,
+    TrainingData,
+    TrainingService,
+)
+from shared.records import Records, StoredJob
+from shared.retry import delay
+
+log = logging.getLogger("relearn.retraining")
+
+ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
+LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
+
+
+@dataclass(frozen=True)
+class Retraining:
+    pipelines: Mapping[str, Pipeline]
+    records: Records
+    data: TrainingData
+    models: Models
+    service: Callable[[Pipeline], TrainingService]
+    reader: Callable[[Pipeline], BlobReader]
+    now: Callable[[], datetime]
+
+    def start(self, path: str) -> list[RetrainingJob]:
+        """Take up the data set at this path: one job for each pipeline whose pattern it fits."""
+        pipelines = [pipeline for pipeline in self.pipelines.values() if pipeline.takes(path)]
+        if not pipelines:
+            patterns = ", ".join(pipeline.blobs for pipeline in self.pipelines.values())
+            log.warning("%s belongs to no pipeline; their patterns are: %s", path, patterns)
+            return []
+        dataset = self.data.find(path)
+        if dataset is None:
+            log.warning("%s was deleted before it could be taken up", path)
+            return []
+        jobs = [received(pipeline.name, dataset, self.now()) for pipeline in pipelines]
+        return [self._guarded(self.records.open(job)) for job in jobs]
+
+    def poll(self) -> list[Request]:
+        """Take every active job as far as it goes; return what is to be asked of the promotion queue."""
+        requests = [request for job_id in self.records.active() if (request := self._poll_one(job_id))]
+        for pipeline in self.records.changes_to_finish(self.now()):
+            self.records.mark_change(pipeline, self.now() + ASK_AGAIN)
+            requests.append(Request(pipeline=pipeline, action=Asked.RESUME))
+        return requests
+
+    def _poll_one(self, job_id: str) -> Request | None:
+        try:
+            stored = self.records.take_up(job_id)
+            if stored is None:
+                return None
+            if stored.job.state in (JobState.PROMOTED, JobState.ROLLED_BACK):
+                return self._unsettled(stored.job)
+            return self._asking(self.advance(stored))
+        except RecordChanged:
+            return None  # another run is on it
+        except Exception:
+            # One job must not keep the others from being polled.
+            log.exception("Job %s could not be polled", job_id)
+            return None
+
+    def _guarded(self, stored: StoredJob) -> RetrainingJob:
+        try:
+            return self.advance(stored).job
+        except RecordChanged:
+            return self.records.require(stored.job.id).job  # another run is on it
+
+    def _unsettled(self, job: RetrainingJob) -> Request | None:
+        """Have a promotion finished whose run died after it had written the outcome on the job."""
+        change = self.records.champion(job.pipeline).change
+        if change and change.request == job.id:
+            return Request(pipeline=job.pipeline, action=Asked.RESUME)
+        self.records.close(job)
+        return None
+
+    def _asking(self, stored: StoredJob) -> Request | None:
+        """Return the request for the job's promotion when it is time to send it (again)."""
+        job = stored.job
+        if job.state not in (JobState.ACCEPTED, JobState.PROMOTING) or not self._due(job):
+            return None
+        self.records.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
+        return Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id)
+
+    def _due(self, job: RetrainingJob) -> bool:
+        return job.not_before is None or job.not_before <= self.now()
+
+    def advance(self, stored: StoredJob) -> StoredJob:
+        """Take the job's steps until it has to wait or is final."""
+        while not stored.job.final and self._due(stored.job):
+            try:
+                job = self._step(stored.job)
+            except RecordChanged:
+                raise
+            except RetrainingError as error:
+                job = self._after(stored.job, error)
+            if job is stored.job and job.state is JobState.TRAINING and job.trouble:
+                job = job.noting(self.now(), "all is well again", trouble=None, attempts=0, not_before=None)
+            if job is stored.job:
+                return stored
+            stored = self.records.save(stored, job)
+            log.info("Job %s is %s: %s", job.id, job.state.value, job.steps[-1].note)
+        if stored.job.final:
+            self.records.close(stored.job)
+        return stored
+
+    def _step(self, job: RetrainingJob) -> RetrainingJob:
+        pipeline = self.pipelines.get(job.pipeline)
+        if pipeline is None:
+            raise BadConfiguration(
+                f"The pipelines file has no entry {job.pipeline!r} any more, and job {job.id} needs it"
+            )
+        match job.state:
+            case JobState.RECEIVED:
+                return self._submit(job, pipeline)
+            case JobState.SUBMITTED:
+                self.service(pipeline).start(_known(job.bes_job))
+                return job.move_to(JobState.TRAINING, self.now(), "BES job started")
+            case JobState.TRAINING:
+                return self._follow(job, pipeline)
+            case _:
+                return job
+
+    def _submit(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        head = self.data.head(job.dataset, HEAD)
+        if head is None:
+            reason = f"{job.dataset.path} was overwritten or deleted before it was trained on"
+            return job.end(JobState.SUPERSEDED, self.now(), reason)
+        fault = find_fault(job.dataset.path, head, len(head) == job.dataset.size, pipeline.columns)
+        if fault:
+            return self._quarantine(job, fault)
+        training = pipeline.training
+        link = self.data.link(job.dataset, training.waiting + training.running + LINK_SLACK)
+        bes_job = self.service(pipeline).submit(link)
+        # Only the job whose id is recorded is ever started: an answer lost here leaves a job that trains nothing.
+        return job.move_to(
+            JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
+        )
+
+    def _quarantine(self, job: RetrainingJob, fault: str) -> RetrainingJob:
+        reason = {"job": job.id, "pipeline": job.pipeline, "path": job.dataset.path, "reason": fault}
+        place = self.data.set_aside(job.dataset, f"{job.pipeline}/{job.id}", json.dumps(reason, indent=2).encode())
+        log.warning("Job %s: set aside as %s: %s", job.id, place, fault)
+        return job.end(JobState.QUARANTINED, self.now(), fault)
+
+    def _follow(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        service, training = self.service(pipeline), pipeline.training
+        match service.status(_known(job.bes_job)):
+            case NotStarted():
+                return self._unless_late(job, pipeline, "waited", job.submitted_at, training.waiting)
+            case Running() if job.running_since is None:
+                return job.noting(self.now(), "BES job running", running_since=self.now())
+            case Running():
+                return self._unless_late(job, pipeline, "ran", job.running_since, training.running)
+            case Failed(details):
+                return job.end(JobState.FAILED, self.now(), f"The training failed: {details}")
+            case Cancelled():
+                return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
+            case Finished(results):
+                return self._judge(job, pipeline, results)
+
+    def _unless_late(
+        self, job: RetrainingJob, pipeline: Pipeline, did: str, since: datetime | None, limit: float
+    ) -> RetrainingJob:
+        spent = (self.now() - (since or job.received_at)).total_seconds()
+        if spent <= limit:
+            return job
+        left = "it goes on there"
+        if pipeline.training.cancel_late:
+            self.service(pipeline).cancel(_known(job.bes_job))
+            left = "it was cancelled"
+        reason = f"BES job {job.bes_job} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
+        return job.end(JobState.TIMED_OUT, self.now(), reason)
+
+    def _judge(self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]) -> RetrainingJob:
+        training = pipeline.training
+        for port in (training.model, training.evaluation):
+            if port not in results:
+                reason = f"The BES job has no output {port!r}; its outputs are: {', '.join(sorted(results)) or 'none'}"
+                return job.end(JobState.FAILED, self.now(), reason)
+        reader = self.reader(pipeline)
+        evaluation = read_evaluation(_small(reader.read(results[training.evaluation])))
+        model = self.models.keep(reader.read(results[training.model]))
+        champion = self.records.champion(pipeline.name)
+        verdict = judge(pipeline.rules, evaluation, champion.evaluation, pipeline.baseline)
+        facts = {"model": model, "evaluation": evaluation, "verdict": verdict}
+        if verdict.accepted:
+            return job.move_to(JobState.ACCEPTED, self.now(), verdict.reason, **facts)
+        return job.end(JobState.REJECTED, self.now(), verdict.reason, **facts)
+
+    def _after(self, job: RetrainingJob, error: RetrainingError) -> RetrainingJob:
+        """Return the job after a failed step: final, or waiting for the next try."""
+        now = self.now()
+        if isinstance(error, NeverAgain):
+            return job.end(JobState.FAILED, now, str(error))
+        training = self.pipelines[job.pipeline].training if job.pipeline in self.pipelines else None
+        patience = timedelta(seconds=training.waiting + training.running) if training else timedelta(days=7)
+        if now - job.received_at > patience:
+            return job.end(JobState.TIMED_OUT, now, f"Given up after {patience}: {error}")
+        log.warning("Job %s waits: %s", job.id, error)
+        return job.waiting(now + delay(job.attempts + 1, error), now, str(error))
+
+
+def _known(bes_job: str | None) -> str:
+    assert bes_job is not None, "no state after RECEIVED is reached without a BES job"
+    return bes_job
+
+
+def _small(chunks: Iterator[bytes]) -> bytes:
+    table = bytearray()
+    for chunk in chunks:
+        table += chunk
+        if len(table) > BYTES_AT_MOST:
+            raise BadEvaluation(f"The evaluation is larger than {BYTES_AT_MOST} bytes: is its port the model's?")
+    return bytes(table)
