@@ -1,0 +1,116 @@
+"""Azurite, the blob and queue storage of this machine, as a child process on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAM = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+ACCOUNT = "devstoreaccount1"
+#: The account key that every copy of Azurite has; Microsoft documents it, so it protects nothing.
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Azurite:
+    """A running Azurite. The addresses carry the account's name."""
+
+    connection_string: str = field(repr=False)
+    blob_address: str
+    queue_address: str
+    pid: int
+
+
+class NotStarted(Exception):
+    """Azurite did not start; the message says why and what to do."""
+
+
+@contextmanager
+def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = None) -> Iterator[Azurite]:
+    """Run Azurite until the context ends: in memory unless a folder is given, on free ports unless they are given."""
+    blob, queue, table = ports or _free_ports(3)
+    if not PROGRAM.exists():
+        raise NotStarted("Azurite is not installed; python3 run.py installs it")
+    command = [os.environ.get("RELEARN_NODE") or shutil.which("node") or "node", str(PROGRAM)]
+    # The storage libraries are newer than the newest Azurite, which would refuse them by their version alone.
+    command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+    command += ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
+    for name, port in (("blob", blob), ("queue", queue), ("table", table)):
+        command += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # Ctrl-C in the terminal must reach the program that ends its children in order, not the children.
+        start_new_session=os.name == "posix",
+    )
+    try:
+        _wait_until_it_listens(process, (blob, queue, table))
+        yield Azurite(
+            connection_string=(
+                f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
+                f"BlobEndpoint=http://127.0.0.1:{blob}/{ACCOUNT};QueueEndpoint=http://127.0.0.1:{queue}/{ACCOUNT};"
+                f"TableEndpoint=http://127.0.0.1:{table}/{ACCOUNT};"
+            ),
+            blob_address=f"http://127.0.0.1:{blob}/{ACCOUNT}",
+            queue_address=f"http://127.0.0.1:{queue}/{ACCOUNT}",
+            pid=process.pid,
+        )
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
+    """End a child process: ask, wait, and only then force it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    for port in ports:
+        while not _listens(port):
+            if process.poll() is not None:
+                told = process.stdout.read().decode(errors="replace") if process.stdout else ""
+                busy = f"port {_named_port(told, ports)} is taken; stop what uses it" if "EADDRINUSE" in told else ""
+                raise NotStarted(f"Azurite did not start: {busy or told.strip()[-300:] or 'it gave no reason'}")
+            if time.monotonic() > deadline:
+                raise NotStarted(f"Azurite did not listen on port {port} within {START_SECONDS:.0f} s")
+            time.sleep(0.02)
+
+
+def _named_port(told: str, ports: Sequence[int]) -> int:
+    return next((port for port in ports if str(port) in told), ports[0])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_ports(count: int) -> tuple[int, ...]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return tuple(each.getsockname()[1] for each in sockets)
+    finally:
+        for each in sockets:
+            each.close()

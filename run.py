@@ -1,0 +1,81 @@
+"""The one command to remember. Standard library only; everything else is installed on first use.
+
+python3 run.py demo     the whole product on this machine, live, in a minute
+python3 run.py test     every test
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 (an older Python must get a clear line)
+    sys.exit(f"Relearn needs Python 3.11 or later; this is {sys.version.split()[0]}. Install it and run again.")
+
+from local import setup
+
+ROOT = Path(__file__).resolve().parent
+
+COMMANDS = {
+    "demo": "show the whole product live, on this machine, and check each step",
+    "up": "keep Azurite, the local Studio and the triggers running; Ctrl-C stops them",
+    "test": "run every test (arguments are passed to pytest)",
+    "check": "run ruff and mypy",
+    "bench": "measure start-up, memory, latency and storage operations",
+    "clean": "remove what this command installed and made",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="run.py", description="Relearn on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, told in COMMANDS.items():
+        commands.add_parser(name, help=told, description=told, add_help=name not in ("test",))
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and chosen.command == "clean":
+        parser.error(f"clean takes no arguments: {' '.join(rest)}")
+    try:
+        return run(chosen.command, rest)
+    except setup.Missing as missing:
+        print(f"run.py: {missing}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(command: str, rest: Sequence[str]) -> int:
+    if command == "clean":
+        setup.clean(ROOT)
+        return 0
+    python = setup.python(ROOT)
+    if command == "check":
+        steps = [
+            ["-m", "ruff", "check", "."],
+            ["-m", "ruff", "format", "--check", "."],
+            ["-m", "mypy"],
+        ]
+        return max(_call(python, step) for step in steps)
+    node = setup.azurite(ROOT, python)
+    settings = {"RELEARN_NODE": str(node)}
+    if command == "test":
+        settings |= setup.runtime(ROOT)
+        return _call(python, ["-m", "pytest", "-n", "2", "--dist", "loadgroup", *rest], settings)
+    return _call(python, ["-m", f"local.{command}", *rest], settings)
+
+
+def _call(python: Path, arguments: Sequence[str], settings: dict[str, str] | None = None) -> int:
+    """Run Python as a child that shares the terminal; Ctrl-C reaches it too, and it cleans up before we go on."""
+    process = subprocess.Popen([str(python), *arguments], cwd=ROOT, env={**os.environ, **(settings or {})})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
