@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.children import NotStarted, stop
+
 PROGRAM = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 ACCOUNT = "devstoreaccount1"
 #: The account key that every copy of Azurite has; Microsoft documents it, so it protects nothing.
@@ -27,10 +29,6 @@ class Azurite:
     blob_address: str
     queue_address: str
     pid: int
-
-
-class NotStarted(Exception):
-    """Azurite did not start; the message says why and what to do."""
 
 
 @contextmanager
@@ -67,19 +65,6 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
         )
     finally:
         stop(process)
-
-
-def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
-    """End a child process: ask, wait, and only then force it."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout:
-        process.stdout.close()
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int]) -> None:

@@ -1,17 +1,27 @@
-"""What every test may use: storage that runs for the whole session."""
+"""What every test may use: real storage and a real Studio, new for each test that asks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
+from local.workplace import Workplace
+from local.workplace import workplace as run_workplace
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def azurite() -> Iterator[Azurite]:
-    """An Azurite in memory, one for each worker of the test run. Tests keep apart by container and queue names."""
+    """An Azurite in memory."""
     with run_azurite() as running:
         yield running
+
+
+@pytest.fixture
+def workplace(azurite: Azurite, tmp_path: Path) -> Iterator[Workplace]:
+    """Azurite and a local Studio with the breast cancer experiment, published Classic and New."""
+    with run_workplace(azurite, tmp_path) as place:
+        yield place

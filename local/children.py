@@ -1,0 +1,92 @@
+"""Child processes: started, waited for until they say that they are ready, and stopped by their id."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+
+
+class NotStarted(Exception):
+    """A program did not start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running program and the first line that it printed, which is JSON."""
+
+    pid: int
+    told: Mapping[str, Any]
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def python_child(
+    arguments: Sequence[str], settings: Mapping[str, str], heard: Callable[[str], None] | None = None
+) -> Iterator[Child]:
+    """Run this Python with the arguments until the context ends. `heard` gets each line after the first."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # Ctrl-C in the terminal must reach the program that ends its children in order, not the children.
+        start_new_session=os.name == "posix",
+    )
+    lines: Queue[str] = Queue()
+    listener = threading.Thread(target=_listen, args=(process, lines, heard), daemon=True)
+    listener.start()
+    try:
+        yield Child(process.pid, _first(process, lines, arguments), process)
+    finally:
+        stop(process)
+        listener.join(5)
+
+
+def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
+    """End a child process: ask, wait, and only then force it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _listen(process: subprocess.Popen[bytes], lines: Queue[str], heard: Callable[[str], None] | None) -> None:
+    assert process.stdout is not None
+    ready = False
+    with process.stdout as output:
+        for raw in output:
+            line = raw.decode(errors="replace").rstrip()
+            if ready and heard:
+                heard(line)
+            elif not ready:
+                lines.put(line)
+                ready = line.startswith("{")
+
+
+def _first(process: subprocess.Popen[bytes], lines: Queue[str], arguments: Sequence[str]) -> Mapping[str, Any]:
+    name, said = " ".join(arguments[:3]), ""
+    while True:
+        try:
+            line = lines.get(timeout=START_SECONDS if process.poll() is None else 0.5)
+        except Empty:
+            raise NotStarted(f"{name} did not start: {said or 'it gave no reason'}") from None
+        if line.startswith("{"):
+            return dict(json.loads(line))
+        said = line

@@ -1,0 +1,55 @@
+"""Errors as Studio answers them: `{"error": {"code", "message", "details": [{"code", "target"?, "message"}]}}`.
+
+Top codes and their HTTP status are those of the service's catalogue of error codes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TOP: dict[str, tuple[int, str]] = {
+    "BadArgument": (400, "Invalid argument provided."),
+    "BadUserArgument": (400, "Invalid argument provided."),
+    "InvalidOperation": (400, "The request is invalid in the current context."),
+    "ModuleExecutionError": (400, "The request could not be executed because of an error in a module."),
+    "BadRequest": (400, "The request is invalid."),
+    "Unauthorized": (401, "Unauthorized"),
+    "NotFound": (404, "The specified resource was not found."),
+    "Conflict": (409, "The request conflicts with the current state of the service."),
+    "InternalError": (500, "The service failed."),
+    "ServiceUnavailable": (503, "The service is temporarily unavailable."),
+}
+
+
+class StudioError(Exception):
+    """An answer that is no success: a top code of the catalogue and one detail."""
+
+    def __init__(self, code: str, detail: str, message: str, target: str | None = None) -> None:
+        super().__init__(f"{code}/{detail}: {message}")
+        self.code, self.detail, self.message, self.target = code, detail, message, target
+
+    @property
+    def status(self) -> int:
+        return _TOP[self.code][0]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        detail = {"code": self.detail, **({"target": self.target} if self.target else {}), "message": self.message}
+        return {"error": {"code": self.code, "message": _TOP[self.code][1], "details": [detail]}}
+
+
+def bad_argument(detail: str, message: str, target: str | None = None) -> StudioError:
+    return StudioError("BadArgument", detail, message, target)
+
+
+def body_invalid() -> StudioError:
+    return bad_argument("RequestBodyInvalid", "No request body provided or error in deserializing the request body.")
+
+
+def unauthorized(detail: str) -> StudioError:
+    """`detail` is ScoreRequestUnauthorized on the data plane, ManagementRequestUnauthorized elsewhere."""
+    return StudioError("Unauthorized", detail, "Invalid credentials provided.")
+
+
+def not_found(detail: str, message: str) -> StudioError:
+    return StudioError("NotFound", detail, message)

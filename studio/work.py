@@ -1,0 +1,45 @@
+"""What a BES job does: train an experiment, or score a table with an endpoint's model."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from studio.blobs import Blobs
+from studio.evaluation import as_table
+from studio.experiments import load_experiment
+from studio.models import Models, pack
+from studio.records import Endpoint, Records, Reference
+from studio.scoring import score
+from studio.training import read_table, train
+
+if TYPE_CHECKING:
+    from studio.jobs import Work
+
+
+def carry_out(work: Work) -> dict[str, Reference]:
+    """Do the job and return where its outputs are. Raises `ModuleError` and `StudioError`."""
+    blobs, records = Blobs(work.storage), Records(work.folder)
+    endpoint = records.get(Endpoint, work.job.parent)
+    (port, reference), *_ = work.job.inputs.items()
+    data = blobs.read(reference, port)
+    if endpoint.experiment:
+        experiment = load_experiment(endpoint.experiment)
+        trained = train(experiment, data, work.job.parameters)
+        outputs = {experiment.model: pack(trained.model), experiment.evaluation: as_table(trained.evaluation)}
+    else:
+        outputs = {"output1": _scored(Models(work.folder), endpoint, data)}
+    for name, content in outputs.items():
+        blobs.write(work.job.outputs[name], content, name)
+    return work.job.outputs
+
+
+def _scored(models: Models, endpoint: Endpoint, data: bytes) -> bytes:
+    assert endpoint.resource is not None, "an endpoint that trains nothing serves a model"
+    model = models.load(endpoint.resource.serving(time.time()))
+    table = read_table(data)
+    rows = table.astype(object).where(table.notna(), None).values.tolist()
+    scored = score(model, [str(name) for name in table.columns], rows)
+    return pd.DataFrame(scored.values, columns=scored.columns).to_csv(index=False).encode()
