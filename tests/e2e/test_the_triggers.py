@@ -1,0 +1,51 @@
+"""The whole stack: a blob is dropped, the triggers of the unmodified function_app do the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from local.datasets import as_csv
+from local.host.blobs import HOSTS
+from local.triggers import triggers
+from local.workplace import PIPELINE, Workplace
+from shared.jobs import JobState
+from tests.support.flow import Flow
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+def test_a_dropped_blob_is_promoted_by_the_triggers_alone_and_a_message_rolls_it_back(workplace: Workplace) -> None:
+    flow, log = Flow(workplace), []
+    before = flow.answers()
+    with triggers(workplace.settings, log.append) as running:
+        assert set(running.told["functions"]) == {
+            "start_retraining",
+            "poll_jobs",
+            "promote_model",
+            "watch_poisoned_promotions",
+        }
+        workplace.drop("new.csv", as_csv(workplace.header, workplace.rows[:400]))
+        until(lambda: flow.champion.last == 2 and flow.champion.change is None, "the promotion")
+        assert flow.champion.live is not None
+        job = flow.job(flow.champion.live.job or "")
+        assert job.state is JobState.PROMOTED
+        assert flow.answers() != before
+
+        workplace.send(f'{{"pipeline": "{PIPELINE}", "action": "rollback", "by": "ann"}}')
+        until(lambda: flow.champion.last == 3 and flow.champion.change is None, "the rollback")
+        assert flow.answers() == before
+
+        workplace.send('{"pipeline": "nobody", "action": "rollback"}')
+        requests = workplace.blobs.get_container_client("retraining")
+        until(lambda: len(list(requests.list_blob_names(name_starts_with="requests/"))) == 2, "the refusal's record")
+    receipts = workplace.blobs.get_container_client(HOSTS).list_blobs(name_starts_with="blobreceipts/")
+    assert len(list(receipts)) == 1
+    assert not any("Traceback" in line for line in log), "\n".join(log)
+    secrets = [workplace.classic.key, workplace.new.key, workplace.studio.studio.identity.arm_token, "AccountKey"]
+    assert not [line for line in log if any(secret in line for secret in secrets)]
