@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def run(command: str, rest: Sequence[str]) -> int:
 def _call(python: Path, arguments: Sequence[str], settings: dict[str, str] | None = None) -> int:
     """Run Python as a child that shares the terminal; Ctrl-C reaches it too, and it cleans up before we go on."""
     process = subprocess.Popen([str(python), *arguments], cwd=ROOT, env={**os.environ, **(settings or {})})
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.children import python_child
+from local.children import Child, python_child
 from studio.publishing import Studio
 
 
@@ -15,7 +15,7 @@ from studio.publishing import Studio
 class RunningStudio:
     address: str
     studio: Studio  #: for publishing; the server sees what it writes
-    pid: int
+    child: Child
 
 
 @contextmanager
@@ -23,4 +23,4 @@ def running_studio(folder: Path, storage: str, *flags: str) -> Iterator[RunningS
     """Run the local Studio on a free port until the context ends. `storage` is its connection string."""
     command = ["-m", "studio", "serve", "--data", str(folder), *flags]
     with python_child(command, {"STUDIO_STORAGE": storage}) as child:
-        yield RunningStudio(str(child.told["address"]), Studio(folder, storage), child.pid)
+        yield RunningStudio(str(child.told["address"]), Studio(folder, storage), child)

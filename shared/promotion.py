@@ -235,7 +235,9 @@ class _Run:
         stored = self.records.require(change.request) if change.request == change.entry.job else None
         if stored and stored.job.state is JobState.ACCEPTED:
             note = "live until now: " + ", ".join(f"{name} {m.sha256[:12]}" for name, m in change.before.items())
-            stored = self.records.save(stored, stored.job.move_to(JobState.PROMOTING, self.now(), note))
+            # The poll goes on waiting before it asks again: this run is on it.
+            job = stored.job.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.job.not_before)
+            stored = self.records.save(stored, job)
         if change.phase is Phase.UPDATING:
             try:
                 self._settle_proven(change, stored, self.switch.make(change))

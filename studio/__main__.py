@@ -18,6 +18,7 @@ def main() -> int:
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
     serve.add_argument("--storage", default="STUDIO_STORAGE", help="name of the setting with its connection string")
     serve.add_argument("--workers", type=int, default=2, help="BES jobs that run at once")
+    serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
     serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
     serve.add_argument("--switch-after", type=float, default=0.0, help="seconds until an updated model answers")
     return _serve(parser.parse_args())
@@ -44,7 +45,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     from studio.server import build
 
     studio = Studio(chosen.data, storage)
-    jobs = JobRunner(studio.records, chosen.data, storage, chosen.workers, chosen.slow)
+    jobs = JobRunner(studio.records, chosen.data, storage, chosen.workers, chosen.slow, chosen.queued_for)
     server = build(Context(studio, jobs, chosen.switch_after))
     print(json.dumps({"address": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
     config = uvicorn.Config(server, log_level="warning", access_log=False, timeout_graceful_shutdown=5)

@@ -39,13 +39,21 @@ class Work:
 
 
 class JobRunner:
-    """`workers` jobs run at once; `slow` seconds are added to each, so that a person can watch it run."""
+    """`workers` jobs run at once; each waits `queued_for` and takes `slow` seconds at least, as in a shared pool."""
 
-    def __init__(self, records: Records, folder: Path, storage: str, workers: int = 2, slow: float = 0.0) -> None:
+    def __init__(
+        self,
+        records: Records,
+        folder: Path,
+        storage: str,
+        workers: int = 2,
+        slow: float = 0.0,
+        queued_for: float = 0.0,
+    ) -> None:
         self._records, self._folder, self._storage = records, folder, storage
-        self._workers, self._slow = workers, slow
+        self._workers, self._slow, self._queued_for = workers, slow, queued_for
         self._stopping = threading.Event()
-        self._queue: deque[str] = deque()
+        self._queue: deque[tuple[float, str]] = deque()  # since when, and which job
         self._context: Any = multiprocessing.get_context(_METHOD)
         if _METHOD == "forkserver":
             self._context.set_forkserver_preload(["studio.work"])
@@ -62,7 +70,7 @@ class JobRunner:
 
     def enqueue(self, job_id: str) -> None:
         """Have the job run when its turn comes."""
-        self._queue.append(job_id)
+        self._queue.append((time.monotonic(), job_id))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -72,12 +80,16 @@ class JobRunner:
         running: list[threading.Thread] = []
         while not self._stopping.wait(PAUSE):
             running = [thread for thread in running if thread.is_alive()]
-            while self._queue and len(running) < self._workers:
-                thread = threading.Thread(target=self._run, args=(self._queue.popleft(),), name="bes-job")
+            while len(running) < self._workers and self._is_due():
+                _, job_id = self._queue.popleft()
+                thread = threading.Thread(target=self._run, args=(job_id,), name="bes-job")
                 running.append(thread)
                 thread.start()
         for thread in running:
             thread.join()
+
+    def _is_due(self) -> bool:
+        return bool(self._queue) and time.monotonic() - self._queue[0][0] >= self._queued_for
 
     def _run(self, job_id: str) -> None:
         job = self._records.change(Job, job_id, _begun)

@@ -1,0 +1,255 @@
+"""`run.py demo`: the whole product on this machine, step by step, each step checked while it happens."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from local.azurite import azurite
+from local.children import NotStarted
+from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
+from local.triggers import triggers
+from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
+from shared.app import App
+from shared.gate import Verdict
+from shared.jobs import JobState, RetrainingJob
+from shared.ports import Answers, BesJob
+from shared.settings import Settings
+
+DEADLINE = 60.0  #: seconds for one step
+NEW_ROWS = 400
+#: The Studio's queue and its training take a moment here too, so that there is something to follow.
+PACE = ("--queued-for", "1", "--slow", "1")
+
+_COLOURS = {
+    JobState.PROMOTED: "green",
+    JobState.ACCEPTED: "green",
+    JobState.QUARANTINED: "yellow",
+    JobState.REJECTED: "yellow",
+}
+
+
+class NotShown(Exception):
+    """A step of the demo did not happen as it should."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="run.py demo", description="The whole product, live, on this machine.")
+    parser.add_argument("--svg", type=Path, help="write the terminal's picture to this file")
+    chosen = parser.parse_args()
+    console = Console(record=chosen.svg is not None, width=116 if chosen.svg else None, highlight=False)
+    begun = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="relearn-") as folder:
+            run(console, Path(folder))
+    except (NotShown, NotStarted) as error:
+        console.print(f"\n[bold red]The demo failed:[/] {escape(str(error))}")
+        return 1
+    console.print(f"\n[bold green]All six steps happened and were checked[/] in {time.monotonic() - begun:.0f} s.")
+    if chosen.svg:
+        picture = console.export_svg(title="python3 run.py demo")
+        # The picture must not fetch its font from another host; the reader's own monospace one will do.
+        chosen.svg.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL), "utf-8")
+    return 0
+
+
+def run(console: Console, folder: Path) -> None:
+    heard: SimpleQueue[str] = SimpleQueue()
+    with (
+        console.status("starting Azurite, the local Studio and the triggers"),
+        azurite() as storage,
+        workplace(storage, folder, *PACE, apart="") as place,
+        triggers(place.settings, heard.put),
+    ):
+        demo = Demo(console, place, heard)
+        demo.published()
+        before = demo.retrained()
+        demo.broken()
+        demo.shuffled()
+        demo.rolled_back(before)
+
+
+class Demo:
+    """Watches from outside: the app's records, the services' answers, the triggers' log. It calls no flow itself."""
+
+    def __init__(self, console: Console, place: Workplace, heard: SimpleQueue[str]) -> None:
+        self._console, self._place, self._heard = console, place, heard
+        self._app = App(Settings(place.settings))
+        self._pipeline = self._app.pipelines[PIPELINE]
+        self._endpoints = self._app.promotion.endpoints(self._pipeline)
+        self._begun = time.monotonic()
+
+    def published(self) -> None:
+        self._step(1, "The experiments are published in the local Studio")
+        place = self._place
+        auc = place.classic.evaluation["AUC"]
+        training = place.settings["BREAST_CANCER_TRAINING_ADDRESS"].removeprefix(place.studio.address)
+        for name, told in (
+            ("local Studio", place.studio.address),
+            ("training", training),
+            ("Classic", place.classic.path),
+            ("New", place.new.path),
+            ("first model", f"trained on {FIRST_ROWS} of {len(place.rows)} rows, AUC {auc:.4f}"),
+        ):
+            self._state(name, told, "cyan")
+        self._check(auc == self._pipeline.baseline["AUC"], "the gate's baseline is the first model's AUC")
+        answers = self._answers()
+        self._check(answers["classic"] == answers["new"], "Classic and New answer alike: one model is live on both")
+
+    def retrained(self) -> dict[str, Answers]:
+        """Return what the services answered before."""
+        before = self._answers()
+        self._step(2, f"New data is dropped: {NEW_ROWS} rows as a CSV blob")
+        job = self._follow("november.csv", as_csv(self._place.header, self._place.rows[:NEW_ROWS]))
+        self._verdict(job.verdict)
+        self._check(job.state is JobState.PROMOTED, "the job is promoted", job.reason)
+        self._step(3, "The same rows, scored before and after")
+        after = self._answers()
+        self._compare(before, after)
+        self._check(all(before[name] != after[name] for name in before), "both web services answer with the new model")
+        return before
+
+    def broken(self) -> None:
+        self._step(4, "A broken CSV is dropped")
+        live = self._answers()
+        job = self._follow("december.csv", with_a_short_row(self._place.header, self._place.rows))
+        self._check(job.state is JobState.QUARANTINED, "it is set aside, with the reason beside it", job.reason)
+        aside = f"{PIPELINE}/{job.id}/reason.json"
+        there = self._place.blobs.get_blob_client("quarantine", aside).exists()
+        self._check(there, f"quarantine/{aside}")
+        self._check(self._answers() == live, "the live model is untouched")
+
+    def shuffled(self) -> None:
+        self._step(5, "Data with shuffled labels is dropped: well-formed, and nothing to learn from")
+        live = self._answers()
+        rows = with_shuffled_labels(self._place.rows)
+        job = self._follow("january.csv", as_csv(self._place.header, rows))
+        self._verdict(job.verdict)
+        self._check(job.state is JobState.REJECTED, "it is trained, judged, and refused by the gate", job.reason)
+        self._check(self._answers() == live, "the live model is untouched")
+
+    def rolled_back(self, before: dict[str, Answers]) -> None:
+        self._step(6, "A rollback is asked for by a message")
+        message = f'{{"pipeline": "{PIPELINE}", "action": "rollback", "by": "ann", "reason": "to show it"}}'
+        last = self._app.records.champion(PIPELINE).last
+        self._place.send(message)
+        self._say(escape(f"{self._place.queue}  ← {message}"))
+        self._until(lambda: self._rolled_back_since(last), "the rollback")
+        live = self._app.records.champion(PIPELINE).live
+        self._say(escape(f"history entry {live.number}: {live.reason}") if live else "no history")
+        after = self._answers()
+        self._compare(before, after)
+        self._check(after == before, "both web services answer with the first model again")
+
+    def _rolled_back_since(self, last: int) -> bool:
+        champion = self._app.records.champion(PIPELINE)
+        return champion.last > last and champion.change is None
+
+    def _follow(self, name: str, content: bytes) -> RetrainingJob:
+        """Drop the data set, show what happens to it as it happens, return the job when it is final."""
+        while not self._heard.empty():
+            self._heard.get()
+        known = set(self._job_ids())
+        path = self._place.drop(name, content)
+        self._say(f"{self._place.container}/{path}  ← {len(content):,} bytes")
+        self._until(lambda: set(self._job_ids()) != known, "the blob trigger")
+        [job_id] = set(self._job_ids()) - known
+        shown, seen = 0, ""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            job = self._app.records.require(job_id).job
+            for step in job.steps[shown:]:
+                self._state(step.state.value, step.note, _COLOURS.get(step.state, "cyan"))
+            shown = len(job.steps)
+            if job.bes_job and seen != "Finished" and (now := type(self._bes(job.bes_job)).__name__) != seen:
+                seen = now
+                self._state("", f"BES job says {seen}", "dim")
+            self._listen()
+            if job.final:
+                return job
+            if time.monotonic() > deadline:
+                raise NotShown(f"{job_id} is still {job.state.value} after {DEADLINE:.0f} s: {job.trouble}")
+            time.sleep(0.05)
+
+    def _listen(self) -> None:
+        """Show when the promotion's message is taken from the queue."""
+        try:
+            while True:
+                if "Executing 'promote_model'" in self._heard.get_nowait():
+                    self._state("", f"message taken from {self._place.queue}", "dim")
+        except Empty:
+            return
+
+    def _bes(self, bes_job: str) -> BesJob:
+        return self._app.retraining.service(self._pipeline).status(bes_job)
+
+    def _job_ids(self) -> list[str]:
+        names = self._place.blobs.get_container_client("retraining").list_blob_names(name_starts_with="jobs/")
+        try:
+            return [name.removeprefix("jobs/").removesuffix(".json") for name in names]
+        except Exception:
+            return []  # the container is made with the first record
+
+    def _answers(self) -> dict[str, Answers]:
+        return {name: endpoint.score(self._pipeline.rows) for name, endpoint in self._endpoints.items()}
+
+    def _compare(self, before: dict[str, Answers], after: dict[str, Answers]) -> None:
+        table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+        for title in ("mean radius", "service", "first model", "now"):
+            table.add_column(title)
+        for index in range(2):
+            for name in before:
+                radius = self._pipeline.rows.values[index][0]
+                table.add_row(radius, name, _shown(before[name][index]), _shown(after[name][index]))
+        self._console.print(Padding(table, (0, 0, 0, 12)))
+
+    def _verdict(self, verdict: Verdict | None) -> None:
+        for finding in verdict.findings if verdict else ():
+            sign, colour = ("✓", "green") if finding.passed else ("✗", "yellow")
+            self._say(f"[{colour}]gate {sign:<7}[/]", escape(finding.text))
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NotShown(f"{what} did not happen within {DEADLINE:.0f} s")
+            time.sleep(0.05)
+
+    def _step(self, number: int, text: str) -> None:
+        self._console.print(f"\n[bold]{number}  {escape(text)}[/]")
+
+    def _state(self, state: str, note: str, colour: str) -> None:
+        self._say(f"[{colour}]{state:<12}[/]", f"[{'dim' if not state else 'default'}]{escape(note)}[/]")
+
+    def _say(self, *cells: str) -> None:
+        """Print the cells as one line behind the time; a long last cell is wrapped within its column."""
+        line = Table.grid(padding=(0, 2, 0, 0))
+        for _ in range(len(cells) + 1):
+            line.add_column()
+        line.add_row(f"   [dim]{time.monotonic() - self._begun:5.1f} s[/]", *cells)
+        self._console.print(line)
+
+    def _check(self, happened: bool, what: str, otherwise: str | None = None) -> None:
+        if not happened:
+            raise NotShown(f"this did not happen: {what}{f' ({otherwise})' if otherwise else ''}")
+        self._console.print(f"   [green]✓[/] {escape(what)}")
+
+
+def _shown(cells: Sequence[str]) -> str:
+    label, probability = cells
+    return f"{label} (malignant: {float(probability):.6f})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""`run.py up`: Azurite, the local Studio and the triggers stay running, with everything kept between two starts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+
+from rich.console import Console
+from rich.markup import escape
+
+from local.azurite import azurite
+from local.children import ROOT, Child, NotStarted
+from local.studio import running_studio
+from local.triggers import triggers
+from local.workplace import PIPELINE, publish
+
+FOLDER = ROOT / ".relearn"
+_PORT = "RELEARN_PORT"
+SETTINGS = FOLDER / "local.settings.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="run.py up", description="Keep the whole product running on this machine.")
+    parser.add_argument("--port", type=int, default=10000, help="Azurite takes this and the next two, the Studio +10")
+    parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
+    chosen = parser.parse_args()
+    stopping = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stopping.set())
+    console = Console(highlight=False)
+    try:
+        with ExitStack() as running:
+            children = _start(running, console, chosen.port, not chosen.no_triggers)
+            while not stopping.wait(0.5):
+                for name, child in children.items():
+                    if child.process.poll() is not None:
+                        raise NotStarted(f"{name} ended with exit code {child.process.returncode}")
+            console.print("stopping")
+    except NotStarted as error:
+        console.print(f"[bold red]up:[/] {escape(str(error))}")
+        return 1
+    return 0
+
+
+def _start(running: ExitStack, console: Console, port: int, with_triggers: bool) -> dict[str, Child]:
+    storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
+    studio = running.enter_context(
+        running_studio(FOLDER / "studio", storage.connection_string, "--port", str(port + 10))
+    )
+    settings = _settings(port)
+    if settings is None:
+        settings = publish(storage, studio, apart="").settings
+        SETTINGS.touch(mode=0o600)
+        SETTINGS.write_text(json.dumps({"IsEncrypted": False, "Values": {**settings, _PORT: str(port)}}, indent=2))
+    children: dict[str, Child] = {"the local Studio": studio.child}
+    if with_triggers:
+        children["the trigger loop"] = running.enter_context(triggers(settings, _show))
+    _tell(console, settings, storage.connection_string, studio.address)
+    return children
+
+
+def _show(line: str) -> None:
+    if " INFO " not in line or "'poll_jobs'" not in line:  # a poll a second that went well is no news
+        print(line, flush=True)
+
+
+def _settings(port: int) -> dict[str, str] | None:
+    """Return the settings of an earlier start, which are those of the web services published then."""
+    if not SETTINGS.exists():
+        return None
+    values: dict[str, str] = json.loads(SETTINGS.read_text())["Values"]
+    if values.get(_PORT) != str(port):
+        raise NotStarted(
+            f"{FOLDER.name}/ was made with --port {values.get(_PORT)}; give that, or start anew: python3 run.py clean"
+        )
+    return values
+
+
+def _tell(console: Console, settings: dict[str, str], storage: str, studio: str) -> None:
+    container = settings["TRAINING_DATA_PATH"].split("/")[0]
+    for name, told in (
+        ("drop data at", f"container {container}, {PIPELINE}/NAME.csv"),
+        ("send messages to", f"queue {settings['PROMOTIONS_QUEUE']} (base64)"),
+        ("storage", storage),
+        ("local Studio", studio),
+        ("training service", settings["BREAST_CANCER_TRAINING_ADDRESS"]),
+        ("Classic endpoint", settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"]),
+        ("New web service", settings["BREAST_CANCER_NEW_SCORING_ADDRESS"]),
+        ("all settings, keys", os.path.relpath(SETTINGS)),
+        ("stop", "Ctrl-C"),
+    ):
+        console.print(f"[cyan]{name:<20}[/]{escape(told)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
