@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import List  # noqa: UP035 (see poll_jobs)
 
 import azure.functions as func
 
@@ -37,7 +38,10 @@ def start_retraining(blob: BlobName) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
 @app.queue_output(arg_name="promotions", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")
-def poll_jobs(timer: func.TimerRequest, promotions: func.Out[list[str]]) -> None:
+def poll_jobs(
+    timer: func.TimerRequest,
+    promotions: func.Out[List[str]],  # noqa: UP006 (the Functions runtime takes list[str] for no type)
+) -> None:
     from shared.app import app as relearn
     from shared.messages import write_request
 

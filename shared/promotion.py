@@ -136,6 +136,7 @@ class _Run:
         own = stored is not None and not stored.job.final  # the promotion of a job, not a change by hand
         request_id = stored.job.id if stored and own else message_id
         if request_id in self.held.champion.settled or (stored and not _wanted(stored.job, request)):
+            self.records.unmark_change(self.pipeline.name)  # the run that settled it may have died before this
             return
         if stored and own and request.by is None and self._overtaken(stored):
             return

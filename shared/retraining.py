@@ -39,6 +39,8 @@ from shared.retry import delay
 log = logging.getLogger("relearn.retraining")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
+#: states whose outcome is written before the champion's record is settled; the promotion takes the job off the list
+SWITCHED = (JobState.PROMOTED, JobState.ROLLED_BACK)
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
 
 
@@ -79,7 +81,7 @@ class Retraining:
             stored = self.records.take_up(job_id)
             if stored is None:
                 return None
-            if stored.job.state in (JobState.PROMOTED, JobState.ROLLED_BACK):
+            if stored.job.state in SWITCHED:
                 return self._unsettled(stored.job)
             return self._asking(self.advance(stored))
         except RecordChanged:
@@ -129,7 +131,7 @@ class Retraining:
                 return stored
             stored = self.records.save(stored, job)
             log.info("Job %s is %s: %s", job.id, job.state.value, job.steps[-1].note)
-        if stored.job.final:
+        if stored.job.final and stored.job.state not in SWITCHED:
             self.records.close(stored.job)
         return stored
 

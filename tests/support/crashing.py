@@ -1,0 +1,73 @@
+"""Runs the flow in a process that dies right after its n-th call, as a killed worker does: no cleanup, no goodbye."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests.adapters
+
+from shared.app import App
+from shared.messages import Request
+from shared.settings import Settings
+from studio.jobs import FINAL
+from studio.records import Job, Records
+
+KILLED = 9
+DEADLINE = 60.0
+
+
+def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int) -> None:
+    """Take the data set from its event to its promotion. The number of calls is the same each time."""
+    app = _app_that_dies(settings, die_after)
+    [job] = app.retraining.start(path)
+    wait_for_bes_jobs(studio)
+    deadline = time.monotonic() + DEADLINE
+    while not app.records.require(job.id).job.final and time.monotonic() < deadline:
+        for request in app.retraining.poll():
+            app.promotion.carry_out(request, "a message")
+
+
+def carry_out(settings: Mapping[str, str], request: Request, message_id: str, die_after: int) -> None:
+    """Do what one message asks for."""
+    _app_that_dies(settings, die_after).promotion.carry_out(request, message_id)
+
+
+def killed(target: Callable[..., None], *arguments: Any) -> bool:
+    """Run it in a process of its own; return whether it was killed (and not done before that)."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.crashing"])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    process.join(DEADLINE + 30)
+    assert process.exitcode in (0, KILLED), f"it neither ended nor was it killed: exit code {process.exitcode}"
+    return process.exitcode == KILLED
+
+
+def wait_for_bes_jobs(studio: Path) -> None:
+    """Wait until every started BES job has ended, by the Studio's own records: no call is made for it."""
+    records = Records(studio)
+    deadline = time.monotonic() + DEADLINE
+    while any(job.queued and job.state not in FINAL for job in records.all(Job)):
+        assert time.monotonic() < deadline, "a BES job does not end"
+        time.sleep(0.02)
+
+
+def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
+    send = requests.adapters.HTTPAdapter.send
+    calls = 0
+
+    def counted(self: requests.adapters.HTTPAdapter, *arguments: Any, **options: Any) -> requests.Response:
+        nonlocal calls
+        answer = send(self, *arguments, **options)
+        calls += 1
+        if calls == die_after:
+            os._exit(KILLED)
+        return answer
+
+    requests.adapters.HTTPAdapter.send = counted  # type: ignore[method-assign]
+    return App(Settings(settings))
