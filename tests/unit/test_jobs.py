@@ -1,0 +1,82 @@
+"""A job's record: which steps it may take, and what makes two jobs one."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.errors import BadMessage, IllegalTransition
+from shared.jobs import FINAL, NEXT, Dataset, JobState, job_id, received
+from shared.messages import Asked, read_request, write_request
+from shared.retry import LONGEST, delay
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+DATA = Dataset(path="income/a.csv", etag="0x1", modified=NOW, size=10)
+
+
+def test_the_same_version_of_a_blob_gives_the_same_job_and_another_version_another() -> None:
+    other = Dataset(path="income/a.csv", etag="0x2", modified=NOW, size=10)
+    assert job_id("income", DATA) == job_id("income", DATA)
+    assert len({job_id("income", DATA), job_id("income", other), job_id("bike", DATA)}) == 3
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(JobState, JobState)))
+def test_a_job_takes_only_the_steps_of_the_table(before: JobState, after: JobState) -> None:
+    import msgspec
+
+    job = msgspec.structs.replace(received("income", DATA, NOW), state=before)
+    if after in NEXT.get(before, ()):
+        assert job.move_to(after, NOW).state is after
+    else:
+        with pytest.raises(IllegalTransition, match=f"is {before.value} and cannot become {after.value}"):
+            job.move_to(after, NOW)
+
+
+def test_every_state_is_reached_and_from_every_state_an_end() -> None:
+    def reached_from(state: JobState) -> set[JobState]:
+        reached = {state}
+        for _ in JobState:
+            reached |= {after for before in reached for after in NEXT.get(before, ())}
+        return reached
+
+    assert reached_from(JobState.RECEIVED) == set(JobState)
+    assert all(reached_from(state) & FINAL for state in JobState)
+    assert FINAL
+
+
+def test_the_same_trouble_again_makes_no_new_step() -> None:
+    job = received("income", DATA, NOW)
+    once = job.waiting(NOW, NOW, "no answer")
+    twice = once.waiting(NOW + timedelta(seconds=5), NOW, "no answer")
+    assert (once.attempts, twice.attempts) == (1, 2)
+    assert len(twice.steps) == len(once.steps) == 2
+
+
+def test_waiting_grows_and_is_bounded() -> None:
+    waits = [delay(attempt) for attempt in range(1, 40)]
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"{", "is no promotion message"),
+        (b'{"pipeline": "income", "action": "explode"}', "explode"),
+        (b'{"pipeline": "income", "action": "promote"}', 'needs the "job"'),
+        (b'{"pipeline": "income", "action": "rollback", "job": "x"}', 'takes no "job"'),
+        (b'{"pipeline": "income", "action": "rollback", "url": "https://evil.example"}', "url"),
+        (b"\xff", "is no promotion message"),
+    ],
+)
+def test_a_message_that_asks_for_nothing_known_says_so_and_shows_an_example(body: bytes, told: str) -> None:
+    with pytest.raises(BadMessage, match=told):
+        read_request(body)
+
+
+def test_what_is_written_to_the_queue_is_what_is_read_from_it() -> None:
+    request = read_request(b'{"pipeline": "income", "action": "rollback", "by": "ann"}')
+    assert read_request(write_request(request).encode()) == request
+    assert request.action is Asked.ROLLBACK

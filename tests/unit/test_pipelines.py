@@ -1,0 +1,108 @@
+"""The configuration: a mistake names the file, the key, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local.children import ROOT
+from shared.errors import BadConfiguration
+from shared.pipelines import load_pipelines, schema
+from shared.settings import Settings
+
+SETTINGS = {
+    "BREAST_CANCER_TRAINING_ADDRESS": "https://studio.example/workspaces/w/services/t",
+    "BREAST_CANCER_TRAINING_KEY": "key-one",
+    "BREAST_CANCER_CLASSIC_ADDRESS": "https://studio.example/workspaces/w/webservices/s/endpoints/retrained",
+    "BREAST_CANCER_CLASSIC_SCORING_ADDRESS": "https://studio.example/workspaces/w/services/e",
+    "BREAST_CANCER_CLASSIC_KEY": "key-two",
+    "ARM_ADDRESS": "https://management.example",
+    "ARM_TOKEN": "token-three",
+    "BREAST_CANCER_NEW_ID": "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearning/webServices/w",
+    "BREAST_CANCER_NEW_SCORING_ADDRESS": "https://studio.example/subscriptions/s/services/n",
+    "BREAST_CANCER_NEW_KEY": "key-four",
+}
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> dict[str, object]:
+    (tmp_path / "samples").mkdir()
+    rows = (ROOT / "samples" / "breast-cancer-rows.csv").read_bytes()
+    (tmp_path / "samples" / "breast-cancer-rows.csv").write_bytes(rows)
+    found: dict[str, object] = yaml.safe_load((ROOT / "pipelines.sample.yaml").read_text("utf-8"))
+    return found
+
+
+def load(folder: Path, content: object, settings: dict[str, str] | None = None) -> object:
+    file = folder / "pipelines.yaml"
+    file.write_text(yaml.safe_dump(content), "utf-8")
+    return load_pipelines(file, Settings(SETTINGS if settings is None else settings))
+
+
+def test_the_committed_sample_is_valid(sample: dict[str, object], tmp_path: Path) -> None:
+    load(tmp_path, sample)
+
+
+def test_the_committed_schema_is_that_of_the_code() -> None:
+    committed = json.loads((ROOT / "pipelines.schema.json").read_text("utf-8"))
+    assert committed == json.loads(json.dumps(schema())), (
+        "write it anew: python -m shared schema > pipelines.schema.json"
+    )
+
+
+def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: Path) -> None:
+    shown = repr(load(tmp_path, sample))
+    assert not [key for key in ("key-one", "key-two", "token-three", "key-four") if key in shown]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (("training", "adress"), "x", r"pipelines\.breast-cancer\.training\.adress.*did you mean 'address'"),
+        (("training", "address"), "http://studio.example/x", r"\.training\.address.*unencrypted"),
+        (("training", "address"), "studio", r"\.training\.address.*is no address; write https://"),
+        (("training", "running"), "4 hours", r"\.training\.running.*no time span; write 30s"),
+        (("gate", "rules"), ["AUC > best"], r"\.gate\.rules\[0\].*is no rule"),
+        (("gate", "rules"), ["Recal >= 0.5"], r"\.gate\.rules\[0\].*did you mean 'Recall'"),
+        (("gate", "rules"), [], r"\.gate\.rules"),
+        (("gate", "baseline"), {}, r"\.gate\.baseline.*give the AUC of the model that is live"),
+        (("gate", "baseline"), {"AUK": 1.0}, r"\.gate\.baseline"),
+        (("targets",), [], r"\.targets"),
+        (("proof", "rows"), "nowhere.csv", r"\.proof\.rows.*nowhere\.csv does not exist"),
+        (("blobs",), 7, r"\.blobs.*Expected `str`"),
+    ],
+)
+def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
+    sample: dict[str, object], tmp_path: Path, path: tuple[str, ...], value: object, told: str
+) -> None:
+    part: dict[str, object] = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    for key in path[:-1]:
+        part = part[key]  # type: ignore[assignment]
+    part[path[-1]] = value
+    with pytest.raises(BadConfiguration, match=told) as raised:
+        load(tmp_path, sample)
+    assert str(raised.value).startswith("pipelines.yaml: ")
+
+
+def test_a_missing_setting_is_named_with_the_key_that_needs_it(sample: dict[str, object], tmp_path: Path) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != "ARM_TOKEN"}
+    with pytest.raises(BadConfiguration, match=r"\.targets\[1\]\.token: Missing setting: ARM_TOKEN"):
+        load(tmp_path, sample, settings)
+
+
+def test_an_unresolved_key_vault_reference_is_an_error_and_never_a_key(
+    sample: dict[str, object], tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "ARM_TOKEN": "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/x)"}
+    with pytest.raises(BadConfiguration, match=r"ARM_TOKEN is a Key Vault reference that was not resolved"):
+        load(tmp_path, sample, settings)
+
+
+def test_two_pipelines_cannot_share_a_target(sample: dict[str, object], tmp_path: Path) -> None:
+    pipelines: dict[str, object] = sample["pipelines"]  # type: ignore[assignment]
+    pipelines["other"] = pipelines["breast-cancer"]
+    with pytest.raises(BadConfiguration, match="two pipelines would overwrite each other"):
+        load(tmp_path, sample)
