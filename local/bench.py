@@ -1,0 +1,310 @@
+"""`run.py bench`: start-up, memory, latency, storage operations, package size. Figures of one run, ratios within it."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pathspec
+import requests
+import requests.adapters
+from azure.storage.blob import BlobBlock
+from packaging.requirements import Requirement
+from rich.console import Console
+from rich.table import Table
+
+from local.azurite import azurite
+from local.children import ROOT
+from local.datasets import as_csv
+from local.workplace import PIPELINE, Workplace, workplace
+from shared.app import App
+from shared.jobs import JobState
+from shared.ports import Finished
+from shared.settings import Settings
+
+GIB = 1 << 30
+BLOCK = 64 << 20
+STARTS = 9
+RETRAININGS = 5
+VERSION = {"api-version": "2.0"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="run.py bench", description="Measure start-up, memory, latency and storage.")
+    parser.add_argument("--gib", type=float, default=2.0, help="size of the large blob")
+    chosen = parser.parse_args()
+    console = Console(highlight=False)
+    console.width = max(console.width, 110)
+    table = Table("what", "measured", "against", "ratio", box=None, padding=(0, 3, 0, 0), header_style="bold")
+    with console.status("measuring"), tempfile.TemporaryDirectory(prefix="relearn-bench-") as folder:
+        for row in (*import_time(), *package_size(), *latencies(Path(folder)), *memory(Path(folder), chosen.gib)):
+            table.add_row(*row)
+    console.print(table)
+    return 0
+
+
+Row = tuple[str, str, str, str]
+
+
+def import_time() -> Iterator[Row]:
+    """Import in fresh processes, taken in turns; the time is that of the import alone."""
+    code = "import time; t = time.perf_counter(); import {0}; print(time.perf_counter() - t)"
+    taken: dict[str, list[float]] = {"function_app": [], "azure.functions": []}
+    for _ in range(STARTS):
+        for module, times in taken.items():
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", code.format(module)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                check=True,
+            )
+            times.append(float(done.stdout))
+    ours, theirs = (statistics.median(times) for times in taken.values())
+    yield "import function_app", _ms(ours), f"azure.functions alone {_ms(theirs)}", f"{ours / theirs:.2f}"
+
+
+def package_size() -> Iterator[Row]:
+    """Report what .funcignore leaves to deploy, and the size of the requirements as installed here."""
+    ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    files = [name for name in listed if not ignored.match_file(name)]
+    size = sum((ROOT / name).stat().st_size for name in files)
+    needed = _with_their_needs((ROOT / "requirements.txt").read_text().splitlines())
+    installed = sum(_installed_size(name) for name in needed)
+    yield "the app as deployed", f"{size / 1024:.0f} KiB in {len(files)} files", "", ""
+    yield "its requirements, installed", f"{installed / (1 << 20):.0f} MiB in {len(needed)} packages", "", ""
+
+
+def latencies(folder: Path) -> Iterator[Row]:
+    """Compare the flow's steps with the HTTP calls to storage and services that no flow can do without."""
+    with azurite() as storage, workplace(storage, folder / "latency") as place:
+        app = App(Settings(place.settings))
+        started, promoted, operations = [], [], Counter[str]()
+        bare_start, bare_promotion = [], []
+        for number in range(RETRAININGS + 1):
+            path = place.drop(f"{number}.csv", as_csv(place.header, place.rows[: 300 + 20 * number]))
+            with _counted(storage.blob_address) as counted:
+                begun = time.perf_counter()
+                [job] = app.retraining.start(path)
+                started.append(time.perf_counter() - begun)
+                _wait_for_bes(app, str(job.bes_job))
+                begun = time.perf_counter()
+                _take_to_promotion(app, job.id)
+                promoted.append(time.perf_counter() - begun)
+            operations = counted
+            bare = Bare(place, app, path)
+            bare_start.append(bare.start())
+            bare_promotion.append(bare.promote(str(job.bes_job)))
+    # The first round opens connections and loads libraries; it is not counted.
+    for name, ours, alone in (
+        ("blob trigger's call → BES job started", started, bare_start),
+        ("“Finished” seen → PROMOTED", promoted, bare_promotion),
+    ):
+        one, other = statistics.median(ours[1:]), statistics.median(alone[1:])
+        yield name, _ms(one), f"bare HTTP calls {_ms(other)}", f"{one / other:.2f}"
+    told = ", ".join(f"{count} {method}" for method, count in operations.most_common())
+    yield "storage operations per retraining", f"{operations.total()}", told, ""
+
+
+class Bare:
+    """The calls to the services, and to the data and model blobs, as a script without records would make them."""
+
+    def __init__(self, place: Workplace, app: App, path: str) -> None:
+        self._place, self._settings = place, place.settings
+        self._pipeline = app.pipelines[PIPELINE]
+        dataset = app.retraining.data.find(path)
+        assert dataset is not None
+        link = app.retraining.data.link(dataset, 3600)
+        self._sas = link.sas.reveal() if link.sas else ""
+        self._link, self._models = link, app.retraining.models
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def start(self) -> float:
+        begun = time.perf_counter()
+        data = f"{self._link.address}{self._sas}"
+        self._session.head(data).raise_for_status()
+        self._session.get(data, headers={"Range": "bytes=0-262143"}).raise_for_status()
+        reference = {
+            "BaseLocation": self._link.base,
+            "RelativeLocation": self._link.relative,
+            "SasBlobToken": self._sas,
+        }
+        base, key = self._settings["BREAST_CANCER_TRAINING_ADDRESS"], self._settings["BREAST_CANCER_TRAINING_KEY"]
+        job = self._call("POST", f"{base}/jobs", key, {"Inputs": {"input1": reference}}).json()
+        self._call("POST", f"{base}/jobs/{job}/start", key)
+        return time.perf_counter() - begun
+
+    def promote(self, bes_job: str) -> float:
+        """Read the results, keep the model, then for each target: score, read, update, read, score."""
+        settings = self._settings
+        begun = time.perf_counter()
+        base, key = settings["BREAST_CANCER_TRAINING_ADDRESS"], settings["BREAST_CANCER_TRAINING_KEY"]
+        results = self._call("GET", f"{base}/jobs/{bes_job}", key).json()["Results"]
+        contents = []
+        for port in ("output1", "output2"):
+            blob = results[port]
+            answer = self._session.get(f"{blob['BaseLocation']}{blob['RelativeLocation']}{blob['SasBlobToken']}")
+            answer.raise_for_status()
+            contents.append(answer.content)
+        model = self._models.link(self._models.keep(iter([contents[0]])))
+        sas = model.sas.reveal() if model.sas else ""
+        location = {"BaseLocation": model.base, "RelativeLocation": model.relative, "SasBlobToken": sas}
+        name, classic = self._place.classic.model, settings["BREAST_CANCER_CLASSIC_ADDRESS"]
+        key = settings["BREAST_CANCER_CLASSIC_KEY"]
+        self._score(settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"], key)
+        self._call("GET", classic, key)
+        self._call("PATCH", classic, key, {"Resources": [{"Name": name, "Location": location}]})
+        self._call("GET", classic, key)
+        self._score(settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"], key)
+        key, token = settings["BREAST_CANCER_NEW_KEY"], settings["ARM_TOKEN"]
+        new, version = f"{settings['ARM_ADDRESS']}{settings['BREAST_CANCER_NEW_ID']}", {"api-version": "2017-01-01"}
+        self._score(settings["BREAST_CANCER_NEW_SCORING_ADDRESS"], key)
+        definition = self._call("GET", new, token, parameters=version).json()
+        for asset in definition["properties"]["assets"].values():
+            if asset["name"] == name:
+                asset["locationInfo"]["uri"] = model.address
+        accepted = self._call("PATCH", new, token, definition, version)
+        self._call("GET", accepted.headers["Azure-AsyncOperation"], token, parameters={})
+        self._call("GET", new, token, parameters=version)
+        self._score(settings["BREAST_CANCER_NEW_SCORING_ADDRESS"], key)
+        return time.perf_counter() - begun
+
+    def _score(self, base: str, key: str) -> None:
+        rows = {"ColumnNames": self._pipeline.rows.columns, "Values": self._pipeline.rows.values}
+        self._call("POST", f"{base}/execute", key, {"Inputs": {"input1": rows}}, {**VERSION, "details": "true"})
+
+    def _call(
+        self, method: str, url: str, key: str, body: Any = None, parameters: Mapping[str, str] = VERSION
+    ) -> requests.Response:
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = self._session.request(method, url, params=parameters, json=body, headers=headers)
+        answer.raise_for_status()
+        return answer
+
+
+def memory(folder: Path, gib: float) -> Iterator[Row]:
+    """Start a retraining on a large blob in a process of its own; report how far its peak rose."""
+    size = int(gib * GIB)
+    # No worker: the job stays queued, as nothing is to be learnt from 2 GiB of the same rows here.
+    with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--workers", "0") as place:
+        small = place.drop("small.csv", as_csv(place.header, place.rows[:100]))
+        large = _drop_large(place, size)
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_start_both, args=(place.settings, small, large, theirs))
+        process.start()
+        risen, peak = ours.recv()
+        process.join()
+    yield (
+        f"peak memory for a {gib:g} GiB blob",
+        f"+{risen / (1 << 20):.1f} MiB",
+        f"process {peak / (1 << 20):.0f} MiB",
+        f"{risen / size:.4f}",
+    )
+
+
+def _start_both(settings: Mapping[str, str], small: str, large: str, pipe: Any) -> None:
+    app = App(Settings(settings))
+    app.retraining.start(small)
+    before = _peak()
+    [job] = app.retraining.start(large)
+    assert job.state is JobState.TRAINING, job
+    after = _peak()
+    pipe.send((after - before, after))
+
+
+def _peak() -> int:
+    """Return the process's peak memory in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux hands a parent's ru_maxrss on to its children, but not this figure
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    raise SystemExit("the memory benchmark needs Linux or macOS")
+
+
+def _drop_large(place: Workplace, size: int) -> str:
+    path = f"{PIPELINE}/large.csv"
+    blob = place.blobs.get_blob_client(place.container, path)
+    rows = as_csv(place.header, place.rows)
+    header, _, body = rows.partition(b"\n")
+    block = (body * (BLOCK // len(body) + 1))[:BLOCK]
+    blocks = [BlobBlock(f"{number:06}") for number in range(max(1, size // BLOCK))]
+    for number, each in enumerate(blocks):
+        blob.stage_block(each.id, (header + b"\n" + block)[:BLOCK] if number == 0 else block)
+    blob.commit_block_list(blocks)
+    return path
+
+
+@contextmanager
+def _counted(storage: str) -> Iterator[Counter[str]]:
+    """Count the HTTP calls to the storage by method."""
+    counted: Counter[str] = Counter()
+    send: Callable[..., requests.Response] = requests.adapters.HTTPAdapter.send
+
+    def counting(self: Any, request: Any, *arguments: Any, **options: Any) -> requests.Response:
+        if urlsplit(request.url).netloc == urlsplit(storage).netloc:
+            counted[request.method] += 1
+        return send(self, request, *arguments, **options)
+
+    requests.adapters.HTTPAdapter.send = counting  # type: ignore[method-assign]
+    try:
+        yield counted
+    finally:
+        requests.adapters.HTTPAdapter.send = send  # type: ignore[method-assign]
+
+
+def _wait_for_bes(app: App, bes_job: str) -> None:
+    service = app.retraining.service(app.pipelines[PIPELINE])
+    while not isinstance(service.status(bes_job), Finished):
+        time.sleep(0.02)
+
+
+def _take_to_promotion(app: App, job_id: str) -> None:
+    for request in app.retraining.poll():
+        app.promotion.carry_out(request, "bench")
+    job = app.records.require(job_id).job
+    assert job.state is JobState.PROMOTED, job.reason
+
+
+def _with_their_needs(lines: list[str]) -> set[str]:
+    """Return the names of the packages of a requirements file and of all that they need here."""
+    found: set[str] = set()
+    wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    while wanted:
+        requirement = wanted.pop()
+        if requirement.name.lower() in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(requirement.name.lower())
+        wanted += [Requirement(text) for text in metadata.requires(requirement.name) or []]
+    return found
+
+
+def _installed_size(name: str) -> int:
+    files = metadata.files(name) or []
+    return sum(path.stat().st_size for file in files if (path := Path(str(file.locate()))).is_file())
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
