@@ -1,0 +1,323 @@
+"""The world of the pure core in memory, with the ways in which it fails. The only fakes there are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from shared.errors import Busy, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.gate import parse_rule
+from shared.jobs import Dataset, Model
+from shared.pipelines import Address, ClassicTarget, Pipeline, Rows, Scoring, Training
+from shared.ports import (
+    Answers,
+    BesJob,
+    BlobReference,
+    Document,
+    Finished,
+    Lease,
+    NotStarted,
+    Wait,
+)
+from shared.promotion import Promotion
+from shared.records import Records
+from shared.retraining import Retraining
+from shared.secret import Secret
+
+START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+EVALUATION = b"AUC,Recall\n0.95,0.9\n"
+
+
+class Clock:
+    """Time that passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+class FakeDocuments:
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.versions: dict[str, int] = {}
+        self.leased: set[str] = set()
+
+    def read(self, name: str) -> Document | None:
+        content = self.contents.get(name)
+        return None if content is None else Document(content, str(self.versions[name]))
+
+    def create(self, name: str, content: bytes) -> str | None:
+        return None if name in self.contents else self._write(name, content)
+
+    def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:  # noqa: ARG002
+        if self.contents.get(name) is None or str(self.versions[name]) != etag:
+            raise RecordChanged(name)
+        return self._write(name, content)
+
+    def delete(self, name: str) -> None:
+        self.contents.pop(name, None)
+
+    def names(self, prefix: str) -> Iterator[str]:
+        return iter(sorted(name for name in self.contents if name.startswith(prefix)))
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[Lease]:
+        if name in self.leased:
+            raise Busy(name)
+        self.leased.add(name)
+        try:
+            yield FakeLease()
+        finally:
+            self.leased.remove(name)
+
+    def _write(self, name: str, content: bytes) -> str:
+        self.contents[name] = content
+        self.versions[name] = self.versions.get(name, 0) + 1
+        return str(self.versions[name])
+
+
+class FakeLease:
+    id = "lease"
+
+    def renew(self) -> None:
+        return
+
+
+class FakeModels:
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def keep(self, chunks: Iterator[bytes]) -> Model:
+        content = b"".join(chunks)
+        model = Model(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        self.kept[model.sha256] = content
+        return model
+
+    def link(self, model: Model) -> BlobReference:
+        return BlobReference("https://store.example/", f"models/{model.name}")
+
+    def identify(self, reference: BlobReference) -> Model | None:
+        for sha256, content in self.kept.items():
+            model = Model(sha256=sha256, size=len(content))
+            if self.link(model).address == reference.address:
+                return model
+        return None
+
+
+class FakeData:
+    """`heads` are the first bytes by path."""
+
+    def __init__(self) -> None:
+        self.heads: dict[str, bytes] = {}
+        self.modified = START
+        self.aside: dict[str, bytes] = {}
+
+    def find(self, path: str) -> Dataset | None:
+        head = self.heads.get(path)
+        if head is None:
+            return None
+        return Dataset(path=path, etag=hashlib.sha256(head).hexdigest(), modified=self.modified, size=len(head))
+
+    def head(self, dataset: Dataset, size: int) -> bytes | None:
+        return self.heads[dataset.path][:size] if self.find(dataset.path) == dataset else None
+
+    def link(self, dataset: Dataset, seconds: float) -> BlobReference:  # noqa: ARG002
+        return BlobReference("https://store.example/", f"training-data/{dataset.path}")
+
+    def set_aside(self, dataset: Dataset, folder: str, reason: bytes) -> str:  # noqa: ARG002
+        self.aside[folder] = reason
+        return f"quarantine/{folder}"
+
+
+class FakeReader:
+    """Every model's content is its blob's name; every evaluation is the one given."""
+
+    def __init__(self) -> None:
+        self.evaluation = EVALUATION
+
+    def read(self, reference: BlobReference) -> Iterator[bytes]:
+        yield self.evaluation if reference.relative.endswith(".csv") else reference.relative.encode()
+
+
+class FakeService:
+    """A training service. `lose` names the calls whose answer is lost after they took effect."""
+
+    def __init__(self) -> None:
+        self.created: list[str] = []
+        self.started: list[str] = []
+        self.cancelled: list[str] = []
+        self.lose: list[str] = []
+        self.fails: list[Exception] = []
+        self.answer: BesJob | None = None
+
+    def submit(self, data: BlobReference) -> str:  # noqa: ARG002
+        self._fail()
+        job = f"bes-{len(self.created) + 1}"
+        self.created.append(job)
+        self._lose("submit")
+        return job
+
+    def start(self, bes_job: str) -> None:
+        self._fail()
+        if bes_job not in self.started:
+            self.started.append(bes_job)
+        self._lose("start")
+
+    def status(self, bes_job: str) -> BesJob:
+        self._fail()
+        self._lose("status")
+        if self.answer is not None:
+            return self.answer
+        if bes_job not in self.started:
+            return NotStarted()
+        return Finished(
+            {
+                "output2": BlobReference("https://store.example/", f"results/{bes_job}.csv"),
+                "output1": BlobReference("https://store.example/", f"results/{bes_job}.ilearner"),
+            }
+        )
+
+    def cancel(self, bes_job: str) -> None:
+        self.cancelled.append(bes_job)
+
+    def _fail(self) -> None:
+        if self.fails:
+            raise self.fails.pop(0)
+
+    def _lose(self, call: str) -> None:
+        if call in self.lose:
+            self.lose.remove(call)
+            raise ServiceUnavailable(f"{call} got no answer")
+
+
+class FakeEndpoint:
+    """An endpoint that answers with its model's content.
+
+    `late`: seconds until an update takes effect; `deaf`: updates answered well that have none; `loses`: updates that
+    take effect and whose answer is lost; `refuses`: an error instead of an update.
+    """
+
+    def __init__(self, clock: Clock, models: FakeModels, deployed: BlobReference) -> None:
+        self._clock, self._models = clock, models
+        self.named = self.serves = deployed
+        self._next: tuple[datetime, BlobReference] | None = None
+        self.late, self.deaf, self.loses = 0.0, 0, 0
+        self.refuses: list[Exception] = []
+        self.updates = 0
+
+    def model(self) -> BlobReference:
+        return self.named
+
+    def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002
+        self.updates += 1
+        if self.refuses:
+            raise self.refuses.pop(0)
+        if self.deaf:
+            self.deaf -= 1
+            self.named = model
+            return
+        self.named = model
+        self._next = (self._clock.now() + timedelta(seconds=self.late), model)
+        if self.loses:
+            self.loses -= 1
+            raise ServiceUnavailable("PATCH got no answer")
+
+    def score(self, rows: Rows) -> Answers:
+        if self._next and self._next[0] <= self._clock.now():
+            self.serves, self._next = self._next[1], None
+        kept = self._models.identify(self.serves)
+        content = self._models.kept[kept.sha256].decode() if kept else self.serves.relative
+        return [[content] for _ in rows.values]
+
+
+class World:
+    """The flows over fakes: one pipeline `income` with two targets."""
+
+    def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9) -> None:
+        self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
+        self.data, self.reader, self.service = FakeData(), FakeReader(), FakeService()
+        self.records = Records(self.documents)
+        deployed = BlobReference("https://other.example/", "first.ilearner")
+        self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
+        self.pipelines = {"income": _pipeline(rules, baseline)}
+
+    @property
+    def retraining(self) -> Retraining:
+        return Retraining(
+            pipelines=self.pipelines,
+            records=self.records,
+            data=self.data,
+            models=self.models,
+            service=lambda _: self.service,
+            reader=lambda _: self.reader,
+            now=self.clock.now,
+        )
+
+    @property
+    def promotion(self) -> Promotion:
+        return Promotion(
+            pipelines=self.pipelines,
+            records=self.records,
+            models=self.models,
+            reader=lambda _: self.reader,
+            endpoints=lambda _: self.endpoints,
+            now=self.clock.now,
+            sleep=self.clock.sleep,
+        )
+
+    def drop(self, name: str, content: bytes = b"age\n1\n") -> str:
+        """Drop a data set and take its event; return the job's id."""
+        path = f"income/{name}"
+        self.data.heads[path] = content
+        self.data.modified += timedelta(seconds=1)
+        self.clock.sleep(1)
+        [job] = self.retraining.start(path)
+        return job.id
+
+    def run(self, until: Callable[[], bool], minutes: int = 30) -> None:
+        """Poll every 15 seconds and deliver each message, again after 30 seconds when it fails."""
+        end = self.clock.now() + timedelta(minutes=minutes)
+        while not until() and self.clock.now() < end:
+            for request in self.retraining.poll():
+                for _ in range(5):
+                    try:
+                        self.promotion.carry_out(request, f"message of {request.job}")
+                        break
+                    except ServiceUnavailable:
+                        self.clock.sleep(30)
+            self.clock.sleep(15)
+
+    def accepted(self, name: str = "a.csv") -> str:
+        """Return a job that the gate has passed."""
+        job_id = self.drop(name)
+        self.retraining.poll()
+        return job_id
+
+
+def refused() -> ServiceRefused:
+    return ServiceRefused("PATCH answered 400", 400, ["BadArgument"])
+
+
+def _pipeline(rules: tuple[str, ...], baseline: float) -> Pipeline:
+    address, key = Address("https://studio.example"), Secret("key")
+    scoring = Scoring(address=address, key=key)
+    return Pipeline(
+        name="income",
+        blobs="income/*.csv",
+        columns=["age"],
+        training=Training(address=address, key=key, model="output1", evaluation="output2"),
+        rules=[parse_rule(rule) for rule in rules],
+        baseline={"AUC": baseline},
+        targets=[
+            ClassicTarget(name=name, address=address, key=key, resource="r", scoring=scoring) for name in ("one", "two")
+        ],
+        rows=Rows(["age"], [["39"]]),
+        proof_timeout=180.0,
+    )

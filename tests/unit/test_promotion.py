@@ -1,0 +1,204 @@
+"""From a judged model to a proven switch, and back, when services lie, lose answers and take their time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
+from shared.jobs import JobState
+from shared.messages import Asked, Request
+from tests.support.fakes import World, refused
+
+PROMOTE, ROLLBACK = Asked.PROMOTE, Asked.ROLLBACK
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def promote(world: World, job_id: str, by: str | None = None, message: str = "m") -> None:
+    world.promotion.carry_out(Request(pipeline="income", action=PROMOTE, job=job_id, by=by), message)
+
+
+def served(world: World) -> set[str]:
+    """Return the contents of the models that answer."""
+    rows = world.pipelines["income"].rows
+    return {endpoint.score(rows)[0][0] for endpoint in world.endpoints.values()}
+
+
+def trained(world: World, job_id: str) -> str:
+    """Return the content of the job's model."""
+    model = world.records.require(job_id).job.model
+    assert model is not None
+    return world.models.kept[model.sha256].decode()
+
+
+def state(world: World, job_id: str) -> JobState:
+    return world.records.require(job_id).job.state
+
+
+def promoted(world: World, name: str) -> str:
+    job_id = world.accepted(name)
+    promote(world, job_id)
+    assert state(world, job_id) is JobState.PROMOTED
+    return job_id
+
+
+def test_both_targets_get_the_model_and_the_history_says_what_was_live(world: World) -> None:
+    job_id = promoted(world, "a.csv")
+    assert served(world) == {trained(world, job_id)}
+    found, entry = world.records.history("income", 1), world.records.history("income", 2)
+    assert found is not None
+    assert entry is not None
+    assert (entry.job, entry.previous, set(entry.proof)) == (job_id, 1, {"one", "two"})
+    assert found.models["one"] != entry.models["one"]
+    assert world.records.active() == []
+
+
+def test_an_update_without_effect_is_put_back_and_says_so(world: World) -> None:
+    before = served(world)
+    world.endpoints["one"].deaf = 1
+    job_id = world.accepted()
+    promote(world, job_id)
+    job = world.records.require(job_id).job
+    assert job.state is JobState.ROLLED_BACK
+    assert "still those of the former model" in (job.reason or "")
+    assert served(world) == before
+
+
+def test_when_the_second_target_refuses_the_first_gets_its_former_model_back(world: World) -> None:
+    world.endpoints["two"].refuses = [refused(), refused()]
+    job_id = world.accepted()
+    promote(world, job_id)
+    assert state(world, job_id) is JobState.ROLLED_BACK
+    assert trained(world, job_id) not in served(world)
+
+
+def test_an_update_that_takes_effect_late_is_waited_for(world: World) -> None:
+    world.endpoints["two"].late = 120.0
+    job_id = promoted(world, "a.csv")
+    assert served(world) == {trained(world, job_id)}
+
+
+def test_a_lost_answer_to_the_update_is_found_out_and_not_repeated(world: World) -> None:
+    world.endpoints["one"].loses = 1
+    job_id = world.accepted()
+    with pytest.raises(ServiceUnavailable):
+        promote(world, job_id)
+    promote(world, job_id)
+    assert state(world, job_id) is JobState.PROMOTED
+    assert world.endpoints["one"].updates == 1
+
+
+def test_an_endpoint_that_stays_away_gets_its_former_model_back_after_a_while(world: World) -> None:
+    world.endpoints["two"].refuses = [ServiceUnavailable("503")] * 12
+    job_id = world.accepted()
+    world.run(lambda: state(world, job_id) is JobState.ROLLED_BACK, minutes=60)
+    assert state(world, job_id) is JobState.ROLLED_BACK
+    assert trained(world, job_id) not in served(world)
+
+
+def test_a_second_delivery_does_nothing(world: World) -> None:
+    job_id = promoted(world, "a.csv")
+    updates = world.endpoints["one"].updates
+    promote(world, job_id, message="again")
+    assert world.endpoints["one"].updates == updates
+    assert world.records.champion("income").last == 2
+
+
+def test_an_older_job_never_overwrites_a_newer_promoted_one(world: World) -> None:
+    older, newer = world.accepted("a.csv"), world.accepted("b.csv")
+    promote(world, newer)
+    promote(world, older)
+    assert state(world, older) is JobState.SUPERSEDED
+    assert served(world) == {trained(world, newer)}
+
+
+def test_the_gate_judges_again_when_the_champion_has_become_another() -> None:
+    world = World(rules=("AUC >= champion - 0.01",))
+    world.data.modified += timedelta(minutes=1)
+    world.reader.evaluation = b"AUC\n0.95\n"
+    worse = world.accepted("newer.csv")
+    world.data.modified -= timedelta(minutes=1)
+    world.reader.evaluation = b"AUC\n0.99\n"
+    better = world.accepted("older.csv")
+    promote(world, better)
+    assert state(world, better) is JobState.PROMOTED
+    promote(world, worse)
+    job = world.records.require(worse).job
+    assert job.state is JobState.REJECTED
+    assert "Against the champion of now" in (job.reason or "")
+
+
+def test_a_rollback_brings_the_former_model_back_and_the_next_one_goes_further(world: World) -> None:
+    first, second = promoted(world, "a.csv"), promoted(world, "b.csv")
+    assert served(world) == {trained(world, second)}
+    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    assert served(world) == {trained(world, first)}
+    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    assert served(world) == {trained(world, first)}  # the same message again
+    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m2")
+    entry = world.records.history("income", 1)
+    assert entry is not None
+    assert served(world) == {world.models.kept[entry.models["one"].sha256].decode()}
+    with pytest.raises(BadMessage, match="no former model"):
+        world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m3")
+
+
+def test_a_model_that_somebody_else_deployed_is_kept_and_can_be_rolled_back_to(world: World) -> None:
+    first = promoted(world, "a.csv")
+    stranger = world.models.link(world.models.keep(iter([b"by hand"])))
+    for endpoint in world.endpoints.values():
+        endpoint.named = endpoint.serves = stranger
+    second = promoted(world, "b.csv")
+    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    assert served(world) == {"by hand"}
+    assert first != second
+
+
+def test_a_person_may_promote_what_the_gate_refused() -> None:
+    world = World(rules=("AUC >= 0.99",))
+    job_id = world.accepted()
+    assert state(world, job_id) is JobState.REJECTED
+    promote(world, job_id)
+    assert world.records.champion("income").last == 0  # without a name it is a second delivery
+    promote(world, job_id, by="ann", message="by hand")
+    assert served(world) == {trained(world, job_id)}
+
+
+def test_two_runs_at_once_exclude_each_other(world: World) -> None:
+    job_id = world.accepted()
+    with world.records.hold("income"), pytest.raises(Busy):
+        promote(world, job_id)
+    assert state(world, job_id) is JobState.ACCEPTED
+
+
+def test_a_message_for_what_is_not_there_names_what_is(world: World) -> None:
+    with pytest.raises(BadMessage, match="the pipelines are: income"):
+        world.promotion.carry_out(Request(pipeline="bike", action=ROLLBACK), "m")
+    with pytest.raises(BadMessage, match="no job nobody"):
+        promote(world, "nobody")
+
+
+def test_a_live_model_that_cannot_be_kept_stops_the_promotion_before_anything_is_touched(world: World) -> None:
+    class Unreadable:
+        def read(self, _: object) -> object:
+            raise AskHuman("not allowed to read it")
+
+    job_id = world.accepted()
+    world.reader = Unreadable()  # type: ignore[assignment]
+    with pytest.raises(AskHuman, match="nothing is promoted"):
+        promote(world, job_id)
+    assert [endpoint.updates for endpoint in world.endpoints.values()] == [0, 0]
+    assert "nothing is promoted" in (world.records.require(job_id).job.trouble or "")
+
+
+def test_a_message_that_failed_for_good_is_noted_on_the_job(world: World) -> None:
+    job_id = world.accepted()
+    world.promotion.give_up(Request(pipeline="income", action=PROMOTE, job=job_id), "m9")
+    job = world.records.require(job_id).job
+    assert "failed at every delivery of message m9" in job.steps[-1].note
+    assert job.state is JobState.ACCEPTED

@@ -1,0 +1,183 @@
+"""From a dropped data set to a judged model, whatever is lost, late or refused on the way."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable
+from shared.jobs import JobState
+from shared.messages import Asked
+from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
+from tests.support.fakes import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def state(world: World, job_id: str) -> JobState:
+    return world.records.require(job_id).job.state
+
+
+def test_a_lost_answer_to_submit_starts_no_second_training(world: World) -> None:
+    world.service.lose = ["submit"]
+    job_id = world.drop("a.csv")
+    world.run(lambda: state(world, job_id) is JobState.PROMOTED)
+    assert world.service.created == ["bes-1", "bes-2"]
+    assert world.service.started == ["bes-2"]
+
+
+def test_a_lost_answer_to_start_is_no_failure(world: World) -> None:
+    world.service.lose = ["start", "status"]
+    job_id = world.drop("a.csv")
+    world.run(lambda: state(world, job_id) is JobState.PROMOTED)
+    assert state(world, job_id) is JobState.PROMOTED
+    assert world.service.started == ["bes-1"]
+
+
+def test_the_same_event_twice_gives_one_job_and_a_new_version_a_second(world: World) -> None:
+    job_id = world.drop("a.csv")
+    [again] = world.retraining.start("income/a.csv")
+    assert again.id == job_id
+    assert world.drop("a.csv", b"age\n2\n") != job_id
+    assert len(world.service.started) == 2
+
+
+def test_an_event_that_comes_again_before_the_promotion_is_settled_hides_nothing(world: World) -> None:
+    """The outcome is on the job before the champion's record is settled; the mark must stay until then."""
+    job_id = world.accepted()
+    stored = world.records.require(job_id)
+    promoting = world.records.save(stored, stored.job.move_to(JobState.PROMOTING, world.clock.now()))
+    world.records.save(promoting, promoting.job.end(JobState.PROMOTED, world.clock.now(), "entry 2"))
+    world.retraining.start("income/a.csv")
+    assert world.records.active() == [job_id]
+
+
+def test_the_service_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
+    world.service.fails = [ServiceUnavailable("503", retry_after=120.0)]
+    job_id = world.drop("a.csv")
+    world.clock.sleep(110)
+    world.retraining.poll()
+    assert world.service.created == []
+    world.clock.sleep(11)
+    world.retraining.poll()
+    assert world.service.created == ["bes-1"]
+    assert world.records.require(job_id).job.trouble is None
+
+
+def test_a_refused_key_waits_for_a_human_and_goes_on_when_it_is_mended(world: World) -> None:
+    world.service.fails = [AccessRefused("401")] * 3
+    job_id = world.drop("a.csv")
+    assert state(world, job_id) is JobState.RECEIVED
+    world.run(lambda: state(world, job_id) is JobState.PROMOTED)
+    assert state(world, job_id) is JobState.PROMOTED
+
+
+def test_what_the_service_refuses_for_good_fails_at_once_with_its_reason(world: World) -> None:
+    world.service.fails = [ServiceRefused("400 InvalidInputNames", 400)]
+    job = world.records.require(world.drop("a.csv")).job
+    assert job.state is JobState.FAILED
+    assert job.reason == "400 InvalidInputNames"
+    assert world.records.active() == []
+
+
+def test_waiting_and_running_have_deadlines_of_their_own(world: World) -> None:
+    waiting, running = (world.pipelines["income"].training.waiting, world.pipelines["income"].training.running)
+    world.service.answer = NotStarted()
+    job_id = world.drop("a.csv")
+    world.clock.sleep(waiting - 60)
+    world.retraining.poll()
+    world.service.answer = Running()
+    world.retraining.poll()
+    world.clock.sleep(running - 60)
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.TRAINING  # together they took longer than either may alone
+    world.clock.sleep(120)
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.TIMED_OUT
+    assert world.service.cancelled == []
+
+
+def test_a_job_that_never_leaves_the_queue_times_out(world: World) -> None:
+    world.service.answer = NotStarted()
+    job_id = world.drop("a.csv")
+    world.clock.sleep(world.pipelines["income"].training.waiting + 60)
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.TIMED_OUT
+
+
+@pytest.mark.parametrize(
+    ("answer", "ends"),
+    [
+        (Failed("All rows must have same number of elements"), JobState.FAILED),
+        (Cancelled(), JobState.CANCELLED),
+        (Finished({"output2": BlobReference("https://store.example/", "x.csv")}), JobState.FAILED),
+    ],
+)
+def test_a_bes_job_that_gives_no_model_ends_the_job(world: World, answer: object, ends: JobState) -> None:
+    world.service.answer = answer  # type: ignore[assignment]
+    job_id = world.drop("a.csv")
+    world.retraining.poll()
+    assert state(world, job_id) is ends
+
+
+def test_a_missing_output_names_those_that_are_there(world: World) -> None:
+    world.service.answer = Finished({"output2": BlobReference("https://store.example/", "x.csv")})
+    job_id = world.drop("a.csv")
+    world.retraining.poll()
+    assert world.records.require(job_id).job.reason == "The BES job has no output 'output1'; its outputs are: output2"
+
+
+def test_broken_data_is_set_aside_and_costs_no_training(world: World) -> None:
+    job_id = world.drop("a.csv", b"age\n1,2\n")
+    assert state(world, job_id) is JobState.QUARANTINED
+    assert world.service.created == []
+    assert list(world.data.aside) == [f"income/{job_id}"]
+
+
+def test_a_model_that_the_gate_refuses_is_kept_and_not_promoted() -> None:
+    world = World(rules=("AUC >= champion + 0.1",))
+    job_id = world.accepted()
+    job = world.records.require(job_id).job
+    assert job.state is JobState.REJECTED
+    assert job.reason == "AUC 0.9500 fails AUC >= champion + 0.1 = 1.0000"
+    assert job.model is not None
+    assert job.model.sha256 in world.models.kept
+
+
+def test_a_lost_promotion_message_is_sent_again_and_not_at_every_poll(world: World) -> None:
+    job_id = world.drop("a.csv")
+    asked = [(world.clock.now(), request) for _ in range(20) for request in _poll_after(world, 15)]
+    assert {(request.job, request.action) for _, request in asked} == {(job_id, Asked.PROMOTE)}
+    times = [time for time, _ in asked]
+    assert all(later - earlier >= timedelta(minutes=2) for earlier, later in itertools.pairwise(times))
+    assert len(times) > 1
+
+
+def test_one_broken_job_does_not_keep_the_others_from_being_polled(world: World) -> None:
+    world.documents.contents["active/jobs/broken.json"] = b"{"
+    world.documents.versions["active/jobs/broken.json"] = 1
+    job_id = world.drop("a.csv")
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.ACCEPTED
+
+
+def test_a_run_that_died_after_the_mark_is_taken_up_by_the_poll(world: World) -> None:
+    job_id = world.drop("a.csv")
+    del world.documents.contents[f"jobs/{job_id}.json"]
+    world.run(lambda: world.records.load(job_id) is not None and state(world, job_id) is JobState.PROMOTED)
+    assert state(world, job_id) is JobState.PROMOTED
+
+
+def test_a_blob_of_no_pipeline_makes_no_record(world: World) -> None:
+    assert world.retraining.start("elsewhere/a.csv") == []
+    assert world.documents.contents == {}
+
+
+def _poll_after(world: World, seconds: float) -> list[object]:
+    world.clock.sleep(seconds)
+    return list(world.retraining.poll())
