@@ -33,6 +33,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", chosen.port))
+        listening.listen(1024)  # whoever reads the address below may call at once, and waits
     except OSError:
         print(f"studio: port {chosen.port} is taken; stop what uses it, or give another --port", file=sys.stderr)
         return 2

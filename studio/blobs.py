@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from studio.errors import StudioError, bad_argument
@@ -40,20 +40,16 @@ class Blobs:
             return bytes(self._client(reference, target).download_blob().readall())
         except ResourceNotFoundError:
             raise _not_there(reference, target) from None
-        except ClientAuthenticationError:
-            raise _refused(reference, target) from None
         except AzureError as error:
-            raise _broken(error, target) from None
+            raise _unreadable(error, reference, target) from None
 
     def check(self, reference: Reference, target: str) -> None:
         """Raise unless the blob is there and may be read."""
         try:
             if not self._client(reference, target).exists():
                 raise _not_there(reference, target)
-        except ClientAuthenticationError:
-            raise _refused(reference, target) from None
         except AzureError as error:
-            raise _broken(error, target) from None
+            raise _unreadable(error, reference, target) from None
 
     def write(self, reference: Reference, content: bytes, target: str | None = None) -> None:
         """Write the content; the container is made if it is not there."""
@@ -147,16 +143,17 @@ def _not_there(reference: Reference, target: str | None) -> StudioError:
     )
 
 
-def _refused(reference: Reference, target: str | None) -> StudioError:
+def _unreadable(error: AzureError, reference: Reference, target: str | None) -> StudioError:
+    if not isinstance(error, HttpResponseError) or error.status_code not in (401, 403):
+        return _broken(error, target)
     until = parse_qs((reference.sas_blob_token or "").lstrip("?")).get("se", [""])[0]
     try:
         expired = datetime.fromisoformat(until) < datetime.now(UTC)
     except (ValueError, TypeError):
         expired = False
     if expired:
-        return bad_argument(
-            "ExpiryTimeInThePast", f"The shared access signature's expiry time {until} is in the past.", target
-        )
+        message = f"The shared access signature's expiry time {until} is in the past."
+        return bad_argument("ExpiryTimeInThePast", message, target)
     return bad_argument("InvalidBlob", f"The blob {reference.relative_location!r} may not be read.", target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 from collections.abc import Callable, Mapping
@@ -90,9 +91,13 @@ def read_table(table: bytes) -> pd.DataFrame:
     """Return the CSV's columns as numbers where all cells are, else as text. Raises `ModuleError`."""
     try:
         lines = table.decode("utf-8-sig")
-        data = pd.read_csv(io.StringIO(lines), index_col=False, on_bad_lines="error")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
-        raise _library("AllRowsMustHaveSameElements", "All rows must have same number of elements") from None
+        # pandas fills short rows up, which Studio's reader refuses.
+        same = len({len(row) for row in csv.reader(io.StringIO(lines, newline="")) if row}) == 1
+        data = pd.read_csv(io.StringIO(lines), index_col=False, on_bad_lines="error") if same else None
+    except (UnicodeDecodeError, csv.Error, ValueError):  # pandas' own errors are ValueErrors
+        data = None
+    if data is None:
+        raise _library("AllRowsMustHaveSameElements", "All rows must have same number of elements")
     if data.empty:
         raise ModuleError("Reader", 21, "TooFewRowsInDataset", "The dataset has no rows")
     return data
