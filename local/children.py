@@ -46,11 +46,11 @@ def python_child(
         # Ctrl-C in the terminal must reach the program that ends its children in order, not the children.
         start_new_session=os.name == "posix",
     )
-    lines: Queue[str] = Queue()
+    lines: Queue[str | None] = Queue()
     listener = threading.Thread(target=_listen, args=(process, lines, heard), daemon=True)
     listener.start()
     try:
-        yield Child(process.pid, _first(process, lines, arguments), process)
+        yield Child(process.pid, _first(lines, arguments), process)
     finally:
         stop(process)
         listener.join(5)
@@ -67,7 +67,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
             process.wait()
 
 
-def _listen(process: subprocess.Popen[bytes], lines: Queue[str], heard: Callable[[str], None] | None) -> None:
+def _listen(process: subprocess.Popen[bytes], lines: Queue[str | None], heard: Callable[[str], None] | None) -> None:
     assert process.stdout is not None
     ready = False
     with process.stdout as output:
@@ -78,15 +78,18 @@ def _listen(process: subprocess.Popen[bytes], lines: Queue[str], heard: Callable
             elif not ready:
                 lines.put(line)
                 ready = line.startswith("{")
+    lines.put(None)  # it ended
 
 
-def _first(process: subprocess.Popen[bytes], lines: Queue[str], arguments: Sequence[str]) -> Mapping[str, Any]:
+def _first(lines: Queue[str | None], arguments: Sequence[str]) -> Mapping[str, Any]:
     name, said = " ".join(arguments[:3]), ""
     while True:
         try:
-            line = lines.get(timeout=START_SECONDS if process.poll() is None else 0.5)
+            line = lines.get(timeout=START_SECONDS)
         except Empty:
-            raise NotStarted(f"{name} did not start: {said or 'it gave no reason'}") from None
+            line = None
+        if line is None:
+            raise NotStarted(f"{name} did not start: {said or 'it gave no reason'}")
         if line.startswith("{"):
             return dict(json.loads(line))
         said = line
