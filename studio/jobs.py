@@ -8,7 +8,6 @@ import multiprocessing
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,6 @@ PAUSE = 0.05
 _STOPPED = "The server stopped while the job ran"
 # A server process that has the libraries loaded makes a job's process in milliseconds; Windows has none.
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-
-
-@dataclass(frozen=True)
-class Work:
-    """All that a job's process needs to know."""
-
-    folder: Path
-    storage: str
-    job: Job
 
 
 class JobRunner:
@@ -97,7 +87,7 @@ class JobRunner:
             return
         begun = time.monotonic()
         ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_main, args=(Work(self._folder, self._storage, job), theirs))
+        process = self._context.Process(target=_main, args=(self._folder, self._storage, job, theirs))
         process.start()
         theirs.close()
         try:
@@ -149,13 +139,13 @@ def _begun(job: Job) -> Job | None:
     return msgspec.structs.replace(job, state="Running")
 
 
-def _main(work: Work, pipe: Connection) -> None:
+def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
     """The job's process: do the work and tell the outcome."""
     from studio.training import ModuleError
     from studio.work import carry_out
 
     try:
-        pipe.send(("Finished", carry_out(work)))
+        pipe.send(("Finished", carry_out(folder, storage, job)))
     except ModuleError as error:
         pipe.send(("Failed", details(error.module, error.number, error.error_id, error.message)))
     except StudioError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,29 +11,26 @@ from studio.blobs import Blobs
 from studio.evaluation import as_table
 from studio.experiments import load_experiment
 from studio.models import Models, pack
-from studio.records import Endpoint, Records, Reference
+from studio.records import Endpoint, Job, Records, Reference
 from studio.scoring import score
 from studio.training import read_table, train
 
-if TYPE_CHECKING:
-    from studio.jobs import Work
 
-
-def carry_out(work: Work) -> dict[str, Reference]:
+def carry_out(folder: Path, storage: str, job: Job) -> dict[str, Reference]:
     """Do the job and return where its outputs are. Raises `ModuleError` and `StudioError`."""
-    blobs, records = Blobs(work.storage), Records(work.folder)
-    endpoint = records.get(Endpoint, work.job.parent)
-    (port, reference), *_ = work.job.inputs.items()
+    blobs, records = Blobs(storage), Records(folder)
+    endpoint = records.get(Endpoint, job.parent)
+    (port, reference), *_ = job.inputs.items()
     data = blobs.read(reference, port)
     if endpoint.experiment:
         experiment = load_experiment(endpoint.experiment)
-        trained = train(experiment, data, work.job.parameters)
+        trained = train(experiment, data, job.parameters)
         outputs = {experiment.model: pack(trained.model), experiment.evaluation: as_table(trained.evaluation)}
     else:
-        outputs = {"output1": _scored(Models(work.folder), endpoint, data)}
+        outputs = {"output1": _scored(Models(folder), endpoint, data)}
     for name, content in outputs.items():
-        blobs.write(work.job.outputs[name], content, name)
-    return work.job.outputs
+        blobs.write(job.outputs[name], content, name)
+    return job.outputs
 
 
 def _scored(models: Models, endpoint: Endpoint, data: bytes) -> bytes:

@@ -12,11 +12,11 @@ from typing import Any
 import requests
 
 from shared.adapters.bes_details import innermost_message
+from shared.adapters.blob_references import read_reference, write_reference
 from shared.adapters.http import Service
 from shared.errors import ServiceRefused, UnexpectedAnswer
 from shared.pipelines import Training
 from shared.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
-from shared.secret import Secret
 
 _VERSION = {"api-version": "2.0"}
 _JOB_ID = re.compile(r"^[A-Za-z0-9-]{1,64}$")
@@ -38,12 +38,7 @@ class BatchExecutionService:
         )
 
     def submit(self, data: BlobReference) -> str:
-        reference = {
-            "BaseLocation": data.base,
-            "RelativeLocation": data.relative,
-            "SasBlobToken": data.sas.reveal() if data.sas else None,
-        }
-        body = {"Inputs": {self._training.input: reference}, "GlobalParameters": self._training.parameters}
+        body = {"Inputs": {self._training.input: write_reference(data)}, "GlobalParameters": self._training.parameters}
         answer = self._service.call("POST", "jobs", body=body, **_VERSION)
         job_id = answer.json()
         if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
@@ -79,15 +74,7 @@ def read_bes_job(answer: Any) -> BesJob:
             return Cancelled()
         case "Finished":
             results = answer.get("Results") or {}
-            return Finished({str(port): _reference(blob) for port, blob in results.items()})
+            return Finished(
+                {str(port): read_reference(blob, f"The BES result {port}") for port, blob in results.items()}
+            )
     raise UnexpectedAnswer(f"BES job status {status!r} is not one this app knows")
-
-
-def _reference(blob: Any) -> BlobReference:
-    try:
-        sas = blob.get("SasBlobToken")
-        return BlobReference(
-            str(blob["BaseLocation"]), str(blob["RelativeLocation"]), Secret(str(sas)) if sas else None
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise UnexpectedAnswer("A BES result is no blob reference with BaseLocation and RelativeLocation") from None

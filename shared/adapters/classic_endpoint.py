@@ -6,16 +6,14 @@ body, and nothing tells when the model is live (the documents say about 30 s).
 
 from __future__ import annotations
 
-from typing import Any
-
 import requests
 
+from shared.adapters.blob_references import read_reference, write_reference
 from shared.adapters.http import Service
 from shared.adapters.scoring import ScoringService
 from shared.errors import BadConfiguration, UnexpectedAnswer
 from shared.pipelines import ClassicTarget, Rows
 from shared.ports import Answers, BlobReference, Wait
-from shared.secret import Secret
 
 
 class ClassicEndpoint:
@@ -35,25 +33,13 @@ class ClassicEndpoint:
                 f"{self._target.name} has no resource {self._target.resource!r} (the name must match exactly); "
                 f"it has: {', '.join(names) or 'none: is it the training service, or the default endpoint?'}"
             )
-        return _location(resources[names.index(self._target.resource)].get("Location"))
+        location = resources[names.index(self._target.resource)].get("Location")
+        return read_reference(location, f"The location of {self._target.resource!r}")
 
     def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002 (there is no operation to wait for)
-        location = {
-            "BaseLocation": model.base,
-            "RelativeLocation": model.relative,
-            "SasBlobToken": model.sas.reveal() if model.sas else None,
-        }
-        self._service.call("PATCH", "", body={"Resources": [{"Name": self._target.resource, "Location": location}]})
+        self._service.call(
+            "PATCH", "", body={"Resources": [{"Name": self._target.resource, "Location": write_reference(model)}]}
+        )
 
     def score(self, rows: Rows) -> Answers:
         return self._scoring.score(rows)
-
-
-def _location(location: Any) -> BlobReference:
-    try:
-        sas = location.get("SasBlobToken")
-        return BlobReference(
-            str(location["BaseLocation"]), str(location["RelativeLocation"]), Secret(str(sas)) if sas else None
-        )
-    except (KeyError, TypeError, AttributeError):
-        raise UnexpectedAnswer("The resource has no Location with BaseLocation and RelativeLocation") from None
