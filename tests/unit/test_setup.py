@@ -1,0 +1,65 @@
+"""The set-up: once, only what changed, and one line when something is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import setup
+from local.children import ROOT
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "local" / "requirements.txt").write_text("")
+    return tmp_path
+
+
+def test_a_second_start_installs_nothing_and_a_changed_requirement_does(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(setup, "_run", lambda command, *_, **__: ran.append(str(command[-1])))
+    python = setup.python(root)
+    assert python.exists()
+    assert len(ran) == 1
+    assert setup.python(root) == python
+    assert len(ran) == 1
+    (root / "requirements.txt").write_text("# changed\n")
+    setup.python(root)
+    assert len(ran) == 2
+
+
+def test_an_installation_that_fails_is_one_line_and_is_tried_again_at_the_next_start(root: Path) -> None:
+    (root / "requirements.txt").write_text("no-such-package @ file:///nowhere\n")
+    for _ in range(2):
+        with pytest.raises(setup.Missing, match="check that pip can reach its package index") as missing:
+            setup.python(root)
+        assert "\n" not in str(missing.value)
+
+
+def test_clean_removes_what_was_made_and_nothing_else(root: Path) -> None:
+    for name in (".venv", ".relearn"):
+        (root / name).mkdir()
+    (root / "data.csv").write_text("kept")
+    setup.clean(root)
+    assert sorted(path.name for path in root.iterdir()) == ["data.csv", "local", "requirements.txt"]
+
+
+def test_help_tells_of_each_command_in_one_line() -> None:
+    told = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True, check=True)
+    for name in ("demo", "up", "test", "check", "bench", "clean"):
+        [line] = [line for line in told.stdout.splitlines() if line.strip().startswith(f"{name} ")]
+        assert len(line.split()) > 3
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt"])
+def test_every_requirement_has_one_version(name: str) -> None:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line for line in lines if "==" not in line] == []
