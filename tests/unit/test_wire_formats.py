@@ -1,0 +1,277 @@
+"""The adapters on the wire: every spelling that services use, every failure told apart, no call elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from shared.adapters.arm_web_service import ArmWebService
+from shared.adapters.bes import BatchExecutionService, read_bes_job
+from shared.adapters.bes_details import innermost_message
+from shared.adapters.blob_reader import ConfiguredBlobReader
+from shared.adapters.classic_endpoint import ClassicEndpoint
+from shared.adapters.storage import open_store
+from shared.errors import (
+    AccessRefused,
+    BadConfiguration,
+    RetrainingError,
+    ServiceRefused,
+    ServiceUnavailable,
+    UnexpectedAnswer,
+)
+from shared.pipelines import Address, ClassicTarget, NewTarget, Rows, Scoring, Training
+from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
+from shared.secret import Secret
+from shared.settings import Settings
+from tests.support.wire import Scripted, scripted_service
+
+DATA = BlobReference("https://store.example/", "training-data/a.csv", Secret("?sig=S3CRET"))
+RESULT = {"BaseLocation": "https://store.example/", "RelativeLocation": "c/x.ilearner", "SasBlobToken": "?sig=S3CRET"}
+ERROR = {
+    "error": {"code": "BadArgument", "message": "Invalid.", "details": [{"code": "InvalidBlob", "message": "No."}]}
+}
+
+
+@pytest.fixture
+def service() -> Iterator[Scripted]:
+    with scripted_service() as running:
+        yield running
+
+
+def bes(service: Scripted) -> BatchExecutionService:
+    training = Training(address=Address(service.address), key=Secret("S3CRET"), model="output1", evaluation="output2")
+    return BatchExecutionService(requests.Session(), "income", training)
+
+
+def scoring(service: Scripted) -> Scoring:
+    return Scoring(address=Address(f"{service.address}/score"), key=Secret("S3CRET"))
+
+
+def classic(service: Scripted) -> ClassicEndpoint:
+    target = ClassicTarget(
+        name="one",
+        address=Address(f"{service.address}/endpoints/one"),
+        key=Secret("S3CRET"),
+        resource="Income [trained model]",
+        scoring=scoring(service),
+    )
+    return ClassicEndpoint(requests.Session(), target)
+
+
+def arm(service: Scripted) -> ArmWebService:
+    target = NewTarget(
+        name="two",
+        address=Address(service.address),
+        id="/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearning/webServices/w",
+        asset="Income [trained model]",
+        scoring=scoring(service),
+    )
+    return ArmWebService(requests.Session(), target, lambda: "S3CRET")
+
+
+def definition(**properties: object) -> dict[str, object]:
+    asset = {
+        "name": "Income [trained model]",
+        "type": "Resource",
+        "locationInfo": {"uri": "https://store.example/c/old"},
+    }
+    kept = {
+        "packageType": "Graph",
+        "title": "t",
+        "createdOn": "2017",
+        "provisioningState": "Succeeded",
+        "storageAccount": {"name": "store"},
+        "swaggerLocation": "https://x.example",
+        "assets": {"asset1": asset},
+    }
+    return {"properties": {**kept, **properties}, "tags": {"team": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        *((code, NotStarted) for code in ("NotStarted", 0, "0")),
+        *((code, Running) for code in ("Running", 1, "1")),
+        *((code, Failed) for code in ("Failed", 2, "2")),
+        *((code, Cancelled) for code in ("Cancelled", "Canceled", 3, "3")),
+        *((code, Finished) for code in ("Finished", 4, "4")),
+    ],
+)
+def test_a_status_is_known_by_name_and_by_number(code: object, state: type) -> None:
+    assert isinstance(read_bes_job({"StatusCode": code, "Results": None, "Details": None}), state)
+
+
+@pytest.mark.parametrize("code", ["Paused", None, 9, True])
+def test_an_unknown_status_is_asked_for_again(code: object) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        read_bes_job({"StatusCode": code})
+
+
+def test_results_are_found_by_name_and_their_signature_is_not_seen() -> None:
+    job = read_bes_job({"StatusCode": "Finished", "Results": {"output2": RESULT, "output1": RESULT}})
+    assert isinstance(job, Finished)
+    assert job.results["output1"].address == "https://store.example/c/x.ilearner"
+    assert "S3CRET" not in repr(job)
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ('Module: Reader; {"Exception":{"Message":"outer","Exception":{"Message":"inner"}}}Error: x', "inner"),
+        ('{"Exception":{"Message":"only"}}', "only"),
+        ("no braces at all", "no braces at all"),
+        ('{"half": ', '{"half":'),
+        ("a {b} c", "a {b} c"),
+    ],
+)
+def test_the_innermost_message_is_dug_out_of_the_details(details: str, told: str) -> None:
+    assert innermost_message(details) == told
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, ERROR, ServiceRefused),
+        (401, ERROR, AccessRefused),
+        (403, b"", AccessRefused),
+        (404, b"<html>", ServiceRefused),
+        (408, b"", ServiceUnavailable),
+        (429, b"", ServiceUnavailable),
+        (500, ERROR, ServiceUnavailable),
+        (503, b"", ServiceUnavailable),
+        (302, b"", UnexpectedAnswer),
+        (200, b"{cut of", UnexpectedAnswer),
+        (200, ["a list"], UnexpectedAnswer),
+    ],
+)
+def test_failures_are_told_apart_and_tell_no_secret(
+    service: Scripted, status: int, body: object, kind: type[RetrainingError]
+) -> None:
+    service.answer(status, body, Location="https://evil.example/", Retry_After="7")
+    with pytest.raises(kind) as raised:
+        bes(service).submit(DATA)
+    assert "S3CRET" not in str(raised.value)
+    assert len(service.asked) == 1
+    if isinstance(raised.value, ServiceUnavailable):
+        assert raised.value.retry_after == 7.0
+    if body is ERROR:
+        assert "BadArgument/InvalidBlob" in str(raised.value)
+
+
+def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> None:
+    detail = {"code": "CannotStartJob", "message": "The job cannot be started because it is in Running state."}
+    service.answer(400, {"error": {"code": "InvalidOperation", "message": "x", "details": [detail]}})
+    bes(service).start("1")
+
+
+def test_a_job_id_that_is_none_is_not_put_into_an_address(service: Scripted) -> None:
+    service.answer(200, "../../evil")
+    with pytest.raises(UnexpectedAnswer, match="no job id"):
+        bes(service).submit(DATA)
+
+
+def test_a_classic_update_names_the_one_resource(service: Scripted) -> None:
+    service.answer(200, b"")
+    classic(service).update(DATA, lambda _: None)
+    [(method, path, body)] = service.asked
+    assert (method, path) == ("PATCH", "/endpoints/one")
+    location = {"BaseLocation": DATA.base, "RelativeLocation": DATA.relative, "SasBlobToken": "?sig=S3CRET"}
+    assert body == {"Resources": [{"Name": "Income [trained model]", "Location": location}]}
+
+
+def test_a_resource_that_is_not_there_names_those_that_are(service: Scripted) -> None:
+    service.answer(200, {"Resources": [{"Name": "income [trained model]"}]})
+    with pytest.raises(BadConfiguration, match=r"must match exactly\); it has: income \[trained model\]"):
+        classic(service).model()
+
+
+def test_a_definition_is_written_back_without_what_the_service_refuses_and_followed_to_its_end(
+    service: Scripted,
+) -> None:
+    service.answer(200, definition())
+    service.answer(200, {}, Azure_AsyncOperation=f"{service.address}/operations/1?api-version=2017-01-01")
+    service.answer(200, {"status": "Provisioning"}, Retry_After="3")
+    service.answer(200, {"status": "Succeeded"})
+    waited: list[float] = []
+    arm(service).update(DATA, waited.append)
+    assert waited == [3.0]
+    [_, (method, path, body), (_, first, _), _] = service.asked
+    assert method == "PATCH"
+    assert path.endswith("/webServices/w?api-version=2017-01-01")
+    assert first == "/operations/1?api-version=2017-01-01"
+    assert body["properties"].keys() == {"packageType", "title", "assets"}
+    assert body["properties"]["assets"]["asset1"]["locationInfo"]["uri"] == DATA.address
+    assert body["tags"] == {"team": "a"}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"status": "Failed", "error": {"code": "BlobNotFound", "message": "no blob"}},
+        {"provisioningState": "Failed", "errorInfo": {"code": "BlobNotFound", "message": "no blob"}},
+    ],
+)
+def test_an_update_that_fails_after_it_was_accepted_is_a_failure(service: Scripted, operation: object) -> None:
+    service.answer(200, definition())
+    service.answer(200, {}, Azure_AsyncOperation=f"{service.address}/operations/1")
+    service.answer(200, operation)
+    with pytest.raises(ServiceRefused, match="accepted and then Failed: BlobNotFound: no blob"):
+        arm(service).update(DATA, lambda _: None)
+
+
+def test_without_an_operation_the_service_itself_is_looked_at(service: Scripted) -> None:
+    service.answer(200, definition())
+    service.answer(200, {})
+    service.answer(200, definition(provisioningState="Updating"))
+    service.answer(200, definition(provisioningState="Succeeded"))
+    waited: list[float] = []
+    arm(service).update(DATA, waited.append)
+    assert len(waited) == 1
+
+
+def test_an_operation_elsewhere_is_not_followed(service: Scripted) -> None:
+    service.answer(200, definition())
+    service.answer(200, {}, Azure_AsyncOperation="https://evil.example/operations/1")
+    with pytest.raises(UnexpectedAnswer, match=r"points to https://evil\.example:443, which the configuration"):
+        arm(service).update(DATA, lambda _: None)
+    assert len(service.asked) == 2
+
+
+def test_a_definition_in_a_blob_asks_for_a_human(service: Scripted) -> None:
+    service.answer(200, definition(payloadsInBlobStorage=True))
+    with pytest.raises(BadConfiguration, match="keeps its definition in a blob"):
+        arm(service).model()
+
+
+def test_only_the_scored_columns_are_answers(service: Scripted) -> None:
+    value = {"ColumnNames": ["age", "Scored Labels"], "Values": [["39", "yes"]]}
+    service.answer(200, {"Results": {"output1": {"type": "table", "value": value}}})
+    assert classic(service).score(Rows(["age"], [["39"]])) == [["yes"]]
+
+
+def test_fewer_rows_than_were_asked_for_are_no_answer(service: Scripted) -> None:
+    value = {"ColumnNames": ["age", "Scored Labels"], "Values": []}
+    service.answer(200, {"Results": {"output1": {"type": "table", "value": value}}})
+    with pytest.raises(UnexpectedAnswer, match="0 rows"):
+        classic(service).score(Rows(["age"], [["39"]]))
+
+
+def test_a_blob_is_read_only_where_the_configuration_allows_it(service: Scripted) -> None:
+    own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
+    service.answer(200, b"model")
+    reader = ConfiguredBlobReader(requests.Session(), [own], [service.address])
+    assert b"".join(reader.read(BlobReference(service.address, "c/x", Secret("?sig=1")))) == b"model"
+    for elsewhere in ("https://evil.example/", "https://own.example.evil.example/", f"{service.address}.evil.example/"):
+        with pytest.raises(BadConfiguration, match="at no address that the configuration allows"):
+            list(reader.read(BlobReference(elsewhere, "c/x", Secret("?sig=1"))))
+    assert len(service.asked) == 1
+
+
+def test_a_blob_that_breaks_off_is_no_model(service: Scripted) -> None:
+    own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
+    service.answer(200, b"half", Content_Length="100")
+    reader = ConfiguredBlobReader(requests.Session(), [own], [service.address])
+    with pytest.raises(ServiceUnavailable):
+        list(reader.read(BlobReference(service.address, "c/x", Secret("?sig=1"))))
