@@ -16,7 +16,8 @@ from studio.api.classic import take_model
 from studio.api.context import Call, Context
 from studio.errors import StudioError, body_invalid, not_found, unauthorized
 from studio.keys import new_id
-from studio.records import Endpoint, Operation, WebService, now
+from studio.publishing import LOCATION, new_endpoint
+from studio.records import Endpoint, Operation, Resource, WebService, now
 
 VERSIONS = ("2017-01-01", "2016-05-01-preview")
 _FREE = ("title", "description", "realtimeConfiguration", "diagnostics", "exposeSampleData")
@@ -77,7 +78,10 @@ def list_keys(context: Context, call: Call) -> Response:
 
 
 def replace(context: Context, call: Call) -> Response:
-    """PUT: replace a definition. This Studio makes new services from experiments, not from definitions."""
+    """PUT: make a service of a definition, or replace one's."""
+    _check(context, call)
+    if context.studio.records.find(WebService, _id(call)) is None:
+        return _create(context, call)
     return _write(context, call, whole=True)
 
 
@@ -116,6 +120,47 @@ def _write(context: Context, call: Call, *, whole: bool) -> Response:
     except StudioError as error:
         # The definition is well-formed and was accepted; that the model cannot be used shows in the operation.
         operation.status, operation.error = "Failed", error.body["error"]
+    return _accepted(context, call, service, operation, 200)
+
+
+def _create(context: Context, call: Call) -> Response:
+    """Make the service around the model that its definition names."""
+    given = _cased(call.json())
+    properties = given.get("properties")
+    if not isinstance(properties, dict) or properties.get("packageType") != "Graph":
+        raise body_invalid()
+    models = [asset for asset in (properties.get("assets") or {}).values() if asset.get("type") == "Resource"]
+    if len(models) != 1:
+        raise StudioError("BadRequest", "ValidationError", f"The definition has {len(models)} trained models, not one.")
+    location = context.studio.blobs.named(str((models[0].get("locationInfo") or {}).get("uri")))
+    sha256 = context.studio.models.keep(context.studio.blobs.read(location, models[0]["name"]))
+    endpoint = new_endpoint(_id(call), call.names["name"])
+    endpoint.resource = Resource(name=models[0]["name"], location=location, sha256=sha256)
+    keys = properties.pop("keys", None) or {}
+    endpoint.primary_key = keys.get("primary") or endpoint.primary_key
+    endpoint.secondary_key = keys.get("secondary") or endpoint.secondary_key
+    stamp = now().isoformat()
+    kept = {name: value for name, value in properties.items() if name not in ("storageAccount", "commitmentPlan")}
+    made = {"createdOn": stamp, "modifiedOn": stamp, "provisioningState": "Succeeded", "payloadsInBlobStorage": False}
+    definition = {
+        "id": call.path,
+        "name": call.names["name"],
+        "type": "Microsoft.MachineLearning/webServices",
+        "location": given.get("location", LOCATION),
+        "tags": given.get("tags") or {},
+        "properties": {**kept, **made, "storageAccount": {"name": context.studio.blobs.account}},
+    }
+    service = WebService(
+        id=_id(call), parent=context.studio.identity.subscription, endpoint=endpoint.id, definition=definition
+    )
+    context.studio.records.put(endpoint)
+    context.studio.records.put(service)
+    operation = Operation(id=new_id(), parent=service.id, status="Succeeded", started=now())
+    return _accepted(context, call, service, operation, 201)
+
+
+def _accepted(context: Context, call: Call, service: WebService, operation: Operation, status: int) -> Response:
+    """Record the operation, which has ended, and answer as if it went on."""
     operation.ended = now()
     context.studio.records.put(operation)
     identity, version = context.studio.identity, call.query["api-version"]
@@ -127,7 +172,7 @@ def _write(context: Context, call: Call, *, whole: bool) -> Response:
         "Azure-AsyncOperationPercentComplete": "0",
         "Retry-After": "1",
     }
-    return JSONResponse(answer, headers=headers)
+    return JSONResponse(answer, status_code=status, headers=headers)
 
 
 def _check_immutable(service: WebService, properties: dict[str, Any]) -> None:

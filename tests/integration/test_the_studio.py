@@ -269,6 +269,13 @@ def test_a_new_web_service_keeps_its_keys_to_itself_and_refuses_what_cannot_chan
     titled = call("PATCH", "", {"properties": {"packageType": "Graph", "title": "Other"}, "tags": {"team": "a"}})
     assert titled.status_code == 200
     assert (call("GET").json()["properties"]["title"], call("GET").json()["tags"]) == ("Other", {"team": "a"})
+    made = Client(f"{client.address}two", settings["ARM_TOKEN"])
+    created = made.call("PUT", "", {**definition, "location": "South Central US"}, version="2017-01-01")
+    assert created.status_code == 201
+    keys = made.call("GET", "/listKeys", version="2017-01-01").json()
+    base = made.call("GET", version="2017-01-01").json()["properties"]["swaggerLocation"].removesuffix("/swagger.json")
+    table = {"ColumnNames": workplace.header, "Values": workplace.rows[:1]}
+    assert Client(base, keys["primary"]).call("POST", "/execute", {"Inputs": {"input1": table}}).status_code == 200
     missing = Client(f"{client.address}x", settings["ARM_TOKEN"]).call("GET", version="2017-01-01")
     assert error_of(missing) == (404, "NotFound", "WebServiceNotFound")
 
