@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from azure.core.exceptions import ResourceNotFoundError
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
+from rich.status import Status
 from rich.table import Table
 
 from local.azurite import azurite
@@ -67,12 +69,12 @@ def main() -> int:
 def run(console: Console, folder: Path) -> None:
     heard: SimpleQueue[str] = SimpleQueue()
     with (
-        console.status("starting Azurite, the local Studio and the triggers"),
+        console.status("starting Azurite, the local Studio and the triggers") as status,
         azurite() as storage,
         workplace(storage, folder, *PACE, apart="") as place,
         triggers(place.settings, heard.put),
     ):
-        demo = Demo(console, place, heard)
+        demo = Demo(console, status, place, heard)
         demo.published()
         before = demo.retrained()
         demo.broken()
@@ -83,8 +85,8 @@ def run(console: Console, folder: Path) -> None:
 class Demo:
     """Watches from outside: the app's records, the services' answers, the triggers' log. It calls no flow itself."""
 
-    def __init__(self, console: Console, place: Workplace, heard: SimpleQueue[str]) -> None:
-        self._console, self._place, self._heard = console, place, heard
+    def __init__(self, console: Console, status: Status, place: Workplace, heard: SimpleQueue[str]) -> None:
+        self._console, self._status, self._place, self._heard = console, status, place, heard
         self._app = App(Settings(place.settings))
         self._pipeline = self._app.pipelines[PIPELINE]
         self._endpoints = self._app.promotion.endpoints(self._pipeline)
@@ -176,6 +178,7 @@ class Demo:
                 seen = now
                 self._state("", f"BES job says {seen}", "dim")
             self._listen()
+            self._status.update(f"{name}: the job is {job.state.value}" + (f", its BES job {seen}" if seen else ""))
             if job.final:
                 return job
             if time.monotonic() > deadline:
@@ -198,7 +201,7 @@ class Demo:
         names = self._place.blobs.get_container_client("retraining").list_blob_names(name_starts_with="jobs/")
         try:
             return [name.removeprefix("jobs/").removesuffix(".json") for name in names]
-        except Exception:
+        except ResourceNotFoundError:
             return []  # the container is made with the first record
 
     def _answers(self) -> dict[str, Answers]:
@@ -228,6 +231,7 @@ class Demo:
 
     def _step(self, number: int, text: str) -> None:
         self._console.print(f"\n[bold]{number}  {escape(text)}[/]")
+        self._status.update(escape(text))
 
     def _state(self, state: str, note: str, colour: str) -> None:
         self._say(f"[{colour}]{state:<12}[/]", f"[{'dim' if not state else 'default'}]{escape(note)}[/]")

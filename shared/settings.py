@@ -37,7 +37,8 @@ class Settings:
 
     @property
     def pipelines_file(self) -> Path:
-        return Path(self.get("PIPELINES_FILE") or Path(__file__).parent.parent / "pipelines.yaml")
+        """The file that PIPELINES_FILE names, from the app's folder on, wherever the process was started."""
+        return Path(__file__).parent.parent / (self.get("PIPELINES_FILE") or "pipelines.yaml")
 
     def secret(self, name: str) -> Secret | None:
         value = self.get(name)

@@ -70,9 +70,6 @@ def unpack(content: bytes) -> TrainedModel:
                 raise _invalid("it unpacks to more than a model can be")
             manifest = msgspec.json.decode(file.read("manifest.json"), type=Manifest)
             pipeline = file.read("model.skops")
-        unknown = set(skops.io.get_untrusted_types(data=pipeline)) - set(_TRUSTED)
-        if unknown:
-            raise _invalid(f"it needs the type {sorted(unknown)[0]}, which no trained model of this Studio has")
         return TrainedModel(manifest, skops.io.loads(pipeline, trusted=_TRUSTED))
     except StudioError:
         raise

@@ -20,6 +20,7 @@ from studio.training import train
 
 LOCATION = "South Central US"
 GROUP = "relearn"
+IDENTITY = "studio"
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,7 @@ class Studio:
     @property
     def identity(self) -> Identity:
         """Who this Studio is; made up once."""
-        found = self.records.find(Identity, "studio")
-        if found is None:
-            found = Identity(
-                id="studio",
-                workspace=new_id(),
-                workspace_token=new_key(),
-                subscription=str(uuid.uuid4()),
-                arm_token=new_key(),
-            )
-            self.records.put(found)
-        return found
+        return self.records.find(Identity, IDENTITY) or self.records.find_or_make(Identity, IDENTITY, _new_identity)
 
     def publish_training(self, experiment_id: str) -> Training:
         """Publish the experiment with its input and outputs as a training web service."""
@@ -138,6 +129,16 @@ class Studio:
 
     def _classic_path(self, endpoint: Endpoint) -> str:
         return f"/workspaces/{self.identity.workspace}/services/{endpoint.id}"
+
+
+def _new_identity() -> Identity:
+    return Identity(
+        id=IDENTITY,
+        workspace=new_id(),
+        workspace_token=new_key(),
+        subscription=str(uuid.uuid4()),
+        arm_token=new_key(),
+    )
 
 
 def new_endpoint(parent: str, name: str) -> Endpoint:

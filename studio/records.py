@@ -166,6 +166,16 @@ class Records:
                 _put(database, changed)
             return changed
 
+    def find_or_make(self, kind: type[T], record_id: str, make: Callable[[], T]) -> T:
+        """Return the record, made once even when two processes ask at the same time."""
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            found = _find(database, kind, record_id)
+            if found is None:
+                found = make()
+                _put(database, found)
+            return found
+
     def delete(self, record: Record) -> None:
         with self._open() as database:
             database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])

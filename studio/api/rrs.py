@@ -38,9 +38,8 @@ def _value(table: Table, details: bool) -> dict[str, Any]:
 
 def _model(context: Context, endpoint: Endpoint) -> TrainedModel:
     if endpoint.resource is None:
-        raise StudioError(
-            "InvalidOperation",
-            "MultipleInputsNotAllowed",
+        raise bad_argument(
+            "WebServiceTypeInvalid",
             "This is a training web service: its models are made by batch jobs, not by requests.",
         )
     return context.studio.models.load(serving(endpoint.resource))
