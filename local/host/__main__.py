@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -80,8 +81,8 @@ class Host:
         for thread in self._threads:
             thread.join()
 
-    def _thread(self, name: str, loop: object) -> threading.Thread:
-        return threading.Thread(target=loop, args=(self.stopping,), name=name)  # type: ignore[arg-type]
+    def _thread(self, name: str, loop: Callable[[threading.Event], None]) -> threading.Thread:
+        return threading.Thread(target=loop, args=(self.stopping,), name=name)
 
     def _blob_threads(self, functions: list[Function], scan_every: float) -> list[threading.Thread]:
         watched = [function for function in functions if function.trigger["type"] == "blobTrigger"]

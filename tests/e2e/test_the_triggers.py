@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from local.datasets import as_csv
 from local.host.blobs import HOSTS
 from local.triggers import triggers
 from local.workplace import PIPELINE, Workplace
 from shared.jobs import JobState
 from tests.support.flow import Flow
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+from tests.support.waiting import until
 
 
 def test_a_dropped_blob_is_promoted_by_the_triggers_alone_and_a_message_rolls_it_back(workplace: Workplace) -> None:

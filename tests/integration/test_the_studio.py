@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import running_studio
 from local.workplace import PIPELINE, Workplace
 from shared.adapters.bes_details import innermost_message
+from tests.support.waiting import until
 
 FINAL = ("Finished", "Failed", "Cancelled")
 
@@ -39,14 +39,15 @@ class Client:
             timeout=30,
         )
 
-    def wait(self, job: str, until: Callable[[str], bool] = lambda state: state in FINAL) -> dict[str, Any]:
-        deadline = time.monotonic() + 60
-        while True:
-            status: dict[str, Any] = self.call("GET", f"/jobs/{job}").json()
-            if until(status["StatusCode"]):
-                return status
-            assert time.monotonic() < deadline, status
-            time.sleep(0.05)
+    def wait(self, job: str, wanted: Callable[[str], bool] = lambda state: state in FINAL) -> dict[str, Any]:
+        status: dict[str, Any] = {}
+
+        def reached() -> bool:
+            status.update(self.call("GET", f"/jobs/{job}").json())
+            return wanted(status["StatusCode"])
+
+        until(reached, lambda: status)
+        return status
 
 
 def training(place: Workplace) -> Client:

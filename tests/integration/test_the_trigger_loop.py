@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
 from local.azurite import Azurite
 from local.children import ROOT, Child, NotStarted, python_child
 from local.host.blobs import HOSTS, POISON, hidden_queue
+from tests.support.waiting import until
 
 APP = """
 import os, pathlib
@@ -95,13 +96,6 @@ def place(azurite: Azurite, tmp_path: Path) -> Place:
     return Place(tmp_path, azurite.connection_string)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def test_a_version_of_a_blob_runs_once_also_over_a_restart_and_a_new_version_again(place: Place) -> None:
     with place.host():
         place.drop("a/b.txt")
@@ -122,8 +116,6 @@ def test_a_blob_whose_function_fails_is_tried_five_times_and_then_poisoned(place
         place.drop("bad.txt")
         until(lambda: _exists(place, POISON) and len(place.waiting(POISON)) == 1, "the poison message")
     assert place.lines() == ["blob incoming/bad.txt"] * 5
-    import base64
-
     message = json.loads(base64.b64decode(place.waiting(POISON)[0]))
     assert set(message) == {"Type", "FunctionId", "BlobType", "ContainerName", "BlobName", "ETag"}
     assert (message["FunctionId"], message["ETag"][0]) == ("Host.Functions.on_blob", '"')

@@ -16,6 +16,7 @@ from shared.messages import Request
 from shared.settings import Settings
 from studio.jobs import FINAL
 from studio.records import Job, Records
+from tests.support.waiting import until
 
 KILLED = 9
 DEADLINE = 60.0
@@ -51,10 +52,9 @@ def killed(target: Callable[..., None], *arguments: Any) -> bool:
 def wait_for_bes_jobs(studio: Path) -> None:
     """Wait until every started BES job has ended, by the Studio's own records: no call is made for it."""
     records = Records(studio)
-    deadline = time.monotonic() + DEADLINE
-    while any(job.queued and job.state not in FINAL for job in records.all(Job)):
-        assert time.monotonic() < deadline, "a BES job does not end"
-        time.sleep(0.02)
+    until(
+        lambda: all(job.state in FINAL for job in records.all(Job) if job.queued), "the end of the BES jobs", DEADLINE
+    )
 
 
 def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:

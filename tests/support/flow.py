@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from local.workplace import PIPELINE, Workplace
@@ -11,8 +10,7 @@ from shared.champions import Champion
 from shared.jobs import RetrainingJob
 from shared.messages import Request
 from shared.settings import Settings
-
-DEADLINE = 60.0
+from tests.support.waiting import until
 
 
 class Flow:
@@ -41,15 +39,14 @@ class Flow:
 
     def finish(self, job: RetrainingJob) -> RetrainingJob:
         """Poll and promote until the job is final."""
-        deadline = time.monotonic() + DEADLINE
-        while not (job := self.job(job.id)).final:
-            assert time.monotonic() < deadline, (
-                f"{job.id} is still {job.state.value}: {job.trouble or job.steps[-1].note}"
-            )
+
+        def settled() -> bool:
             self.poll()
             self.promote()
-            time.sleep(0.05)
-        return job
+            return self.job(job.id).final
+
+        until(settled, lambda: self.job(job.id))
+        return self.job(job.id)
 
     @property
     def champion(self) -> Champion:
