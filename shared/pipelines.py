@@ -30,6 +30,7 @@ _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_RESOURCE = re.compile(r"^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/[^?]+$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
@@ -52,6 +53,10 @@ def _default(text: str) -> Any:
 
 class Address(str):
     """An address this app may call: https, or http to this machine only; no final slash."""
+
+
+class ResourceId(str):
+    """The id of a resource in the Azure Resource Manager."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,7 +120,7 @@ class NewTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="new"):
     address: Annotated[Address, Meta(description="The resource manager; Azure's own")] = msgspec.field(
         default_factory=lambda: Address("https://management.azure.com")
     )
-    id: Annotated[str, Meta(pattern="^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/[^?]+$")]
+    id: Annotated[ResourceId, Meta(description="/subscriptions/{id}/resourceGroups/{group}/providers/...")]
     token: Annotated[Secret | None, Meta(description="Access token; without it the app's identity asks for one")] = None
     asset: Annotated[str, Meta(description="Exact name of the asset: '... [trained model]'")]
     scoring: Scoring
@@ -310,6 +315,13 @@ def _dec_hook(kind: type, value: object) -> object:
         return read_duration(value)
     if kind is Address:
         return _address(value)
+    if kind is ResourceId:
+        if not _RESOURCE.match(value):
+            raise ValueError(
+                f"{value!r} is no resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/providers/"
+                "Microsoft.MachineLearning/webServices/{name}"
+            )
+        return ResourceId(value)
     raise NotImplementedError(kind)
 
 
@@ -334,6 +346,8 @@ def _schema_hook(kind: type) -> dict[str, Any]:
         return {"type": "string", "pattern": _DURATION.pattern, "examples": ["30s", "15m", "6h", "1d"]}
     if kind is Address:
         return {"type": "string", "pattern": "^(https?://|\\$\\{)"}
+    if kind is ResourceId:
+        return {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"}
     return {"type": "string", "examples": ["${NAME_OF_A_SETTING}"]}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from local.children import ROOT
 from shared.errors import BadConfiguration
@@ -53,6 +54,13 @@ def test_the_committed_schema_is_that_of_the_code() -> None:
     )
 
 
+def test_the_sample_is_valid_by_the_schema_and_a_mistake_is_not(sample: dict[str, object]) -> None:
+    validator = Draft202012Validator(json.loads((ROOT / "pipelines.schema.json").read_text("utf-8")))
+    assert [error.message for error in validator.iter_errors(sample)] == []
+    sample["pipelines"]["breast-cancer"]["gate"]["rule"] = []  # type: ignore[index]
+    assert [error.message for error in validator.iter_errors(sample)] != []
+
+
 def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: Path) -> None:
     shown = repr(load(tmp_path, sample))
     assert not [key for key in ("key-one", "key-two", "token-three", "key-four") if key in shown]
@@ -90,6 +98,12 @@ def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
 def test_a_missing_setting_is_named_with_the_key_that_needs_it(sample: dict[str, object], tmp_path: Path) -> None:
     settings = {name: value for name, value in SETTINGS.items() if name != "ARM_TOKEN"}
     with pytest.raises(BadConfiguration, match=r"\.targets\[1\]\.token: Missing setting: ARM_TOKEN"):
+        load(tmp_path, sample, settings)
+
+
+def test_a_resource_id_that_is_none_shows_what_one_is_like(sample: dict[str, object], tmp_path: Path) -> None:
+    settings = {**SETTINGS, "BREAST_CANCER_NEW_ID": "webServices/w"}
+    with pytest.raises(BadConfiguration, match=r"\.targets\[1\]\.id: 'webServices/w' is no resource id; write /sub"):
         load(tmp_path, sample, settings)
 
 

@@ -21,7 +21,7 @@ from shared.errors import (
     ServiceUnavailable,
     UnexpectedAnswer,
 )
-from shared.pipelines import Address, ClassicTarget, NewTarget, Rows, Scoring, Training
+from shared.pipelines import Address, ClassicTarget, NewTarget, ResourceId, Rows, Scoring, Training
 from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.secret import Secret
 from shared.settings import Settings
@@ -64,7 +64,7 @@ def arm(service: Scripted) -> ArmWebService:
     target = NewTarget(
         name="two",
         address=Address(service.address),
-        id="/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearning/webServices/w",
+        id=ResourceId("/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearning/webServices/w"),
         asset="Income [trained model]",
         scoring=scoring(service),
     )
