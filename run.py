@@ -71,7 +71,9 @@ def run(command: str, rest: Sequence[str]) -> int:
 def _call(python: Path, arguments: Sequence[str], settings: dict[str, str] | None = None) -> int:
     """Run Python as a child that shares the terminal; Ctrl-C reaches it too, and it cleans up before we go on."""
     process = subprocess.Popen([str(python), *arguments], cwd=ROOT, env={**os.environ, **(settings or {})})
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    for name in ("SIGTERM", "SIGHUP"):  # told to end, or the terminal was closed
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: process.terminate())
     while True:
         try:
             return process.wait()

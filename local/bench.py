@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.azurite import azurite
-from local.children import ROOT
+from local.children import ROOT, end_in_order
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
 from shared.app import App
@@ -45,6 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py bench", description="Measure start-up, memory, latency and storage.")
     parser.add_argument("--gib", type=float, default=2.0, help="size of the large blob")
     chosen = parser.parse_args()
+    end_in_order()
     console = Console(highlight=False)
     console.width = max(console.width, 110)
     table = Table("what", "measured", "against", "ratio", box=None, padding=(0, 3, 0, 0), header_style="bold")

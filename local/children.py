@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -54,6 +55,13 @@ def python_child(
     finally:
         stop(process)
         listener.join(5)
+
+
+def end_in_order() -> None:
+    """Have a request to end, or a closed terminal, leave every context, so that children are stopped too."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:

@@ -19,7 +19,7 @@ from rich.status import Status
 from rich.table import Table
 
 from local.azurite import azurite
-from local.children import NotStarted
+from local.children import NotStarted, end_in_order
 from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.triggers import triggers
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
@@ -52,6 +52,7 @@ def main() -> int:
     chosen = parser.parse_args()
     console = Console(record=chosen.svg is not None, width=116 if chosen.svg else None, highlight=False)
     begun = time.monotonic()
+    end_in_order()
     try:
         with tempfile.TemporaryDirectory(prefix="relearn-") as folder:
             run(console, Path(folder))

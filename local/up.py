@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from local.azurite import azurite
-from local.children import ROOT, Child, NotStarted
+from local.children import ROOT, Child, NotStarted, end_in_order
 from local.studio import running_studio
 from local.triggers import triggers
 from local.workplace import PIPELINE, publish
@@ -30,8 +30,8 @@ def main() -> int:
     parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
     chosen = parser.parse_args()
     stopping = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: stopping.set())
+    end_in_order()
+    signal.signal(signal.SIGINT, lambda *_: stopping.set())
     console = Console(highlight=False)
     try:
         with ExitStack() as running:

@@ -9,8 +9,11 @@ import pytest
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
+from local.children import end_in_order
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
+
+end_in_order()
 
 
 @pytest.fixture
