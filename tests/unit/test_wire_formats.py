@@ -239,6 +239,26 @@ def test_an_operation_elsewhere_is_not_followed(service: Scripted) -> None:
     assert len(service.asked) == 2
 
 
+def test_an_address_in_which_libraries_find_different_hosts_leads_to_the_configured_one(service: Scripted) -> None:
+    with scripted_service() as evil:
+        evil.answer(200, {"status": "Succeeded"})
+        service.answer(200, definition())
+        there = f"{evil.address}\\@{service.address.removeprefix('http://')}/operations/1"
+        service.answer(200, {}, Azure_AsyncOperation=there)
+        service.answer(200, {"status": "Succeeded"})
+        arm(service).update(DATA, lambda _: None)
+        assert evil.asked == []
+    assert service.asked[-1][1] == "/operations/1"
+
+
+@pytest.mark.parametrize("address", ["https://[half", "https://host.example:99999999/x"])
+def test_an_operation_at_no_address_is_asked_for_again(service: Scripted, address: str) -> None:
+    service.answer(200, definition())
+    service.answer(200, {}, Azure_AsyncOperation=address)
+    with pytest.raises(UnexpectedAnswer, match="no address"):
+        arm(service).update(DATA, lambda _: None)
+
+
 def test_a_definition_in_a_blob_asks_for_a_human(service: Scripted) -> None:
     service.answer(200, definition(payloadsInBlobStorage=True))
     with pytest.raises(BadConfiguration, match="keeps its definition in a blob"):
