@@ -289,6 +289,25 @@ def test_a_blob_is_read_only_where_the_configuration_allows_it(service: Scripted
     assert len(service.asked) == 1
 
 
+@pytest.mark.parametrize("name", ["../secret/x", "c/%2e%2e/%2E%2e/secret/x", "..\\secret/x"])
+def test_a_blob_outside_an_allowed_folder_is_not_read(service: Scripted, name: str) -> None:
+    own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
+    reader = ConfiguredBlobReader(requests.Session(), [own], [f"{service.address}/results"])
+    with pytest.raises(BadConfiguration, match="at no address that the configuration allows"):
+        list(reader.read(BlobReference(f"{service.address}/results", name, Secret("?sig=1"))))
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("sas", ["?sig=1", "sig=1", "/../secret/x?sig=1"])
+def test_a_signature_never_changes_which_blob_is_read(service: Scripted, sas: str) -> None:
+    own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
+    service.answer(200, b"model")
+    reader = ConfiguredBlobReader(requests.Session(), [own], [service.address])
+    list(reader.read(BlobReference(service.address, "c/x", Secret(sas))))
+    [(_, path, _)] = service.asked
+    assert path.partition("?")[0] == "/c/x"
+
+
 def test_a_blob_that_breaks_off_is_no_model(service: Scripted) -> None:
     own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
     service.answer(200, b"half", Content_Length="100")
