@@ -16,7 +16,6 @@ import msgspec
 
 from shared.errors import BadMessage
 
-
 _JOB = re.compile(r"[A-Za-z0-9-]{1,128}")
 
 
