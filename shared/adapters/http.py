@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
 from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+
+T = TypeVar("T")
 
 TIMEOUTS = (5.0, 30.0)  #: seconds to connect, and between two bytes
 CHUNK = 1 << 20
@@ -33,6 +35,13 @@ class Answer:
             return json.loads(self.content)
         except ValueError:
             raise UnexpectedAnswer(f"{self.asked} answered {self.status} with a body that is no JSON") from None
+
+    def read(self, reading: Callable[[Any], T], what: str) -> T:
+        """Return what `reading` finds in the JSON; a body of another shape is no `what`."""
+        try:
+            return reading(self.json())
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+            raise UnexpectedAnswer(f"{self.asked} answered no {what}") from None
 
 
 class Service:
