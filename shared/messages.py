@@ -32,6 +32,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     by: str | None = None
     reason: str | None = None
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person sent it, who looks for its outcome under the message's id."""
+        return self.action is Asked.ROLLBACK or self.by is not None
+
 
 def read_request(body: bytes) -> Request:
     """Return the request, or raise `BadMessage` saying what is wrong and what would be right."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -202,3 +203,36 @@ def test_a_message_that_failed_for_good_is_noted_on_the_job(world: World) -> Non
     job = world.records.require(job_id).job
     assert "failed at every delivery of message m9" in job.steps[-1].note
     assert job.state is JobState.ACCEPTED
+
+
+def outcome(world: World, message: str) -> str:
+    """Return what the records say became of a message sent by hand."""
+    return str(json.loads(world.documents.contents[f"requests/{message}.json"])["outcome"])
+
+
+def test_what_became_of_a_message_by_hand_is_told_in_words_that_fit_what_was_asked(world: World) -> None:
+    promoted(world, "a.csv")
+    rollback = Request(pipeline="income", action=ROLLBACK, by="ann")
+    world.promotion.carry_out(rollback, "m1")
+    assert outcome(world, "m1").startswith("done: entry 3 of the history")
+    second = promoted(world, "b.csv")
+    world.endpoints["two"].deaf = 1
+    world.promotion.carry_out(rollback, "m2")
+    assert outcome(world, "m2").startswith("not done: After 180 s the answers")
+    assert served(world) == {trained(world, second)}
+
+
+@pytest.mark.parametrize("what", ["rollback", "promotion"])
+def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: World, what: str) -> None:
+    first, _ = promoted(world, "a.csv"), promoted(world, "b.csv")
+    request = Request(pipeline="income", action=ROLLBACK)
+    if what == "promotion":
+        request = Request(pipeline="income", action=PROMOTE, job=first, by="ann")
+    world.endpoints["one"].refuses = [ServiceUnavailable("503 of endpoint one")]
+    with pytest.raises(ServiceUnavailable):
+        world.promotion.carry_out(request, "m1")
+    assert outcome(world, "m1") == "not yet: 503 of endpoint one"
+    world.promotion.give_up(request, "m2")
+    assert outcome(world, "m2").startswith(f"failed: The {what} failed at every delivery")
+    world.promotion.carry_out(request, "m1")
+    assert outcome(world, "m1").startswith("done: entry ")
