@@ -58,13 +58,13 @@ def python_child(
 
 
 def end_in_order(leave: Callable[[int], NoReturn] = lambda number: sys.exit(128 + number)) -> None:
-    """Have a request to end, or a closed terminal, leave every context, so that children are stopped too."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    """Have Ctrl-C, a request to end or a closed terminal leave every context, so that children are stopped too."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
     def end(number: int, _: object) -> NoReturn:
         # A closed terminal asks more than once; the second time must not break off what the first began.
-        for each in (*numbers, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
+        for each in numbers:
+            signal.signal(each, lambda *_: None)
         leave(number)
 
     for number in numbers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -14,37 +13,37 @@ import pytest
 
 from local.azurite import azurite
 from local.children import ROOT, NotStarted
-from tests.support.waiting import until
 
 SLOW_TO_END = """
 import signal, sys, threading
-signal.signal(signal.SIGTERM, lambda *_: (threading.Event().wait(1), sys.exit()))
+signal.signal(signal.SIGTERM, lambda *_: (print("ending", flush=True), threading.Event().wait(1), sys.exit()))
 print("{}", flush=True)
 signal.pause()
 """
 PARENT = f"""
-import json, signal
+import signal
 from local.children import end_in_order, python_child
 end_in_order()
-with python_child(["-c", {SLOW_TO_END!r}], {{}}) as child:
-    print(json.dumps({{"child": child.pid}}), flush=True)
+with python_child(["-c", {SLOW_TO_END!r}], {{}}, lambda line: print(line, flush=True)) as child:
+    print(child.pid, flush=True)
     signal.pause()
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
-def test_a_program_that_is_told_to_end_twice_still_stops_its_children() -> None:
-    process = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE)
+@pytest.mark.parametrize(("first", "second"), [("SIGHUP", "SIGTERM"), ("SIGINT", "SIGINT")])
+def test_a_program_that_is_told_to_end_twice_still_stops_its_children_and_makes_no_fuss(
+    first: str, second: str
+) -> None:
+    command = [sys.executable, "-c", PARENT]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
-    child = json.loads(process.stdout.readline())["child"]
-    process.send_signal(signal.SIGHUP)
-
-    def ended() -> bool:
-        process.send_signal(signal.SIGTERM)
-        return process.poll() is not None
-
-    until(ended, "its end")
-    assert process.returncode == 128 + signal.SIGHUP
+    child = int(process.stdout.readline())
+    process.send_signal(signal.Signals[first])
+    assert process.stdout.readline() == b"ending\n"
+    process.send_signal(signal.Signals[second])
+    _, said = process.communicate()
+    assert (process.returncode, said) == (128 + signal.Signals[first], b"")
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
 
