@@ -33,7 +33,32 @@ def start_retraining(blob: BlobName) -> None:
         # An Event Grid subscription's filter decides what comes here, not the path above.
         logging.warning("%s/%s is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
         return
-    relearn().retraining.start(blob.name)
+    relearn().arriving.see(blob.name)
+
+
+@app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
+def take_up_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host passes it)
+    from shared.app import app as relearn
+
+    for job in relearn().arriving.take_up():
+        relearn().retraining.start(job)
+
+
+@app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%")
+def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host passes it)
+    from shared.app import app as relearn
+
+    relearn().arriving.sweep(relearn().data_container)
+
+
+@app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
+def watch_poisoned_blobs(message: func.QueueMessage) -> None:
+    from shared.app import app as relearn
+    from shared.messages import read_poisoned_blob
+
+    container, name = read_poisoned_blob(message.get_body())
+    if container == relearn().data_container:
+        relearn().arriving.see(name)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
@@ -57,7 +82,7 @@ def promote_model(message: func.QueueMessage) -> None:
     from shared.messages import read_request
 
     try:
-        relearn().promotion.carry_out(read_request(message.get_body()), _id(message))
+        relearn().carry_out(read_request(message.get_body()), _id(message))
     except NeverAgain as error:
         # Four more deliveries would meet the same: it is written down instead.
         relearn().promotion.refuse(_id(message), str(error))

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from azure.core.exceptions import ResourceNotFoundError
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -24,6 +23,7 @@ from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.triggers import triggers
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
 from shared.app import App
+from shared.arrivals import Arrival, ArrivalState, arrival_id
 from shared.gate import Verdict
 from shared.jobs import JobState, RetrainingJob
 from shared.ports import Answers, BesJob
@@ -37,7 +37,6 @@ PACE = ("--queued-for", "1", "--slow", "1")
 _COLOURS = {
     JobState.PROMOTED: "green",
     JobState.ACCEPTED: "green",
-    JobState.QUARANTINED: "yellow",
     JobState.REJECTED: "yellow",
 }
 
@@ -126,9 +125,10 @@ class Demo:
     def broken(self) -> None:
         self._step(4, "A broken CSV is dropped")
         live = self._answers()
-        job = self._follow("december.csv", with_a_short_row(self._place.header, self._place.rows))
-        self._check(job.state is JobState.QUARANTINED, "it is set aside, with the reason beside it", job.reason)
-        aside = f"{PIPELINE}/{job.id}/reason.json"
+        arrival = self._arrive("december.csv", with_a_short_row(self._place.header, self._place.rows))
+        set_aside = arrival.state is ArrivalState.QUARANTINED
+        self._check(set_aside, "it is set aside, with the reason beside it", arrival.reason)
+        aside = f"{PIPELINE}/{arrival.id}/reason.json"
         there = self._place.blobs.get_blob_client("quarantine", aside).exists()
         self._check(there, f"quarantine/{aside}")
         self._check(self._answers() == live, "the live model is untouched")
@@ -163,11 +163,9 @@ class Demo:
         """Drop the data set, show what happens to it as it happens, return the job when it is final."""
         while not self._heard.empty():
             self._heard.get()
-        known = set(self._job_ids())
-        path = self._place.drop(name, content)
-        self._say(f"{self._place.container}/{path}  ← {len(content):,} bytes")
-        self._until(lambda: set(self._job_ids()) != known, "the blob trigger")
-        [job_id] = set(self._job_ids()) - known
+        job_id = self._arrive(name, content).job
+        if job_id is None:
+            raise NotShown(f"{name} became no job")
         shown, seen = 0, ""
         deadline = time.monotonic() + DEADLINE
         while True:
@@ -186,6 +184,30 @@ class Demo:
                 raise NotShown(f"{job_id} is still {job.state.value} after {DEADLINE:.0f} s: {job.trouble}")
             time.sleep(0.05)
 
+    def _arrive(self, name: str, content: bytes) -> Arrival:
+        """Drop the data set and show what becomes of it until it is taken by a job, or set aside."""
+        path = self._place.drop(name, content)
+        self._say(f"{self._place.container}/{path}  ← {len(content):,} bytes")
+        shown: list[ArrivalState] = []
+
+        def done_with() -> bool:
+            arrival = self._arrival(path)
+            if arrival and arrival.state not in shown:
+                shown.append(arrival.state)
+                colour = "yellow" if arrival.state is ArrivalState.QUARANTINED else "cyan"
+                self._state(arrival.state.value, arrival.reason or path, colour)
+            return arrival is not None and not arrival.open
+
+        self._until(done_with, f"the arrival of {path}")
+        arrival = self._arrival(path)
+        assert arrival is not None, "it was there a moment ago"
+        return arrival
+
+    def _arrival(self, path: str) -> Arrival | None:
+        dataset = self._app.arriving.data.find(path)
+        stored = self._app.arriving.arrivals.load(PIPELINE, arrival_id(dataset)) if dataset else None
+        return stored.arrival if stored else None
+
     def _listen(self) -> None:
         """Show when the promotion's message is taken from the queue."""
         try:
@@ -197,13 +219,6 @@ class Demo:
 
     def _bes(self, bes_job: str) -> BesJob:
         return self._app.retraining.service(self._pipeline).status(bes_job)
-
-    def _job_ids(self) -> list[str]:
-        names = self._place.blobs.get_container_client("retraining").list_blob_names(name_starts_with="jobs/")
-        try:
-            return [name.removeprefix("jobs/").removesuffix(".json") for name in names]
-        except ResourceNotFoundError:
-            return []  # the container is made with the first record
 
     def _answers(self) -> dict[str, Answers]:
         return {name: endpoint.score(self._pipeline.rows) for name, endpoint in self._endpoints.items()}

@@ -87,6 +87,7 @@ def publish(azurite: Azurite, studio: RunningStudio, apart: str) -> Workplace:
         "PROMOTIONS": storage,
         "PROMOTIONS_QUEUE": queue,
         "POLL_SCHEDULE": "* * * * * *",
+        "SWEEP_SCHEDULE": "*/20 * * * * *",
         "PIPELINES_FILE": str(ROOT / "pipelines.sample.yaml"),
         "BREAST_CANCER_TRAINING_ADDRESS": f"{studio.address}{training.path}",
         "BREAST_CANCER_TRAINING_KEY": training.key,

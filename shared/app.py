@@ -17,6 +17,11 @@ from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.adapters.model_store import BlobModels
 from shared.adapters.storage import BlobStore, identity, open_store
 from shared.adapters.training_data import BlobTrainingData
+from shared.arrival_records import ArrivalRecords
+from shared.arriving import Arriving
+from shared.errors import BadMessage
+from shared.examining import examine
+from shared.messages import Asked, Request
 from shared.pipelines import ClassicTarget, NewTarget, Pipeline, load_pipelines
 from shared.promotion import Promotion
 from shared.records import Records
@@ -48,16 +53,40 @@ class App:
 
     @cached_property
     def records(self) -> Records:
-        return Records(BlobDocuments(self._store, "retraining"))
+        return Records(self._documents)
+
+    def carry_out(self, request: Request, message_id: str) -> None:
+        """Do what a message asks for. Raises what `Promotion.carry_out` raises."""
+        if request.action not in (Asked.RETRAIN, Asked.REPLAY):
+            self.promotion.carry_out(request, message_id)
+            return
+        if request.pipeline not in self.pipelines:
+            known = ", ".join(sorted(self.pipelines))
+            raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
+        if request.path:
+            arrival = self.arriving.replay(request.pipeline, request.path, message_id)
+            outcome = f"taken up again as arrival {arrival.id}"
+        else:
+            outcome = f"job {self.arriving.retrain(request.pipeline, request.parameters, message_id).id}"
+        self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": outcome})
+
+    @cached_property
+    def arriving(self) -> Arriving:
+        return Arriving(
+            pipelines=self.pipelines,
+            arrivals=ArrivalRecords(self._documents),
+            records=self.records,
+            data=self._data,
+            examine=examine,
+            now=_now,
+        )
 
     @cached_property
     def retraining(self) -> Retraining:
         return Retraining(
             pipelines=self.pipelines,
             records=self.records,
-            data=BlobTrainingData(
-                self._data_store, self.data_container, self._store.client.get_container_client("quarantine")
-            ),
+            data=self._data,
             models=self._models,
             service=lambda pipeline: BatchExecutionService(self._session, pipeline.name, pipeline.training),
             reader=self._reader,
@@ -75,6 +104,14 @@ class App:
             now=_now,
             sleep=time.sleep,
         )
+
+    @cached_property
+    def _documents(self) -> BlobDocuments:
+        return BlobDocuments(self._store, "retraining")
+
+    @cached_property
+    def _data(self) -> BlobTrainingData:
+        return BlobTrainingData(self._data_store, self.data_container, self._store)
 
     @cached_property
     def _store(self) -> BlobStore:

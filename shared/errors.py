@@ -77,5 +77,13 @@ class AccessRefused(AskHuman):
     """A service did not accept the key or the identity."""
 
 
+class DataChanged(NeverAgain):
+    """A blob no longer holds the version that was to be read."""
+
+
+class HeadersDiffer(NeverAgain):
+    """Files of one batch are not one table."""
+
+
 class BadConfiguration(AskHuman):
     """A setting or the pipelines file is missing something or is wrong."""

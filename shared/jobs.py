@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -24,7 +25,6 @@ class JobState(Enum):
     ROLLED_BACK = "rolled back"  #: the update did not prove itself; the former model is live again
     REJECTED = "rejected"  #: the gate refused the model
     SUPERSEDED = "superseded"  #: newer data was there first
-    QUARANTINED = "quarantined"  #: the data set is set aside with its fault
     FAILED = "failed"
     CANCELLED = "cancelled"  #: somebody cancelled the BES job
     TIMED_OUT = "timed out"
@@ -32,7 +32,7 @@ class JobState(Enum):
 
 _S = JobState
 NEXT: dict[JobState, frozenset[JobState]] = {
-    _S.RECEIVED: frozenset({_S.SUBMITTED, _S.QUARANTINED, _S.SUPERSEDED, _S.FAILED, _S.TIMED_OUT}),
+    _S.RECEIVED: frozenset({_S.SUBMITTED, _S.SUPERSEDED, _S.FAILED, _S.TIMED_OUT}),
     _S.SUBMITTED: frozenset({_S.TRAINING, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     _S.TRAINING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     _S.ACCEPTED: frozenset({_S.PROMOTING, _S.PROMOTED, _S.REJECTED, _S.SUPERSEDED}),
@@ -48,6 +48,14 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
     modified: datetime
     size: int
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a job's data: this version of the blob, with the SHA-256 of what was read and checked of it."""
+
+    dataset: Dataset
+    sha256: str
+    rows: int | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +88,10 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     dataset: Dataset
     received_at: datetime
+    parts: tuple[Part, ...] = ()  #: the files of its batch; `dataset` is the newest of them
+    joined: str | None = None  #: the blob in `batches` that the training reads, where it is not `dataset` itself
+    after: str | None = None  #: the promoted job whose rows come before these, where a training takes all
+    parameters: dict[str, str] = {}  #: global parameters of this job alone
     state: JobState = JobState.RECEIVED
     steps: tuple[Step, ...] = ()
     reason: str | None = None  #: why it ended as it did
@@ -137,22 +149,36 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
         return self.noting(at, trouble, **facts)
 
 
-def job_id(pipeline: str, dataset: Dataset) -> str:
-    """Return the one id of this pipeline's job on this version of the blob.
+def job_id(pipeline: str, parts: Sequence[Part], once_more: str = "") -> str:
+    """Return the one id of this pipeline's job on these versions of these blobs.
 
-    The same blob event twice must give the same job, so nothing but the blob goes into it.
+    The same batch twice must give the same job, so nothing but its files goes into it; `once_more` tells a
+    retraining on the same data from the first.
     """
-    digest = hashlib.sha256(f"{pipeline}\n{dataset.path}\n{dataset.etag}".encode()).hexdigest()
-    return f"{pipeline}-{dataset.modified:%Y%m%dT%H%M%S}-{digest[:10]}"
+    files = sorted(f"{part.dataset.path}\n{part.dataset.etag}" for part in parts)
+    digest = hashlib.sha256("\n".join([pipeline, *files, once_more]).encode()).hexdigest()
+    return f"{pipeline}-{newest(parts).modified:%Y%m%dT%H%M%S}-{digest[:10]}"
 
 
-def received(pipeline: str, dataset: Dataset, at: datetime) -> RetrainingJob:
-    """Return the first record of a job."""
-    note = f"{dataset.path}, {dataset.size} bytes"
+def pipeline_of(job_id: str) -> str:
+    return job_id.rsplit("-", 2)[0]
+
+
+def newest(parts: Sequence[Part]) -> Dataset:
+    return max((part.dataset for part in parts), key=lambda dataset: (dataset.modified, dataset.path))
+
+
+def received(pipeline: str, parts: Sequence[Part], at: datetime, **facts: Any) -> RetrainingJob:
+    """Return the first record of a job on these files."""
+    dataset = newest(parts)
+    size = sum(part.dataset.size for part in parts)
+    note = f"{dataset.path}, {size} bytes" if len(parts) == 1 else f"{len(parts)} files, {size} bytes"
     return RetrainingJob(
-        id=job_id(pipeline, dataset),
+        id=job_id(pipeline, parts, facts.pop("once_more", "")),
         pipeline=pipeline,
         dataset=dataset,
+        parts=tuple(parts),
         received_at=at,
         steps=(Step(at=at, state=JobState.RECEIVED, note=note),),
+        **facts,
     )

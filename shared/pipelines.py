@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from shared.arrivals import Batching
 from shared.blob_pattern import matches
 from shared.errors import BadConfiguration
 from shared.evaluation import metric_name
@@ -139,11 +140,50 @@ class Proof(Part, frozen=True, kw_only=True):
     timeout: Annotated[Duration, Meta(description="Longest wait for new answers after an update; 3m")] = _default("3m")
 
 
+class Arrival(Part, frozen=True, kw_only=True):
+    """When dropped data is whole, and what of it makes one retraining."""
+
+    settle: Annotated[Duration, Meta(description="How long a blob must be unchanged; 10s")] = _default("10s")
+    batch: Annotated[
+        Literal["each", "quiet", "marker"],
+        Meta(description="Each blob by itself; all until nothing came for a while; all of a folder with a marker"),
+    ] = "each"
+    quiet: Annotated[Duration, Meta(description="How long nothing must come, with batch: quiet; 5m")] = _default("5m")
+    at_most: Annotated[Duration, Meta(description="Longest wait for a batch; 1h")] = _default("1h")
+    marker: Annotated[str, Meta(description="Name of the marker; one in .json lists files and hashes")] = "_SUCCESS"
+    rows: Annotated[
+        Literal["new", "all"], Meta(description="Train on the new rows, or on those of the live model and the new")
+    ] = "new"
+    jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
+
+
+class Schedule(str):
+    """When to retrain whatever arrives: six fields, seconds first, UTC."""
+
+
+class Arriving(msgspec.Struct, frozen=True, kw_only=True):
+    """The same, ready to use. Times in seconds."""
+
+    settle: float = 10.0
+    batching: Batching = Batching()
+    marker: str = "_SUCCESS"
+    rows: Literal["new", "all"] = "new"
+    jobs: int = 2
+
+    def joins(self, files: int) -> bool:
+        """Return whether a training on that many files reads a copy that is made for it."""
+        return files > 1 or self.rows == "all"
+
+
 class Entry(Part, frozen=True, kw_only=True):
     """One pipeline as it is written."""
 
     blobs: Annotated[str, Meta(description="Path pattern within the training container: income/*.csv")]
     columns: Annotated[list[str], Meta(description="Columns that the header must have")] = []
+    arrival: Arrival = msgspec.field(default_factory=Arrival)
+    schedule: Annotated[
+        Schedule | None, Meta(description="Retrain on the data that is live at these times: 0 0 3 * * 1")
+    ] = None
     training: Training
     gate: Gate
     targets: Annotated[list[Target], Meta(min_length=1)]
@@ -169,6 +209,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     blobs: str
     columns: list[str]
+    arriving: Arriving = Arriving()
+    schedule: str | None = None
     training: Training
     rules: list[Rule]
     baseline: dict[str, float]
@@ -177,7 +219,16 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     proof_timeout: float  #: seconds
 
     def takes(self, path: str) -> bool:
-        return matches(self.blobs, path)
+        return matches(self.blobs, path) or self.is_marker(path)
+
+    def is_marker(self, path: str) -> bool:
+        """Return whether the blob says that its folder is complete: a folder in which data of this pipeline may be."""
+        folder, _, name = path.rpartition("/")
+        return (
+            self.arriving.batching.by == "marker"
+            and name == self.arriving.marker
+            and matches(self.blobs.rpartition("/")[0], folder)
+        )
 
 
 def load_pipelines(file: Path, settings: Settings) -> dict[str, Pipeline]:
@@ -249,6 +300,16 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         name=name,
         blobs=entry.blobs,
         columns=entry.columns,
+        schedule=entry.schedule,
+        arriving=Arriving(
+            settle=float(entry.arrival.settle),
+            batching=Batching(
+                by=entry.arrival.batch, quiet=float(entry.arrival.quiet), at_most=float(entry.arrival.at_most)
+            ),
+            marker=entry.arrival.marker,
+            rows=entry.arrival.rows,
+            jobs=entry.arrival.jobs,
+        ),
         training=entry.training,
         rules=entry.gate.parsed,
         baseline=_named(entry.gate.baseline),
@@ -328,6 +389,8 @@ def _dec_hook(kind: type, value: object) -> object:
         return read_duration(value)
     if kind is Address:
         return _address(value)
+    if kind is Schedule:
+        return _schedule(value)
     if kind is ResourceId:
         if not _RESOURCE.match(value):
             raise ValueError(
@@ -336,6 +399,14 @@ def _dec_hook(kind: type, value: object) -> object:
             )
         return ResourceId(value)
     raise NotImplementedError(kind)
+
+
+def _schedule(value: str) -> Schedule:
+    from croniter import croniter
+
+    if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
+        raise ValueError(f"{value!r} is no schedule; write six fields, seconds first: 0 0 3 * * 1 is Mondays at 3, UTC")
+    return Schedule(value)
 
 
 def _address(value: str) -> Address:
@@ -364,6 +435,8 @@ def _schema_hook(kind: type) -> dict[str, Any]:
         return {"type": "string", "pattern": _DURATION.pattern, "examples": ["30s", "15m", "6h", "1d"]}
     if kind is Address:
         return {"type": "string", "pattern": "^(https?://|\\$\\{)"}
+    if kind is Schedule:
+        return {"type": "string", "examples": ["0 0 3 * * 1"]}
     if kind is ResourceId:
         return {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"}
     return {"type": "string", "examples": ["${NAME_OF_A_SETTING}"]}

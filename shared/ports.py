@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -63,16 +63,28 @@ class Documents(Protocol):
 
 
 class TrainingData(Protocol):
-    """The dropped data. Only heads are read; contents are linked to and copied by the storage service."""
+    """The dropped data. Contents are read as streams, linked to, and copied by the storage service."""
 
     def find(self, path: str) -> Dataset | None: ...
-    def head(self, dataset: Dataset, size: int) -> bytes | None:
-        """Return its first bytes, or None when the blob no longer holds this version."""
+    def listed(self, prefix: str = "") -> Iterator[Dataset]:
+        """Yield what is there now, by name."""
+        ...
+
+    def read(self, dataset: Dataset) -> Iterator[bytes]:
+        """Yield this version's content; raise `DataChanged` when the blob no longer holds it."""
+        ...
+
+    def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        """Write these versions as one blob `name` of the batches, behind the batch `after` if one is given.
+
+        Raises `DataChanged`, and `HeadersDiffer` when they are not one table.
+        """
         ...
 
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
-    def set_aside(self, dataset: Dataset, folder: str, reason: bytes) -> str:
-        """Copy it into quarantine beside its reason; return where that is."""
+    def link_joined(self, name: str, seconds: float) -> BlobReference: ...
+    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
+        """Copy it into quarantine beside its reason, for machines and for people; return where that is."""
         ...
 
 
@@ -125,7 +137,7 @@ BesJob = NotStarted | Running | Failed | Cancelled | Finished
 class TrainingService(Protocol):
     """The Batch Execution Service of a training web service."""
 
-    def submit(self, data: BlobReference) -> str:
+    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
         """Create a BES job, which trains nothing before it is started; return its id."""
         ...
 

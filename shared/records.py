@@ -48,7 +48,7 @@ class HeldChampion:
         self._documents, self._name, self._etag, self._lease = documents, name, etag, lease
 
     def save(self, champion: Champion) -> None:
-        self._etag = self._documents.replace(self._name, _encode(champion), self._etag, self._lease)
+        self._etag = self._documents.replace(self._name, encode(champion), self._etag, self._lease)
         self.champion = champion
 
     def renew(self) -> None:
@@ -63,15 +63,15 @@ class Records:
         """Record the job, or return the record that is there already."""
         if stored := self.load(job.id):
             return stored
-        self._documents.create(_active(job.id), _encode(job))
-        etag = self._documents.create(_job(job.id), _encode(job))
+        self._documents.create(_active(job.id), encode(job))
+        etag = self._documents.create(_job(job.id), encode(job))
         return StoredJob(job, etag) if etag else self.require(job.id)
 
     def load(self, job_id: str) -> StoredJob | None:
         document = self._documents.read(_job(job_id))
         if document is None:
             return None
-        return StoredJob(_decode(document.content, RetrainingJob, _job(job_id)), document.etag)
+        return StoredJob(decode(document.content, RetrainingJob, _job(job_id)), document.etag)
 
     def require(self, job_id: str) -> StoredJob:
         stored = self.load(job_id)
@@ -80,7 +80,7 @@ class Records:
         return stored
 
     def save(self, stored: StoredJob, job: RetrainingJob) -> StoredJob:
-        etag = self._documents.replace(_job(job.id), _encode(job), stored.etag)
+        etag = self._documents.replace(_job(job.id), encode(job), stored.etag)
         return StoredJob(job, etag)
 
     def close(self, job: RetrainingJob) -> None:
@@ -89,35 +89,35 @@ class Records:
 
     def active(self) -> list[str]:
         """Return the ids of the jobs that may not be final yet."""
-        return [_stem(name) for name in self._documents.names("active/jobs/")]
+        return [stem(name) for name in self._documents.names("active/jobs/")]
 
     def take_up(self, job_id: str) -> StoredJob | None:
         """Return an active job's record; write it anew if the run that marked it died before it could."""
         if stored := self.load(job_id):
             return stored
         mark = self._documents.read(_active(job_id))
-        return self.open(_decode(mark.content, RetrainingJob, _active(job_id))) if mark else None
+        return self.open(decode(mark.content, RetrainingJob, _active(job_id))) if mark else None
 
     def champion(self, pipeline: str) -> Champion:
         document = self._documents.read(_champion(pipeline))
-        return _decode(document.content, Champion, _champion(pipeline)) if document else Champion(pipeline=pipeline)
+        return decode(document.content, Champion, _champion(pipeline)) if document else Champion(pipeline=pipeline)
 
     @contextmanager
     def hold(self, pipeline: str) -> Iterator[HeldChampion]:
         """Give this run alone the champion's record; raise `Busy` when another has it."""
         name = _champion(pipeline)
         if self._documents.read(name) is None:
-            self._documents.create(name, _encode(Champion(pipeline=pipeline)))
+            self._documents.create(name, encode(Champion(pipeline=pipeline)))
         with self._documents.lease(name) as lease:
             document = self._documents.read(name)
             if document is None:
                 raise RecordChanged(f"{name} is gone")
-            yield HeldChampion(self._documents, name, _decode(document.content, Champion, name), document.etag, lease)
+            yield HeldChampion(self._documents, name, decode(document.content, Champion, name), document.etag, lease)
 
     def history(self, pipeline: str, number: int) -> HistoryEntry | None:
         name = _history(pipeline, number)
         document = self._documents.read(name)
-        return _decode(document.content, HistoryEntry, name) if document else None
+        return decode(document.content, HistoryEntry, name) if document else None
 
     def append(self, pipeline: str, entry: HistoryEntry) -> HistoryEntry:
         """Write the entry as the history's next, and return it as it stands there.
@@ -125,7 +125,7 @@ class Records:
         A run that died before it could name the entry in the champion's record left it behind: the same
         entry is not written twice, another one stays in the history and this one comes after it.
         """
-        while self._documents.create(_history(pipeline, entry.number), _encode(entry)) is None:
+        while self._documents.create(_history(pipeline, entry.number), encode(entry)) is None:
             there = self.history(pipeline, entry.number)
             if there and (there.action, there.models, there.job) == (entry.action, entry.models, entry.job):
                 return there
@@ -133,7 +133,7 @@ class Records:
         return entry
 
     def mark_change(self, pipeline: str, not_before: datetime) -> None:
-        self._put(_change(pipeline), _encode(ChangeMark(not_before)))
+        self._put(_change(pipeline), encode(ChangeMark(not_before)))
 
     def unmark_change(self, pipeline: str) -> None:
         self._documents.delete(_change(pipeline))
@@ -141,11 +141,11 @@ class Records:
     def changes_to_finish(self, now: datetime) -> list[str]:
         """Return the pipelines whose change by hand was left unfinished."""
         names = self._documents.names("active/changes/")
-        found = [(_stem(name), self._documents.read(name)) for name in names]
+        found = [(stem(name), self._documents.read(name)) for name in names]
         return [
             pipeline
             for pipeline, document in found
-            if document and _decode(document.content, ChangeMark, _change(pipeline)).not_before <= now
+            if document and decode(document.content, ChangeMark, _change(pipeline)).not_before <= now
         ]
 
     def note_request(self, request_id: str, note: dict[str, str]) -> None:
@@ -157,11 +157,11 @@ class Records:
             self._documents.replace(name, content, document.etag)
 
 
-def _encode(record: msgspec.Struct) -> bytes:
+def encode(record: msgspec.Struct) -> bytes:
     return msgspec.json.encode(record)
 
 
-def _decode(content: bytes, kind: type[T], name: str) -> T:
+def decode(content: bytes, kind: type[T], name: str) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.MsgspecError as error:
@@ -188,5 +188,5 @@ def _history(pipeline: str, number: int) -> str:
     return f"history/{pipeline}/{number:06}.json"
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     return name.rsplit("/", 1)[-1].removesuffix(".json")

@@ -1,4 +1,4 @@
-"""The flow from a dropped data set to a judged model.
+"""The flow from a new job to a judged model.
 
 Each step of a job does one thing and returns the job as it is afterwards, which is then recorded. A run that dies, an
 answer that is lost and an event that comes twice all find the record, and the step is taken again.
@@ -6,7 +6,6 @@ answer that is lost and an event that comes twice all find the record, and the s
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.errors import BadConfiguration, BadEvaluation, NeverAgain, RecordChanged, RetrainingError
+from shared.errors import BadConfiguration, BadEvaluation, DataChanged, NeverAgain, RecordChanged, RetrainingError
 from shared.evaluation import BYTES_AT_MOST, read_evaluation
 from shared.gate import judge
-from shared.inspection import HEAD, find_fault
-from shared.jobs import WELL, JobState, RetrainingJob, received
+from shared.jobs import WELL, JobState, RetrainingJob
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
 from shared.ports import (
@@ -54,20 +52,9 @@ class Retraining:
     reader: Callable[[Pipeline], BlobReader]
     now: Callable[[], datetime]
 
-    def start(self, path: str) -> list[RetrainingJob]:
-        """Take up the data set at this path: one job for each pipeline whose pattern it fits."""
-        pipelines = [pipeline for pipeline in self.pipelines.values() if pipeline.takes(path)]
-        if not pipelines:
-            patterns = ", ".join(pipeline.blobs for pipeline in self.pipelines.values())
-            log.warning("%s belongs to no pipeline; their patterns are: %s", path, patterns)
-            return []
-        dataset = self.data.find(path)
-        if dataset is None:
-            log.warning("%s was deleted before it could be taken up", path)
-            return []
-        # All are recorded before the first is begun: what one meets must not lose the others.
-        opened = [self.records.open(received(pipeline.name, dataset, self.now())) for pipeline in pipelines]
-        return [self._guarded(stored) for stored in opened]
+    def start(self, job: RetrainingJob) -> RetrainingJob:
+        """Take a new job as far as it goes."""
+        return self._guarded(self.records.require(job.id))
 
     def poll(self) -> list[Request]:
         """Take every active job as far as it goes; return what is to be asked of the promotion queue."""
@@ -154,26 +141,34 @@ class Retraining:
                 return job
 
     def _submit(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
-        head = self.data.head(job.dataset, HEAD)
-        if head is None:
-            reason = f"{job.dataset.path} was overwritten or deleted before it was trained on"
-            return job.end(JobState.SUPERSEDED, self.now(), reason)
-        fault = find_fault(job.dataset.path, head, len(head) == job.dataset.size, pipeline.columns)
-        if fault:
-            return self._quarantine(job, fault)
         training = pipeline.training
-        link = self.data.link(job.dataset, training.waiting + training.running + LINK_SLACK)
-        bes_job = self.service(pipeline).submit(link)
+        try:
+            link = self._link(job, training.waiting + training.running + LINK_SLACK)
+        except DataChanged as error:
+            return self._without_the_changed(job, error)
+        bes_job = self.service(pipeline).submit(link, {**training.parameters, **job.parameters})
         # Only the job whose id is recorded is ever started: an answer lost here leaves a job that trains nothing.
         return job.move_to(
             JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
         )
 
-    def _quarantine(self, job: RetrainingJob, fault: str) -> RetrainingJob:
-        reason = {"job": job.id, "pipeline": job.pipeline, "path": job.dataset.path, "reason": fault}
-        place = self.data.set_aside(job.dataset, f"{job.pipeline}/{job.id}", json.dumps(reason, indent=2).encode())
-        log.warning("Job %s: set aside as %s: %s", job.id, place, fault)
-        return job.end(JobState.QUARANTINED, self.now(), fault)
+    def _without_the_changed(self, job: RetrainingJob, error: DataChanged) -> RetrainingJob:
+        """A new version of a file is an arrival of its own; the others of the batch are trained on without it."""
+        left = tuple(part for part in job.parts if self.data.find(part.dataset.path) == part.dataset)
+        if not left or len(left) == len(job.parts):
+            return job.end(JobState.SUPERSEDED, self.now(), str(error))
+        return job.noting(self.now(), f"{error}; it goes on with {len(left)} files", parts=left)
+
+    def _link(self, job: RetrainingJob, seconds: float) -> BlobReference:
+        """Return where the training reads its rows: the one file itself, or a copy that joins several."""
+        if job.joined is None:
+            if self.data.find(job.dataset.path) != job.dataset:
+                raise DataChanged(f"{job.dataset.path} was overwritten or deleted before it was trained on")
+            return self.data.link(job.dataset, seconds)
+        former = self.records.require(job.after).job if job.after else None
+        parts = [*(former.parts if former and not former.joined else ()), *job.parts]
+        self.data.join(job.joined, [part.dataset for part in parts], former.joined if former else None)
+        return self.data.link_joined(job.joined, seconds)
 
     def _follow(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
         service, training = self.service(pipeline), pipeline.training

@@ -1,25 +1,31 @@
-"""The dropped data sets: looked up, glanced at, linked to, and copied aside by the storage service itself."""
+"""The dropped data sets: looked up, read, joined, linked to, and copied aside by the storage service itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, ContainerClient
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobClient
 
 from shared.adapters.blob_documents import create_container
 from shared.adapters.storage import BlobStore, storage_errors
-from shared.errors import ServiceUnavailable
+from shared.errors import DataChanged, ServiceUnavailable
 from shared.jobs import Dataset
+from shared.joining import joined
 from shared.ports import BlobReference
 
 _COPY_LINK = 86400.0  #: seconds the storage service has for copying a data set
 
 
 class BlobTrainingData:
-    def __init__(self, store: BlobStore, container: str, quarantine: ContainerClient) -> None:
-        self._store, self._container, self._quarantine = store, container, quarantine
+    """`store` and `container` have what was dropped; `own` takes the quarantine and the joined batches."""
+
+    def __init__(self, store: BlobStore, container: str, own: BlobStore) -> None:
+        self._store, self._container, self._own = store, container, own
+        self._quarantine = own.client.get_container_client("quarantine")
+        self._batches = own.client.get_container_client("batches")
 
     def find(self, path: str) -> Dataset | None:
         with storage_errors(f"looking up {path}"):
@@ -31,25 +37,55 @@ class BlobTrainingData:
             return None
         return Dataset(path=path, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)
 
-    def head(self, dataset: Dataset, size: int) -> bytes | None:
-        if dataset.size == 0:
-            return b"" if self.find(dataset.path) == dataset else None
-        with storage_errors(f"reading the head of {dataset.path}"):
+    def listed(self, prefix: str = "") -> Iterator[Dataset]:
+        with storage_errors(f"listing {self._container}/{prefix}"):
+            container = self._store.client.get_container_client(self._container)
+            for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=5000):
+                if blob.size or not (blob.metadata or {}).get("hdi_isfolder"):
+                    yield Dataset(
+                        path=blob.name, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size
+                    )
+
+    def read(self, dataset: Dataset) -> Iterator[bytes]:
+        """Every piece is asked for under the same ETag, so that no two versions are mixed."""
+        with storage_errors(f"reading {dataset.path}"):
+            if dataset.size == 0:
+                if self.find(dataset.path) != dataset:
+                    raise DataChanged(f"{dataset.path} was overwritten or deleted while it was read")
+                return
             try:
                 download = self._blob(dataset.path).download_blob(
-                    offset=0,
-                    length=min(size, dataset.size),
-                    etag=f'"{dataset.etag}"',
-                    match_condition=MatchConditions.IfNotModified,
+                    etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified
                 )
-                return download.readall()
+                yield from download.chunks()
             except (ResourceModifiedError, ResourceNotFoundError):
-                return None
+                raise DataChanged(f"{dataset.path} was overwritten or deleted while it was read") from None
+
+    def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        with storage_errors(f"joining {name}"):
+            target = self._batches.get_blob_client(name)
+            if target.exists():
+                return  # a blob is there only once all of it is
+            former = [self._former(after)] if after else []
+            content = joined([*former, *((part.path, self.read(part)) for part in parts)])
+            try:
+                target.upload_blob(content, overwrite=False)
+            except ResourceNotFoundError:
+                create_container(self._batches)
+                self.join(name, parts, after)
+            except ResourceExistsError:
+                return
+
+    def link_joined(self, name: str, seconds: float) -> BlobReference:
+        return self._own.link(self._batches.container_name, name, seconds)
+
+    def _former(self, name: str) -> tuple[str, Iterator[bytes]]:
+        return name, self._batches.get_blob_client(name).download_blob().chunks()
 
     def link(self, dataset: Dataset, seconds: float) -> BlobReference:
         return self._store.link(self._container, dataset.path, seconds)
 
-    def set_aside(self, dataset: Dataset, folder: str, reason: bytes) -> str:
+    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
         target = self._quarantine.get_blob_client(f"{folder}/{PurePosixPath(dataset.path).name}")
         with storage_errors(f"setting {dataset.path} aside"):
             state = _copied(target)
@@ -59,7 +95,8 @@ class BlobTrainingData:
                 state = self._copy(target, source, dataset.etag)
             if state == "pending":
                 raise ServiceUnavailable(f"{dataset.path} is still being copied into quarantine")
-            self._quarantine.upload_blob(f"{folder}/reason.json", reason, overwrite=True)
+            self._quarantine.upload_blob(f"{folder}/reason.json", report, overwrite=True)
+            self._quarantine.upload_blob(f"{folder}/reason.txt", reason, overwrite=True)
         return f"{self._quarantine.container_name}/{folder}"
 
     def _copy(self, target: BlobClient, source: str, etag: str) -> str:

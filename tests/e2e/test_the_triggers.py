@@ -17,6 +17,9 @@ def test_a_dropped_blob_is_promoted_by_the_triggers_alone_and_a_message_rolls_it
     with triggers(workplace.settings, log.append) as running:
         assert set(running.told["functions"]) == {
             "start_retraining",
+            "take_up_data",
+            "sweep_data",
+            "watch_poisoned_blobs",
             "poll_jobs",
             "promote_model",
             "watch_poisoned_promotions",

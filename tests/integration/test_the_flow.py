@@ -6,6 +6,7 @@ import pytest
 
 from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.workplace import PIPELINE, Workplace
+from shared.arrivals import ArrivalState
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from tests.support.flow import Flow
@@ -27,11 +28,15 @@ def test_dropped_data_retrains_and_promotes_and_a_rollback_brings_the_former_ans
     assert second["new"] != first["new"]
     assert second["classic"] == second["new"]
 
-    broken = flow.finish(flow.drop("broken.csv", with_a_short_row(header, rows)))
-    assert broken.state is JobState.QUARANTINED
+    assert flow.arrive(flow.place.drop("broken.csv", with_a_short_row(header, rows))) == []
+    broken = flow.arrivals()[-1]
+    assert broken.state is ArrivalState.QUARANTINED
     assert "line 6 has 15 values where the header has 31" in (broken.reason or "")
     names = list(flow.place.blobs.get_container_client("quarantine").list_blob_names())
-    assert names == [f"{PIPELINE}/{broken.id}/broken.csv", f"{PIPELINE}/{broken.id}/reason.json"]
+    assert names == [
+        f"{PIPELINE}/{broken.id}/broken.csv",
+        *(f"{PIPELINE}/{broken.id}/reason.{kind}" for kind in ("json", "txt")),
+    ]
 
     shuffled = flow.finish(flow.drop("shuffled.csv", as_csv(header, with_shuffled_labels(rows))))
     assert shuffled.state is JobState.REJECTED
@@ -48,8 +53,7 @@ def test_dropped_data_retrains_and_promotes_and_a_rollback_brings_the_former_ans
 def test_the_same_event_twice_trains_once_and_the_same_message_twice_promotes_once(flow: Flow) -> None:
     content = as_csv(flow.place.header, flow.place.rows[:400])
     job = flow.drop("twice.csv", content)
-    [again] = flow.app.retraining.start(f"{PIPELINE}/twice.csv")
-    assert again.id == job.id
+    assert flow.arrive(f"{PIPELINE}/twice.csv") == []
     job = flow.finish(job)
     assert job.state is JobState.PROMOTED
 

@@ -48,9 +48,9 @@ class Runtime:
         }
         return self.call("start_retraining", {"blob": ("model_binding_data", data)})
 
-    def timer(self) -> Any:
+    def timer(self, function: str = "poll_jobs") -> Any:
         info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False}
-        return self.call("poll_jobs", {"timer": ("json", json.dumps(info))})
+        return self.call(function, {"timer": ("json", json.dumps(info))})
 
     def message(self, function: str, body: str, message_id: str) -> Any:
         metadata = {"Id": ("string", message_id), "DequeueCount": ("json", "1")}
@@ -101,6 +101,11 @@ def test_it_indexes_exactly_these_functions_with_these_bindings_and_needs_no_set
                 properties={"SupportsDeferredBinding": True},
             )
         ],
+        "take_up_data": [trigger("timerTrigger", "timer", schedule="%POLL_SCHEDULE%")],
+        "sweep_data": [trigger("timerTrigger", "timer", schedule="%SWEEP_SCHEDULE%")],
+        "watch_poisoned_blobs": [
+            trigger("queueTrigger", "message", queueName="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
+        ],
         "poll_jobs": [
             {"direction": "OUT", "type": "queue", "name": "promotions", **queue},
             trigger("timerTrigger", "timer", schedule="%POLL_SCHEDULE%"),
@@ -125,8 +130,17 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
     path = workplace.drop("new.csv", as_csv(workplace.header, workplace.rows[:400]))
     with runtime(workplace.settings) as running:
         assert running.blob(workplace.container, path) == {"succeeded": True, "error": None, "outputs": {}}
-        [job_id] = flow.app.records.active()
+        swept = running.timer("sweep_data")
+        assert swept["succeeded"], swept["error"]
         deadline = time.monotonic() + 60
+        while not flow.app.records.active():
+            assert time.monotonic() < deadline, flow.arrivals()
+            taken = running.timer("take_up_data")
+            assert taken["succeeded"], taken["error"]
+        [job_id] = flow.app.records.active()
+        poisoned = json.dumps({"Type": "BlobTrigger", "ContainerName": workplace.container, "BlobName": path})
+        watched = running.message("watch_poisoned_blobs", poisoned, "m0")
+        assert watched["succeeded"], watched["error"]
         messages: list[str] = []
         while not messages:
             assert time.monotonic() < deadline, flow.job(job_id)

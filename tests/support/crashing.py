@@ -12,6 +12,7 @@ from typing import Any
 import requests.adapters
 
 from shared.app import App
+from shared.jobs import RetrainingJob
 from shared.messages import Request
 from shared.settings import Settings
 from studio.jobs import FINAL
@@ -25,7 +26,10 @@ DEADLINE = 60.0
 def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int) -> None:
     """Take the data set from its event to its promotion. The number of calls is the same each time."""
     app = _app_that_dies(settings, die_after)
-    [job] = app.retraining.start(path)
+    app.arriving.see(path)
+    jobs: list[RetrainingJob] = []
+    until(lambda: bool(jobs.extend(app.arriving.take_up()) or jobs), "the job", DEADLINE)
+    [job] = map(app.retraining.start, jobs)
     wait_for_bes_jobs(studio)
     deadline = time.monotonic() + DEADLINE
     while not app.records.require(job.id).job.final and time.monotonic() < deadline:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from shared.errors import Busy, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.arrival_records import ArrivalRecords
+from shared.arriving import Arriving
+from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.examining import examine
 from shared.gate import parse_rule
 from shared.jobs import Dataset, Model
+from shared.joining import joined
 from shared.pipelines import Address, ClassicTarget, Pipeline, Rows, Scoring, Training
+from shared.pipelines import Arriving as Arriving_
 from shared.ports import (
     Answers,
     BesJob,
@@ -48,8 +53,12 @@ class FakeDocuments:
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
         self.leased: set[str] = set()
+        self.reads = 0
+        self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
+        self.death: type[BaseException] = KeyboardInterrupt
 
     def read(self, name: str) -> Document | None:
+        self.reads += 1
         content = self.contents.get(name)
         return None if content is None else Document(content, str(self.versions[name]))
 
@@ -63,6 +72,7 @@ class FakeDocuments:
 
     def delete(self, name: str) -> None:
         self.contents.pop(name, None)
+        self._live()
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in self.contents if name.startswith(prefix)))
@@ -80,7 +90,14 @@ class FakeDocuments:
     def _write(self, name: str, content: bytes) -> str:
         self.contents[name] = content
         self.versions[name] = self.versions.get(name, 0) + 1
+        self._live()
         return str(self.versions[name])
+
+    def _live(self) -> None:
+        if self.die_after is not None:
+            self.die_after -= 1
+            if self.die_after < 0:
+                raise self.death
 
 
 class FakeLease:
@@ -112,27 +129,49 @@ class FakeModels:
 
 
 class FakeData:
-    """`heads` are the first bytes by path."""
+    """`contents` by path; `joined` by name."""
 
     def __init__(self) -> None:
-        self.heads: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
+        self.times: dict[str, datetime] = {}
         self.modified = START
+        self.joined: dict[str, bytes] = {}
         self.aside: dict[str, bytes] = {}
 
-    def find(self, path: str) -> Dataset | None:
-        head = self.heads.get(path)
-        if head is None:
-            return None
-        return Dataset(path=path, etag=hashlib.sha256(head).hexdigest(), modified=self.modified, size=len(head))
+    def put(self, path: str, content: bytes) -> None:
+        self.modified += timedelta(seconds=1)
+        self.contents[path], self.times[path] = content, self.modified
 
-    def head(self, dataset: Dataset, size: int) -> bytes | None:
-        return self.heads[dataset.path][:size] if self.find(dataset.path) == dataset else None
+    def find(self, path: str) -> Dataset | None:
+        content = self.contents.get(path)
+        if content is None:
+            return None
+        modified = self.times[path]
+        etag = hashlib.sha256(content + str(modified).encode()).hexdigest()
+        return Dataset(path=path, etag=etag, modified=modified, size=len(content))
+
+    def listed(self, prefix: str = "") -> Iterator[Dataset]:
+        for path in sorted(self.contents):
+            if path.startswith(prefix) and (found := self.find(path)):
+                yield found
+
+    def read(self, dataset: Dataset) -> Iterator[bytes]:
+        if self.find(dataset.path) != dataset:
+            raise DataChanged(f"{dataset.path} was overwritten")
+        yield self.contents[dataset.path]
+
+    def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        former = [(after, iter([self.joined[after]]))] if after else []
+        self.joined[name] = b"".join(joined([*former, *((part.path, self.read(part)) for part in parts)]))
 
     def link(self, dataset: Dataset, seconds: float) -> BlobReference:  # noqa: ARG002
         return BlobReference("https://store.example/", f"training-data/{dataset.path}")
 
-    def set_aside(self, dataset: Dataset, folder: str, reason: bytes) -> str:  # noqa: ARG002
-        self.aside[folder] = reason
+    def link_joined(self, name: str, seconds: float) -> BlobReference:  # noqa: ARG002
+        return BlobReference("https://store.example/", f"batches/{name}")
+
+    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:  # noqa: ARG002
+        self.aside[folder] = report
         return f"quarantine/{folder}"
 
 
@@ -151,14 +190,18 @@ class FakeService:
 
     def __init__(self) -> None:
         self.created: list[str] = []
+        self.data: list[str] = []
+        self.parameters: dict[str, str] = {}
         self.started: list[str] = []
         self.cancelled: list[str] = []
         self.lose: list[str] = []
         self.fails: list[Exception] = []
         self.answer: BesJob | None = None
 
-    def submit(self, data: BlobReference) -> str:  # noqa: ARG002
+    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
         self._fail()
+        self.data.append(data.relative)
+        self.parameters = dict(parameters)
         job = f"bes-{len(self.created) + 1}"
         self.created.append(job)
         self._lose("submit")
@@ -243,10 +286,21 @@ class World:
     def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9) -> None:
         self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
         self.data, self.reader, self.service = FakeData(), FakeReader(), FakeService()
-        self.records = Records(self.documents)
+        self.records, self.arrivals = Records(self.documents), ArrivalRecords(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.pipelines = {"income": _pipeline(rules, baseline)}
+
+    @property
+    def arriving(self) -> Arriving:
+        return Arriving(
+            pipelines=self.pipelines,
+            arrivals=self.arrivals,
+            records=self.records,
+            data=self.data,
+            examine=examine,
+            now=self.clock.now,
+        )
 
     @property
     def retraining(self) -> Retraining:
@@ -272,19 +326,28 @@ class World:
             sleep=self.clock.sleep,
         )
 
-    def drop(self, name: str, content: bytes = b"age\n1\n") -> str:
-        """Drop a data set and take its event; return the job's id."""
+    def put(self, name: str, content: bytes | None = None) -> str:
+        """Put a data set there without an event; return its path. Unless given, the content is like no other."""
         path = f"income/{name}"
-        self.data.heads[path] = content
-        self.data.modified += timedelta(seconds=1)
         self.clock.sleep(1)
-        [job] = self.retraining.start(path)
-        return job.id
+        self.data.put(path, f"age\n{len(self.data.contents) + 1}\n".encode() if content is None else content)
+        return path
+
+    def drop(self, name: str, content: bytes | None = None) -> str:
+        """Drop a data set, take its event and take it up; return the job's id."""
+        self.arriving.see(self.put(name, content))
+        [job_id] = self.take_up()
+        return job_id
+
+    def take_up(self) -> list[str]:
+        """Do what the timer does; return the ids of the new jobs."""
+        return [self.retraining.start(job).id for job in self.arriving.take_up()]
 
     def run(self, until: Callable[[], bool], minutes: int = 30) -> None:
         """Poll every 15 seconds and deliver each message, again after 30 seconds when it fails."""
         end = self.clock.now() + timedelta(minutes=minutes)
         while not until() and self.clock.now() < end:
+            self.take_up()
             for request in self.retraining.poll():
                 for _ in range(5):
                     try:
@@ -312,6 +375,7 @@ def _pipeline(rules: tuple[str, ...], baseline: float) -> Pipeline:
         name="income",
         blobs="income/*.csv",
         columns=["age"],
+        arriving=Arriving_(settle=0.0, jobs=10),
         training=Training(address=address, key=key, model="output1", evaluation="output2"),
         rules=[parse_rule(rule) for rule in rules],
         baseline={"AUC": baseline},

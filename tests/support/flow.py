@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
+from shared.arrivals import Arrival
 from shared.champions import Champion
 from shared.jobs import RetrainingJob
 from shared.messages import Request
+from shared.records import stem
 from shared.settings import Settings
 from tests.support.waiting import until
 
@@ -23,8 +25,28 @@ class Flow:
 
     def drop(self, name: str, content: bytes) -> RetrainingJob:
         """Drop a data set and take its blob event; return the job."""
-        [job] = self.app.retraining.start(self.place.drop(name, content))
-        return job
+        jobs = self.arrive(self.place.drop(name, content))
+        assert jobs, [each.reason for each in self.arrivals()]
+        return jobs[0]
+
+    def arrive(self, path: str) -> list[RetrainingJob]:
+        """Take a blob's event, and take up what has arrived until nothing is settling; return the new jobs."""
+        self.app.arriving.see(path)
+        jobs: list[RetrainingJob] = []
+
+        def settled() -> bool:
+            jobs.extend(self.app.retraining.start(job) for job in self.app.arriving.take_up())
+            return not any(each.open for each in self.arrivals())
+
+        until(settled, lambda: self.arrivals())
+        return jobs
+
+    def arrivals(self) -> list[Arrival]:
+        """Return every arrival there is a record of, by its time."""
+        records = self.place.blobs.get_container_client("retraining")
+        names = list(records.list_blob_names(name_starts_with=f"arrivals/{PIPELINE}/"))
+        found = [self.app.arriving.arrivals.require(PIPELINE, stem(name)).arrival for name in names]
+        return sorted(found, key=lambda each: each.seen_at)
 
     def job(self, job_id: str) -> RetrainingJob:
         return self.app.records.require(job_id).job

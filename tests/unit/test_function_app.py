@@ -32,7 +32,15 @@ def test_importing_it_needs_no_setting_no_network_and_no_client_library() -> Non
     done = imported({})
     assert done.returncode == 0, done.stderr
     functions, modules = (json.loads(line) for line in done.stdout.splitlines())
-    assert functions == ["start_retraining", "poll_jobs", "promote_model", "watch_poisoned_promotions"]
+    assert functions == [
+        "start_retraining",
+        "take_up_data",
+        "sweep_data",
+        "watch_poisoned_blobs",
+        "poll_jobs",
+        "promote_model",
+        "watch_poisoned_promotions",
+    ]
     assert [name for name in modules if name.startswith(HEAVY)] == []
 
 

@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.errors import BadMessage, IllegalTransition
-from shared.jobs import FINAL, NEXT, Dataset, JobState, job_id, received
+from shared.jobs import FINAL, NEXT, Dataset, JobState, Part, job_id, received
 from shared.messages import Asked, Request, read_request, write_request
 from shared.retry import LONGEST, delay
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-DATA = Dataset(path="income/a.csv", etag="0x1", modified=NOW, size=10)
+DATA = [Part(dataset=Dataset(path="income/a.csv", etag="0x1", modified=NOW, size=10), sha256="00")]
 
 
 def test_the_same_version_of_a_blob_gives_the_same_job_and_another_version_another() -> None:
-    other = Dataset(path="income/a.csv", etag="0x2", modified=NOW, size=10)
+    other = [Part(dataset=Dataset(path="income/a.csv", etag="0x2", modified=NOW, size=10), sha256="00")]
     assert job_id("income", DATA) == job_id("income", DATA)
     assert len({job_id("income", DATA), job_id("income", other), job_id("bike", DATA)}) == 3
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from datetime import timedelta
 
-import msgspec
 import pytest
 
 from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable
@@ -42,8 +41,8 @@ def test_a_lost_answer_to_start_is_no_failure(world: World) -> None:
 
 def test_the_same_event_twice_gives_one_job_and_a_new_version_a_second(world: World) -> None:
     job_id = world.drop("a.csv")
-    [again] = world.retraining.start("income/a.csv")
-    assert again.id == job_id
+    world.arriving.see("income/a.csv")
+    assert world.take_up() == []
     assert world.drop("a.csv", b"age\n2\n") != job_id
     assert len(world.service.started) == 2
 
@@ -54,7 +53,8 @@ def test_an_event_that_comes_again_before_the_promotion_is_settled_hides_nothing
     stored = world.records.require(job_id)
     promoting = world.records.save(stored, stored.job.move_to(JobState.PROMOTING, world.clock.now()))
     world.records.save(promoting, promoting.job.end(JobState.PROMOTED, world.clock.now(), "entry 2"))
-    world.retraining.start("income/a.csv")
+    world.arriving.see("income/a.csv")
+    world.take_up()
     assert world.records.active() == [job_id]
 
 
@@ -106,17 +106,6 @@ def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> Non
     world.service.answer = None
     world.run(lambda: state(world, job_id) is JobState.PROMOTED)
     assert state(world, job_id) is JobState.PROMOTED
-
-
-def test_one_blob_of_two_pipelines_is_recorded_for_both_before_either_is_begun(world: World) -> None:
-    world.pipelines["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages")
-    world.data.heads["income/a.csv"] = b"age\n1\n"
-    world.service.fails = [RuntimeError("a process that dies here")]
-    with pytest.raises(RuntimeError):
-        world.retraining.start("income/a.csv")
-    world.retraining.poll()
-    jobs = [world.records.require(job_id).job for job_id in world.records.active()]
-    assert {job.pipeline for job in jobs} == {"income", "wages"}
 
 
 def test_what_the_service_refuses_for_good_fails_at_once_with_its_reason(world: World) -> None:
@@ -174,13 +163,6 @@ def test_a_missing_output_names_those_that_are_there(world: World) -> None:
     assert world.records.require(job_id).job.reason == "The BES job has no output 'output1'; its outputs are: output2"
 
 
-def test_broken_data_is_set_aside_and_costs_no_training(world: World) -> None:
-    job_id = world.drop("a.csv", b"age\n1,2\n")
-    assert state(world, job_id) is JobState.QUARANTINED
-    assert world.service.created == []
-    assert list(world.data.aside) == [f"income/{job_id}"]
-
-
 def test_a_model_that_the_gate_refuses_is_kept_and_not_promoted() -> None:
     world = World(rules=("AUC >= champion + 0.1",))
     job_id = world.accepted()
@@ -213,11 +195,6 @@ def test_a_run_that_died_after_the_mark_is_taken_up_by_the_poll(world: World) ->
     del world.documents.contents[f"jobs/{job_id}.json"]
     world.run(lambda: world.records.load(job_id) is not None and state(world, job_id) is JobState.PROMOTED)
     assert state(world, job_id) is JobState.PROMOTED
-
-
-def test_a_blob_of_no_pipeline_makes_no_record(world: World) -> None:
-    assert world.retraining.start("elsewhere/a.csv") == []
-    assert world.documents.contents == {}
 
 
 def _poll_after(world: World, seconds: float) -> list[object]:

@@ -151,7 +151,7 @@ def test_failures_are_told_apart_and_tell_no_secret(
 ) -> None:
     service.answer(status, body, Location="https://evil.example/", Retry_After="7")
     with pytest.raises(kind) as raised:
-        bes(service).submit(DATA)
+        bes(service).submit(DATA, {})
     assert "S3CRET" not in str(raised.value)
     assert len(service.asked) == 1
     if isinstance(raised.value, ServiceUnavailable):
@@ -169,7 +169,7 @@ def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> No
 def test_a_job_id_that_is_none_is_not_put_into_an_address(service: Scripted) -> None:
     service.answer(200, "../../evil")
     with pytest.raises(UnexpectedAnswer, match="no job id"):
-        bes(service).submit(DATA)
+        bes(service).submit(DATA, {})
 
 
 def test_a_classic_update_names_the_one_resource(service: Scripted) -> None:

@@ -1,0 +1,165 @@
+"""What is written down about arrivals, and under which names. Every write is conditional; nothing is deleted but marks.
+
+arrivals/{pipeline}/{id}.json         one version of one blob, and what became of it
+active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came
+contents/{pipeline}/{sha256}.json     which arrival had this content first
+batches/{pipeline}.json               the batch that is being closed: its job, and the arrivals that go into it
+sweeps/{container}.json               how far the container was reconciled with these records
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from shared.arrivals import Arrival, ArrivalState
+from shared.errors import RecordChanged
+from shared.jobs import RetrainingJob
+from shared.ports import Documents
+from shared.records import decode, encode, stem
+
+
+@dataclass(frozen=True)
+class StoredArrival:
+    arrival: Arrival
+    etag: str
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch whose job may not be recorded yet, and whose arrivals may not know of it."""
+
+    job: RetrainingJob
+    arrivals: tuple[str, ...]
+
+
+class Batches(msgspec.Struct, frozen=True, kw_only=True):
+    """The batch being closed, if one is, and `last`, the job of the one before."""
+
+    closing: Closing | None = None
+    last: str | None = None
+    scheduled: datetime | None = None  #: up to when the pipeline's schedule was looked at
+
+
+@dataclass(frozen=True)
+class StoredBatches:
+    batches: Batches
+    etag: str
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    arrival: str
+
+
+class _Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    until: datetime
+
+
+class ArrivalRecords:
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def open(self, arrival: Arrival) -> StoredArrival:
+        """Record the arrival, or return the record that is there already."""
+        if stored := self.load(arrival.pipeline, arrival.id):
+            return stored
+        self._documents.create(_active(arrival.pipeline, arrival.id), encode(arrival))
+        etag = self._documents.create(_arrival(arrival.pipeline, arrival.id), encode(arrival))
+        if etag:
+            return StoredArrival(arrival, etag)
+        return self.require(arrival.pipeline, arrival.id)
+
+    def load(self, pipeline: str, arrival_id: str) -> StoredArrival | None:
+        name = _arrival(pipeline, arrival_id)
+        document = self._documents.read(name)
+        return StoredArrival(decode(document.content, Arrival, name), document.etag) if document else None
+
+    def require(self, pipeline: str, arrival_id: str) -> StoredArrival:
+        stored = self.load(pipeline, arrival_id)
+        if stored is None:
+            raise RecordChanged(f"Arrival {arrival_id} has no record")
+        return stored
+
+    def save(self, stored: StoredArrival, arrival: Arrival) -> StoredArrival:
+        """Write the record, and take the mark off an arrival that is done with."""
+        name = _arrival(arrival.pipeline, arrival.id)
+        saved = StoredArrival(arrival, self._documents.replace(name, encode(arrival), stored.etag))
+        if not arrival.open:
+            self.close(arrival)
+        return saved
+
+    def close(self, arrival: Arrival) -> None:
+        self._documents.delete(_active(arrival.pipeline, arrival.id))
+
+    def active(self, pipeline: str) -> list[StoredArrival]:
+        """Return the open arrivals; records that a run marked and died before it wrote are written now."""
+        found = []
+        for name in list(self._documents.names(f"active/arrivals/{pipeline}/")):
+            stored = self.load(pipeline, stem(name))
+            if stored is None and (mark := self._documents.read(name)):
+                stored = self.open(decode(mark.content, Arrival, name))
+            if stored and not stored.arrival.open:
+                self.close(stored.arrival)  # the run that closed it died before it took the mark off
+            elif stored:
+                found.append(stored)
+        return found
+
+    def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
+        """Return the arrival that has this content: this one, unless another open or taken one had it before."""
+        name = f"contents/{arrival.pipeline}/{sha256}.json"
+        claim = encode(_Content(arrival=arrival.id))
+        while self._documents.create(name, claim) is None:
+            document = self._documents.read(name)
+            if document is None:
+                continue
+            first = decode(document.content, _Content, name).arrival
+            stored = self.load(arrival.pipeline, first)
+            if first == arrival.id or stored is None or not _counts(stored.arrival):
+                if first != arrival.id:
+                    self._documents.replace(name, claim, document.etag)
+                return arrival
+            return stored.arrival
+        return arrival
+
+    def batches(self, pipeline: str) -> StoredBatches:
+        """Return the batch that is being closed, if one is."""
+        name = _batches(pipeline)
+        document = self._documents.read(name)
+        if document is None:
+            self._documents.create(name, encode(Batches()))
+            document = self._documents.read(name)
+        if document is None:
+            raise RecordChanged(f"{name} is gone")
+        return StoredBatches(decode(document.content, Batches, name), document.etag)
+
+    def save_batches(self, pipeline: str, batches: Batches, etag: str) -> StoredBatches:
+        """Write it, unless another run wrote first: then raise `RecordChanged`."""
+        return StoredBatches(batches, self._documents.replace(_batches(pipeline), encode(batches), etag))
+
+    def swept_until(self, container: str) -> datetime | None:
+        name = f"sweeps/{container}.json"
+        document = self._documents.read(name)
+        return decode(document.content, _Sweep, name).until if document else None
+
+    def set_swept(self, container: str, until: datetime) -> None:
+        name, content = f"sweeps/{container}.json", encode(_Sweep(until=until))
+        if self._documents.create(name, content) is None and (document := self._documents.read(name)):
+            self._documents.replace(name, content, document.etag)
+
+
+def _counts(arrival: Arrival) -> bool:
+    """Return whether the arrival's data is, or will be, trained on."""
+    return arrival.state in (ArrivalState.SETTLING, ArrivalState.READY, ArrivalState.TAKEN)
+
+
+def _arrival(pipeline: str, arrival_id: str) -> str:
+    return f"arrivals/{pipeline}/{arrival_id}.json"
+
+
+def _active(pipeline: str, arrival_id: str) -> str:
+    return f"active/arrivals/{pipeline}/{arrival_id}.json"
+
+
+def _batches(pipeline: str) -> str:
+    return f"batches/{pipeline}.json"

@@ -1,0 +1,291 @@
+"""The flow from a dropped blob to a job: seen, still, whole, checked, batched.
+
+Events, sweeps and messages only record what they saw. Taking up looks at each open arrival again, and closes a batch
+when it is time: the batch's job is written down before its arrivals are told, so that a run that dies in between is
+finished by the next, and no file is taken twice or left out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shared.arrival_records import ArrivalRecords, Closing, StoredArrival, StoredBatches
+from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, name_of, next_batch
+from shared.errors import BadMessage, DataChanged, RecordChanged, RetrainingError
+from shared.jobs import Dataset, RetrainingJob, pipeline_of, received
+from shared.pipelines import Pipeline
+from shared.ports import TrainingData
+from shared.records import Records
+
+log = logging.getLogger("relearn.arriving")
+
+_S = ArrivalState
+MANIFEST_AT_MOST = 4 << 20  #: bytes
+OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
+
+
+@dataclass(frozen=True)
+class Arriving:
+    pipelines: Mapping[str, Pipeline]
+    arrivals: ArrivalRecords
+    records: Records
+    data: TrainingData
+    examine: Callable[[Pipeline, Dataset, TrainingData], Examined]
+    now: Callable[[], datetime]
+
+    def see(self, path: str) -> list[Arrival]:
+        """Record what is at this path, once for each pipeline whose pattern it fits."""
+        dataset = self.data.find(path)
+        if dataset is None:
+            log.warning("%s was deleted before it could be taken up", path)
+            return []
+        return self._see(dataset)
+
+    def _see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
+        pipelines = [pipeline for pipeline in self.pipelines.values() if pipeline.takes(dataset.path)]
+        if not pipelines:
+            patterns = ", ".join(pipeline.blobs for pipeline in self.pipelines.values())
+            log.warning("%s belongs to no pipeline; their patterns are: %s", dataset.path, patterns)
+        now = self.now()
+        return [
+            self.arrivals.open(
+                Arrival(
+                    id=arrival_id(dataset, replay),
+                    pipeline=pipeline.name,
+                    dataset=dataset,
+                    seen_at=now,
+                    at=now,
+                    marker=pipeline.is_marker(dataset.path),
+                    replay=replay,
+                )
+            ).arrival
+            for pipeline in pipelines
+        ]
+
+    def take_up(self) -> list[RetrainingJob]:
+        """Take every open arrival as far as it goes; return the jobs that were made."""
+        return [job for pipeline in self.pipelines.values() for job in self._take_up(pipeline)]
+
+    def sweep(self, container: str) -> int:
+        """Record what no event told of; return how much that was. What older sweeps saw costs a glance each."""
+        begun = self.now()
+        since = self.arrivals.swept_until(container)
+        missed = 0
+        for dataset in self.data.listed():
+            if since and dataset.modified < since - OVERLAP:
+                continue
+            for pipeline in self.pipelines.values():
+                if pipeline.takes(dataset.path) and not self.arrivals.load(pipeline.name, arrival_id(dataset)):
+                    self._see(dataset)
+                    missed += 1
+        self.arrivals.set_swept(container, begun)
+        if missed:
+            log.warning("The sweep found %d blobs that no event had told of", missed)
+        return missed
+
+    def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
+        """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
+        live = self.records.champion(pipeline).live
+        last = (live and live.job) or self.arrivals.batches(pipeline).batches.last
+        stored = self.records.load(last) if last else None
+        if stored is None or not stored.job.parts:
+            raise BadMessage(f"Pipeline {pipeline} has no data yet to train on again; drop some")
+        job = stored.job
+        again = received(
+            pipeline,
+            job.parts,
+            self.now(),
+            once_more=request,
+            joined=job.joined,
+            after=job.after,
+            parameters=parameters,
+        )
+        return self.records.open(again).job
+
+    def replay(self, pipeline: str, path: str, request: str) -> Arrival:
+        """Take up once more what was set aside or left out, by the same path as new data, once for each request."""
+        dataset = self.data.find(path)
+        if dataset is None or not self.pipelines[pipeline].takes(path):
+            raise BadMessage(f"Pipeline {pipeline} has no data at {path}: it is gone, or fits another pattern")
+        first = self.arrivals.load(pipeline, arrival_id(dataset))
+        if first and first.arrival.open:
+            return first.arrival
+        return next(each for each in self._see(dataset, request) if each.pipeline == pipeline)
+
+    def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
+        try:
+            # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
+            batches = self._retrained_on_time(pipeline, self.arrivals.batches(pipeline.name))
+            active = self.arrivals.active(pipeline.name)
+            advanced = [each for stored in active if (each := self._guarded(stored, pipeline))]
+            known = {stored.arrival.id for stored in active if stored.arrival.state is _S.READY}
+            ready = [each.arrival for each in advanced if each.arrival.state is _S.READY]
+            if any(each.marker and each.id not in known for each in ready):
+                return []  # reading a marker took its folder's files up, which are not among these yet
+            return self._close_batches(pipeline, batches, advanced)
+        except RecordChanged:
+            return []  # another run is on it
+        except Exception:
+            # One pipeline must not keep the others from being taken up.
+            log.exception("The data of pipeline %s could not be taken up", pipeline.name)
+            return []
+
+    def _retrained_on_time(self, pipeline: Pipeline, stored: StoredBatches) -> StoredBatches:
+        """Make the job that the schedule asks for, once however many of its times went by."""
+        if pipeline.schedule is None:
+            return stored
+        from croniter import croniter
+
+        now, since = self.now(), stored.batches.scheduled
+        if since is not None:
+            due = croniter(pipeline.schedule, since, second_at_beginning=True).get_next(datetime)
+            if due > now:
+                return stored
+            try:
+                self.retrain(pipeline.name, {}, f"{due:%Y%m%dT%H%M%S}")
+            except BadMessage as error:
+                log.warning("%s", error)  # there is no data yet
+        return self.arrivals.save_batches(
+            pipeline.name, msgspec.structs.replace(stored.batches, scheduled=now), stored.etag
+        )
+
+    def _guarded(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival | None:
+        try:
+            if stored.arrival.state is _S.SETTLING:
+                return self._settle(stored, pipeline)
+            return stored
+        except RecordChanged:
+            return None  # another run is on it
+        except RetrainingError as error:
+            log.warning("%s waits: %s", stored.arrival.dataset.path, error)
+            return stored
+
+    def _settle(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+        arrival, now = stored.arrival, self.now()
+        there = self.data.find(arrival.dataset.path)
+        if there != arrival.dataset:
+            if there:
+                self._see(there)  # before this version is done with, so that a death in between loses neither
+            return self._end(stored, _S.GONE, "it was overwritten" if there else "it was deleted")
+        if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
+            return stored
+        try:
+            if arrival.marker:
+                return self._read_marker(stored, pipeline)
+            examined = self.examine(pipeline, arrival.dataset, self.data)
+        except DataChanged:
+            return stored  # the next look finds what is there now
+        if examined.fault:
+            return self._quarantine(stored, examined.fault, examined.report)
+        first = self.arrivals.first_with(arrival, examined.sha256)
+        if first.id != arrival.id and not arrival.replay:
+            where = f"job {first.job}" if first.job else "data that is waiting"
+            reason = f"{first.dataset.path} had the same content; it is in {where}"
+            return self._end(stored, _S.SAME, reason, sha256=examined.sha256, job=first.job)
+        ready = arrival.become(_S.READY, now, sha256=examined.sha256, rows=examined.rows)
+        return self.arrivals.save(stored, ready)
+
+    def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+        """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
+        arrival = stored.arrival
+        files = None
+        if arrival.dataset.path.endswith(".json"):
+            content = b"".join(self.data.read(arrival.dataset)) if arrival.dataset.size <= MANIFEST_AT_MOST else b""
+            try:
+                files = msgspec.json.decode(content, type=_Manifest).files
+            except msgspec.MsgspecError as error:
+                fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
+                return self._quarantine(stored, fault, {})
+        for dataset in self.data.listed(arrival.folder):
+            if pipeline.takes(dataset.path) and dataset != arrival.dataset:
+                self._see(dataset)
+        ready = arrival.become(_S.READY, self.now(), files=files, sha256="", rows=0)
+        return self.arrivals.save(stored, ready)
+
+    def _quarantine(self, stored: StoredArrival, fault: str, report: Mapping[str, Any]) -> StoredArrival:
+        arrival = stored.arrival
+        reason = {"pipeline": arrival.pipeline, "path": arrival.dataset.path, "reason": fault, **report}
+        folder = f"{arrival.pipeline}/{arrival.id}"
+        place = self.data.set_aside(arrival.dataset, folder, json.dumps(reason, indent=2).encode(), fault.encode())
+        log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
+        return self._end(stored, _S.QUARANTINED, fault)
+
+    def _end(self, stored: StoredArrival, state: ArrivalState, reason: str, **facts: Any) -> StoredArrival:
+        ended = stored.arrival.become(state, self.now(), reason=reason, **facts)
+        log.info("%s is %s: %s", ended.dataset.path, state.value, reason)
+        return self.arrivals.save(stored, ended)
+
+    def _close_batches(
+        self, pipeline: Pipeline, stored: StoredBatches, arrivals: list[StoredArrival]
+    ) -> list[RetrainingJob]:
+        if stored.batches.closing:
+            self._finish(pipeline, stored.batches.closing, stored)
+            return []  # what is ready has to be read anew
+        jobs = []
+        known = {each.arrival.id: each for each in arrivals if each.arrival.open}
+        while known and self._running(pipeline) < pipeline.arriving.jobs:
+            decision = next_batch([each.arrival for each in known.values()], pipeline.arriving.batching, self.now())
+            for marker, reason in decision.refused:
+                self._quarantine(known.pop(marker.id), reason, {})
+            if not decision.batch:
+                if not decision.refused:
+                    break
+                continue
+            job = self._received(pipeline, decision.batch)
+            closing = Closing(job=job, arrivals=tuple(each.id for each in decision.batch))
+            batches = msgspec.structs.replace(stored.batches, closing=closing)
+            stored = self.arrivals.save_batches(pipeline.name, batches, stored.etag)
+            stored = self._finish(pipeline, closing, stored)
+            for older in decision.superseded:
+                reason = f"{decision.batch[0].dataset.path} is newer and was taken instead, by job {job.id}"
+                self._end(known.pop(older.id), _S.SUPERSEDED, reason, job=job.id)
+            for taken in decision.batch:
+                known.pop(taken.id)
+            jobs.append(job)
+        return jobs
+
+    def _finish(self, pipeline: Pipeline, closing: Closing, batches: StoredBatches) -> StoredBatches:
+        """Record the batch's job, tell its arrivals, and forget the batch: each step may have been done before."""
+        self.records.open(closing.job)
+        for each in closing.arrivals:
+            stored = self.arrivals.require(pipeline.name, each)
+            if stored.arrival.state is _S.READY:
+                self._end(stored, _S.TAKEN, f"in job {closing.job.id}", job=closing.job.id)
+        closed = msgspec.structs.replace(batches.batches, closing=None, last=closing.job.id)
+        return self.arrivals.save_batches(pipeline.name, closed, batches.etag)
+
+    def _received(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> RetrainingJob:
+        after = None
+        parts = [each.as_part() for each in batch if not each.marker]
+        replays = "\n".join(sorted({each.replay for each in batch if each.replay}))
+        if pipeline.arriving.rows == "all":
+            live = self.records.champion(pipeline.name).live
+            after = live.job if live else None
+        job = received(pipeline.name, parts, self.now(), once_more=replays, after=after)
+        if pipeline.arriving.joins(len(parts)):
+            suffix = name_of(job.dataset.path).partition(".")[2]
+            job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")
+        return job
+
+    def _running(self, pipeline: Pipeline) -> int:
+        return sum(pipeline_of(job_id) == pipeline.name for job_id in self.records.active())
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading a data set once gave: its hash, its rows if they were counted, and its fault if it has one."""
+
+    sha256: str
+    rows: int | None = None
+    fault: str | None = None
+    report: dict[str, Any] = {}
+
+
+class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    files: tuple[Listed, ...]

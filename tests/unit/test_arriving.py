@@ -1,0 +1,420 @@
+"""From a dropped blob to a job: what is taken up, when, with what, and what becomes of the rest."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.arrivals import Arrival, ArrivalState, Batching
+from shared.errors import BadMessage
+from shared.jobs import JobState
+from tests.support.fakes import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def arriving(world: World, **facts: Any) -> None:
+    """Set how the pipeline's data arrives."""
+    pipeline = world.pipelines["income"]
+    changed = msgspec.structs.replace(pipeline.arriving, **facts)
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, arriving=changed)
+
+
+def arrivals(world: World) -> list[Arrival]:
+    found = [
+        msgspec.json.decode(content, type=Arrival)
+        for name, content in world.documents.contents.items()
+        if name.startswith("arrivals/")
+    ]
+    return sorted(found, key=lambda arrival: arrival.seen_at)
+
+
+def states(world: World) -> list[ArrivalState]:
+    return [arrival.state for arrival in arrivals(world)]
+
+
+def paths(world: World, job_id: str) -> list[str]:
+    return [part.dataset.path for part in world.records.require(job_id).job.parts]
+
+
+def nothing_open(world: World) -> bool:
+    return not any(name.startswith("active/arrivals/") for name in world.documents.contents)
+
+
+def test_the_same_content_under_another_name_or_etag_trains_once_and_the_skip_names_the_job(world: World) -> None:
+    job_id = world.drop("a.csv", b"age\n1\n")
+    for name in ("b.csv", "a.csv"):
+        world.arriving.see(world.put(name, b"age\n1\n"))
+    assert world.take_up() == []
+    assert states(world) == [ArrivalState.TAKEN, ArrivalState.SAME, ArrivalState.SAME]
+    assert [arrival.job for arrival in arrivals(world)] == [job_id] * 3
+    assert arrivals(world)[1].reason == f"income/a.csv had the same content; it is in job {job_id}"
+    assert world.service.created == ["bes-1"]
+    assert nothing_open(world)
+
+
+def test_content_that_was_refused_before_is_no_reason_to_skip_it(world: World) -> None:
+    world.arriving.see(world.put("a.csv", b"age\n1,2\n"))
+    world.take_up()
+    world.arriving.see(world.put("b.csv", b"age\n1,2\n"))
+    world.take_up()
+    assert states(world) == [ArrivalState.QUARANTINED] * 2
+
+
+def test_a_blob_waits_until_it_has_been_still_for_the_settle_time(world: World) -> None:
+    arriving(world, settle=10.0)
+    world.arriving.see(world.put("a.csv"))
+    world.clock.sleep(9)
+    assert world.take_up() == []
+    world.clock.sleep(1)
+    assert len(world.take_up()) == 1
+
+
+def test_a_blob_that_grows_is_taken_up_once_as_it_is_in_the_end(world: World) -> None:
+    arriving(world, settle=10.0)
+    for rows in (b"", b"age\n", b"age\n1\n", b"age\n1\n2\n"):
+        world.arriving.see(world.put("a.csv", rows))
+        world.clock.sleep(5)
+        assert world.take_up() == []
+    world.clock.sleep(10)
+    [job_id] = world.take_up()
+    assert world.records.require(job_id).job.dataset.size == len(b"age\n1\n2\n")
+    assert states(world) == [*[ArrivalState.GONE] * 3, ArrivalState.TAKEN]
+
+
+def test_a_growth_that_no_event_told_of_is_found_at_the_look_at_what_was_seen(world: World) -> None:
+    arriving(world, settle=10.0)
+    world.arriving.see(world.put("a.csv", b"age\n1\n"))
+    world.put("a.csv", b"age\n1\n2\n")
+    world.clock.sleep(20)
+    assert world.take_up() == []
+    world.clock.sleep(20)
+    assert len(world.take_up()) == 1
+
+
+def test_what_was_deleted_before_it_was_taken_up_is_gone_and_says_so(world: World) -> None:
+    del world.data.contents[world.put("a.csv")]
+    assert world.arriving.see("income/a.csv") == []
+    arriving(world, settle=10.0)
+    world.arriving.see(world.put("b.csv"))
+    del world.data.contents["income/b.csv"]
+    assert world.take_up() == []
+    assert [(arrival.state, arrival.reason) for arrival in arrivals(world)] == [(ArrivalState.GONE, "it was deleted")]
+    assert nothing_open(world)
+
+
+def test_broken_data_is_set_aside_with_its_reason_and_costs_no_training(world: World) -> None:
+    world.arriving.see(world.put("a.csv", b"age\n1,2\n"))
+    assert world.take_up() == []
+    [arrival] = arrivals(world)
+    assert arrival.state is ArrivalState.QUARANTINED
+    [(folder, report)] = world.data.aside.items()
+    assert folder == f"income/{arrival.id}"
+    assert json.loads(report)["reason"] == arrival.reason
+    assert world.service.created == []
+
+
+def test_a_replay_takes_up_again_what_was_set_aside_once_for_each_message(world: World) -> None:
+    path = world.put("a.csv", b"age\n1,2\n")
+    world.arriving.see(path)
+    world.take_up()
+    with pytest.raises(BadMessage, match="has no data at"):
+        world.arriving.replay("income", "income/b.csv", "m0")
+    pipeline = world.pipelines["income"]
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, columns=[])
+    world.data.contents[path] = b"age,name\n1,2\n"  # mended in place
+    for _ in range(2):
+        world.arriving.replay("income", path, "m1")
+    [job_id] = world.take_up()
+    assert paths(world, job_id) == [path]
+
+
+def test_a_replay_trains_again_even_on_content_that_was_there_before(world: World) -> None:
+    first = world.drop("a.csv", b"age\n1\n")
+    world.arriving.replay("income", "income/a.csv", "m1")
+    [again] = world.take_up()
+    assert again != first
+    assert paths(world, again) == paths(world, first)
+
+
+def test_one_blob_of_two_pipelines_is_taken_up_by_both(world: World) -> None:
+    world.pipelines["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages")
+    world.arriving.see(world.put("a.csv"))
+    jobs = [world.records.require(job_id).job for job_id in world.take_up()]
+    assert {job.pipeline for job in jobs} == {"income", "wages"}
+
+
+def test_a_blob_of_no_pipeline_makes_no_record(world: World) -> None:
+    world.data.put("elsewhere/a.csv", b"age\n1\n")
+    assert world.arriving.see("elsewhere/a.csv") == []
+    assert world.documents.contents == {}
+
+
+def test_files_of_a_quiet_batch_are_one_training_on_all_their_rows(world: World) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=60.0, at_most=3600.0))
+    for name in "abc":
+        world.arriving.see(world.put(f"{name}.csv", f"age\n{ord(name)}".encode()))
+        assert world.take_up() == []
+        world.clock.sleep(30)
+    world.clock.sleep(30)
+    [job_id] = world.take_up()
+    job = world.records.require(job_id).job
+    assert paths(world, job_id) == ["income/a.csv", "income/b.csv", "income/c.csv"]
+    assert world.data.joined == {f"income/{job_id}.csv": b"age\n97\n98\n99\n"}
+    assert world.service.data == [f"batches/income/{job_id}.csv"]
+    assert job.steps[0].note == "3 files, 18 bytes"
+
+
+def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: World) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=60.0, at_most=120.0))
+    jobs: list[str] = []
+    for number in itertools.count():
+        world.arriving.see(world.put(f"{number}.csv"))
+        jobs = world.take_up()
+        if jobs:
+            break
+        world.clock.sleep(29)
+    assert len(paths(world, jobs[0])) == 5
+
+
+def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: World) -> None:
+    arriving(world, batching=Batching(by="marker"))
+    pipeline = world.pipelines["income"]
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, blobs="income/*/*.csv")
+    world.arriving.see(world.put("november/a.csv"))
+    world.put("november/b.csv")
+    world.arriving.see(world.put("december/a.csv"))
+    assert world.take_up() == []
+    world.arriving.see(world.put("november/_SUCCESS", b""))
+    world.take_up()
+    jobs = [job for _ in range(2) for job in world.take_up()] or world.records.active()
+    assert paths(world, jobs[0]) == ["income/november/a.csv", "income/november/b.csv"]
+    assert [arrival.state for arrival in arrivals(world) if "december" in arrival.dataset.path] == [ArrivalState.READY]
+
+
+def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
+    import hashlib
+
+    arriving(world, batching=Batching(by="marker", at_most=600.0), marker="manifest.json")
+    digest = hashlib.sha256(b"age\n2\n").hexdigest()
+    listed = {"files": [{"path": "a.csv"}, {"path": "b.csv", "sha256": digest}]}
+    world.arriving.see(world.put("manifest.json", json.dumps(listed).encode()))
+    world.arriving.see(world.put("a.csv", b"age\n1\n"))
+    world.arriving.see(world.put("b.csv", b"age\n3\n"))
+    world.arriving.see(world.put("other.csv", b"age\n4\n"))
+    for _ in range(3):
+        assert world.take_up() == []
+    world.arriving.see(world.put("b.csv", b"age\n2\n"))
+    jobs = [job for _ in range(3) for job in world.take_up()]
+    assert len(jobs) == 1
+    assert paths(world, jobs[0]) == ["income/a.csv", "income/b.csv"]
+    assert [part.sha256 for part in world.records.require(jobs[0]).job.parts][1] == digest
+
+
+def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: World) -> None:
+    arriving(world, batching=Batching(by="marker", at_most=600.0), marker="manifest.json")
+    world.arriving.see(world.put("manifest.json", b'{"files": [{"path": "a.csv"}, {"path": "b.csv"}]}'))
+    world.take_up()
+    world.clock.sleep(601)
+    assert world.take_up() == []
+    [arrival] = arrivals(world)
+    assert (arrival.state, arrival.reason) == (
+        ArrivalState.QUARANTINED,
+        "a.csv and 1 more did not come within 600 s",
+    )
+    world.arriving.see(world.put("manifest.json", b"{}"))
+    world.take_up()
+    assert "is no manifest" in (arrivals(world)[-1].reason or "")
+
+
+def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next(world: World) -> None:
+    arriving(world, jobs=1)
+    first = world.drop("1.csv")
+    for number in (2, 3, 4):
+        world.arriving.see(world.put(f"{number}.csv"))
+        assert world.take_up() == []
+    world.run(lambda: world.records.require(first).job.final)
+    world.run(lambda: nothing_open(world))
+    assert states(world) == [
+        ArrivalState.TAKEN,
+        ArrivalState.SUPERSEDED,
+        ArrivalState.SUPERSEDED,
+        ArrivalState.TAKEN,
+    ]
+    last = arrivals(world)[-1].job
+    assert arrivals(world)[1].reason == f"income/4.csv is newer and was taken instead, by job {last}"
+    assert len(world.service.started) == 2
+
+
+def test_what_arrives_while_a_job_runs_makes_the_next_batch(world: World) -> None:
+    arriving(world, jobs=1, batching=Batching(by="quiet", quiet=1.0))
+    world.arriving.see(world.put("a.csv"))
+    world.clock.sleep(2)
+    [first] = world.take_up()
+    for name in "bcd":
+        world.arriving.see(world.put(f"{name}.csv"))
+    world.clock.sleep(5)
+    assert world.take_up() == []
+    world.run(lambda: world.records.require(first).job.final)
+    world.run(lambda: nothing_open(world))
+    assert paths(world, arrivals(world)[-1].job or "") == ["income/b.csv", "income/c.csv", "income/d.csv"]
+
+
+def test_all_rows_are_those_of_the_promoted_data_and_the_new(world: World) -> None:
+    arriving(world, rows="all")
+    first = world.drop("a.csv", b"age\n1\n")
+    world.run(lambda: world.records.require(first).job.state is JobState.PROMOTED)
+    world.reader.evaluation = b"AUC\n0.1\n"
+    refused = world.drop("b.csv", b"age\n2\n")
+    world.run(lambda: world.records.require(refused).job.final)
+    assert world.records.require(refused).job.state is JobState.REJECTED
+    third = world.drop("c.csv", b"age\n3\n")
+    assert world.data.joined[f"income/{third}.csv"] == b"age\n1\n3\n"
+
+
+def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World) -> None:
+    pipeline = world.pipelines["income"]
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, columns=[])
+    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    world.arriving.see(world.put("a.csv", b"age\n1\n"))
+    world.arriving.see(world.put("b.csv", b"years\n1\n"))
+    world.clock.sleep(2)
+    [job_id] = world.take_up()
+    job = world.records.require(job_id).job
+    assert job.state is JobState.FAILED
+    assert job.reason == "The header of income/b.csv is 'years'; that of income/a.csv is 'age'"
+
+
+def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_others_with_it(world: World) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    for name in "ab":
+        world.arriving.see(world.put(f"{name}.csv"))
+    world.clock.sleep(2)
+    [job] = world.arriving.take_up()
+    world.put("a.csv", b"age\n77\n")
+    started = world.retraining.start(job)
+    assert not started.final
+    assert paths(world, job.id) == ["income/b.csv"]
+    assert any("income/a.csv was overwritten; it goes on with 1 files" in step.note for step in started.steps)
+
+
+def test_the_sweep_takes_up_what_no_event_told_of_and_asks_for_no_record_of_old_blobs(world: World) -> None:
+    for number in range(20):
+        world.put(f"{number}.csv")
+    assert world.arriving.sweep("training-data") == 20
+    assert world.arriving.sweep("training-data") == 0
+    world.clock.sleep(3 * 3600)
+    assert world.arriving.sweep("training-data") == 0
+    world.data.modified = world.clock.now()
+    world.put("new.csv")
+    read = world.documents.reads
+    assert world.arriving.sweep("training-data") == 1
+    assert world.documents.reads - read < 10
+    assert len(world.take_up()) == 1
+
+
+def test_a_retrain_message_trains_once_on_the_live_data_with_other_parameters(world: World) -> None:
+    with pytest.raises(BadMessage, match="has no data yet"):
+        world.arriving.retrain("income", {}, "m0")
+    first = world.drop("a.csv")
+    world.run(lambda: world.records.require(first).job.state is JobState.PROMOTED)
+    again = {world.arriving.retrain("income", {"Rate": "0.1"}, "m1").id for _ in range(2)}
+    assert len(again) == 1
+    world.run(lambda: world.records.require(again.copy().pop()).job.final)
+    assert world.service.parameters == {"Rate": "0.1"}
+    assert len(world.service.started) == 2
+
+
+def test_a_schedule_retrains_once_however_many_of_its_times_went_by(world: World) -> None:
+    pipeline = world.pipelines["income"]
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, schedule="0 0 4 * * *")
+    first = world.drop("a.csv")
+    world.run(lambda: world.records.require(first).job.final)
+    before = len(world.service.started)
+    world.clock.sleep(3 * 86400)
+    world.take_up()
+    world.take_up()
+    world.run(lambda: not world.records.active())
+    assert len(world.service.started) == before + 1
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("drop"), st.integers(0, 5), st.integers(0, 3), st.booleans()),
+        st.tuples(st.sampled_from(["take up", "sweep", "wait"]), st.just(0), st.just(0), st.booleans()),
+    ),
+    max_size=25,
+)
+
+
+class Died(BaseException):
+    """The process is killed at a write."""
+
+
+@settings(max_examples=150, deadline=None)
+@given(EVENTS, st.lists(st.integers(0, 60), max_size=6))
+def test_whatever_is_lost_doubled_or_killed_every_content_is_trained_on_exactly_once(
+    events: list[tuple[str, int, int, bool]], deaths: list[int]
+) -> None:
+    """Files are dropped with and without events; the process dies at some writes; sweeps and polls take it up."""
+    world = World()
+    arriving(world, jobs=100, batching=Batching(by="quiet", quiet=5.0, at_most=20.0))
+    final: dict[str, bytes] = {}
+
+    def alive(step: Any) -> None:
+        try:
+            step()
+        except Died:
+            world.documents.die_after = deaths.pop() if deaths else None
+
+    world.documents.die_after = deaths.pop() if deaths else None
+    world.documents.death = Died
+    for event, name, content, told in events:
+        if event == "drop":
+            # A name is written once: what an overwrite means is another rule.
+            if f"income/{name}.csv" not in final:
+                final[world.put(f"{name}.csv", f"age\n{content}\n".encode())] = f"{content}".encode()
+            if told:
+                alive(lambda name=name: world.arriving.see(f"income/{name}.csv"))
+        elif event == "take up":
+            alive(world.take_up)
+        elif event == "sweep":
+            alive(lambda: world.arriving.sweep("training-data"))
+        else:
+            world.clock.sleep(7)
+    world.documents.die_after = None
+    world.arriving.sweep("training-data")
+    for _ in range(8):
+        world.clock.sleep(7)
+        world.take_up()
+    assert nothing_open(world)
+    trained = [row for rows in _trained(world) for row in rows]
+    assert sorted(trained) == sorted(set(final.values()))
+
+
+def _trained(world: World) -> Iterator[list[bytes]]:
+    """Yield the rows of each job that there is."""
+    for name in sorted(world.documents.contents):
+        if name.startswith("jobs/"):
+            job = world.records.require(name.removeprefix("jobs/").removesuffix(".json")).job
+            yield [world.data.contents[part.dataset.path].split()[1] for part in job.parts]
+
+
+def test_a_clock_that_stands_still_closes_no_batch(world: World) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=60.0))
+    world.arriving.see(world.put("a.csv"))
+    for _ in range(3):
+        assert world.take_up() == []
+    world.clock.time += timedelta(seconds=61)
+    assert len(world.take_up()) == 1
