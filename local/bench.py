@@ -164,7 +164,7 @@ class Bare:
         model = self._models.link(self._models.keep(iter([contents[0]])))
         sas = model.sas.reveal() if model.sas else ""
         location = {"BaseLocation": model.base, "RelativeLocation": model.relative, "SasBlobToken": sas}
-        name, classic = self._place.classic.model, settings["BREAST_CANCER_CLASSIC_ADDRESS"]
+        name, classic = self._place.classic.models[0], settings["BREAST_CANCER_CLASSIC_ADDRESS"]
         key = settings["BREAST_CANCER_CLASSIC_KEY"]
         self._score(settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"], key)
         self._call("GET", classic, key)
@@ -201,7 +201,7 @@ def memory(folder: Path, gib: float) -> Iterator[Row]:
     """Start a retraining on a large blob in a process of its own; report how far its peak rose."""
     size = int(gib * GIB)
     # No worker: the job stays queued, as nothing is to be learnt from 2 GiB of the same rows here.
-    with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--workers", "0") as place:
+    with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--processes", "0") as place:
         small = place.drop("small.csv", as_csv(place.header, place.rows[:100]))
         large = _drop_large(place, size)
         context = multiprocessing.get_context("spawn")

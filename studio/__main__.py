@@ -7,7 +7,9 @@ import json
 import os
 import socket
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 
 def main() -> int:
@@ -17,10 +19,11 @@ def main() -> int:
     serve.add_argument("--data", type=Path, required=True, help="folder of this Studio's records and models")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
     serve.add_argument("--storage", default="STUDIO_STORAGE", help="name of the setting with its connection string")
-    serve.add_argument("--workers", type=int, default=2, help="BES jobs that run at once")
+    serve.add_argument("--processes", type=int, default=8, help="processes that BES jobs may have in all")
+    serve.add_argument("--at-once", type=int, default=40, help="BES jobs of one endpoint that run at once")
     serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
     serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
-    serve.add_argument("--switch-after", type=float, default=0.0, help="seconds until an updated model answers")
+    serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
     return _serve(parser.parse_args())
 
 
@@ -29,11 +32,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     if not storage:
         print(f"studio: the setting {chosen.storage} with a storage connection string is missing", file=sys.stderr)
         return 2
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind(("127.0.0.1", chosen.port))
-        listening.listen(1024)  # whoever reads the address below may call at once, and waits
+        listening = _listen(chosen.port)
     except OSError:
         print(f"studio: port {chosen.port} is taken; stop what uses it, or give another --port", file=sys.stderr)
         return 2
@@ -41,17 +41,46 @@ def _serve(chosen: argparse.Namespace) -> int:
     import uvicorn
 
     from studio.api.context import Context
-    from studio.jobs import JobRunner
+    from studio.control import build_control
+    from studio.faults import Faults
+    from studio.jobs import JobRunner, Pace
     from studio.publishing import Studio
-    from studio.server import build
+    from studio.records import OtherVersion
+    from studio.server import OPERATIONS, build
 
-    studio = Studio(chosen.data, storage)
-    jobs = JobRunner(studio.records, chosen.data, storage, chosen.workers, chosen.slow, chosen.queued_for)
-    server = build(Context(studio, jobs, chosen.switch_after))
-    print(json.dumps({"address": f"http://127.0.0.1:{listening.getsockname()[1]}"}), flush=True)
-    config = uvicorn.Config(server, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-    uvicorn.Server(config).run(sockets=[listening])
+    def server(app: Any) -> uvicorn.Server:
+        return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+
+    try:
+        studio = Studio(chosen.data, storage)
+    except OtherVersion as error:
+        print(f"studio: {error}", file=sys.stderr)
+        return 2
+    faults = Faults(OPERATIONS)
+    pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
+    app = build(Context(studio, JobRunner(studio.records, chosen.data, storage, faults, pace), faults))
+    told = {"address": _address(listening)}
+    if chosen.control:
+        control = _listen(0)
+        told["control"] = _address(control)
+        answering = server(build_control(faults))
+        threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
+    print(json.dumps(told), flush=True)
+    server(app).run(sockets=[listening])
     return 0
+
+
+def _listen(port: int) -> socket.socket:
+    # Without the protocol's number asyncio leaves Nagle's algorithm on, which delays every answer by 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen(1024)  # whoever reads the address may call at once, and waits
+    return listening
+
+
+def _address(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 if __name__ == "__main__":

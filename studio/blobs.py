@@ -51,6 +51,10 @@ class Blobs:
         except AzureError as error:
             raise _unreadable(error, reference, target) from None
 
+    def check_place(self, reference: Reference, target: str) -> None:
+        """Raise unless the reference names a place that this Studio may write to."""
+        self._client(reference, target)
+
     def write(self, reference: Reference, content: bytes, target: str | None = None) -> None:
         """Write the content; the container is made if it is not there."""
         client = self._client(reference, target)
@@ -77,10 +81,10 @@ class Blobs:
             )
         return self.own(unquote(uri.removeprefix(self.address)))
 
-    def result(self, reference: Reference) -> Reference:
-        """Return a result as a job's reader gets it: base, relative and a SAS minted now."""
+    def result(self, reference: Reference, expired: bool = False) -> Reference:
+        """Return a result as a job's reader gets it: base, relative and a SAS minted now, or long ago."""
         client = self._client(reference, None)
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = datetime.now(UTC).replace(microsecond=0) - (2 * AFTER if expired else timedelta())
         sas = generate_blob_sas(
             account_name=str(client.account_name),
             container_name=client.container_name,

@@ -16,6 +16,7 @@ _TOP: dict[str, tuple[int, str]] = {
     "Unauthorized": (401, "Unauthorized"),
     "NotFound": (404, "The specified resource was not found."),
     "Conflict": (409, "The request conflicts with the current state of the service."),
+    "TooManyRequests": (429, "The request was throttled."),
     "InternalError": (500, "The service failed."),
     "ServiceUnavailable": (503, "The service is temporarily unavailable."),
 }
@@ -36,6 +37,14 @@ class StudioError(Exception):
     def body(self) -> dict[str, Any]:
         detail = {"code": self.detail, **({"target": self.target} if self.target else {}), "message": self.message}
         return {"error": {"code": self.code, "message": _TOP[self.code][1], "details": [detail]}}
+
+
+class ModuleError(Exception):
+    """A module of an experiment failed: its number and sentence, as a failed job's details have them."""
+
+    def __init__(self, module: str, number: int, error_id: str, message: str) -> None:
+        super().__init__(message)
+        self.module, self.number, self.error_id, self.message = module, number, error_id, message
 
 
 def bad_argument(detail: str, message: str, target: str | None = None) -> StudioError:

@@ -5,14 +5,14 @@ Definitions are scikit-learn's where it has the metric; the relative errors comp
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn import metrics
+
+from studio.tables import write_table
 
 
 def two_class(truth: Any, probabilities: Any, prior: float) -> dict[str, float]:
@@ -64,13 +64,9 @@ def regression(truth: Any, predicted: Any) -> dict[str, float]:
     }
 
 
-def as_table(values: Mapping[str, float]) -> bytes:
-    """Return a CSV of a header and a row; infinities and NaN as the words that Studio writes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(values)
-    writer.writerow(number(value) for value in values.values())
-    return text.getvalue().encode()
+def as_table(values: Mapping[str, float], name: str = ".csv") -> bytes:
+    """Return a table of a header and a row; infinities and NaN as the words that Studio writes."""
+    return write_table({metric: [number(value)] for metric, value in values.items()}, name)
 
 
 def number(value: float) -> str:

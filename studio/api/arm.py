@@ -12,12 +12,11 @@ from urllib.parse import unquote
 
 from starlette.responses import JSONResponse, Response
 
-from studio.api.classic import take_model
 from studio.api.context import Call, Context
 from studio.errors import StudioError, body_invalid, not_found, unauthorized
 from studio.keys import new_id
 from studio.publishing import LOCATION, new_endpoint
-from studio.records import Endpoint, Operation, Resource, WebService, now
+from studio.records import Endpoint, Operation, Resource, Scorer, WebService, now
 
 VERSIONS = ("2017-01-01", "2016-05-01-preview")
 _FREE = ("title", "description", "realtimeConfiguration", "diagnostics", "exposeSampleData")
@@ -135,7 +134,8 @@ def _create(context: Context, call: Call) -> Response:
     location = context.studio.blobs.named(str((models[0].get("locationInfo") or {}).get("uri")))
     sha256 = context.studio.models.keep(context.studio.blobs.read(location, models[0]["name"]))
     endpoint = new_endpoint(_id(call), call.names["name"])
-    endpoint.resource = Resource(name=models[0]["name"], location=location, sha256=sha256)
+    resource = Resource(name=models[0]["name"], location=location, sha256=sha256)
+    endpoint.scorers = [Scorer(resource=resource, input="input1", output="output1")]
     keys = properties.pop("keys", None) or {}
     endpoint.primary_key = keys.get("primary") or endpoint.primary_key
     endpoint.secondary_key = keys.get("secondary") or endpoint.secondary_key
@@ -151,10 +151,13 @@ def _create(context: Context, call: Call) -> Response:
         "properties": {**kept, **made, "storageAccount": {"name": context.studio.blobs.account}},
     }
     service = WebService(
-        id=_id(call), parent=context.studio.identity.subscription, endpoint=endpoint.id, definition=definition
+        id=_id(call),
+        parent=context.studio.identity.subscription,
+        name=call.names["name"],
+        endpoint=endpoint.id,
+        definition=definition,
     )
-    context.studio.records.put(endpoint)
-    context.studio.records.put(service)
+    context.studio.records.put(endpoint, service)
     operation = Operation(id=new_id(), parent=service.id, status="Succeeded", started=now())
     return _accepted(context, call, service, operation, 201)
 
@@ -197,8 +200,8 @@ def _apply(context: Context, service: WebService, given: dict[str, Any]) -> None
     definition = copy.deepcopy(service.definition)
     kept = definition["properties"]
     endpoint = context.studio.records.get(Endpoint, service.endpoint)
-    resource = endpoint.resource
-    assert resource is not None, "a New web service serves a model"
+    resources = {scorer.resource.name: scorer.resource for scorer in endpoint.scorers}
+    begins = context.update_begins(endpoint)
     for key, asset in (properties.get("assets") or {}).items():
         known = kept["assets"].get(key)
         if known is None or known["name"] != asset.get("name", known["name"]):
@@ -207,7 +210,8 @@ def _apply(context: Context, service: WebService, given: dict[str, Any]) -> None
             )
         uri = (asset.get("locationInfo") or {}).get("uri", known["locationInfo"]["uri"])
         if known["type"] == "Resource" and uri != known["locationInfo"]["uri"]:
-            resource = take_model(context, resource, context.studio.blobs.named(str(uri)))
+            location = context.studio.blobs.named(str(uri))
+            resources[known["name"]] = context.studio.take_model(resources[known["name"]], location, begins)
             known["locationInfo"]["uri"] = uri
     kept.update({name: properties[name] for name in (*_FREE, "readOnly") if name in properties})
     kept["modifiedOn"] = now().isoformat()
@@ -215,7 +219,8 @@ def _apply(context: Context, service: WebService, given: dict[str, Any]) -> None
     keys = properties.get("keys") or {}
 
     def updated(endpoint: Endpoint) -> Endpoint:
-        endpoint.resource = resource
+        for scorer in endpoint.scorers:
+            scorer.resource = resources[scorer.resource.name]
         endpoint.primary_key = keys.get("primary") or endpoint.primary_key
         endpoint.secondary_key = keys.get("secondary") or endpoint.secondary_key
         return endpoint
@@ -223,6 +228,19 @@ def _apply(context: Context, service: WebService, given: dict[str, Any]) -> None
     context.studio.records.change(Endpoint, endpoint.id, updated)
     service.definition = definition
     context.studio.records.put(service)
+
+
+_PLACE = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices"
+_SUBSCRIPTION = "/subscriptions/{subscription}/providers/Microsoft.MachineLearning"
+ADDRESSES = [
+    ("arm.list", "GET", _PLACE, list_all),
+    ("arm.list", "GET", f"{_SUBSCRIPTION}/webServices", list_all),
+    ("arm.read", "GET", f"{_PLACE}/{{name}}", read),
+    ("arm.replace", "PUT", f"{_PLACE}/{{name}}", replace),
+    ("arm.patch", "PATCH", f"{_PLACE}/{{name}}", patch),
+    ("arm.keys", "GET", f"{_PLACE}/{{name}}/listKeys", list_keys),
+    ("arm.operation", "GET", f"{_SUBSCRIPTION}/locations/{{location}}/operationsStatus/{{operation}}", operation),
+]
 
 
 def _check(context: Context, call: Call) -> None:

@@ -16,6 +16,7 @@ from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import running_studio
 from local.workplace import PIPELINE, Workplace
 from shared.adapters.bes_details import innermost_message
+from studio.experiments import load_experiment
 from tests.support.waiting import until
 
 FINAL = ("Finished", "Failed", "Cancelled")
@@ -79,7 +80,7 @@ def test_a_bes_job_runs_only_when_started_and_its_results_are_links_made_at_each
     assert client.call("POST", f"/jobs/{job}/start").status_code == 204
     assert error_of(client.call("POST", f"/jobs/{job}/start")) == (400, "InvalidOperation", "CannotStartJob")
     status = client.wait(job)
-    assert list(status["Results"]) == ["output2", "output1"]  # not the order of the ports
+    assert list(status["Results"]) == ["output3", "output2", "output1"]  # not the order of the ports
     model = status["Results"]["output1"]
     assert model["RelativeLocation"] == "outputs/model.ilearner"
     assert model["ConnectionString"] is None
@@ -147,8 +148,8 @@ def test_a_running_job_is_cancelled_and_after_a_crash_the_server_tells_what_beca
     azurite: Azurite, tmp_path: Path
 ) -> None:
     header, rows = breast_cancer()
-    with running_studio(tmp_path, azurite.connection_string, "--workers", "1", "--slow", "60") as studio:
-        published = studio.studio.publish_training(PIPELINE)
+    with running_studio(tmp_path, azurite.connection_string, "--at-once", "1", "--slow", "60") as studio:
+        published = studio.studio.deploy_training(load_experiment(PIPELINE))
         client = Client(f"{studio.address}{published.path}", published.key)
         studio.studio.blobs.write(studio.studio.blobs.own("data/a.csv"), as_csv(header, rows))
         data = {"ConnectionString": azurite.connection_string, "RelativeLocation": "data/a.csv"}
@@ -198,7 +199,7 @@ def test_rrs_answers_tables_of_text_and_says_what_is_wrong_with_a_row(workplace:
 
 
 def test_an_update_that_does_not_fit_is_refused_and_changes_nothing(workplace: Workplace) -> None:
-    owner = workplace.studio.studio.identity.workspace_token
+    owner = workplace.studio.studio.workspace.primary_token
     place = Client(workplace.settings["BREAST_CANCER_CLASSIC_ADDRESS"], owner)
     before = place.call("GET").json()
     assert before["ApiLocation"] == workplace.settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"]
@@ -208,7 +209,8 @@ def test_an_update_that_does_not_fit_is_refused_and_changes_nothing(workplace: W
     blobs.write(blobs.own("models/stranger.ilearner"), b"import os")
     stranger = {**location, "RelativeLocation": "models/stranger.ilearner", "SasBlobToken": None}
     expired = location["SasBlobToken"].replace("se=20", "se=19")
-    wine = workplace.studio.studio.publish_classic("wine", _wine())[0]
+    owner_studio = workplace.studio.studio
+    [wine] = owner_studio.deploy_classic(owner_studio.run(load_experiment("wine"), _wine()))
     other = requests.get(
         f"{workplace.studio.address}{wine.management}", headers={"Authorization": f"Bearer {wine.key}"}, timeout=30
     ).json()["Resources"][0]["Location"]
@@ -285,7 +287,8 @@ def test_a_new_web_service_keeps_its_keys_to_itself_and_refuses_what_cannot_chan
 def test_other_kinds_are_trained_and_served_too(azurite: Azurite, tmp_path: Path, experiment: str) -> None:
     data = _wine() if experiment == "wine" else _diabetes()
     with running_studio(tmp_path, azurite.connection_string) as studio:
-        [endpoint] = studio.studio.publish_classic(experiment, data)
+        run = studio.studio.run(load_experiment(experiment), data)
+        [endpoint] = studio.studio.deploy_classic(run)
         client = Client(f"{studio.address}{endpoint.path}", endpoint.key)
         lines = data.decode().splitlines()
         table = {"ColumnNames": lines[0].split(","), "Values": [line.split(",") for line in lines[1:6]]}
@@ -293,10 +296,10 @@ def test_other_kinds_are_trained_and_served_too(azurite: Azurite, tmp_path: Path
     columns = value["Results"]["output1"]["value"]["ColumnNames"]
     if experiment == "wine":
         assert columns[-4:] == [*(f'Scored Probabilities for Class "{name}"' for name in "012"), "Scored Labels"]
-        assert endpoint.evaluation["Overall accuracy"] > 0.9
+        assert run.evaluations[0]["Overall accuracy"] > 0.9
     else:
         assert columns[-1:] == ["Scored Labels"]
-        assert endpoint.evaluation["Coefficient of Determination"] > 0.3
+        assert run.evaluations[0]["Coefficient of Determination"] > 0.3
 
 
 def test_a_table_with_a_short_row_never_becomes_a_model(workplace: Workplace) -> None:

@@ -13,14 +13,20 @@ from sklearn.gaussian_process import GaussianProcessClassifier
 from local.datasets import as_csv, breast_cancer
 from studio.errors import StudioError
 from studio.experiments import load_experiment
-from studio.models import pack, unpack
+from studio.ilearner import TrainedModel, pack, unpack
 from studio.scoring import score
+from studio.tables import read_table
 from studio.training import train
 
 
-def model_file() -> bytes:
+def trained() -> TrainedModel:
     header, rows = breast_cancer()
-    return pack(train(load_experiment("breast-cancer"), as_csv(header, rows[:150]), {}).model)
+    [only] = train(load_experiment("breast-cancer"), read_table(as_csv(header, rows[:150])), {})
+    return only.model
+
+
+def model_file() -> bytes:
+    return pack(trained())
 
 
 def test_the_same_data_parameters_and_seed_give_the_same_file_byte_for_byte() -> None:
@@ -29,8 +35,8 @@ def test_the_same_data_parameters_and_seed_give_the_same_file_byte_for_byte() ->
 
 def test_a_model_scores_the_same_after_it_was_packed_and_unpacked() -> None:
     header, rows = breast_cancer()
-    trained = train(load_experiment("breast-cancer"), as_csv(header, rows[:150]), {}).model
-    assert score(unpack(pack(trained)), header, rows[:50]) == score(trained, header, rows[:50])
+    model = trained()
+    assert score(unpack(pack(model)), header, rows[:50]) == score(model, header, rows[:50])
 
 
 class Evil:
