@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -22,6 +24,10 @@ def build_control(faults: Faults) -> Starlette:
         return JSONResponse([msgspec.to_builtins(fault) for fault in faults.orders()])
 
     async def ordered(request: Request) -> Response:
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            # A page of another site in the same browser could send anything else without being asked first.
+            wrong = bad_argument("RequestBodyInvalid", "Send the fault as application/json.", "Content-Type")
+            return JSONResponse(wrong.body, 400)
         try:
             fault = msgspec.json.decode(await request.body(), type=Fault)
             return JSONResponse(msgspec.to_builtins(faults.order(fault)), 201)
@@ -41,4 +47,5 @@ def build_control(faults: Faults) -> Starlette:
             Route("/faults", lifted, methods=["DELETE"]),
             Route("/faults/{fault}", lifted, methods=["DELETE"]),
         ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
     )
