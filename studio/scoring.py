@@ -74,12 +74,12 @@ def scored_columns(manifest: Manifest) -> dict[str, str]:
 def scored_cells(manifest: Manifest, scored: Scored) -> dict[str, list[str]]:
     """Return the cells of these columns."""
     if manifest.kind == "regression":
-        return {"Scored Labels": [number(value) for value in scored.labels]}
+        return {"Scored Labels": list(map(number, scored.labels))}
     if manifest.kind == "two-class":
-        positive = [number(value) for value in scored.probabilities[:, -1]]
+        positive = list(map(number, scored.probabilities[:, -1].tolist()))
         return {"Scored Labels": list(scored.labels), "Scored Probabilities": positive}
     by_class = {
-        f'Scored Probabilities for Class "{name}"': [number(value) for value in scored.probabilities[:, index]]
+        f'Scored Probabilities for Class "{name}"': list(map(number, scored.probabilities[:, index].tolist()))
         for index, name in enumerate(manifest.classes)
     }
     return {**by_class, "Scored Labels": list(scored.labels)}
