@@ -137,7 +137,7 @@ def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
 
 def _check_size(features: pd.DataFrame) -> None:
     """Raise for text that would make a column of each of too many values, such as an id."""
-    values = {str(name): features[name].nunique() for name in features if features[name].dtype == object}
+    values = {str(name): features[name].nunique() for name in features.select_dtypes(exclude="number")}
     if values and len(features) * (len(features.columns) + sum(values.values())) > CELLS_AT_MOST:
         most = max(values, key=lambda name: values[name])
         raise ModuleError(
