@@ -76,7 +76,7 @@ def test_a_mistake_names_the_file_the_key_and_what_would_be_right(
 
 
 def test_an_experiment_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no experiment 'vine'.*breast-cancer, diabetes, wine, wine-cellar"):
+    with pytest.raises(ValueError, match=r"no experiment 'vine'.*breast-cancer, diabetes, wine, wine-cellar"):
         load_experiment("vine")
     folder = tmp_path / "folder.yaml"
     folder.mkdir()

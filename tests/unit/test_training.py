@@ -1,8 +1,9 @@
-"""Training: every learner and kind on real rows with gaps, its metrics against scikit-learn's own, its held-out rows."""
+"""Training: every learner on real rows with gaps, its metrics against scikit-learn's own, its held-out rows."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 import subprocess
@@ -155,14 +156,12 @@ def test_the_same_training_gives_the_same_bytes_and_another_gives_others(learnt:
     assert loaded.manifest == of_the_cellar(learnt).model.manifest
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_another_process_with_other_hashes_and_threads_gives_the_same_bytes(threads: str) -> None:
+def test_another_process_with_other_hashes_and_one_thread_gives_the_same_bytes() -> None:
     code = (
         "import hashlib; from studio.ilearner import pack; from tests.support.samples import *\n"
         "for each in LEARNT: print(hashlib.sha256(pack(trained(each, cellar()).model)).hexdigest())"
     )
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    environment = {**os.environ, "PYTHONHASHSEED": threads, **dict.fromkeys(names, threads)}
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=ROOT,
@@ -171,8 +170,6 @@ def test_another_process_with_other_hashes_and_threads_gives_the_same_bytes(thre
         text=True,
         check=True,
     )
-    import hashlib
-
     assert done.stdout.split() == [hashlib.sha256(pack(of_the_cellar(each).model)).hexdigest() for each in LEARNT]
 
 
@@ -236,15 +233,11 @@ def _with(name: str, cells: list[str] | str, rows: int = 60) -> Columns:
         (_with("alcohol", ""), LEARNT[6], 21, "Too few rows"),
         (_with("cultivar", ["one", *["two"] * 59]), LEARNT[3], 21, '"one" has fewer than two rows'),
         ({name: cells[:1] for name, cells in wine().items()}, LEARNT[6], 21, "Too few rows"),
-        (_with("cultivar", ["one", "one", "two", "two"] + [""] * 56), LEARNT[3], 0, ""),
         ({"alcohol": wine()["alcohol"]}, LEARNT[6], 20, "no column to learn from"),
         (_with("ash", ["1"] * 59 + ["inf"]), LEARNT[3], 13, '"ash" has an infinite number'),
     ],
 )
 def test_what_can_not_be_learnt_is_the_modules_error(table: Columns, learnt: Learnt, number: int, says: str) -> None:
-    if not number:
-        assert trained(learnt, table).evaluation
-        return
     with pytest.raises(ModuleError) as refused:
         trained(learnt, table)
     assert (refused.value.number, says in refused.value.message) == (number, True), refused.value.message
