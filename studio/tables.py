@@ -60,7 +60,7 @@ def read_table(content: bytes, name: str = ".csv") -> Columns:
 def write_table(columns: Mapping[str, Sequence[Any]], name: str = ".csv") -> bytes:
     """Return the columns as the file that the name ends like; None is a missing cell."""
     name = name.lower()
-    text = io.StringIO()
+    text = _Lines(newline="")
     rows = zip(*columns.values(), strict=True)
     if name.endswith(".arff"):
         _write_arff(columns, rows, text)
@@ -69,6 +69,13 @@ def write_table(columns: Mapping[str, Sequence[Any]], name: str = ".csv") -> byt
         writer.writerow(columns)
         writer.writerows(rows)
     return text.getvalue().encode()
+
+
+class _Lines(io.StringIO):
+    r"""Rows that end in \n, of a writer that ends them in \r\n: it quotes the cells that have either in them."""
+
+    def write(self, line: str) -> int:
+        return super().write(line.removesuffix("\r\n") + "\n")
 
 
 def _separator(name: str) -> str:
@@ -98,12 +105,12 @@ def _read_arff(text: io.StringIO) -> tuple[list[str], list[list[str]]]:
 
 
 def _write_arff(columns: Mapping[str, Sequence[Any]], rows: Iterator[Any], text: io.StringIO) -> None:
-    text.write("@relation results\n")
+    text.write("@relation results")
     for name, cells in columns.items():
-        text.write(f"@attribute {_quoted(name)} {_kind(cells)}\n")
-    text.write("@data\n")
+        text.write(f"@attribute {_quoted(name)} {_kind(cells)}")
+    text.write("@data")
     for row in rows:
-        text.write(",".join("?" if cell in (None, "") else _quoted(str(cell)) for cell in row) + "\n")
+        text.write(",".join("?" if cell in (None, "") else _quoted(str(cell)) for cell in row))
 
 
 def _kind(cells: Sequence[Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,19 +121,19 @@ def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
         return cells, []
     if numeric:
         cells = np.array([np.nan if np.isnan(cell) else number(cell) for cell in cells.tolist()], object)
-    classes, counts = np.unique(cells[~pd.isna(cells)].astype(str), return_counts=True)
+    counts = Counter(cells[~pd.isna(cells)].tolist())
+    classes = sorted(counts)
     if len(classes) < 2 or (learnt.kind == "two-class" and len(classes) > 2):
         needed = "two" if learnt.kind == "two-class" else "at least two"
         raise ModuleError(
             "Train Model",
             6,
             "InvalidLabel",
-            f'The label "{learnt.label}" has {len(classes)} values, and {needed} are needed: {classes[:5].tolist()}',
+            f'The label "{learnt.label}" has {len(classes)} values, and {needed} are needed: {classes[:5]}',
         )
-    if counts.min() < 2:
-        few = classes[counts.argmin()]
-        raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f'The label "{few}" has fewer than two rows')
-    return cells, classes.tolist()
+    if few := [each for each in classes if counts[each] < 2]:
+        raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f'The label "{few[0]}" has fewer than two rows')
+    return cells, classes
 
 
 def _check_size(features: pd.DataFrame) -> None:

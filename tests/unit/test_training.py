@@ -295,7 +295,7 @@ def test_a_row_that_can_not_be_scored_is_the_catalogues_error() -> None:
     ],
 )
 def test_what_has_no_number_is_written_as_a_word(evaluation: dict[str, float], words: str | None) -> None:
-    line = as_table(evaluation).decode().split("\r\n")[1]
+    line = as_table(evaluation).decode().split("\n")[1]
     if words is None:
         assert (line.split(",")[4], line.split(",")[6]) == ("NaN", "NaN")
     else:
