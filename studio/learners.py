@@ -81,14 +81,32 @@ LEARNERS: dict[str, Learner] = {
 }
 
 
+_CLASSIFIERS = (LogisticRegression, RandomForestClassifier, HistGradientBoostingClassifier)
+_REGRESSORS = (Ridge, RandomForestRegressor, HistGradientBoostingRegressor)
+#: what `make` sets; all else of a learner is as scikit-learn has it
+_SET = {"C", "max_iter", "alpha", "n_estimators", "max_leaf_nodes", "learning_rate", "early_stopping", "random_state"}
+
+
 def estimator(name: str, kind: Kind, values: Mapping[str, str], seed: int) -> Any:
-    """Return the learner's estimator for the kind. Raises `ModuleError` for a wrong value, ValueError for a name."""
-    learner = LEARNERS.get(name)
-    classifies = kind != "regression"
-    if learner is None or not (learner.classifies if classifies else learner.estimates):
-        able = [each for each, one in LEARNERS.items() if (one.classifies if classifies else one.estimates)]
-        raise ValueError(f"{name!r} is no learner for {kind}; there are: {', '.join(able)}")
-    return learner.make(classifies, read_parameters(learner.parameters, values), seed)
+    """Return the learner's estimator for the kind. Raises `ModuleError` for a wrong value."""
+    learner = LEARNERS[name]
+    return learner.make(kind != "regression", read_parameters(learner.parameters, values), seed)
+
+
+def names_for(kind: Kind) -> list[str]:
+    """Return the names of the learners that can learn it."""
+    return [name for name, one in LEARNERS.items() if (one.estimates if kind == "regression" else one.classifies)]
+
+
+def check_estimator(learner: Any, kind: Kind) -> None:
+    """Raise an exception of any kind unless `estimator` could have made it."""
+    if type(learner) not in (_REGRESSORS if kind == "regression" else _CLASSIFIERS):
+        raise ValueError(f"its learner is a {type(learner).__name__}, which is no learner for {kind}")
+    if hidden := [name for name in vars(learner) if hasattr(type(learner), name)]:
+        raise ValueError(f"its learner has another {hidden[0]}")
+    given, usual = (each.get_params(deep=False) for each in (learner, type(learner)()))
+    if changed := [name for name in usual if name not in _SET and given[name] != usual[name]]:
+        raise ValueError(f"its learner has another {changed[0]}")
 
 
 def read_parameters(parameters: Mapping[str, Parameter], values: Mapping[str, str]) -> dict[str, Any]:
@@ -98,7 +116,7 @@ def read_parameters(parameters: Mapping[str, Parameter], values: Mapping[str, st
 
 def _read(name: str, parameter: Parameter, text: str | None) -> float:
     try:
-        value = parameter.default if text is None else float(text)
+        value = float(parameter.default if text is None else text)
     except ValueError:
         value = math.nan
     if not parameter.low <= value <= parameter.high or (parameter.whole and not value.is_integer()):
@@ -109,4 +127,4 @@ def _read(name: str, parameter: Parameter, text: str | None) -> float:
             "ParameterValueNotInRange",
             f'"{name}" must be {kind} from {parameter.low:g} to {parameter.high:g}; it is {text!r}',
         )
-    return int(value) if parameter.whole else float(value)
+    return int(value) if parameter.whole else value

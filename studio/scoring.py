@@ -34,23 +34,24 @@ def score(model: TrainedModel, columns: Sequence[str], values: Sequence[Sequence
             message = f"Row {index} has {len(row)} values for {len(columns)} columns."
             raise StudioError("BadUserArgument", "InputMismatchError", message)
     by_column = {name: [row[index] for row in values] for index, name in enumerate(columns)}
-    return score_columns(model, by_column, append)
+    scored = score_columns(model, by_column)
+    given = {name: list(map(_cell, cells)) for name, cells in by_column.items()} if append else {}
+    types = {**column_types(model.manifest, given), **scored_columns(model.manifest)}
+    cells = {**given, **scored}
+    return Table(list(cells), list(types.values()), [list(row) for row in zip(*cells.values(), strict=True)])
 
 
-def score_columns(model: TrainedModel, columns: Mapping[str, list[Any]], append: bool = True) -> Table:
-    """Return what `score` does, for rows given by column."""
-    manifest = model.manifest
-    if missing := [feature.name for feature in manifest.features if feature.name not in columns]:
+def score_columns(model: TrainedModel, columns: Mapping[str, list[Any]]) -> dict[str, list[str]]:
+    """Return the scored columns of rows given by column. Raises what `score` does."""
+    features = [feature.name for feature in model.manifest.features]
+    if missing := [name for name in features if name not in columns]:
         raise StudioError(
             "ModuleExecutionError",
             "ModuleExecutionError",
             "The data set being scored must contain all features used during training, missing feature(s): "
-            f"{', '.join(repr(name) for name in missing)}.",
+            f"{', '.join(map(repr, missing))}.",
         )
-    scored = scored_cells(manifest, model.predict({each.name: columns[each.name] for each in manifest.features}))
-    cells = {**({name: list(map(_cell, column)) for name, column in columns.items()} if append else {}), **scored}
-    types = {**column_types(manifest, columns if append else ()), **scored_columns(manifest)}
-    return Table(list(cells), list(types.values()), [list(row) for row in zip(*cells.values(), strict=True)])
+    return scored_cells(model.manifest, model.predict({name: columns[name] for name in features}))
 
 
 def column_types(manifest: Manifest, columns: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
@@ -74,16 +75,16 @@ def scored_columns(manifest: Manifest) -> dict[str, str]:
 def scored_cells(manifest: Manifest, scored: Scored) -> dict[str, list[str]]:
     """Return the cells of these columns."""
     if manifest.kind == "regression":
-        return {"Scored Labels": [number(value) for value in scored.labels]}
+        return {"Scored Labels": list(map(number, scored.labels))}
     if manifest.kind == "two-class":
-        positive = [number(value) for value in scored.probabilities[:, -1]]
+        positive = list(map(number, scored.probabilities[:, -1].tolist()))
         return {"Scored Labels": list(scored.labels), "Scored Probabilities": positive}
     by_class = {
-        f'Scored Probabilities for Class "{name}"': [number(value) for value in scored.probabilities[:, index]]
+        f'Scored Probabilities for Class "{name}"': list(map(number, scored.probabilities[:, index].tolist()))
         for index, name in enumerate(manifest.classes)
     }
     return {**by_class, "Scored Labels": list(scored.labels)}
 
 
 def _cell(cell: Any) -> str:
-    return "" if cell is None else str(cell)
+    return cell if isinstance(cell, str) else "" if cell is None else str(cell)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,14 @@ from threadpoolctl import threadpool_limits
 
 from studio import evaluation
 from studio.errors import ModuleError
+from studio.evaluation import number
 from studio.experiments import Experiment, Learnt, Part
 from studio.ilearner import Column, Manifest, Scored, TrainedModel
 from studio.learners import FRACTION, SPLIT, estimator, read_parameters
 from studio.scoring import scored_cells
+from studio.tables import Columns
+
+CELLS_AT_MOST = 1 << 28  #: of the matrix to learn from: 2 GiB
 
 
 @dataclass(frozen=True)
@@ -30,92 +35,118 @@ class Trained:
     part: Part
     model: TrainedModel
     evaluation: dict[str, float]
-    scored: dict[str, list[Any]]
+    scored: Columns
 
 
-def train(experiment: Experiment, data: pd.DataFrame, parameters: Mapping[str, str]) -> list[Trained]:
+def train(experiment: Experiment, data: Columns, parameters: Mapping[str, str]) -> list[Trained]:
     """Return the experiment's models in their order.
 
-    The same rows, parameters and seed give the same models, byte for byte. Raises `ModuleError`.
+    A column is numeric if all its cells are. Rows without a label are left out. The same rows, parameters and seed give
+    the same models, byte for byte. Raises `ModuleError`.
     """
+    values = {**experiment.parameters, **parameters}
+    for name in experiment.labels:
+        if name not in data:
+            raise ModuleError(
+                "Train Model", 1, "ColumnNotFound", f'One or more specified columns were not found: "{name}"'
+            )
     # One thread: sums keep their order whatever the machine is busy with, and scoring keeps its share of it.
     with threadpool_limits(1):
-        return [
-            _trained(experiment, part, data, {**experiment.parameters, **parameters}) for part in experiment.parts()
-        ]
+        typed = {name: _typed(name, cells) for name, cells in data.items()}
+        return [_trained(experiment, part, data, typed, values) for part in experiment.parts()]
 
 
-def _trained(experiment: Experiment, part: Part, data: pd.DataFrame, values: Mapping[str, str]) -> Trained:
+def _trained(
+    experiment: Experiment, part: Part, data: Columns, typed: Mapping[str, Any], values: Mapping[str, str]
+) -> Trained:
     learnt = part.learnt
     fraction = read_parameters(SPLIT, values)[FRACTION]
     learner = estimator(learnt.learner, learnt.kind, values, experiment.seed)
-    if missing := [name for name in experiment.labels if name not in data.columns]:
-        raise ModuleError(
-            "Train Model", 1, "ColumnNotFound", f'One or more specified columns were not found: "{missing[0]}"'
-        )
-    data = data.dropna(subset=[learnt.label])
-    features, label = data.drop(columns=experiment.labels), data[learnt.label]
-    if features.columns.empty:
+    columns = [_column(name, cells) for name, cells in typed.items() if name not in experiment.labels]
+    if not columns:
         raise ModuleError("Train Model", 20, "TooFewColumnsInDataset", "The dataset has no column to learn from")
-    columns = [_column(str(name), features[name]) for name in features]
-    label_type = _column(learnt.label, label).type
-    classes: list[str] = []
-    if learnt.kind != "regression":
-        label = label.map(_text)
-        classes, label_type = sorted(label.unique()), "String"
-        _check_classes(learnt, label, classes)
-    elif label_type == "String":
-        raise ModuleError("Train Model", 18, "InvalidDataset", f'The label "{learnt.label}" is not numeric')
+    label, classes = _labels(learnt, typed[learnt.label])
+    rows = np.flatnonzero(~pd.isna(label))
     try:
-        fit_x, held_x, fit_y, held_y = train_test_split(
-            features, label, train_size=fraction, random_state=experiment.seed, stratify=label if classes else None
+        fit, held = train_test_split(
+            rows, train_size=fraction, random_state=experiment.seed, stratify=label[rows] if classes else None
         )
     except ValueError as error:
         raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f"Too few rows to split: {error}") from None
+    features = pd.DataFrame({column.name: typed[column.name][fit] for column in columns})
+    _check_size(features)
     pipeline = make_pipeline(_prepared(columns), learner)
-    pipeline.fit(fit_x, fit_y)
+    pipeline.fit(features, label[fit])
+    label_column = Column(learnt.label, "String") if classes else _column(learnt.label, label[rows])
     manifest = Manifest(
-        experiment=experiment.name,
-        kind=learnt.kind,
-        label=Column(learnt.label, label_type),
-        features=columns,
-        classes=classes,
+        experiment=experiment.name, kind=learnt.kind, label=label_column, features=columns, classes=classes
     )
     model = TrainedModel(manifest, pipeline)
-    scored = model.predict({column.name: held_x[column.name].tolist() for column in columns})
-    cells = {str(name): data.loc[held_x.index, name].tolist() for name in data.columns}
-    cells = {name: ["" if pd.isna(cell) else cell for cell in column] for name, column in cells.items()}
-    return Trained(
-        part, model, _evaluated(manifest, scored, fit_y, held_y), {**cells, **scored_cells(manifest, scored)}
-    )
+    cells = {name: [column[row] for row in held] for name, column in data.items()}
+    scored = model.predict({column.name: cells[column.name] for column in columns})
+    if classes:
+        # So that it can be compared with the scored label, however the number was written.
+        cells[learnt.label] = label[held].tolist()
+    return Trained(part, model, _evaluated(manifest, scored, label[held]), {**cells, **scored_cells(manifest, scored)})
+
+
+def _typed(name: str, cells: Sequence[str]) -> Any:
+    """Return the cells as numbers where all are, else as text; missing ones as NaN."""
+    try:
+        numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+        if "_" in "".join(cells):  # 2026_11 is a number to Python alone
+            raise ValueError
+    except ValueError:
+        return np.array([cell or np.nan for cell in cells], object)
+    if np.isinf(numbers).any():
+        raise ModuleError("Train Model", 13, "InvalidDataset", f'The column "{name}" has an infinite number in it')
+    return numbers
 
 
 def _column(name: str, cells: Any) -> Column:
-    if not pd.api.types.is_numeric_dtype(cells):
+    if cells.dtype == object:
         return Column(name, "String")
-    known = cells.dropna()
-    whole = bool(((known % 1 == 0) & (known.abs() < 2**31)).all()) and len(known) == len(cells)
-    return Column(name, "Int32" if whole else "Double")
+    return Column(name, "Int32" if bool(((cells % 1 == 0) & (np.abs(cells) < 2**31)).all()) else "Double")
 
 
-def _check_classes(learnt: Learnt, label: Any, classes: list[str]) -> None:
+def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
+    """Return the labels by row, NaN where there is none, and the classes in the order of their names.
+
+    A number is a class by its shortest spelling.
+    """
+    numeric = cells.dtype != object
+    if learnt.kind == "regression":
+        if not numeric:
+            raise ModuleError("Train Model", 18, "InvalidDataset", f'The label "{learnt.label}" is not numeric')
+        return cells, []
+    if numeric:
+        cells = np.array([np.nan if np.isnan(cell) else number(cell) for cell in cells.tolist()], object)
+    counts = Counter(cells[~pd.isna(cells)].tolist())
+    classes = sorted(counts)
     if len(classes) < 2 or (learnt.kind == "two-class" and len(classes) > 2):
-        number = "two" if learnt.kind == "two-class" else "at least two"
+        needed = "two" if learnt.kind == "two-class" else "at least two"
         raise ModuleError(
             "Train Model",
             6,
             "InvalidLabel",
-            f'The label "{learnt.label}" has {len(classes)} values, and {number} are needed: {classes[:5]}',
+            f'The label "{learnt.label}" has {len(classes)} values, and {needed} are needed: {classes[:5]}',
         )
-    if label.value_counts().min() < 2:
-        raise ModuleError("Split Data", 21, "TooFewRowsInDataset", "A label has fewer than two rows")
+    if few := [each for each in classes if counts[each] < 2]:
+        raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f'The label "{few[0]}" has fewer than two rows')
+    return cells, classes
 
 
-def _text(value: object) -> str:
-    """Return a label as Studio shows it: whole numbers without a fraction."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+def _check_size(features: pd.DataFrame) -> None:
+    """Raise for text that would make a column of each of too many values, such as an id."""
+    values = {str(name): features[name].nunique() for name in features.select_dtypes(exclude="number")}
+    if values and len(features) * (len(features.columns) + sum(values.values())) > CELLS_AT_MOST:
+        most = max(values, key=lambda name: values[name])
+        raise ModuleError(
+            "Train Model",
+            138,
+            "MemoryExhausted",
+            f'Memory has been exhausted: the column "{most}" has {values[most]:,} categories; leave it out',
+        )
 
 
 def _prepared(columns: list[Column]) -> ColumnTransformer:
@@ -131,13 +162,11 @@ def _prepared(columns: list[Column]) -> ColumnTransformer:
     return ColumnTransformer(steps)
 
 
-def _evaluated(manifest: Manifest, scored: Scored, fit_y: Any, held_y: Any) -> dict[str, float]:
+def _evaluated(manifest: Manifest, scored: Scored, truth: Any) -> dict[str, float]:
     match manifest.kind:
         case "two-class":
-            positive = manifest.classes[-1]
-            prior = float((fit_y == positive).mean())
-            return evaluation.two_class((held_y == positive).astype(int), scored.probabilities[:, -1], prior)
+            return evaluation.two_class((truth == manifest.classes[-1]).astype(int), scored.probabilities[:, -1])
         case "multiclass":
-            return evaluation.multiclass(held_y, scored.labels, manifest.classes)
+            return evaluation.multiclass(truth, scored.labels, manifest.classes)
         case "regression":
-            return evaluation.regression(held_y, scored.labels)
+            return evaluation.regression(truth, scored.labels)

@@ -33,12 +33,9 @@ def carry_out(folder: Path, storage: str, job: Job) -> dict[str, Reference]:
         models, now = Models(folder), time.time()
         append = job.parameters.get(APPEND, "True").lower() != "false"
         for scorer in endpoint.scorers:
-            data = tables[scorer.input]
-            cells = data.astype(object).where(data.notna(), None)
-            columns = {str(name): cells[name].tolist() for name in cells}
-            table = score_columns(models.load(scorer.resource.serving(now)), columns, append)
-            by_column = dict(zip(table.columns, zip(*table.values, strict=True), strict=True))
-            outputs[scorer.output] = write_table(by_column, _name(job, scorer.output))
+            rows = tables[scorer.input]
+            scored = score_columns(models.load(scorer.resource.serving(now)), rows)
+            outputs[scorer.output] = write_table({**(rows if append else {}), **scored}, _name(job, scorer.output))
     for name, content in outputs.items():
         blobs.write(job.outputs[name], content, name)
     return job.outputs
