@@ -90,8 +90,9 @@ def _csharp(value: Any) -> str:
 
 
 def _r(value: Any) -> str:
-    text = value if isinstance(value, str) else _json(value)
-    dashes = ""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    text, dashes = _json(value), ""
     while f'){dashes}"' in text:
         dashes += "-"
     return f'r"{dashes}({text}){dashes}"'

@@ -6,15 +6,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.azurite import azurite as run_azurite
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
+from studio.page.views import endpoint_place, service_place
+from studio.records import Endpoint, Service, WebService
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 #: Root has no sandbox; the rest keeps the browser from calling home.
@@ -27,10 +29,9 @@ FLAGS = [
     "--disable-sync",
 ]
 MANY = 1_000  #: endpoints of one service
-PHONE = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """The breast cancer experiment as a training, a Classic and a New web service, and a Classic one of 1,000."""
     with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("page")) as running:
@@ -80,10 +81,29 @@ def watched(browser: Browser, place: Workplace, request: pytest.FixtureRequest) 
 
 
 @pytest.fixture
-def endpoint_page(place: Workplace) -> str:
-    """The path of the page of the Classic endpoint that can be updated, as management tells it."""
-    return help_location(place)
+def paths(place: Workplace) -> dict[str, str]:
+    """The path of one page of each kind; `customer` is of an endpoint whose model tests replace."""
+    studio = place.studio.studio
+    training, classic, many = studio.records.all(Service)
+    [new] = studio.records.all(WebService)
+    return {
+        "front": "/",
+        "service": service_place(many),
+        "training": endpoint_place(studio.default_endpoint(training), training),
+        "classic": help_path(place, classic, place.classic.name),
+        "customer": help_path(place, many, "customer7"),
+        "new": endpoint_place(studio.records.get(Endpoint, new.endpoint), new),
+    }
 
 
-def help_location(place: Workplace) -> str:
-    return Path(place.classic.management).name
+def help_path(place: Workplace, service: Service, name: str) -> str:
+    """Return the path of an endpoint's page, as its management tells it."""
+    address = f"{place.studio.address}/workspaces/{service.parent}/webservices/{service.id}/endpoints/{name}"
+    headers = {"Authorization": f"Bearer {place.studio.studio.workspace.primary_token}"}
+    told = requests.get(address, headers=headers, timeout=30).json()
+    return str(told["HelpLocation"]).removeprefix(place.studio.address)
+
+
+def endpoint_of(place: Workplace, path: str) -> Endpoint:
+    """Return the endpoint as it is now that a page is of."""
+    return place.studio.studio.records.get(Endpoint, path.rpartition("/")[2])
