@@ -64,6 +64,14 @@ class Encoder:
         """Return of each column whether it is numeric."""
         return {**dict.fromkeys(self.numeric, True), **{name: False for name, _ in self.text}}
 
+    def typical(self) -> dict[str, float | str]:
+        """Return a row that the model knows: the median of each numeric column, of each other the first category."""
+        numbers = zip(self.numeric, self._medians, strict=True) if self.numeric else ()
+        return {
+            **{name: float(median) for name, median in numbers},
+            **{name: next(filter(None, places), "") for name, places in self.text},
+        }
+
     def encode(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Any:
         """Return the matrix of `rows` x `width`; None, "" and NaN are missing.
 

@@ -78,6 +78,7 @@ class Resource(msgspec.Struct, kw_only=True):
     sha256: str
     former: str | None = None
     since: float = 0.0
+    updated: datetime | None = None  #: when an update set it; None: its model is the one it was deployed with
 
     def serving(self, now: float) -> str:
         """Return the hash of the model that answers at that time."""
@@ -86,7 +87,7 @@ class Resource(msgspec.Struct, kw_only=True):
     def becoming(self, sha256: str, location: Reference, since: float) -> Resource:
         """Return the resource with another model, which serves from `since` on."""
         former = self.serving(time.time())
-        return Resource(name=self.name, location=location, sha256=sha256, former=former, since=since)
+        return Resource(name=self.name, location=location, sha256=sha256, former=former, since=since, updated=now())
 
 
 class Scorer(msgspec.Struct, kw_only=True):
@@ -121,6 +122,7 @@ class Endpoint(Record):
     throttle_level: str = "Low"
     diagnostics: str = "None"
     prevent_update: bool = False
+    refreshed: datetime | None = None  #: when it last took over the default endpoint's graph
 
     def opens(self, key: str) -> bool:
         return _is_one_of(key, self.primary_key, self.secondary_key)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio import connection
+from studio import connection, page
 from studio.api import arm, bes, classic, rrs
 from studio.api.context import Call, Context
 from studio.errors import StudioError, not_found
@@ -55,7 +55,7 @@ def build(context: Context) -> Starlette:
         for operation, method, path, handler in ADDRESSES
     ]
     return Starlette(
-        routes=routes,
+        routes=[*page.routes(context.studio), *routes],
         lifespan=running,
         exception_handlers={404: _unknown, 405: _unknown, 500: _broken},
     )

@@ -14,7 +14,7 @@ from studio.errors import StudioError, bad_argument, body_invalid, not_found, un
 from studio.ilearner import SUFFIX
 from studio.keys import new_key
 from studio.publishing import DEFAULT
-from studio.records import Endpoint, Reference, Resource, Scorer, Service, Workspace
+from studio.records import Endpoint, Reference, Resource, Scorer, Service, Workspace, now
 
 _NAME = re.compile(r"[a-z0-9]{1,24}")
 _SETTINGS = {
@@ -115,7 +115,7 @@ def refresh(context: Context, call: Call) -> Response:
         return Response(status_code=304)
 
     def refreshed(endpoint: Endpoint) -> Endpoint:
-        return msgspec.structs.replace(endpoint, scorers=scorers, training=default.training)
+        return msgspec.structs.replace(endpoint, scorers=scorers, training=default.training, refreshed=now())
 
     context.studio.records.change(Endpoint, endpoint.id, refreshed)
     return Response(status_code=200)
