@@ -4,8 +4,6 @@ python3 run.py demo     the whole product on this machine, live, in a minute
 python3 run.py test     every test
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal
@@ -22,8 +20,8 @@ from local import setup
 ROOT = Path(__file__).resolve().parent
 
 COMMANDS = {
-    "demo": "show the whole product live, on this machine, and check each step",
-    "up": "keep Azurite, the local Studio and the triggers running; Ctrl-C stops them",
+    "demo": "show the whole product live, and check each step",
+    "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
     "bench": "measure start-up, memory, latency and storage operations",

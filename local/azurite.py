@@ -28,13 +28,17 @@ class Azurite:
     connection_string: str = field(repr=False)
     blob_address: str
     queue_address: str
-    pid: int
+    process: subprocess.Popen[bytes] = field(repr=False)
 
 
 @contextmanager
 def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = None) -> Iterator[Azurite]:
     """Run Azurite until the context ends: in memory unless a folder is given, on free ports unless they are given."""
     blob, queue, table = ports or _free_ports(3)
+    for port in ports or ():
+        # Another Azurite on them, such as an editor's, would answer in place of this one.
+        if _listens(port):
+            raise NotStarted(f"port {port} is taken; stop what uses it, or give another --port")
     if not PROGRAM.exists():
         raise NotStarted("Azurite is not installed; python3 run.py installs it")
     command = [os.environ.get("RELEARN_NODE") or shutil.which("node") or "node", str(PROGRAM)]
@@ -61,7 +65,7 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
             ),
             blob_address=f"http://127.0.0.1:{blob}/{ACCOUNT}",
             queue_address=f"http://127.0.0.1:{queue}/{ACCOUNT}",
-            pid=process.pid,
+            process=process,
         )
     finally:
         stop(process)
@@ -73,15 +77,10 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int
         while not _listens(port):
             if process.poll() is not None:
                 told = process.stdout.read().decode(errors="replace") if process.stdout else ""
-                busy = f"port {_named_port(told, ports)} is taken; stop what uses it" if "EADDRINUSE" in told else ""
-                raise NotStarted(f"Azurite did not start: {busy or told.strip()[-300:] or 'it gave no reason'}")
+                raise NotStarted(f"Azurite did not start: {told.strip()[-300:] or 'it gave no reason'}")
             if time.monotonic() > deadline:
                 raise NotStarted(f"Azurite did not listen on port {port} within {START_SECONDS:.0f} s")
             time.sleep(0.02)
-
-
-def _named_port(told: str, ports: Sequence[int]) -> int:
-    return next((port for port in ports if str(port) in told), ports[0])
 
 
 def _listens(port: int) -> bool:

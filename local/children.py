@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -57,11 +57,18 @@ def python_child(
         listener.join(5)
 
 
-def end_in_order() -> None:
-    """Have a request to end, or a closed terminal, leave every context, so that children are stopped too."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, _: sys.exit(128 + number))
+def end_in_order(leave: Callable[[int], NoReturn] = lambda number: sys.exit(128 + number)) -> None:
+    """Have Ctrl-C, a request to end or a closed terminal leave every context, so that children are stopped too."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+    def end(number: int, _: object) -> NoReturn:
+        # A closed terminal asks more than once; the second time must not break off what the first began.
+        for each in numbers:
+            signal.signal(each, lambda *_: None)
+        leave(number)
+
+    for number in numbers:
+        signal.signal(number, end)
 
 
 def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -86,8 +85,10 @@ def _environment(folder: Path, base: Path, sources: Sequence[Path], version: str
         shutil.rmtree(folder)
     if base == Path(sys.executable):
         try:
+            import venv
+
             venv.create(folder, with_pip=True)
-        except (subprocess.CalledProcessError, OSError):
+        except (ImportError, subprocess.CalledProcessError, OSError):
             raise Missing("Python has no working venv module; install it (Debian: apt install python3-venv)") from None
     else:
         _run([str(base), "-m", "venv", str(folder)], f"{base} could not make an environment")

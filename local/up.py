@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from local.azurite import azurite
-from local.children import ROOT, Child, NotStarted, end_in_order
+from local.children import ROOT, NotStarted, end_in_order
 from local.studio import running_studio
 from local.triggers import triggers
 from local.workplace import PIPELINE, publish
@@ -26,7 +27,7 @@ SETTINGS = FOLDER / "local.settings.json"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py up", description="Keep the whole product running on this machine.")
-    parser.add_argument("--port", type=int, default=10000, help="Azurite takes this and the next two, the Studio +10")
+    parser.add_argument("--port", type=_port, default=10000, help="Azurite takes this and the next two, the Studio +10")
     parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
     chosen = parser.parse_args()
     stopping = threading.Event()
@@ -35,33 +36,40 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         with ExitStack() as running:
-            children = _start(running, console, chosen.port, not chosen.no_triggers)
+            processes = _start(running, console, chosen.port, not chosen.no_triggers)
             while not stopping.wait(0.5):
-                for name, child in children.items():
-                    if child.process.poll() is not None:
-                        raise NotStarted(f"{name} ended with exit code {child.process.returncode}")
+                for name, process in processes.items():
+                    if process.poll() is not None:
+                        raise NotStarted(f"{name} ended with exit code {process.returncode}")
             console.print("stopping")
     except NotStarted as error:
-        console.print(f"[bold red]up:[/] {escape(str(error))}")
+        console.print(f"[bold red]up:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     return 0
 
 
-def _start(running: ExitStack, console: Console, port: int, with_triggers: bool) -> dict[str, Child]:
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65525:
+        raise argparse.ArgumentTypeError(f"{port} leaves no room for the ports after it; give 1 to 65525")
+    return port
+
+
+def _start(running: ExitStack, console: Console, port: int, with_triggers: bool) -> dict[str, subprocess.Popen[bytes]]:
+    settings = _settings(port)
     storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
     studio = running.enter_context(
         running_studio(FOLDER / "studio", storage.connection_string, "--port", str(port + 10))
     )
-    settings = _settings(port)
     if settings is None:
         settings = publish(storage, studio, apart="").settings
         SETTINGS.touch(mode=0o600)
         SETTINGS.write_text(json.dumps({"IsEncrypted": False, "Values": {**settings, _PORT: str(port)}}, indent=2))
-    children: dict[str, Child] = {"the local Studio": studio.child}
+    processes = {"Azurite": storage.process, "the local Studio": studio.child.process}
     if with_triggers:
-        children["the trigger loop"] = running.enter_context(triggers(settings, _show))
+        processes["the trigger loop"] = running.enter_context(triggers(settings, _show)).process
     _tell(console, settings, storage.connection_string, studio.address)
-    return children
+    return processes
 
 
 def _show(line: str) -> None:

@@ -6,10 +6,12 @@ service's to judge.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 HEAD = 256 * 1024  #: bytes read from the start of a data set
 EXTENSIONS = (".csv",)
@@ -22,7 +24,7 @@ def find_fault(path: str, head: bytes, whole: bool, columns: Sequence[str]) -> s
     """
     if PurePosixPath(path).suffix.lower() not in EXTENSIONS:
         return f"{path} does not end in {' or '.join(EXTENSIONS)}, which the training service needs to read it"
-    if not head.strip():
+    if not head.removeprefix(codecs.BOM_UTF8).strip():
         return f"{path} is empty"
     try:
         lines = _lines(head, whole)
@@ -49,13 +51,22 @@ def _fault_of_rows(path: str, text: str, whole: bool, columns: Sequence[str]) ->
     if missing := [name for name in columns if name not in header]:
         return f"{path} has no column {', '.join(map(repr, missing))}; its header is: {', '.join(header)[:400]}"
     rows = 0
-    for row in reader:
-        if not row:
-            continue
+    for line, row in _complete(reader, whole):
         rows += 1
         if len(row) != len(header):
             shown = ",".join(row)[:120]
-            return f"{path} line {reader.line_num} has {len(row)} values where the header has {len(header)}: {shown}"
+            return f"{path} line {line} has {len(row)} values where the header has {len(header)}: {shown}"
     if whole and rows == 0:
         return f"{path} has a header and no rows"
     return None
+
+
+def _complete(reader: Any, whole: bool) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows and their lines; the last one only of a whole file, as it may end within a quoted cell."""
+    last: tuple[int, list[str]] | None = None
+    for row in reader:
+        if last:
+            yield last
+        last = (reader.line_num, row) if row else None
+    if last and whole:
+        yield last

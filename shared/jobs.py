@@ -69,6 +69,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+#: the facts of a job that meets no trouble
+WELL: dict[str, Any] = {"attempts": 0, "not_before": None, "trouble": None, "troubled_since": None}
+
+
 class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     """One retraining on one data set, as it is stored. Times are UTC."""
 
@@ -88,6 +92,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0  #: failed tries in a row
     not_before: datetime | None = None  #: nothing is tried again until then
     trouble: str | None = None  #: what the last failed try met; None when all is well
+    troubled_since: datetime | None = None  #: the first of the failed tries in a row
 
     @property
     def final(self) -> bool:
@@ -105,7 +110,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
         step = Step(at=at, state=state, note=note)
         return msgspec.structs.replace(
             self,
-            **{"attempts": 0, "not_before": None, "trouble": None, **facts},
+            **{**WELL, **facts},
             state=state,
             steps=(*self.steps, step),
         )
@@ -125,6 +130,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
             "attempts": self.attempts + 1,
             "not_before": until,
             "trouble": trouble,
+            "troubled_since": self.troubled_since or at,
         }
         if trouble == self.trouble:
             return msgspec.structs.replace(self, **facts)

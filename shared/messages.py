@@ -9,11 +9,14 @@ without it the message is a second delivery of the app's own and does nothing.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 import msgspec
 
 from shared.errors import BadMessage
+
+_JOB = re.compile(r"[A-Za-z0-9-]{1,128}")
 
 
 class Asked(Enum):
@@ -29,6 +32,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     by: str | None = None
     reason: str | None = None
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person sent it, who looks for its outcome under the message's id."""
+        return self.action is Asked.ROLLBACK or self.by is not None
+
 
 def read_request(body: bytes) -> Request:
     """Return the request, or raise `BadMessage` saying what is wrong and what would be right."""
@@ -41,6 +49,9 @@ def read_request(body: bytes) -> Request:
         ) from None
     if request.action is Asked.PROMOTE and not request.job:
         raise BadMessage(f'A message with "action": "promote" needs the "job" to promote: {body[:200]!r}')
+    if request.job and not _JOB.fullmatch(request.job):
+        # It becomes part of a record's name, which must not lead to another container.
+        raise BadMessage(f"{request.job[:200]!r} is no job's id, such as income-20261103T021500-1f0c2d3e4b")
     if request.action is Asked.ROLLBACK and request.job:
         raise BadMessage(f'A rollback takes no "job"; send "promote" to make that job\'s model live: {body[:200]!r}')
     return request

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,9 +25,12 @@ from shared.secret import Secret
 from shared.settings import Settings
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
+LONGEST = 365 * 86400.0  #: seconds of the longest time span
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NO_SETTING = re.compile(r"\$\{(?![A-Za-z_][A-Za-z0-9_]*\})[^}]*\}?")
+_KEY = re.compile(r"[!-~]+")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _RESOURCE = re.compile(r"^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/[^?]+$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
@@ -42,8 +44,8 @@ def read_duration(text: str) -> Duration:
     """Return the span, or raise ValueError."""
     match = _DURATION.match(text.strip())
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
-    if not seconds or not math.isfinite(seconds):
-        raise ValueError(f"{text!r} is no time span; write 30s, 15m, 6h or 1d")
+    if not 0 < seconds <= LONGEST:
+        raise ValueError(f"{text!r} is no time span; write 30s, 15m, 6h or 1d, up to 365d")
     return Duration(seconds)
 
 
@@ -127,6 +129,7 @@ class NewTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="new"):
 
 
 Target = ClassicTarget | NewTarget
+_KINDS: dict[str, Any] = {"classic": ClassicTarget, "new": NewTarget}
 
 
 class Proof(Part, frozen=True, kw_only=True):
@@ -181,14 +184,18 @@ def load_pipelines(file: Path, settings: Settings) -> dict[str, Pipeline]:
     """Return the pipelines by name."""
     import yaml
 
+    from shared.yaml_file import load
+
     try:
-        raw = yaml.safe_load(file.read_text("utf-8"))
+        raw = load(file.read_text("utf-8"))
     except FileNotFoundError:
         raise BadConfiguration(
             f"{file} does not exist; copy pipelines.sample.yaml there, or name the file in the setting PIPELINES_FILE"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadConfiguration(f"{file.name} is not YAML: {error}") from None
+    except OSError as error:
+        raise BadConfiguration(f"{file} cannot be read: {error.strerror}") from None
     if not isinstance(raw, dict) or set(raw) != {"pipelines"} or not isinstance(raw["pipelines"], dict):
         raise BadConfiguration(f"{file.name} must have one key, 'pipelines', with an entry for each pipeline by name")
     pipelines = {str(name): _pipeline(file, str(name), body, settings) for name, body in raw["pipelines"].items()}
@@ -215,7 +222,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     try:
         entry = msgspec.convert(filled, Entry, dec_hook=_dec_hook)
     except msgspec.ValidationError as error:
-        path, message = _explain(str(error))
+        path, message = _explain(str(error), filled)
         raise wrong(path, message) from None
     for index, text in enumerate(entry.gate.rules):
         try:
@@ -278,6 +285,8 @@ def _read_rows(file: Path) -> Rows:
         raise ValueError(f"{file.name} does not exist beside the pipelines file") from None
     except (ValueError, csv.Error, UnicodeDecodeError):
         raise ValueError(f"{file.name} is no CSV file with a header and rows") from None
+    except OSError as error:
+        raise ValueError(f"{file.name} cannot be read: {error.strerror}") from None
     if not 1 <= len(values) <= ROWS_AT_MOST:
         raise ValueError(f"{file.name} has {len(values)} rows; 1 to {ROWS_AT_MOST} were expected")
     for number, row in enumerate(values, 2):
@@ -294,6 +303,8 @@ def _fill(value: object, settings: Settings, wrong: Any, path: str) -> object:
         return [_fill(v, settings, wrong, f"{path}[{i}]") for i, v in enumerate(value)]
     if not isinstance(value, str):
         return value
+    if odd := _NO_SETTING.search(value):
+        raise wrong(path, f"{odd[0]!r} names no setting; write ${{NAME}}, in letters, digits and _")
 
     def setting(match: re.Match[str]) -> str:
         try:
@@ -310,6 +321,8 @@ def _dec_hook(kind: type, value: object) -> object:
     if kind is Secret:
         if not value.strip():
             raise ValueError("is empty; name a setting that holds it: ${NAME}")
+        if not _KEY.fullmatch(value.strip()):
+            raise ValueError("has a space or a sign that no key has; copy the whole key once more")
         return Secret(value.strip())
     if kind is Duration:
         return read_duration(value)
@@ -318,8 +331,8 @@ def _dec_hook(kind: type, value: object) -> object:
     if kind is ResourceId:
         if not _RESOURCE.match(value):
             raise ValueError(
-                f"{value!r} is no resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/providers/"
-                "Microsoft.MachineLearning/webServices/{name}"
+                f"{_shown(value, '/')} is no resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
+                "providers/Microsoft.MachineLearning/webServices/{name}"
             )
         return ResourceId(value)
     raise NotImplementedError(kind)
@@ -333,12 +346,17 @@ def _address(value: str) -> Address:
     except ValueError:
         host = None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{value!r} is no address; write https://host/path")
+        raise ValueError(f"{_shown(value, '://')} is no address; write https://host/path")
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise ValueError(f"{value!r} would send keys unencrypted; write https:// (http is for this machine only)")
     if parts.query or parts.fragment or parts.username:
         raise ValueError(f"an address has no user, '?' or '#'; write {parts.scheme}://{host}{parts.path}")
     return Address(address)
+
+
+def _shown(value: str, mark: str) -> str:
+    """Return what stands there; without the mark of what it should be, it may be a key in the wrong place."""
+    return repr(value) if mark in value else "what stands there"
 
 
 def _schema_hook(kind: type) -> dict[str, Any]:
@@ -351,25 +369,51 @@ def _schema_hook(kind: type) -> dict[str, Any]:
     return {"type": "string", "examples": ["${NAME_OF_A_SETTING}"]}
 
 
-def _explain(error: str) -> tuple[str, str]:
-    """Return the path of the key (`.gate.rules[0]`) and the message, with the known keys for an unknown one."""
+#: what would be right, by the type that was expected
+_RIGHT = {
+    "str": "write it in quotes",
+    "float": "write a number, without quotes",
+    "bool": "write true or false",
+    "array": "write a list: [a, b]",
+    "object": "write keys and their values below it",
+}
+
+
+def _explain(error: str, body: object) -> tuple[str, str]:
+    """Return the path of the key (`.gate.rules[0]`) and the message, with what would be right."""
     message, _, path = error.partition(" - at `$")
     path = path.rstrip("`")
-    unknown = re.match(r"Object contains unknown field `(.+)`", message)
-    if not unknown:
-        return path, message
-    known = sorted(_fields_at(path))
-    near = difflib.get_close_matches(unknown[1], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"{path}.{unknown[1]}", f"is no key here; {hint}"
+    if unknown := re.match(r"Object contains unknown field `(.+)`", message):
+        known = sorted(_fields_at(path, body))
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{path}.{unknown[1]}", f"is no key here; {hint}"
+    if message.startswith("Invalid value") and path.endswith(".kind"):
+        return path, f"{message}; write one of: {', '.join(_KINDS)}"
+    if expected := re.match(r"Expected `(\w+)", message):
+        message += f"; {_RIGHT[expected[1]]}" if expected[1] in _RIGHT else ""
+        if path.endswith("[...]"):  # a value of free keys: which one is not told
+            path = path.removesuffix("[...]")
+            right = str if expected[1] == "str" else (int, float)
+            path += next((f".{key}" for key, value in _at(body, path).items() if not isinstance(value, right)), "")
+    return path, message
 
 
-def _fields_at(path: str) -> set[str]:
+def _at(body: Any, path: str) -> Any:
+    """Return the part of the file that the path leads to."""
+    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        body = body[key] if key else body[int(index)]
+    return body
+
+
+def _fields_at(path: str, body: object) -> set[str]:
     kinds: list[Any] = [Entry]
     for key in re.findall(r"\.(\w+)", path):
         kinds = [hint for kind in kinds for hint in _structs(get_type_hints(kind).get(key))]
-    extra = {"kind"} if any(kind in (ClassicTarget, NewTarget) for kind in kinds) else set()
-    return extra | {field for kind in kinds for field in kind.__struct_fields__}
+    if set(kinds) == set(_KINDS.values()):
+        kind = _KINDS[_at(body, path)["kind"]]
+        return {"kind", *kind.__struct_fields__}
+    return {field for kind in kinds for field in kind.__struct_fields__}
 
 
 def _structs(hint: Any) -> list[Any]:

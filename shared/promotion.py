@@ -66,18 +66,19 @@ class Promotion:
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
-            self._note_trouble(request, error)
+            self._note_trouble(request, message_id, error)
             raise
 
     def give_up(self, request: Request, message_id: str) -> None:
         """Note that the message failed for the last time. A job's promotion is asked for again by the poll."""
-        note = f"The promotion failed at every delivery of message {message_id}"
+        what = "rollback" if request.action is Asked.ROLLBACK else "promotion"
+        note = f"The {what} failed at every delivery of message {message_id}"
         stored = self._job(request)
-        if stored is None:
-            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
-        elif not stored.job.final:
+        if stored and not stored.job.final:
             last = f"; last: {stored.job.trouble}" if stored.job.trouble else ""
             self.records.save(stored, stored.job.noting(self.now(), f"{note}{last}"))
+        elif request.by_hand:
+            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
 
     def refuse(self, message_id: str, reason: str) -> None:
         """Write down a message that no delivery can carry out."""
@@ -92,12 +93,14 @@ class Promotion:
             raise BadMessage(f"Pipeline {request.pipeline} has no job {request.job}")
         return stored
 
-    def _note_trouble(self, request: Request, error: RetrainingError) -> None:
-        """Put what the try met on the job's record; the poll asks again after a while."""
+    def _note_trouble(self, request: Request, message_id: str, error: RetrainingError) -> None:
+        """Put what the try met where its asker looks; a job's promotion is asked for by the poll after a while."""
         stored = self._job(request)
         if stored and not stored.job.final:
             job, now = stored.job, self.now()
             self.records.save(stored, job.waiting(now + delay(job.attempts + 1, error), now, str(error)))
+        elif request.by_hand:
+            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"not yet: {error}"})
 
 
 def _wanted(job: RetrainingJob, request: Request) -> bool:
@@ -274,9 +277,9 @@ class _Run:
     def _end(self, request_id: str, stored: StoredJob | None, state: JobState, reason: str) -> None:
         """Write the outcome where its asker looks: on the job, or under the request made by hand."""
         if stored is None:
-            outcome = {"pipeline": self.pipeline.name, "outcome": f"{state.value}: {reason}"}
-            self.records.note_request(request_id, outcome)
-            log.info("Pipeline %s, request %s is %s: %s", self.pipeline.name, request_id, state.value, reason)
+            outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
+            self.records.note_request(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+            log.info("Pipeline %s, request %s is %s", self.pipeline.name, request_id, outcome)
         elif not stored.job.final:
             self._save(stored, stored.job.end(state, self.now(), reason))
 

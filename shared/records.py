@@ -133,10 +133,7 @@ class Records:
         return entry
 
     def mark_change(self, pipeline: str, not_before: datetime) -> None:
-        name = _change(pipeline)
-        mark = _encode(ChangeMark(not_before))
-        if self._documents.create(name, mark) is None and (document := self._documents.read(name)):
-            self._documents.replace(name, mark, document.etag)
+        self._put(_change(pipeline), _encode(ChangeMark(not_before)))
 
     def unmark_change(self, pipeline: str) -> None:
         self._documents.delete(_change(pipeline))
@@ -152,8 +149,12 @@ class Records:
         ]
 
     def note_request(self, request_id: str, note: dict[str, str]) -> None:
-        """Write down what became of a message; a second delivery changes nothing."""
-        self._documents.create(f"requests/{request_id}.json", msgspec.json.encode(note))
+        """Write down what became of a message, in place of what was said of an earlier try."""
+        self._put(f"requests/{request_id}.json", msgspec.json.encode(note))
+
+    def _put(self, name: str, content: bytes) -> None:
+        if self._documents.create(name, content) is None and (document := self._documents.read(name)):
+            self._documents.replace(name, content, document.etag)
 
 
 def _encode(record: msgspec.Struct) -> bytes:

@@ -18,7 +18,7 @@ from shared.errors import BadConfiguration, BadEvaluation, NeverAgain, RecordCha
 from shared.evaluation import BYTES_AT_MOST, read_evaluation
 from shared.gate import judge
 from shared.inspection import HEAD, find_fault
-from shared.jobs import JobState, RetrainingJob, received
+from shared.jobs import WELL, JobState, RetrainingJob, received
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
 from shared.ports import (
@@ -65,8 +65,9 @@ class Retraining:
         if dataset is None:
             log.warning("%s was deleted before it could be taken up", path)
             return []
-        jobs = [received(pipeline.name, dataset, self.now()) for pipeline in pipelines]
-        return [self._guarded(self.records.open(job)) for job in jobs]
+        # All are recorded before the first is begun: what one meets must not lose the others.
+        opened = [self.records.open(received(pipeline.name, dataset, self.now())) for pipeline in pipelines]
+        return [self._guarded(stored) for stored in opened]
 
     def poll(self) -> list[Request]:
         """Take every active job as far as it goes; return what is to be asked of the promotion queue."""
@@ -126,7 +127,7 @@ class Retraining:
             except RetrainingError as error:
                 job = self._after(stored.job, error)
             if job is stored.job and job.state is JobState.TRAINING and job.trouble:
-                job = job.noting(self.now(), "all is well again", trouble=None, attempts=0, not_before=None)
+                job = job.noting(self.now(), "all is well again", **WELL)
             if job is stored.job:
                 return stored
             stored = self.records.save(stored, job)
@@ -226,7 +227,7 @@ class Retraining:
             return job.end(JobState.FAILED, now, str(error))
         training = self.pipelines[job.pipeline].training if job.pipeline in self.pipelines else None
         patience = timedelta(seconds=training.waiting + training.running) if training else timedelta(days=7)
-        if now - job.received_at > patience:
+        if now - (job.troubled_since or now) > patience:
             return job.end(JobState.TIMED_OUT, now, f"Given up after {patience}: {error}")
         log.warning("Job %s waits: %s", job.id, error)
         return job.waiting(now + delay(job.attempts + 1, error), now, str(error))

@@ -13,7 +13,7 @@ from local.children import end_in_order
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
 
-end_in_order()
+end_in_order(lambda number: pytest.exit(f"ended by signal {number}", returncode=128 + number))
 
 
 @pytest.fixture

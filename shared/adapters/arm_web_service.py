@@ -35,15 +35,10 @@ class ArmWebService:
         self._service = Service(session, target.name, target.address, lambda: f"Bearer {token()}")
 
     def model(self) -> BlobReference:
-        uri = self._asset(self._definition())["locationInfo"]["uri"]
-        parts = urlsplit(str(uri))
-        return BlobReference(f"{parts.scheme}://{parts.netloc}/", parts.path.lstrip("/"))
+        return self._get().read(self._reference, "web service definition")
 
     def update(self, model: BlobReference, wait: Wait) -> None:
-        definition = self._definition()
-        self._asset(definition)["locationInfo"]["uri"] = model.address
-        properties = {k: v for k, v in definition["properties"].items() if k.lower() not in _NOT_WRITTEN}
-        body = {"properties": properties, "tags": definition.get("tags") or {}}
+        body = self._get().read(lambda definition: self._with(model, definition), "web service definition")
         self._follow(self._service.call("PATCH", self._target.id, body=body, **_VERSION), wait)
 
     def score(self, rows: Rows) -> Answers:
@@ -52,14 +47,17 @@ class ArmWebService:
     def _get(self) -> Answer:
         return self._service.call("GET", self._target.id, **_VERSION)
 
-    def _definition(self) -> dict[str, Any]:
-        answer = self._get()
-        definition = answer.json()
-        if not isinstance(definition, dict) or not isinstance(definition.get("properties"), dict):
-            raise UnexpectedAnswer(f"{answer.asked} answered no web service definition")
-        return definition
+    def _reference(self, definition: Any) -> BlobReference:
+        parts = urlsplit(self._asset(definition)["locationInfo"]["uri"])
+        return BlobReference(f"{parts.scheme}://{parts.netloc}/", parts.path.lstrip("/"))
 
-    def _asset(self, definition: dict[str, Any]) -> dict[str, Any]:
+    def _with(self, model: BlobReference, definition: Any) -> dict[str, Any]:
+        """Return the definition with the model's address, and without what the service refuses."""
+        self._asset(definition)["locationInfo"]["uri"] = model.address
+        properties = {k: v for k, v in definition["properties"].items() if k.lower() not in _NOT_WRITTEN}
+        return {"properties": properties, "tags": definition.get("tags") or {}}
+
+    def _asset(self, definition: Any) -> dict[str, Any]:
         properties = definition["properties"]
         if properties.get("payloadsInBlobStorage"):
             raise BadConfiguration(
@@ -75,28 +73,30 @@ class ArmWebService:
                 f"{self._target.name} has no asset {self._target.asset!r} of type Resource; it has: "
                 f"{', '.join(sorted(models)) or 'none'}"
             )
-        if not (asset.get("locationInfo") or {}).get("uri"):
+        if not isinstance(asset["locationInfo"]["uri"], str):
             raise UnexpectedAnswer(f"{self._target.name}: the asset {self._target.asset!r} names no blob")
         return asset
 
     def _follow(self, answer: Answer, wait: Wait) -> None:
-        """Look at the operation until it has ended; raise `ServiceRefused` when it failed.
-
-        The specification calls the operation's state `provisioningState`; on the wire it is `status`.
-        """
+        """Look at the operation until it has ended; raise `ServiceRefused` when it failed."""
         address = answer.headers.get("azure-asyncoperation")
         for _ in range(OPERATION_LOOKS):
             looked = self._service.call("GET", address) if address else self._get()
-            body = looked.json()
-            if not isinstance(body, dict):
-                raise UnexpectedAnswer(f"{looked.asked} answered no operation")
-            state = body.get("status") or {**body, **body.get("properties", {})}.get("provisioningState")
-            match str(state).lower():
+            state, told = looked.read(_operation, "operation")
+            match state.lower():
                 case "succeeded":
                     return
                 case "failed" | "canceled" | "cancelled":
-                    error = body.get("error") or body.get("errorInfo") or {}
-                    told = f"{error.get('code')}: {error.get('message')}" if error else "it gave no reason"
                     raise ServiceRefused(f"{answer.asked} was accepted and then {state}: {told}", 200)
             wait(min(retry_after(looked.headers) or OPERATION_PAUSE, 30.0))
         raise ServiceUnavailable(f"{answer.asked} was accepted and its operation does not end")
+
+
+def _operation(body: Any) -> tuple[str, str]:
+    """Return the operation's state and, where it failed, why.
+
+    The specification calls the state `provisioningState`; on the wire it is `status`.
+    """
+    state = body.get("status") or {**body, **(body.get("properties") or {})}.get("provisioningState")
+    error = body.get("error") or body.get("errorInfo") or {}
+    return str(state), f"{error.get('code')}: {error.get('message')}" if error else "it gave no reason"

@@ -53,7 +53,7 @@ class BatchExecutionService:
                 raise  # CannotStartJob: it left the state in which it can be started, so it was started before.
 
     def status(self, bes_job: str) -> BesJob:
-        return read_bes_job(self._service.call("GET", f"jobs/{bes_job}", **_VERSION).json())
+        return self._service.call("GET", f"jobs/{bes_job}", **_VERSION).read(read_bes_job, "BES job")
 
     def cancel(self, bes_job: str) -> None:
         self._service.call("DELETE", f"jobs/{bes_job}", **_VERSION)

@@ -6,7 +6,7 @@ Those are the app's own storage, and the addresses in a pipeline's `training.res
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import requests
 from azure.core.exceptions import ResourceNotFoundError
@@ -25,13 +25,15 @@ class ConfiguredBlobReader:
     def read(self, reference: BlobReference) -> Iterator[bytes]:
         """Yield the blob's content: by its SAS, or by the app's own right to its own storage."""
         address = reference.address
-        if not any(address.startswith(allowed) for allowed in self._allowed):
+        # ".." would lead out of an allowed folder after it was compared.
+        climbs = ".." in unquote(address).replace("\\", "/").split("/")
+        if climbs or not any(address.startswith(allowed) for allowed in self._allowed):
             raise BadConfiguration(
                 f"The service names the blob {address}, which is at no address that the configuration allows; if it is "
                 "the service's own storage, add the address to training.results"
             )
         if reference.sas:
-            return download(self._session, f"{quote(address, safe='/:%')}{reference.sas.reveal()}")
+            return download(self._session, f"{quote(address, safe='/:%')}?{reference.sas.reveal().lstrip('?')}")
         for store in self._own:
             if address.startswith(store.address):
                 return self._read_own(store, address)

@@ -6,12 +6,14 @@ body, and nothing tells when the model is live (the documents say about 30 s).
 
 from __future__ import annotations
 
+from typing import Any
+
 import requests
 
 from shared.adapters.blob_references import read_reference, write_reference
 from shared.adapters.http import Service
 from shared.adapters.scoring import ScoringService
-from shared.errors import BadConfiguration, UnexpectedAnswer
+from shared.errors import BadConfiguration
 from shared.pipelines import ClassicTarget, Rows
 from shared.ports import Answers, BlobReference, Wait
 
@@ -23,17 +25,17 @@ class ClassicEndpoint:
         self._service = Service(session, target.name, target.address, lambda: f"Bearer {target.key.reveal()}")
 
     def model(self) -> BlobReference:
-        answer = self._service.call("GET", "").json()
-        resources = answer.get("Resources") if isinstance(answer, dict) else None
-        if not isinstance(resources, list):
-            raise UnexpectedAnswer(f"{self._target.name} has no list of resources")
+        return self._service.call("GET", "").read(self._location, "endpoint with a list of resources")
+
+    def _location(self, endpoint: Any) -> BlobReference:
+        resources = endpoint["Resources"]
         names = [str(resource.get("Name")) for resource in resources]
         if self._target.resource not in names:
             raise BadConfiguration(
                 f"{self._target.name} has no resource {self._target.resource!r} (the name must match exactly); "
                 f"it has: {', '.join(names) or 'none: is it the training service, or the default endpoint?'}"
             )
-        location = resources[names.index(self._target.resource)].get("Location")
+        location = resources[names.index(self._target.resource)]["Location"]
         return read_reference(location, f"The location of {self._target.resource!r}")
 
     def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002 (there is no operation to wait for)

@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 
 from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+
+T = TypeVar("T")
 
 TIMEOUTS = (5.0, 30.0)  #: seconds to connect, and between two bytes
 CHUNK = 1 << 20
@@ -33,6 +35,13 @@ class Answer:
             return json.loads(self.content)
         except ValueError:
             raise UnexpectedAnswer(f"{self.asked} answered {self.status} with a body that is no JSON") from None
+
+    def read(self, reading: Callable[[Any], T], what: str) -> T:
+        """Return what `reading` finds in the JSON; a body of another shape is no `what`."""
+        try:
+            return reading(self.json())
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+            raise UnexpectedAnswer(f"{self.asked} answered no {what}") from None
 
 
 class Service:
@@ -72,9 +81,14 @@ class Service:
     def _url(self, path: str) -> str:
         if "://" not in path:
             return f"{self._base}/{path.lstrip('/')}" if path else self._base
-        if origin(path) != origin(self._base):
-            raise UnexpectedAnswer(f"{self._name} points to {origin(path)}, which the configuration does not name")
-        return path
+        try:
+            there, parts = origin(path), urlsplit(path)
+        except ValueError:
+            raise UnexpectedAnswer(f"{self._name} points to {path[:80]!r}, which is no address") from None
+        if there != origin(self._base):
+            raise UnexpectedAnswer(f"{self._name} points to {there}, which the configuration does not name")
+        # Not every library finds the same host in an odd address, so the host is taken from the configuration.
+        return f"{origin(self._base)}/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
 
 def download(session: requests.Session, url: str) -> Iterator[bytes]:
@@ -127,12 +141,14 @@ def failure(
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a Retry-After header, given as a number or as a date."""
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isdecimal():
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
+    # A date in the zone -0000 is read as one without a zone; it is in UTC.
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 

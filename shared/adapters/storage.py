@@ -37,7 +37,20 @@ from shared.settings import Settings
 _LINK_STARTS = timedelta(minutes=5)  #: before now, for clocks that differ
 _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 7 days at most
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
-_LEASED = {"LeaseAlreadyPresent", "LeaseIdMismatchWithBlobOperation", "LeaseLost", "LeaseIdMissing"}
+#: another run has the lease, or had it since ours ran out
+_LEASED = frozenset(
+    {
+        "LeaseAlreadyPresent",
+        "LeaseIdMismatchWithBlobOperation",
+        "LeaseIdMismatchWithLeaseOperation",
+        "LeaseIdMissing",
+        "LeaseIsBreakingAndCannotBeAcquired",
+        "LeaseIsBrokenAndCannotBeRenewed",
+        "LeaseLost",
+        "LeaseNotPresentWithBlobOperation",
+        "LeaseNotPresentWithLeaseOperation",
+    }
+)
 
 
 class BlobStore:
@@ -114,7 +127,7 @@ def storage_errors(what: str) -> Iterator[None]:
 def _told_apart(what: str, error: AzureError) -> RetrainingError:
     if isinstance(error, (ServiceRequestError, ServiceResponseError)) or not isinstance(error, HttpResponseError):
         return ServiceUnavailable(f"Storage, {what}: no answer ({type(error).__name__})")
-    status, code = error.status_code or 0, str(getattr(error, "error_code", "") or type(error).__name__)
+    status, code = error.status_code or 0, _code(error)
     text = f"Storage, {what}: {status} {code}"
     if code in _LEASED:
         return Busy(f"{text}: another run holds the lease")
@@ -125,3 +138,9 @@ def _told_apart(what: str, error: AzureError) -> RetrainingError:
     if status in (408, 429) or status >= 500:
         return ServiceUnavailable(text)
     return ServiceRefused(text, status, [code])
+
+
+def _code(error: HttpResponseError) -> str:
+    """Return the service's own code; some calls of its library give a member of an enumeration, others the text."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or type(error).__name__)

@@ -15,6 +15,7 @@ from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
 
 from local.azurite import Azurite
 from local.children import ROOT, Child, NotStarted, python_child
+from local.host import queues
 from local.host.blobs import HOSTS, POISON, hidden_queue
 from tests.support.waiting import until
 
@@ -132,6 +133,26 @@ def test_a_message_is_sent_on_only_after_success_and_poisoned_after_five_failure
     assert [line for line in place.lines() if "bad" in line] == [f"message bad {count}" for count in range(1, 6)]
     assert "not base64!" in place.waiting("work-poison")
     assert place.waiting("work") == []
+
+
+def test_a_message_stays_invisible_for_as_long_as_its_function_runs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "INVISIBLE", 2)  # ten minutes at a pace for tests
+    queue = place.queues.create_queue("long")
+    queue.send_message("work")
+    [message] = queue.receive_messages(visibility_timeout=queues.INVISIBLE)
+    receipts, others = {message.pop_receipt}, []
+    with queues._held(queue, message) as receipt:
+
+        def renewed_twice() -> bool:
+            receipts.add(receipt[0])
+            others.extend(queue.receive_messages())
+            return len(receipts) > 2
+
+        until(renewed_twice, "the second renewal", seconds=10)
+    assert others == []
+    queue.delete_message(message.id, receipt[0])
 
 
 def test_a_time_missed_while_nothing_ran_is_made_up_for_once_and_marked_past_due(place: Place) -> None:

@@ -48,6 +48,7 @@ class FakeDocuments:
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
         self.leased: set[str] = set()
+        self.lease_lost = False
 
     def read(self, name: str) -> Document | None:
         content = self.contents.get(name)
@@ -73,7 +74,7 @@ class FakeDocuments:
             raise Busy(name)
         self.leased.add(name)
         try:
-            yield FakeLease()
+            yield FakeLease(self)
         finally:
             self.leased.remove(name)
 
@@ -86,8 +87,12 @@ class FakeDocuments:
 class FakeLease:
     id = "lease"
 
+    def __init__(self, documents: FakeDocuments) -> None:
+        self._documents = documents
+
     def renew(self) -> None:
-        return
+        if self._documents.lease_lost:
+            raise Busy("the lease is lost")
 
 
 class FakeModels:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import BadMessage, IllegalTransition
 from shared.jobs import FINAL, NEXT, Dataset, JobState, job_id, received
-from shared.messages import Asked, read_request, write_request
+from shared.messages import Asked, Request, read_request, write_request
 from shared.retry import LONGEST, delay
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -68,12 +68,19 @@ def test_waiting_grows_and_is_bounded() -> None:
         (b'{"pipeline": "income", "action": "promote"}', 'needs the "job"'),
         (b'{"pipeline": "income", "action": "rollback", "job": "x"}', 'takes no "job"'),
         (b'{"pipeline": "income", "action": "rollback", "url": "https://evil.example"}', "url"),
+        (b'{"pipeline": "income", "action": "promote", "job": "../../training-data/x"}', "is no job's id, such as"),
+        (b'{"pipeline": "income", "action": "promote", "job": "income/x?sig="}', "is no job's id, such as"),
         (b"\xff", "is no promotion message"),
     ],
 )
 def test_a_message_that_asks_for_nothing_known_says_so_and_shows_an_example(body: bytes, told: str) -> None:
     with pytest.raises(BadMessage, match=told):
         read_request(body)
+
+
+def test_the_id_of_every_job_may_be_asked_for() -> None:
+    longest = job_id("a" * 63, DATA)
+    assert read_request(write_request(Request(pipeline="a", action=Asked.PROMOTE, job=longest)).encode()).job == longest
 
 
 def test_what_is_written_to_the_queue_is_what_is_read_from_it() -> None:

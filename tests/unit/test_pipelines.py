@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -81,18 +83,66 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
         (("targets",), [], r"\.targets"),
         (("proof", "rows"), "nowhere.csv", r"\.proof\.rows.*nowhere\.csv does not exist"),
         (("blobs",), 7, r"\.blobs.*Expected `str`"),
+        (("training", "parameters"), {"a": "x", "b": 0.7}, r"\.training\.parameters\.b: .*; write it in quotes"),
+        (("gate", "baseline"), {"AUC": "0.9"}, r"\.gate\.baseline\.AUC: .*; write a number, without quotes"),
+        (("columns",), "age, income", r"\.columns: .*; write a list: \[a, b\]"),
+        (("training", "cancel_late"), "yes", r"\.training\.cancel_late: .*; write true or false"),
+        (("training",), None, r"\.training: .*; write keys and their values below it"),
+        (("training", "running"), "999999999d", r"\.training\.running.*up to 365d"),
+        (("training", "key"), "abc…", r"\.training\.key: has a space or a sign that no key has"),
+        (("training", "key"), "${NO-NAME}", r"\.training\.key: '\$\{NO-NAME\}' names no setting; write \$\{NAME\}"),
+        (("targets", 0, "kind"), "old", r"\.targets\[0\]\.kind: Invalid value 'old'; write one of: classic, new"),
+        (
+            ("targets", 1, "resource"),
+            "x",
+            r"\.targets\[1\]\.resource: .*known keys: address, asset, id, kind, name, sco",
+        ),
+        (("targets", 0, "scoring", "adress"), "x", r"\.targets\[0\]\.scoring\.adress: .*did you mean 'address'"),
+        (("proof", "rows"), "samples", r"\.proof\.rows: samples cannot be read"),
     ],
 )
 def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
-    sample: dict[str, object], tmp_path: Path, path: tuple[str, ...], value: object, told: str
+    sample: dict[str, object], tmp_path: Path, path: tuple[str | int, ...], value: object, told: str
 ) -> None:
-    part: dict[str, object] = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
     for key in path[:-1]:
-        part = part[key]  # type: ignore[assignment]
+        part = part[key]
     part[path[-1]] = value
     with pytest.raises(BadConfiguration, match=told) as raised:
         load(tmp_path, sample)
     assert str(raised.value).startswith("pipelines.yaml: ")
+
+
+@pytest.mark.parametrize("place", [("training", "address"), ("targets", 1, "id")])
+def test_a_key_in_the_place_of_something_else_is_not_told(
+    sample: dict[str, object], tmp_path: Path, place: tuple[str | int, ...]
+) -> None:
+    part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = "${ARM_TOKEN}"
+    with pytest.raises(BadConfiguration, match="what stands there is no") as raised:
+        load(tmp_path, sample)
+    assert "token-three" not in str(raised.value)
+
+
+def test_a_key_that_stands_twice_is_a_mistake_and_merged_keys_are_none(
+    sample: dict[str, object], tmp_path: Path
+) -> None:
+    file = tmp_path / "pipelines.yaml"
+    file.write_text("pipelines:\n  income: {}\n  income: {}\n", "utf-8")
+    with pytest.raises(BadConfiguration, match=r"(?s)pipelines\.yaml .*the key 'income' stands twice.*line 3"):
+        load_pipelines(file, Settings(SETTINGS))
+    text = yaml.safe_dump(sample)
+    file.write_text(text.replace("  breast-cancer:\n", "  breast-cancer:\n    <<: {blobs: other.csv}\n"), "utf-8")
+    assert load_pipelines(file, Settings(SETTINGS))["breast-cancer"].blobs == "breast-cancer/*.csv"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match=f"{re.escape(str(tmp_path))} cannot be read"):
+        load_pipelines(tmp_path, Settings(SETTINGS))
+    with pytest.raises(BadConfiguration, match=r"copy pipelines\.sample\.yaml there"):
+        load_pipelines(tmp_path / "none.yaml", Settings(SETTINGS))
 
 
 def test_a_missing_setting_is_named_with_the_key_that_needs_it(sample: dict[str, object], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -176,6 +177,19 @@ def test_two_runs_at_once_exclude_each_other(world: World) -> None:
     assert state(world, job_id) is JobState.ACCEPTED
 
 
+def test_a_run_that_lost_its_right_to_the_endpoints_touches_nothing_more_however_late_it_is(world: World) -> None:
+    job_id = world.accepted()
+    world.documents.lease_lost = True
+    for _ in range(2):
+        with pytest.raises(Busy):
+            promote(world, job_id)
+        world.clock.sleep(16 * 60)  # longer than an update is tried again
+    assert [endpoint.updates for endpoint in world.endpoints.values()] == [0, 0]
+    world.documents.lease_lost = False
+    promote(world, job_id)
+    assert state(world, job_id) is JobState.PROMOTED
+
+
 def test_a_message_for_what_is_not_there_names_what_is(world: World) -> None:
     with pytest.raises(BadMessage, match="the pipelines are: income"):
         world.promotion.carry_out(Request(pipeline="bike", action=ROLLBACK), "m")
@@ -202,3 +216,36 @@ def test_a_message_that_failed_for_good_is_noted_on_the_job(world: World) -> Non
     job = world.records.require(job_id).job
     assert "failed at every delivery of message m9" in job.steps[-1].note
     assert job.state is JobState.ACCEPTED
+
+
+def outcome(world: World, message: str) -> str:
+    """Return what the records say became of a message sent by hand."""
+    return str(json.loads(world.documents.contents[f"requests/{message}.json"])["outcome"])
+
+
+def test_what_became_of_a_message_by_hand_is_told_in_words_that_fit_what_was_asked(world: World) -> None:
+    promoted(world, "a.csv")
+    rollback = Request(pipeline="income", action=ROLLBACK, by="ann")
+    world.promotion.carry_out(rollback, "m1")
+    assert outcome(world, "m1").startswith("done: entry 3 of the history")
+    second = promoted(world, "b.csv")
+    world.endpoints["two"].deaf = 1
+    world.promotion.carry_out(rollback, "m2")
+    assert outcome(world, "m2").startswith("not done: After 180 s the answers")
+    assert served(world) == {trained(world, second)}
+
+
+@pytest.mark.parametrize("what", ["rollback", "promotion"])
+def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: World, what: str) -> None:
+    first, _ = promoted(world, "a.csv"), promoted(world, "b.csv")
+    request = Request(pipeline="income", action=ROLLBACK)
+    if what == "promotion":
+        request = Request(pipeline="income", action=PROMOTE, job=first, by="ann")
+    world.endpoints["one"].refuses = [ServiceUnavailable("503 of endpoint one")]
+    with pytest.raises(ServiceUnavailable):
+        world.promotion.carry_out(request, "m1")
+    assert outcome(world, "m1") == "not yet: 503 of endpoint one"
+    world.promotion.give_up(request, "m2")
+    assert outcome(world, "m2").startswith(f"failed: The {what} failed at every delivery")
+    world.promotion.carry_out(request, "m1")
+    assert outcome(world, "m1").startswith("done: entry ")

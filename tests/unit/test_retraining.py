@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable
@@ -77,6 +78,47 @@ def test_a_refused_key_waits_for_a_human_and_goes_on_when_it_is_mended(world: Wo
     assert state(world, job_id) is JobState.PROMOTED
 
 
+def test_trouble_that_does_not_end_is_given_up_after_as_long_as_a_training_may_take(world: World) -> None:
+    training = world.pipelines["income"].training
+    world.service.fails = [ServiceUnavailable("503")] * 1000
+    job_id = world.drop("a.csv")
+    world.run(lambda: state(world, job_id) is not JobState.RECEIVED, minutes=60 * 24)
+    job = world.records.require(job_id).job
+    assert job.state is JobState.TIMED_OUT
+    assert (job.reason or "").endswith("503")
+    assert timedelta() <= world.clock.now() - job.received_at - timedelta(seconds=training.waiting + training.running)
+    assert world.records.active() == []
+
+
+def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> None:
+    """A key that a human mended, a queue and a training: one failed call after them is the first of its row."""
+    training = world.pipelines["income"].training
+    world.service.fails = [AccessRefused("401")] * 40
+    job_id = world.drop("a.csv")
+    world.run(lambda: state(world, job_id) is JobState.SUBMITTED or not world.service.fails, minutes=60 * 9)
+    world.service.answer = Running()
+    world.run(lambda: state(world, job_id) is JobState.TRAINING)
+    world.retraining.poll()
+    world.clock.sleep(training.waiting)
+    world.service.fails = [ServiceUnavailable("503")]
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.TRAINING
+    world.service.answer = None
+    world.run(lambda: state(world, job_id) is JobState.PROMOTED)
+    assert state(world, job_id) is JobState.PROMOTED
+
+
+def test_one_blob_of_two_pipelines_is_recorded_for_both_before_either_is_begun(world: World) -> None:
+    world.pipelines["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages")
+    world.data.heads["income/a.csv"] = b"age\n1\n"
+    world.service.fails = [RuntimeError("a process that dies here")]
+    with pytest.raises(RuntimeError):
+        world.retraining.start("income/a.csv")
+    world.retraining.poll()
+    jobs = [world.records.require(job_id).job for job_id in world.records.active()]
+    assert {job.pipeline for job in jobs} == {"income", "wages"}
+
+
 def test_what_the_service_refuses_for_good_fails_at_once_with_its_reason(world: World) -> None:
     world.service.fails = [ServiceRefused("400 InvalidInputNames", 400)]
     job = world.records.require(world.drop("a.csv")).job
@@ -108,6 +150,26 @@ def test_a_job_that_never_leaves_the_queue_times_out(world: World) -> None:
     world.clock.sleep(world.pipelines["income"].training.waiting + 60)
     world.retraining.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
+
+
+def test_a_late_bes_job_is_cancelled_where_the_pipeline_says_so(world: World) -> None:
+    income = world.pipelines["income"]
+    training = msgspec.structs.replace(income.training, cancel_late=True)
+    world.pipelines["income"] = msgspec.structs.replace(income, training=training)
+    world.service.answer = NotStarted()
+    job_id = world.drop("a.csv")
+    world.clock.sleep(training.waiting + 60)
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.TIMED_OUT
+    assert world.service.cancelled == ["bes-1"]
+
+
+def test_a_model_in_the_place_of_the_evaluation_is_not_read_to_its_end(world: World) -> None:
+    world.reader.evaluation = b"0" * (2 << 20)
+    job_id = world.drop("a.csv")
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.FAILED
+    assert "is its port the model's?" in (world.records.require(job_id).job.reason or "")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,10 +54,25 @@ def test_clean_removes_what_was_made_and_nothing_else(root: Path) -> None:
 
 
 def test_help_tells_of_each_command_in_one_line() -> None:
-    told = subprocess.run([sys.executable, str(ROOT / "run.py"), "--help"], capture_output=True, text=True, check=True)
-    for name in ("demo", "up", "test", "check", "bench", "clean"):
-        [line] = [line for line in told.stdout.splitlines() if line.strip().startswith(f"{name} ")]
-        assert len(line.split()) > 3
+    command = [sys.executable, str(ROOT / "run.py"), "--help"]
+    told = subprocess.run(command, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True)
+    lines = told.stdout.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines] == ["demo", "up", "test", "check", "bench", "clean"]
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_without_a_venv_module_one_line_says_what_to_install(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "venv", None)
+    with pytest.raises(setup.Missing, match="no working venv module; install it") as missing:
+        setup.python(root)
+    assert "\n" not in str(missing.value)
+
+
+def test_a_python_that_is_too_old_can_read_the_line_that_says_so() -> None:
+    """Python 3.6 knows no `from __future__ import annotations`, and would show a syntax error instead."""
+    parsed = ast.parse((ROOT / "run.py").read_text("utf-8"), feature_version=(3, 6))
+    imported = {node.module for node in ast.walk(parsed) if isinstance(node, ast.ImportFrom)}
+    assert "__future__" not in imported
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt"])

@@ -52,10 +52,11 @@ def test_an_origin_has_its_port_and_no_case() -> None:
     assert origin("https://studio.example@evil.example/") != origin("https://studio.example/")
 
 
-@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("", None), ("soon", None)])
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("", None), ("soon", None), ("²", None)])
 def test_retry_after_is_read_as_seconds(value: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": value}) == seconds
 
 
-def test_retry_after_is_read_as_a_date() -> None:
-    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0100"])
+def test_retry_after_is_read_as_a_date(zone: str) -> None:
+    assert retry_after({"retry-after": f"Wed, 21 Oct 2015 07:28:00 {zone}"}) == 0.0

@@ -13,6 +13,7 @@ from shared.adapters.bes_details import innermost_message
 from shared.adapters.blob_reader import ConfiguredBlobReader
 from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.adapters.storage import open_store
+from shared.app import App
 from shared.errors import (
     AccessRefused,
     BadConfiguration,
@@ -160,6 +161,19 @@ def test_failures_are_told_apart_and_tell_no_secret(
         assert "BadArgument/InvalidBlob" in str(raised.value)
 
 
+def test_no_proxy_of_the_machine_comes_between_a_key_and_its_service(
+    service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer(200, "job-1")
+    with scripted_service() as proxy:
+        proxy.answer(200, "job-2")
+        monkeypatch.setenv("http_proxy", proxy.address)
+        monkeypatch.setenv("no_proxy", "")
+        training = Training(address=Address(service.address), key=Secret("key"), model="output1", evaluation="output2")
+        assert BatchExecutionService(App(Settings({}))._session, "income", training).submit(DATA) == "job-1"
+        assert proxy.asked == []
+
+
 def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> None:
     detail = {"code": "CannotStartJob", "message": "The job cannot be started because it is in Running state."}
     service.answer(400, {"error": {"code": "InvalidOperation", "message": "x", "details": [detail]}})
@@ -239,6 +253,26 @@ def test_an_operation_elsewhere_is_not_followed(service: Scripted) -> None:
     assert len(service.asked) == 2
 
 
+def test_an_address_in_which_libraries_find_different_hosts_leads_to_the_configured_one(service: Scripted) -> None:
+    with scripted_service() as evil:
+        evil.answer(200, {"status": "Succeeded"})
+        service.answer(200, definition())
+        there = f"{evil.address}\\@{service.address.removeprefix('http://')}/operations/1"
+        service.answer(200, {}, Azure_AsyncOperation=there)
+        service.answer(200, {"status": "Succeeded"})
+        arm(service).update(DATA, lambda _: None)
+        assert evil.asked == []
+    assert service.asked[-1][1] == "/operations/1"
+
+
+@pytest.mark.parametrize("address", ["https://[half", "https://host.example:99999999/x"])
+def test_an_operation_at_no_address_is_asked_for_again(service: Scripted, address: str) -> None:
+    service.answer(200, definition())
+    service.answer(200, {}, Azure_AsyncOperation=address)
+    with pytest.raises(UnexpectedAnswer, match="no address"):
+        arm(service).update(DATA, lambda _: None)
+
+
 def test_a_definition_in_a_blob_asks_for_a_human(service: Scripted) -> None:
     service.answer(200, definition(payloadsInBlobStorage=True))
     with pytest.raises(BadConfiguration, match="keeps its definition in a blob"):
@@ -267,6 +301,25 @@ def test_a_blob_is_read_only_where_the_configuration_allows_it(service: Scripted
         with pytest.raises(BadConfiguration, match="at no address that the configuration allows"):
             list(reader.read(BlobReference(elsewhere, "c/x", Secret("?sig=1"))))
     assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["../secret/x", "c/%2e%2e/%2E%2e/secret/x", "..\\secret/x"])
+def test_a_blob_outside_an_allowed_folder_is_not_read(service: Scripted, name: str) -> None:
+    own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
+    reader = ConfiguredBlobReader(requests.Session(), [own], [f"{service.address}/results"])
+    with pytest.raises(BadConfiguration, match="at no address that the configuration allows"):
+        list(reader.read(BlobReference(f"{service.address}/results", name, Secret("?sig=1"))))
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("sas", ["?sig=1", "sig=1", "/../secret/x?sig=1"])
+def test_a_signature_never_changes_which_blob_is_read(service: Scripted, sas: str) -> None:
+    own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
+    service.answer(200, b"model")
+    reader = ConfiguredBlobReader(requests.Session(), [own], [service.address])
+    list(reader.read(BlobReference(service.address, "c/x", Secret(sas))))
+    [(_, path, _)] = service.asked
+    assert path.partition("?")[0] == "/c/x"
 
 
 def test_a_blob_that_breaks_off_is_no_model(service: Scripted) -> None:

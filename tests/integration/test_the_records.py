@@ -1,0 +1,41 @@
+"""The records in real storage: what an expired lease and a lost race look like to the flow."""
+
+from __future__ import annotations
+
+import pytest
+from azure.storage.blob import BlobLeaseClient
+
+from local.azurite import Azurite
+from shared.adapters.blob_documents import BlobDocuments
+from shared.adapters.storage import open_store
+from shared.errors import Busy, RecordChanged
+from shared.settings import Settings
+
+NAME = "champions/income.json"
+
+
+def test_a_run_whose_lease_ran_out_is_told_so_and_writes_nothing_more(azurite: Azurite) -> None:
+    store = open_store(Settings({"X": azurite.connection_string}), "X")
+    documents = BlobDocuments(store, "retraining")
+    documents.create(NAME, b"first")
+    blob = store.client.get_blob_client("retraining", NAME)
+    with documents.lease(NAME) as slow:
+        with pytest.raises(Busy, match="LeaseAlreadyPresent"), documents.lease(NAME):
+            pass
+        etag = documents.replace(NAME, b"second", blob.get_blob_properties().etag, slow)
+        BlobLeaseClient(blob).break_lease(0)  # as when its minute is over
+        with pytest.raises(Busy):
+            slow.renew()
+        with pytest.raises(Busy):
+            documents.replace(NAME, b"third", etag, slow)
+        with documents.lease(NAME) as other:
+            with pytest.raises(Busy):
+                slow.renew()
+            with pytest.raises(Busy, match="LeaseIdMismatchWithBlobOperation"):
+                documents.replace(NAME, b"third", etag, slow)
+            documents.replace(NAME, b"fourth", etag, other)
+        with pytest.raises(RecordChanged, match="412 ConditionNotMet"):
+            documents.replace(NAME, b"fifth", etag)
+    document = documents.read(NAME)
+    assert document is not None
+    assert document.content == b"fourth"

@@ -1,0 +1,72 @@
+"""What runs on this machine beside the app: nothing is left behind, and what is taken is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from local.azurite import azurite
+from local.children import ROOT, NotStarted
+
+SLOW_TO_END = """
+import signal, sys, threading
+signal.signal(signal.SIGTERM, lambda *_: (print("ending", flush=True), threading.Event().wait(1), sys.exit()))
+print("{}", flush=True)
+signal.pause()
+"""
+PARENT = f"""
+import signal
+from local.children import end_in_order, python_child
+end_in_order()
+with python_child(["-c", {SLOW_TO_END!r}], {{}}, lambda line: print(line, flush=True)) as child:
+    print(child.pid, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+@pytest.mark.parametrize(("first", "second"), [("SIGHUP", "SIGTERM"), ("SIGINT", "SIGINT")])
+def test_a_program_that_is_told_to_end_twice_still_stops_its_children_and_makes_no_fuss(
+    first: str, second: str
+) -> None:
+    command = [sys.executable, "-c", PARENT]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.send_signal(signal.Signals[first])
+    assert process.stdout.readline() == b"ending\n"
+    process.send_signal(signal.Signals[second])
+    _, said = process.communicate()
+    assert (process.returncode, said) == (128 + signal.Signals[first], b"")
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port on which another program listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_port_that_is_taken_is_named_and_nobody_elses_storage_is_used(taken: int, place: int) -> None:
+    ports = [1, 1, 1]
+    ports[place] = taken
+    with pytest.raises(NotStarted, match=f"port {taken} is taken"), azurite(ports=(ports[0], ports[1], ports[2])):
+        pass
+
+
+def test_a_port_that_cannot_be_is_one_clear_line() -> None:
+    command = [sys.executable, "-m", "local.up", "--port", "70000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("run.py up: error: argument --port: ")
