@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py up", description="Keep the whole product running on this machine.")
     parser.add_argument("--port", type=int, default=10000, help="Azurite takes this and the next two, the Studio +10")
     parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
+    parser.add_argument("--faults", action="store_true", help="let `python -m studio fault` have the Studio misbehave")
     chosen = parser.parse_args()
     stopping = threading.Event()
     end_in_order()
@@ -35,7 +36,7 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         with ExitStack() as running:
-            children = _start(running, console, chosen.port, not chosen.no_triggers)
+            children = _start(running, console, chosen.port, not chosen.no_triggers, chosen.faults)
             while not stopping.wait(0.5):
                 for name, child in children.items():
                     if child.process.poll() is not None:
@@ -47,11 +48,10 @@ def main() -> int:
     return 0
 
 
-def _start(running: ExitStack, console: Console, port: int, with_triggers: bool) -> dict[str, Child]:
+def _start(running: ExitStack, console: Console, port: int, with_triggers: bool, faults: bool) -> dict[str, Child]:
     storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
-    studio = running.enter_context(
-        running_studio(FOLDER / "studio", storage.connection_string, "--port", str(port + 10))
-    )
+    flags = ("--port", str(port + 10), *(["--control"] if faults else []))
+    studio = running.enter_context(running_studio(FOLDER / "studio", storage.connection_string, *flags))
     settings = _settings(port)
     if settings is None:
         settings = publish(storage, studio, apart="").settings
