@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -72,7 +73,8 @@ def _import(chosen: argparse.Namespace) -> int:
         f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
     )
     with requests.Session() as session:
-        session.trust_env = False
+        session.trust_env = False  # no proxy; but the certificate of a Studio that answers HTTPS is the user's own
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
         session.headers["Authorization"] = f"Bearer {studio.identity.arm_token}"
         body = {**definition, "id": arm_id, "name": name}
         accepted = _called(session, "PUT", f"{address}{arm_id}", params=_VERSION, json=body)
