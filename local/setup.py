@@ -19,6 +19,7 @@ RUNTIME_PYTHON = (3, 13)
 MADE = (
     ".venv",
     ".venv-runtime",
+    ".venv-mlflow",
     ".relearn",
     "local/azurite/node_modules",
     ".mypy_cache",
@@ -45,6 +46,16 @@ def runtime(root: Path) -> dict[str, str]:
         return {"RELEARN_RUNTIME_MISSING": f"Microsoft's runtime for Functions needs Python {version}; none was found"}
     sources = [root / "requirements.txt", root / "tests" / "runtime" / "requirements.txt"]
     return {"RELEARN_RUNTIME_PYTHON": str(_environment(root / ".venv-runtime", found, sources, str(found)))}
+
+
+def mlflow(root: Path) -> dict[str, str]:
+    """Return the settings that tell the benchmarks where mlflow is, or why it is not there."""
+    source = root / "local" / "bench" / "mlflow.txt"
+    try:
+        python = _environment(root / ".venv-mlflow", Path(sys.executable), [source], sys.version)
+    except Missing as missing:
+        return {"RELEARN_MLFLOW_MISSING": f"not installed: {missing}"}
+    return {"RELEARN_MLFLOW_PYTHON": str(python)}
 
 
 def azurite(root: Path, environment: Path) -> Path:

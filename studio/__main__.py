@@ -1,86 +1,44 @@
-"""`python -m studio serve`: run the local Studio on this machine."""
+"""`python -m studio`: run the local Studio, publish on it, look after its web services.
+
+Exit codes: 0 done, 1 refused (the experiment, the Studio or the server said no), 2 not asked (wrong or missing input).
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import socket
 import sys
-import threading
-from pathlib import Path
-from typing import Any
+
+from studio.cli import definitions, experiments, faults, services, serving
+from studio.cli.place import Failed, Stopped
+from studio.errors import ModuleError, StudioError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m studio", description="The local Studio.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="answer Studio's protocols on this machine until it is stopped")
-    serve.add_argument("--data", type=Path, required=True, help="folder of this Studio's records and models")
-    serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    serve.add_argument("--storage", default="STUDIO_STORAGE", help="name of the setting with its connection string")
-    serve.add_argument("--processes", type=int, default=8, help="processes that BES jobs may have in all")
-    serve.add_argument("--at-once", type=int, default=40, help="BES jobs of one endpoint that run at once")
-    serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
-    serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
-    serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
-    return _serve(parser.parse_args())
-
-
-def _serve(chosen: argparse.Namespace) -> int:
-    storage = os.environ.get(chosen.storage)
-    if not storage:
-        print(f"studio: the setting {chosen.storage} with a storage connection string is missing", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(
+        prog="python -m studio",
+        description="The local Studio: train experiments, deploy them as web services, serve them on this machine.",
+        epilog="Records are in --data (setting STUDIO_DATA), blobs in the storage of the setting STUDIO_STORAGE; "
+        "both default to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for subject in (serving, experiments, services, definitions, faults):
+        subject.add(commands)
+    chosen = parser.parse_args()
     try:
-        listening = _listen(chosen.port)
-    except OSError:
-        print(f"studio: port {chosen.port} is taken; stop what uses it, or give another --port", file=sys.stderr)
-        return 2
-
-    import uvicorn
-
-    from studio.api.context import Context
-    from studio.control import build_control
-    from studio.faults import Faults
-    from studio.jobs import JobRunner, Pace
-    from studio.publishing import Studio
-    from studio.records import OtherVersion
-    from studio.server import OPERATIONS, build
-
-    def server(app: Any) -> uvicorn.Server:
-        return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
-
-    try:
-        studio = Studio(chosen.data, storage)
-    except OtherVersion as error:
-        print(f"studio: {error}", file=sys.stderr)
-        return 2
-    faults = Faults(OPERATIONS)
-    pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
-    app = build(Context(studio, JobRunner(studio.records, chosen.data, storage, faults, pace), faults))
-    told = {"address": _address(listening)}
-    if chosen.control:
-        control = _listen(0)
-        told["control"] = _address(control)
-        answering = server(build_control(faults))
-        threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
-    print(json.dumps(told), flush=True)
-    server(app).run(sockets=[listening])
-    return 0
+        return int(chosen.run(chosen))
+    except KeyboardInterrupt:
+        return 130
+    except Stopped as error:
+        return _refused(str(error), 2)
+    except (Failed, ModuleError) as error:
+        return _refused(str(error), 1)
+    except StudioError as error:
+        return _refused(error.message, 1)
 
 
-def _listen(port: int) -> socket.socket:
-    # Without the protocol's number asyncio leaves Nagle's algorithm on, which delays every answer by 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    listening.listen(1024)  # whoever reads the address may call at once, and waits
-    return listening
-
-
-def _address(listening: socket.socket) -> str:
-    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+def _refused(told: str, code: int) -> int:
+    print(f"studio: {told}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

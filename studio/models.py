@@ -17,6 +17,7 @@ class Models:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "models"
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._kept: tuple[str, TrainedModel | None] = ("", None)
         self.load = lru_cache(maxsize=LOADED)(self._load)
 
     def keep(self, content: bytes) -> str:
@@ -24,7 +25,7 @@ class Models:
         sha256 = hashlib.sha256(content).hexdigest()
         file = self._folder / f"{sha256}{SUFFIX}"
         if not file.exists():
-            unpack(content)
+            self._kept = sha256, unpack(content)
             part = file.with_suffix(f".{new_id()}.part")
             part.write_bytes(content)
             part.replace(file)
@@ -34,7 +35,8 @@ class Models:
         return (self._folder / f"{sha256}{SUFFIX}").read_bytes()
 
     def _load(self, sha256: str) -> TrainedModel:
-        return unpack(self.read(sha256))
+        kept, model = self._kept  # whoever keeps a model loads it next
+        return model if model and kept == sha256 else unpack(self.read(sha256))
 
 
 def check_replaces(new: Manifest, old: Manifest) -> None:

@@ -9,23 +9,20 @@ training = studio.deploy_training(cellar.experiment)            # the retraining
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from studio import definitions
-from studio.blobs import Blobs
-from studio.errors import bad_argument
+from studio.errors import StudioError, bad_argument
 from studio.experiments import Experiment
-from studio.ilearner import SUFFIX, pack
-from studio.jobs import output_location
 from studio.keys import new_id, new_key
-from studio.models import Models, check_replaces
 from studio.records import (
     Endpoint,
     Identity,
@@ -38,14 +35,18 @@ from studio.records import (
     Workspace,
     now,
 )
-from studio.tables import read_table
-from studio.training import train
+
+if TYPE_CHECKING:  # learning takes seconds to load: a command that only reads records need not wait for it
+    from studio.blobs import Blobs
+    from studio.models import Models
 
 LOCATION = "South Central US"
 GROUP = "relearn"
 IDENTITY = "studio"
 DEFAULT = "default"  #: the endpoint that every Classic web service has
 ENDPOINTS_AT_MOST = 10_000  #: of one web service
+_ENDPOINT_NAME = re.compile(r"[a-z0-9]{1,24}")
+_UPLOADS = 4  #: at once, of the models of new endpoints
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,26 @@ class Published:
 
 
 class Studio:
-    """One Studio in a folder: its records, its model files, and its storage, given by a connection string."""
+    """One Studio in a folder: its records, its model files, and its storage, given by a connection string.
 
-    def __init__(self, folder: Path, storage: str) -> None:
+    What touches no model works without a storage too.
+    """
+
+    def __init__(self, folder: Path, storage: str = "") -> None:
         self.folder, self.storage = folder, storage
-        self.records, self.models, self.blobs = Records(folder), Models(folder), Blobs(storage)
+        self.records = Records(folder)
+
+    @cached_property
+    def models(self) -> Models:
+        from studio.models import Models
+
+        return Models(self.folder)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        from studio.blobs import Blobs
+
+        return Blobs(self.storage)
 
     @cached_property
     def identity(self) -> Identity:
@@ -92,12 +108,13 @@ class Studio:
 
     def run(self, experiment: Experiment, data: bytes, name: str = ".csv") -> PredictiveExperiment:
         """Train and evaluate on the table; return the predictive experiment. Raises `ModuleError`."""
+        from studio.ilearner import pack
+        from studio.tables import read_table
+        from studio.training import train
+
         scorers, evaluations = [], []
         for number, trained in enumerate(train(experiment, read_table(data, name), {}), 1):
-            content = pack(trained.model)
-            location: Reference = output_location(self.blobs, SUFFIX)
-            self.blobs.write(location, content)
-            resource = Resource(name=trained.part.resource, location=location, sha256=self.models.keep(content))
+            resource = self._resource(trained.part.resource, pack(trained.model))
             scorers.append(Scorer(resource=resource, input=trained.part.learnt.input, output=f"output{number}"))
             evaluations.append(trained.evaluation)
         return PredictiveExperiment(experiment, scorers, evaluations)
@@ -120,18 +137,48 @@ class Studio:
         self.records.put(service, default)
         return self.add_endpoints(service, endpoints)
 
-    def add_endpoints(self, service: Service, names: Iterable[str], **settings: Any) -> list[Published]:
-        """Add endpoints with the models of the default one and these settings, all or none."""
+    def add_endpoints(
+        self, service: Service, names: Iterable[str], models: Mapping[str, bytes] | None = None, **settings: Any
+    ) -> list[Published]:
+        """Add endpoints with the models of the default one and these settings, all or none.
+
+        `models` gives endpoints a model of their own instead, by the endpoint's name, where the service has one model.
+        """
+        names, own = list(names), models or {}
+        if wrong := [name for name in names if not _ENDPOINT_NAME.fullmatch(name)]:
+            message = f"The endpoint name {wrong[0]!r} must be 1 to 24 lower-case letters and digits."
+            raise bad_argument("BadParameterValue", message, "name")
+        if self.records.count(Endpoint, service.id) + len(names) > ENDPOINTS_AT_MOST:
+            raise bad_argument("BadParameterValue", f"A web service has {ENDPOINTS_AT_MOST:,} endpoints at most.")
         default = self.default_endpoint(service)
+        if own and len(default.scorers) != 1:
+            raise bad_argument("BadParameterValue", f"{service.name!r} has {len(default.scorers)} models, not one.")
+        with ThreadPoolExecutor(_UPLOADS) as uploading:
+            scorers = dict(
+                zip(own, uploading.map(lambda each: self._scorer(default.scorers[0], each), own.values()), strict=True)
+            )
         added = []
         for name in names:
             endpoint = msgspec.structs.replace(new_endpoint(service.id, name), **settings)
-            endpoint.scorers, endpoint.training = default.scorers, default.training
+            endpoint.scorers = [scorers[name]] if name in scorers else default.scorers
+            endpoint.training = default.training
             added.append(endpoint)
-        if self.records.count(Endpoint, service.id) + len(added) > ENDPOINTS_AT_MOST:
-            raise bad_argument("BadParameterValue", f"A web service has {ENDPOINTS_AT_MOST:,} endpoints at most.")
         self.records.add(*added)
         return [self.published(endpoint) for endpoint in added]
+
+    def delete_endpoint(self, endpoint: Endpoint) -> None:
+        """Delete the endpoint of a Classic web service; the default one is the last, and takes the service along."""
+        last = endpoint.name == DEFAULT
+        if last and self.records.count(Endpoint, endpoint.parent) > 1:
+            message = "The default endpoint cannot be deleted while others exist."
+            raise StudioError("InvalidOperation", "CannotDeleteDefaultEndpoint", message)
+        self.records.delete(endpoint, *([self.records.get(Service, endpoint.parent)] if last else []))
+
+    def regenerate_key(self, endpoint: Endpoint, which: Literal["primary", "secondary"]) -> Endpoint:
+        """Make one of the endpoint's keys anew; return the endpoint with it."""
+        changes = {f"{which}_key": new_key()}
+        changed = self.records.change(Endpoint, endpoint.id, lambda each: msgspec.structs.replace(each, **changes))
+        return changed or endpoint
 
     def default_endpoint(self, service: Service) -> Endpoint:
         default = self.records.named(Endpoint, service.id, DEFAULT)
@@ -140,9 +187,13 @@ class Studio:
 
     def deploy_new(self, predictive: PredictiveExperiment, name: str) -> Published:
         """Publish a New web service of that name."""
+        from studio import definitions
+
         subscription = self.identity.subscription
         arm_id = f"/subscriptions/{subscription}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearning/webServices"
         arm_id = f"{arm_id}/{name}"
+        if self.records.find(WebService, arm_id.lower()):
+            raise StudioError("Conflict", "WebServiceAlreadyExists", f"The New web service {name!r} is there already.")
         endpoint = new_endpoint(arm_id.lower(), name)
         endpoint.scorers = predictive.scorers
         definition = definitions.write(
@@ -177,9 +228,28 @@ class Studio:
         It serves from `begins` on (seconds since the epoch). Raises the catalogue's error for a blob that is not there,
         is no model, or does not fit the service.
         """
+        from studio.models import check_replaces
+
         sha256 = self.models.keep(self.blobs.read(location, resource.name))
         check_replaces(self.models.load(sha256).manifest, self.models.load(resource.sha256).manifest)
         return resource.becoming(sha256, location, begins)
+
+    def _resource(self, name: str, content: bytes) -> Resource:
+        """Keep the model, also in the storage, where the resource says that it came from."""
+        from studio.ilearner import SUFFIX
+        from studio.jobs import output_location
+
+        sha256, location = self.models.keep(content), output_location(self.blobs, SUFFIX)
+        self.blobs.write(location, content)
+        return Resource(name=name, location=location, sha256=sha256)
+
+    def _scorer(self, scorer: Scorer, content: bytes) -> Scorer:
+        """Return the scorer with the model of that content instead."""
+        from studio.models import check_replaces
+
+        resource = self._resource(scorer.resource.name, content)
+        check_replaces(self.models.load(resource.sha256).manifest, self.models.load(scorer.resource.sha256).manifest)
+        return msgspec.structs.replace(scorer, resource=resource)
 
     def _new_service(self, name: str) -> Service:
         return Service(id=new_id(), parent=self.identity.workspace, name=name, created=now())

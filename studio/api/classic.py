@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
@@ -12,11 +11,9 @@ from studio.api import swagger
 from studio.api.context import Call, Context
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.ilearner import SUFFIX
-from studio.keys import new_key
 from studio.publishing import DEFAULT
 from studio.records import Endpoint, Reference, Resource, Scorer, Service, Workspace, now
 
-_NAME = re.compile(r"[a-z0-9]{1,24}")
 _SETTINGS = {
     "Description": "description",
     "ThrottleLevel": "throttle_level",
@@ -68,10 +65,6 @@ def read(context: Context, call: Call) -> Response:
 def create(context: Context, call: Call) -> Response:
     """Make an endpoint with the models of the default one."""
     service, name = _owned_service(context, call), call.names["name"]
-    if not _NAME.fullmatch(name):
-        raise bad_argument(
-            "BadParameterValue", f"The endpoint name {name!r} must be 1 to 24 lower-case letters and digits.", "name"
-        )
     settings = _settings(call.json()) if call.body.strip() else {}
     context.studio.add_endpoints(service, [name], **settings)
     endpoint = context.studio.records.named(Endpoint, service.id, name)
@@ -122,11 +115,8 @@ def refresh(context: Context, call: Call) -> Response:
 
 
 def delete(context: Context, call: Call) -> Response:
-    service, endpoint = _endpoint(context, call)
-    if endpoint.name == DEFAULT and context.studio.records.count(Endpoint, service.id) > 1:
-        raise _invalid("CannotDeleteDefaultEndpoint", "The default endpoint cannot be deleted while others exist.")
-    # The default endpoint is the web service itself.
-    context.studio.records.delete(endpoint, *([service] if endpoint.name == DEFAULT else []))
+    _, endpoint = _endpoint(context, call)
+    context.studio.delete_endpoint(endpoint)
     return Response(status_code=204)
 
 
@@ -136,10 +126,8 @@ def regenerate_key(context: Context, call: Call) -> Response:
     kind = call.json().get("KeyType")
     if kind not in ("Primary", "Secondary"):
         raise bad_argument("BadParameterValue", "KeyType must be Primary or Secondary.", "KeyType")
-    changed = context.studio.records.change(
-        Endpoint, endpoint.id, lambda found: msgspec.structs.replace(found, **{f"{kind.lower()}_key": new_key()})
-    )
-    return JSONResponse(_shown(context, call, service, changed or endpoint))
+    changed = context.studio.regenerate_key(endpoint, "primary" if kind == "Primary" else "secondary")
+    return JSONResponse(_shown(context, call, service, changed))
 
 
 def describe(context: Context, call: Call) -> Response:
