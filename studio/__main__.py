@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -24,6 +25,8 @@ def main() -> int:
     serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
     serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
     serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
+    serve.add_argument("--certificate", type=Path, help="PEM file of a certificate chain: answer HTTPS instead of HTTP")
+    serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is a file of its own")
     return _serve(parser.parse_args())
 
 
@@ -38,6 +41,10 @@ def _serve(chosen: argparse.Namespace) -> int:
         print(f"studio: port {chosen.port} is taken; stop what uses it, or give another --port", file=sys.stderr)
         return 2
 
+    if chosen.certificate and (wrong := _wrong_certificate(chosen.certificate, chosen.key)):
+        print(f"studio: {wrong}", file=sys.stderr)
+        return 2
+
     import uvicorn
 
     from studio.api.context import Context
@@ -48,8 +55,9 @@ def _serve(chosen: argparse.Namespace) -> int:
     from studio.records import OtherVersion
     from studio.server import OPERATIONS, build
 
-    def server(app: Any) -> uvicorn.Server:
-        return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+    def server(app: Any, **secured: Any) -> uvicorn.Server:
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 5}
+        return uvicorn.Server(uvicorn.Config(app, **quiet, **secured))
 
     try:
         studio = Studio(chosen.data, storage)
@@ -59,14 +67,15 @@ def _serve(chosen: argparse.Namespace) -> int:
     faults = Faults(OPERATIONS)
     pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
     app = build(Context(studio, JobRunner(studio.records, chosen.data, storage, faults, pace), faults))
-    told = {"address": _address(listening)}
+    secured = {"ssl_certfile": chosen.certificate, "ssl_keyfile": chosen.key} if chosen.certificate else {}
+    told = {"address": _address(listening, "https" if secured else "http")}
     if chosen.control:
         control = _listen(0)
-        told["control"] = _address(control)
+        told["control"] = _address(control, "http")
         answering = server(build_control(faults))
         threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
     print(json.dumps(told), flush=True)
-    server(app).run(sockets=[listening])
+    server(app, **secured).run(sockets=[listening])
     return 0
 
 
@@ -79,8 +88,17 @@ def _listen(port: int) -> socket.socket:
     return listening
 
 
-def _address(listening: socket.socket) -> str:
-    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+def _address(listening: socket.socket, scheme: str) -> str:
+    return f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def _wrong_certificate(certificate: Path, key: Path | None) -> str | None:
+    """Return what is wrong with the files, if anything: it must be told before the server says its address."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        return f"--certificate {certificate} and --key {key} cannot be used: {error}"
+    return None
 
 
 if __name__ == "__main__":
