@@ -58,7 +58,10 @@ def test_help_tells_of_each_command_in_one_line() -> None:
         assert len(line.split()) > 3
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt", "tests/clients/requirements.txt"],
+)
 def test_every_requirement_has_one_version(name: str) -> None:
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     assert lines
