@@ -77,6 +77,15 @@ class JobRunner:
             self._queued.setdefault(job.parent, deque()).append((time.monotonic(), job.id))
         self._woken.set()
 
+    def forget(self, job: Job) -> None:
+        """Give the place of a job that was cancelled to the next one; if a process works on it, that is ended soon."""
+        with self._lock:
+            if job.id in (begun := self._begun.get(job.parent, deque())):
+                begun.remove(job.id)
+                if not begun:
+                    del self._begun[job.parent]
+        self._woken.set()
+
     def stop(self) -> None:
         self._stopping.set()
         self._woken.set()

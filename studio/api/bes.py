@@ -88,7 +88,8 @@ def cancel(context: Context, call: Call) -> Response:
     def cancelled(job: Job) -> Job | None:
         return None if job.state in FINAL else msgspec.structs.replace(job, state="Cancelled")
 
-    context.studio.records.change(Job, job.id, cancelled)
+    if context.studio.records.change(Job, job.id, cancelled):
+        context.jobs.forget(job)
     return Response(status_code=204)
 
 
