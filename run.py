@@ -61,7 +61,7 @@ def run(command: str, rest: Sequence[str]) -> int:
     node = setup.azurite(ROOT, python)
     settings = {"RELEARN_NODE": str(node)}
     if command == "test":
-        settings |= setup.runtime(ROOT)
+        settings |= setup.runtime(ROOT) | setup.clients(ROOT, python)
         return _call(python, ["-m", "pytest", "-n", "2", "--dist", "loadgroup", *rest], settings)
     if command == "bench" and not {"app", "-h", "--help"} & set(rest):
         settings |= setup.mlflow(ROOT)

@@ -9,16 +9,18 @@ from typing import Any
 
 _TOP: dict[str, tuple[int, str]] = {
     "BadArgument": (400, "Invalid argument provided."),
-    "BadUserArgument": (400, "Invalid argument provided."),
+    "BadUserArgument": (400, "Invalid user argument provided."),
     "InvalidOperation": (400, "The request is invalid in the current context."),
-    "ModuleExecutionError": (400, "The request could not be executed because of an error in a module."),
+    "LibraryExecutionError": (400, "Module execution encountered an internal library error."),
+    "ModuleExecutionError": (400, "Module execution encountered an error."),
+    "WebServicePackageError": (400, "Invalid web service package."),
     "BadRequest": (400, "The request is invalid."),
-    "Unauthorized": (401, "Unauthorized"),
-    "NotFound": (404, "The specified resource was not found."),
+    "Unauthorized": (401, "Request is unauthorized to access resource."),
+    "NotFound": (404, "Resource not found."),
     "Conflict": (409, "The request conflicts with the current state of the service."),
     "TooManyRequests": (429, "The request was throttled."),
-    "InternalError": (500, "The service failed."),
-    "ServiceUnavailable": (503, "The service is temporarily unavailable."),
+    "InternalError": (500, "Execution encountered an internal error."),
+    "ServiceUnavailable": (503, "Service is temporarily unavailable."),
 }
 
 

@@ -62,17 +62,28 @@ class JobRunner:
 
     def start(self) -> None:
         """Take up the queue of before. What ran when the server died is told so."""
-        for job in self._records.all(Job):
+        jobs = self._records.all(Job)
+        for job in jobs:
             if job.state == "Running":
                 self._end(job.id, "Failed", details("Server", 0, "ServerStopped", _STOPPED))
-            elif job.state == "NotStarted" and job.queued:
-                self.enqueue(job)
+        waiting = [job for job in jobs if job.state == "NotStarted" and job.queued]
+        for job in sorted(waiting, key=lambda job: job.queued or 0.0):
+            self.enqueue(job)
         self._thread.start()
 
     def enqueue(self, job: Job) -> None:
         """Have the job run when its turn comes."""
         with self._lock:
             self._queued.setdefault(job.parent, deque()).append((time.monotonic(), job.id))
+        self._woken.set()
+
+    def forget(self, job: Job) -> None:
+        """Give the place of a job that was cancelled to the next one; if a process works on it, that is ended soon."""
+        with self._lock:
+            if job.id in (begun := self._begun.get(job.parent, deque())):
+                begun.remove(job.id)
+                if not begun:
+                    del self._begun[job.parent]
         self._woken.set()
 
     def stop(self) -> None:
@@ -84,15 +95,23 @@ class JobRunner:
         while not self._stopping.is_set():
             self._woken.wait(PAUSE)
             self._woken.clear()
-            with self._lock:
-                self._forget_ended()
-                if self._pace.processes:
-                    self._begin_due()
-                while self._begun and self._working < self._pace.processes:
-                    self._work_on_next()
+            try:
+                with self._lock:
+                    self._send_to_work()
+            except Exception:
+                # The records may be out of reach for a while; without this thread no job would ever run again.
+                log.exception("The jobs could not be looked at; this is tried again")
+                self._stopping.wait(1)
         for threads in list(self._at_work.values()):
             for thread in threads:
                 thread.join()
+
+    def _send_to_work(self) -> None:
+        self._forget_ended()
+        if self._pace.processes:
+            self._begin_due()
+        while self._begun and self._working < self._pace.processes:
+            self._work_on_next()
 
     @property
     def _working(self) -> int:
@@ -110,7 +129,8 @@ class JobRunner:
         for endpoint, queue in list(self._queued.items()):
             running = len(self._begun.get(endpoint, ())) + len(self._at_work.get(endpoint, ()))
             while queue and queue[0][0] <= due and running < self._pace.at_once:
-                running += self._begin(endpoint, queue.popleft()[1])
+                running += self._begin(endpoint, queue[0][1])
+                queue.popleft()  # only now: a job whose turn could not be recorded keeps its place
             if not queue:
                 del self._queued[endpoint]
 
@@ -124,12 +144,13 @@ class JobRunner:
 
     def _work_on_next(self) -> None:
         endpoint = min(self._begun, key=lambda each: len(self._at_work.get(each, ())))
-        job_id = self._begun[endpoint].popleft()
-        if not self._begun[endpoint]:
-            del self._begun[endpoint]
-        thread = threading.Thread(target=self._run, args=(job_id,), name="bes-job")
-        self._at_work.setdefault(endpoint, set()).add(thread)
+        jobs = self._begun[endpoint]
+        thread = threading.Thread(target=self._run, args=(jobs[0],), name="bes-job")
         thread.start()
+        self._at_work.setdefault(endpoint, set()).add(thread)
+        jobs.popleft()
+        if not jobs:
+            del self._begun[endpoint]
 
     def _strike(self, kind: str, endpoint_id: str) -> Fault | None:
         if not self._faults.any:
@@ -138,29 +159,37 @@ class JobRunner:
         return self._faults.strike(kind, (endpoint_id, endpoint.name if endpoint else ""))
 
     def _run(self, job_id: str) -> None:
-        begun, job = time.monotonic(), self._records.find(Job, job_id)
-        if job is None or job.state != "Running":
-            return
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_main, args=(self._folder, self._storage, job, theirs))
-        process.start()
-        theirs.close()
+        """Work on the job to its end, whatever happens to its process."""
         try:
-            outcome = self._outcome(job_id, ours, process, begun)
-        finally:
-            process.join(5)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            ours.close()
-        if outcome and outcome[0] == "Finished" and self._strike("failed job", job.parent):
-            outcome = "Failed", details("Train Model", 1000, "LibraryExecutionError", "The library failed on order")
+            job = self._records.find(Job, job_id)
+            outcome = self._worked_on(job) if job and job.state == "Running" else None
+        except Exception as error:
+            log.exception("The job %s could not be run", job_id)
+            outcome = "Failed", details("Server", 0, type(error).__name__, "The job's process could not be run")
         if outcome:
             self._end(job_id, *outcome)
         self._woken.set()
 
-    def _outcome(self, job_id: str, pipe: Connection, process: Any, begun: float) -> tuple[str, Any] | None:
+    def _worked_on(self, job: Job) -> tuple[str, Any] | None:
         """Return the state and the results or details, or None for a job that was cancelled."""
+        begun = time.monotonic()
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_main, args=(self._folder, self._storage, job, theirs))
+        with ours:
+            with theirs:  # the process has its own; with ours closed, its end is the end of the pipe
+                process.start()
+            try:
+                outcome = self._outcome(job.id, ours, process, begun)
+            finally:
+                process.join(5)
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+        if outcome and outcome[0] == "Finished" and self._strike("failed job", job.parent):
+            return "Failed", details("Train Model", 1000, "LibraryExecutionError", "The library failed on order")
+        return outcome
+
+    def _outcome(self, job_id: str, pipe: Connection, process: Any, begun: float) -> tuple[str, Any] | None:
         while not pipe.poll(PAUSE):
             if self._stopping.is_set() or self._cancelled(job_id):
                 process.terminate()
@@ -168,7 +197,7 @@ class JobRunner:
                 return None if self._cancelled(job_id) else ("Failed", stopped)
         try:
             state, told = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):  # it ended before, or while, it told
             process.join()
             text = f"Process exited with error code {process.exitcode}"
             return "Failed", details("Train Model", 0, "ProcessExited", text)
@@ -203,6 +232,8 @@ def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
     """The job's process: do the work and tell the outcome."""
     from studio.work import carry_out
 
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+
     if hasattr(os, "nice"):
         os.nice(10)  # whoever waits for a score goes first
 
@@ -214,6 +245,14 @@ def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
         pipe.send(("Failed", details("Blob", 0, error.detail, error.message)))
     except Exception as error:
         pipe.send(("Failed", details("Train Model", 0, type(error).__name__, str(error)[:300])))
+
+
+def _end_with_the_server() -> None:
+    """Stop working when the server has died: nobody is there to be told, and the job counts as failed."""
+    server = multiprocessing.parent_process()
+    if server:
+        server.join()
+        os._exit(1)
 
 
 def details(module: str, number: int, error_id: str, message: str) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from studio.errors import StudioError, not_found
 from studio.experiments import INPUT, Experiment
 
-VERSION = 2  #: of what the records hold
+VERSION = 3  #: of what the records hold
 
 T = TypeVar("T", bound="Record")
 Named = Any  #: a record with a name
@@ -151,13 +151,16 @@ class Operation(Record):
 
 
 class Job(Record):
-    """A BES job of an endpoint (`parent`). `queued` is what NotStarted hides: whether it was started."""
+    """A BES job of an endpoint (`parent`). `queued` is what NotStarted hides: when it was started, if it was.
+
+    It is in seconds since the epoch, and says whose turn it is after a restart.
+    """
 
     inputs: dict[str, Reference]
     outputs: dict[str, Reference]
     parameters: dict[str, str]
     state: str = "NotStarted"
-    queued: bool = False
+    queued: float | None = None
     details: str | None = None
     results: dict[str, Reference] = {}
 

@@ -70,16 +70,17 @@ class _Answering:
 
     def by(self, operation: str, handler: Handler) -> Callable[[Request], object]:
         async def answer(request: Request) -> Response:
-            endpoint = request.path_params.get("endpoint", "")
-            self._at_once[endpoint] += 1
+            # Polls of jobs take nothing away from the endpoint's scoring, so each operation is counted apart.
+            counted = f"{operation} {request.path_params.get('endpoint', '')}"
+            self._at_once[counted] += 1
             try:
                 if not self._context.faults.any:
-                    return await self._answer(request, handler, self._at_once[endpoint])
-                return await self._misbehave(request, operation, handler, self._at_once[endpoint])
+                    return await self._answer(request, handler, self._at_once[counted])
+                return await self._misbehave(request, operation, handler, self._at_once[counted])
             finally:
-                self._at_once[endpoint] -= 1
-                if not self._at_once[endpoint]:
-                    del self._at_once[endpoint]
+                self._at_once[counted] -= 1
+                if not self._at_once[counted]:
+                    del self._at_once[counted]
 
         return answer
 

@@ -6,6 +6,7 @@ blobs for its inputs and, if it likes, for its outputs. The order of `Results` i
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -30,15 +31,17 @@ def create(context: Context, call: Call) -> Response:
     body = call.json()
     inputs = _inputs(endpoint, body, version)
     for name, reference in inputs.items():
-        _check_extension(reference, READABLE, name, "input")
+        ports.check_extension(reference, READABLE, name, "input")
         context.studio.blobs.check(reference, name)
+    if version is _BEFORE and body.get("Outputs"):
+        raise bad_argument("BadVersionCall", "Outputs can be given with api-version=2.0 only.", "Outputs")
     job = Job(
         id=new_id(),
         parent=endpoint.id,
         inputs=inputs,
-        outputs=_outputs(context, endpoint, _references(body.get("Outputs"))),
+        outputs=_outputs(context, endpoint, body.get("Outputs")),
         parameters=ports.global_parameters(endpoint, body.get("GlobalParameters")),
-        queued=version is _BEFORE,
+        queued=time.time() if version is _BEFORE else None,
     )
     context.studio.records.put(job)
     if job.queued:
@@ -55,7 +58,7 @@ def start(context: Context, call: Call) -> Response:
             raise StudioError(
                 "InvalidOperation", "CannotStartJob", f"The job cannot be started because it is in {state} state."
             )
-        return msgspec.structs.replace(job, queued=True)
+        return msgspec.structs.replace(job, queued=time.time())
 
     context.studio.records.change(Job, job.id, queued)
     context.jobs.enqueue(job)
@@ -85,8 +88,15 @@ def cancel(context: Context, call: Call) -> Response:
     def cancelled(job: Job) -> Job | None:
         return None if job.state in FINAL else msgspec.structs.replace(job, state="Cancelled")
 
-    context.studio.records.change(Job, job.id, cancelled)
+    if context.studio.records.change(Job, job.id, cancelled):
+        context.jobs.forget(job)
     return Response(status_code=204)
+
+
+def without_id(context: Context, call: Call) -> Response:
+    """Tell a client that lost its job's id so."""
+    _endpoint(context, call)
+    raise bad_argument("MissingJobId", "No job Id provided. A job Id is returned when a job is submitted.")
 
 
 ADDRESSES = [
@@ -94,6 +104,9 @@ ADDRESSES = [
     ("bes.start", "POST", "/jobs/{job}/start", start),
     ("bes.read", "GET", "/jobs/{job}", read),
     ("bes.cancel", "DELETE", "/jobs/{job}", cancel),
+    ("bes.start", "POST", "/jobs//start", without_id),
+    ("bes.read", "GET", "/jobs/", without_id),
+    ("bes.cancel", "DELETE", "/jobs/", without_id),
 ]
 
 
@@ -106,7 +119,7 @@ def _job(context: Context, call: Call) -> tuple[Endpoint, Job]:
     endpoint, _ = _endpoint(context, call)
     job = context.studio.records.find(Job, call.names["job"])
     if job is None or job.parent != endpoint.id:
-        raise not_found("JobNotFound", f"No job has the id {call.names['job']}.")
+        raise not_found("JobNotFound", f"No job of this endpoint has the id {call.names['job']}.")
     return endpoint, job
 
 
@@ -121,49 +134,61 @@ def _inputs(endpoint: Endpoint, body: dict[str, Any], version: str | None) -> di
             "MultipleInputsNotAllowed",
             f"The web service has several inputs ({', '.join(endpoint.inputs)}); give Inputs, by their names.",
         )
-    inputs = _references({endpoint.inputs[0]: single} if single else several)
-    if unknown := sorted(set(inputs) - set(endpoint.inputs)):
-        raise ports.invalid_inputs(unknown)
+    inputs = {
+        name: _reference(given, name, "MissingInputBlobInformation", "Missing Azure storage blob information")
+        for name, given in _named({endpoint.inputs[0]: single} if single else several, "Inputs").items()
+    }
+    ports.check_inputs(inputs, endpoint.inputs)
     if missing := [name for name in endpoint.inputs if name not in inputs]:
-        raise bad_argument("BatchJobInputsNotSpecified", f"The job needs the input {missing[0]!r}.", missing[0])
+        raise bad_argument(
+            "BatchJobInputsNotSpecified",
+            f"The following required input(s) were not specified with the request: {', '.join(missing)}. "
+            "Please ensure all input data is specified and try again.",
+            missing[0],
+        )
     return inputs
 
 
-def _references(given: Any) -> dict[str, Reference]:
+def _named(given: Any, member: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise bad_argument("RequestBodyInvalid", f"{member} is no object of names and blob references.", member)
+    return given
+
+
+def _reference(given: Any, target: str, detail: str, message: str) -> Reference:
+    """Return the blob reference, or raise the detail when nothing or something else is given."""
     try:
-        return msgspec.convert(given or {}, dict[str, Reference])
+        reference = msgspec.convert(given, Reference)
     except msgspec.ValidationError as error:
-        raise bad_argument("MissingInputBlobInformation", f"A blob reference is malformed: {error}.") from None
+        raise bad_argument(detail, f"{message}: {target} is no blob reference ({error}).", target) from None
+    if not reference.relative_location:
+        raise bad_argument(detail, f"{message}: {target} has no RelativeLocation.", target)
+    return reference
 
 
-def _outputs(context: Context, endpoint: Endpoint, overrides: dict[str, Reference]) -> dict[str, Reference]:
-    extensions = ports.outputs(endpoint)
-    if unknown := sorted(set(overrides) - set(extensions)):
+def _outputs(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Reference]:
+    extensions, named = ports.outputs(endpoint), _named(given, "Outputs")
+    if unknown := sorted(set(named) - set(extensions)):
         raise bad_argument(
             "InvalidOutputOverrideName",
-            f"Invalid service output name(s) specified in the request: {', '.join(unknown)}. "
-            f"The service's outputs are: {', '.join(extensions)}.",
+            f"Invalid output override name: {', '.join(unknown)}. The service's outputs are: {', '.join(extensions)} "
+            "(case sensitivity applies).",
             unknown[0],
         )
+    missing = "The request is missing the blob specification for an output override"
+    overrides = {
+        name: _reference(each, name, "MissingOutputOverrideSpecification", missing) for name, each in named.items()
+    }
     for name, reference in overrides.items():
-        _check_extension(reference, (SUFFIX,) if extensions[name] == SUFFIX else WRITABLE, name, "output")
+        ports.check_extension(reference, (SUFFIX,) if extensions[name] == SUFFIX else WRITABLE, name, "output")
         if not reference.connection_string:
             raise bad_argument(
-                "MissingOutputOverrideSpecification", f"The output {name!r} has no ConnectionString.", name
+                "MissingOutputOverrideSpecification", f"{missing}: {name} has no ConnectionString.", name
             )
         context.studio.blobs.check_place(reference, name)
     return {
         name: overrides.get(name) or output_location(context.studio.blobs, extension)
         for name, extension in extensions.items()
     }
-
-
-def _check_extension(reference: Reference, known: tuple[str, ...], target: str, direction: str) -> None:
-    location = reference.relative_location or ""
-    if not location.lower().endswith(known):
-        raise bad_argument(
-            "InvalidBlobExtension",
-            f"The blob reference: {location} has an invalid or missing file extension. "
-            f'Supported file extensions for this {direction} type are: "{", ".join(known)}".',
-            target,
-        )

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from starlette.responses import JSONResponse, Response
 
-from studio.api import swagger
-from studio.api.context import Call, Context
+from studio.api import ports, swagger
+from studio.api.context import Call, Context, check_id, not_in_workspace
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.ilearner import SUFFIX
 from studio.publishing import DEFAULT
@@ -89,7 +89,8 @@ def update(context: Context, call: Call) -> Response:
         endpoint.scorers = [_with(scorer, swapped.get(scorer.resource.name)) for scorer in endpoint.scorers]
         return endpoint
 
-    context.studio.records.change(Endpoint, endpoint.id, updated)
+    if context.studio.records.change(Endpoint, endpoint.id, updated) is None:
+        raise _no_endpoint(endpoint.name)
     return Response(status_code=200)
 
 
@@ -100,18 +101,19 @@ def refresh(context: Context, call: Call) -> Response:
         raise _invalid(
             "UpdateWebServiceResourceFailed", "The default endpoint is the one that others are refreshed from."
         )
+    _check_open(endpoint)
     overwrite = _flag("OverwriteResources", call.json().get("OverwriteResources"))
     default = context.studio.default_endpoint(service)
-    kept = {} if overwrite else {scorer.resource.name: scorer.resource for scorer in endpoint.scorers}
-    scorers = [_with(scorer, kept.get(scorer.resource.name)) for scorer in default.scorers]
-    if scorers == endpoint.scorers and default.training == endpoint.training:
-        return Response(status_code=304)
 
-    def refreshed(endpoint: Endpoint) -> Endpoint:
+    def refreshed(endpoint: Endpoint) -> Endpoint | None:
+        kept = {} if overwrite else {scorer.resource.name: scorer.resource for scorer in endpoint.scorers}
+        scorers = [_with(scorer, kept.get(scorer.resource.name)) for scorer in default.scorers]
+        if scorers == endpoint.scorers and default.training == endpoint.training:
+            return None
         return msgspec.structs.replace(endpoint, scorers=scorers, training=default.training, refreshed=now())
 
-    context.studio.records.change(Endpoint, endpoint.id, refreshed)
-    return Response(status_code=200)
+    changed = context.studio.records.change(Endpoint, endpoint.id, refreshed)
+    return Response(status_code=200 if changed else 304)
 
 
 def delete(context: Context, call: Call) -> Response:
@@ -175,14 +177,10 @@ def _swapped(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Reso
         try:
             location = msgspec.convert(each.get("Location"), Reference)
         except msgspec.ValidationError:
-            raise body_invalid() from None
-        if not (location.relative_location or "").lower().endswith(SUFFIX):
             raise bad_argument(
-                "InvalidBlobExtension",
-                f"The blob reference: {location.relative_location} has an invalid or missing file extension. "
-                f'Supported file extensions for this output type are: "{SUFFIX}".',
-                name,
-            )
+                "MissingInputBlobInformation", f"The resource {name!r} has no Location to take its model from.", name
+            ) from None
+        ports.check_extension(location, (SUFFIX,), name, "output")
         swapped[name] = context.studio.take_model(known[name], location, begins)
     return swapped
 
@@ -199,8 +197,12 @@ def _check_updatable(service: Service, endpoint: Endpoint) -> None:
             "UpdateWebServiceResourceFailed",
             f"The default endpoint of {service.name!r} follows its experiment; add an endpoint and update that.",
         )
+    _check_open(endpoint)
+
+
+def _check_open(endpoint: Endpoint) -> None:
     if endpoint.prevent_update:
-        raise _invalid("UpdateWebServiceResourceFailed", "The endpoint prevents updates (PreventUpdate).")
+        raise _invalid("UpdateWebServiceResourceFailed", f"The endpoint {endpoint.name!r} has PreventUpdate set.")
 
 
 def _invalid(detail: str, message: str) -> StudioError:
@@ -235,16 +237,28 @@ def _settings(given: dict[str, Any], endpoint: Endpoint | None = None) -> dict[s
 
 def _setting(name: str, value: Any) -> Any:
     if name == "max_concurrent_calls":
-        number = int(value)
-        if not 1 <= number <= _MOST:
-            raise ValueError
-        return number
+        return _calls(value)
     if name == "prevent_update":
         return _flag("PreventUpdate", value)
     allowed = {"throttle_level": ("Low", "High"), "diagnostics": ("None", "Error", "All")}.get(name)
     if not isinstance(value, str) or (allowed and value not in allowed):
         raise ValueError
     return value
+
+
+def _calls(value: Any) -> int:
+    if isinstance(value, (bool, float)):
+        raise ValueError
+    number = int(value)
+    if number > _MOST:
+        raise bad_argument(
+            "WebServiceTooManyConcurrentRequestRequirement",
+            f"Cannot set concurrent request requirement to more than {_MOST}; it is {number}.",
+            "MaxConcurrentCalls",
+        )
+    if number < 1:
+        raise ValueError
+    return number
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -271,9 +285,10 @@ def _owned(context: Context, call: Call) -> Workspace:
 
 
 def _service(context: Context, call: Call, workspace: Workspace) -> Service:
+    check_id(call.names["service"])
     service = context.studio.records.find(Service, call.names["service"])
     if service is None or service.parent != workspace.id:
-        raise not_found("WebServiceIdNotFoundInWorkspace", f"The workspace has no web service {call.names['service']}.")
+        raise not_in_workspace(call.names["service"])
     return service
 
 
@@ -295,8 +310,12 @@ def _endpoint(context: Context, call: Call) -> tuple[Service, Endpoint]:
         raise unauthorized("ManagementRequestUnauthorized")
     service = _service(context, call, workspace)
     if endpoint is None:
-        raise not_found("WebServiceNotFound", f"The service has no endpoint {call.names['name']!r}.")
+        raise _no_endpoint(call.names["name"])
     return service, endpoint
+
+
+def _no_endpoint(name: str) -> StudioError:
+    return not_found("WebServiceNotFound", f"The web service has no endpoint {name!r}.")
 
 
 def _shown_service(context: Context, service: Service) -> dict[str, Any]:

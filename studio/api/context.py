@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio.errors import bad_argument, body_invalid, not_found, unauthorized
+from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.faults import Fault, Faults
 from studio.jobs import JobRunner
 from studio.keys import carried
 from studio.publishing import Studio
 from studio.records import NEVER, Endpoint, Service
 
+_ID = re.compile(r"[0-9a-f]{32}")
+
 
 @dataclass(frozen=True)
 class Call:
     """One request. `base` is the address by which the caller reached this server, so that links lead back here.
 
-    `at_once` counts the calls to the same endpoint that are being answered, this one included.
+    `at_once` counts the calls of its operation to its endpoint that are being answered, this one included.
     """
 
     base: str
@@ -38,8 +41,17 @@ class Call:
     def check_version(self, *versions: str) -> str:
         given = self.query.get("api-version")
         if given not in versions:
-            raise bad_argument("BadVersionCall", f"The API version {given!r} is not one of: {', '.join(versions)}.")
+            message = f"Invalid version parameter was passed during the API call: {given}. It can be: "
+            raise bad_argument("BadVersionCall", f"{message}{', '.join(versions)}.", "api-version")
         return given
+
+    def choice(self, name: str, *values: str) -> str | None:
+        """Return a query parameter that may be left out: one of the values, in lower case."""
+        given = self.query.get(name)
+        if given is not None and given.lower() not in values:
+            message = f"Invalid query parameter '{name}'. It is {given!r}; it can be: {', '.join(values)}."
+            raise bad_argument("InvalidQueryParameter", message, name)
+        return given.lower() if given else None
 
     def json(self) -> dict[str, Any]:
         """Return the body, which must be an object."""
@@ -47,6 +59,8 @@ class Call:
             body = json.loads(self.body)
         except (ValueError, RecursionError):
             raise body_invalid() from None
+        if body is None:
+            raise bad_argument("RequestIsEmpty", "No request provided. Provide a valid request and try again.")
         if not isinstance(body, dict):
             raise body_invalid()
         return body
@@ -67,9 +81,16 @@ class Context:
 
     def open_endpoint(self, call: Call) -> Endpoint:
         """Return the endpoint of a data-plane address to whoever asks."""
-        endpoint = self.studio.records.find(Endpoint, call.names["endpoint"])
-        if endpoint is None or not self._is_under(call, endpoint):
-            raise not_found("WebServiceNotFound", f"No web service has the id {call.names['endpoint']}.")
+        endpoint_id = call.names["endpoint"]
+        check_id(endpoint_id)
+        endpoint = self.studio.records.find(Endpoint, endpoint_id)
+        is_new = endpoint is not None and endpoint.parent.startswith("/")
+        if endpoint is None or is_new != ("subscription" in call.names):
+            raise not_found("WebServiceNotFound", f"Web service not found: {endpoint_id}.")
+        if is_new:
+            self._check_subscription(call)
+        else:
+            self._check_workspace(call, endpoint)
         return endpoint
 
     def strike(self, kind: str, endpoint: Endpoint) -> Fault | None:
@@ -83,8 +104,27 @@ class Context:
         late = self.strike("late", endpoint)
         return time.time() + late.delay if late else 0.0
 
-    def _is_under(self, call: Call, endpoint: Endpoint) -> bool:
-        if endpoint.parent.startswith("/"):
-            return call.names.get("subscription") == self.studio.identity.subscription.replace("-", "")
+    def _check_subscription(self, call: Call) -> None:
+        if call.names["subscription"] != self.studio.identity.subscription.replace("-", ""):
+            raise bad_argument(
+                "BadSubscriptionId",
+                "The subscription Id that is used to score is not the one present in the resource.",
+                call.names["subscription"],
+            )
+
+    def _check_workspace(self, call: Call, endpoint: Endpoint) -> None:
         service = self.studio.records.find(Service, endpoint.parent)
-        return service is not None and service.parent == call.names.get("workspace")
+        if service is None or service.parent != call.names["workspace"]:
+            raise not_in_workspace(endpoint.id)
+
+
+def check_id(service_id: str) -> None:
+    """Raise unless it has the form of a web service's id."""
+    if not _ID.fullmatch(service_id):
+        raise bad_argument(
+            "WebServiceIdInvalid", "Invalid web service id provided; it has 32 hexadecimal digits.", service_id
+        )
+
+
+def not_in_workspace(service_id: str) -> StudioError:
+    return not_found("WebServiceIdNotFoundInWorkspace", f"Web service under this workspace not found: {service_id}.")

@@ -12,6 +12,7 @@ from studio.api.context import Call, Context
 from studio.api.ports import global_parameters, invalid_inputs
 from studio.api.swagger import document
 from studio.errors import StudioError, bad_argument
+from studio.ilearner import TrainedModel
 from studio.records import Endpoint
 from studio.scoring import APPEND, Table, score
 
@@ -40,12 +41,12 @@ def execute(context: Context, call: Call) -> Response:
         )
     body = call.json()
     append = global_parameters(endpoint, body.get("GlobalParameters")).get(APPEND, "True").lower() != "false"
-    swagger, details = call.query.get("format") == "swagger", call.query.get("details") == "true"
+    swagger, details = call.choice("format", "swagger") == "swagger", call.choice("details", "true", "false") == "true"
     given, now, results = _inputs(endpoint, body, swagger), time.time(), {}
     for scorer in endpoint.scorers:
         model = context.studio.models.load(scorer.resource.serving(now))
         rows = given[scorer.input]
-        table = score(model, rows.columns, rows.values, append)
+        table = _scored(model, rows, append)
         results[scorer.output] = _rows(table) if swagger else {"type": "table", "value": _value(table, details)}
     return _answer({"Results": results})
 
@@ -60,6 +61,15 @@ ADDRESSES = [
     ("rrs.execute", "POST", "/execute", execute),
     ("rrs.swagger", "GET", "/swagger.json", describe),
 ]
+
+
+def _scored(model: TrainedModel, rows: _Given, append: bool) -> Table:
+    try:
+        return score(model, rows.columns, rows.values, append)
+    except ValueError as error:
+        # What the learner cannot take, as a number beyond its range, is known to the learner alone.
+        message = f"Module execution encountered an internal library error: {str(error)[:200]}"
+        raise StudioError("LibraryExecutionError", "LibraryExecutionError", message) from None
 
 
 def _answer(body: Any) -> Response:
@@ -86,14 +96,19 @@ def _inputs(endpoint: Endpoint, body: dict[str, Any], swagger: bool) -> dict[str
 
 def _read(name: str, inputs: dict[str, Any], swagger: bool) -> _Given:
     if name not in inputs:
-        raise bad_argument("MissingRequestInput", f"The request has no input {name!r}.", name)
+        raise bad_argument(
+            "MissingRequestInput",
+            f"The web service expects the input {name!r}, but no input of that name was provided; it has: "
+            f"{', '.join(inputs) or 'none'}.",
+            name,
+        )
     given = inputs[name]
     if isinstance(given, dict) and swagger:
         given = [given]
     try:
         if swagger:
             rows = msgspec.convert(given, list[dict[str, Any]])
-            columns = list(rows[0]) if rows else []
+            columns = list(dict.fromkeys(column for row in rows for column in row))
             read = _Given(columns, [[row.get(column) for column in columns] for row in rows])
         else:
             read = _Given(

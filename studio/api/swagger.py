@@ -85,16 +85,34 @@ def _paths(trains: bool) -> dict[str, Any]:
             "execute", "Score rows at once", "ExecutionRequest", {"$ref": "#/definitions/ExecutionResponse"}
         )
     }
-    jobs = {"/jobs?api-version=2.0": _post("createJob", "Create a batch job", "JobRequest", {"type": "string"})}
-    return {**get, **({} if trains else execute), **jobs}
+    return {**get, **({} if trains else execute), **_job_paths()}
+
+
+def _job_paths() -> dict[str, Any]:
+    job = {"name": "job", "in": "path", "required": True, "type": "string"}
+
+    def of_job(operation: str, summary: str, answers: dict[str, Any]) -> dict[str, Any]:
+        responses = {**answers, "default": _ERROR}
+        return {"summary": summary, "operationId": operation, "parameters": [job], "responses": responses}
+
+    done = {"204": {"description": "Success"}}
+    status = {"200": {"description": "Success", "schema": {"$ref": "#/definitions/JobStatus"}}}
+    return {
+        "/jobs?api-version=2.0": _post("createJob", "Create a batch job", "JobRequest", {"type": "string"}),
+        "/jobs/{job}/start?api-version=2.0": {"post": of_job("startJob", "Start a batch job", done)},
+        "/jobs/{job}?api-version=2.0": {
+            "get": of_job("getJob", "Get the status or the results of a batch job", status),
+            "delete": of_job("deleteJob", "Cancel a batch job", done),
+        },
+    }
+
+
+_ERROR = {"description": "Error", "schema": {"$ref": "#/definitions/ErrorResponse"}}
 
 
 def _post(operation: str, summary: str, request: str, response: dict[str, Any]) -> dict[str, Any]:
     body = {"name": "request", "in": "body", "required": True, "schema": {"$ref": f"#/definitions/{request}"}}
-    answers = {
-        "200": {"description": "Success", "schema": response},
-        "default": {"description": "Error", "schema": {"$ref": "#/definitions/ErrorResponse"}},
-    }
+    answers = {"200": {"description": "Success", "schema": response}, "default": _ERROR}
     return {"post": {"summary": summary, "operationId": operation, "parameters": [body], "responses": answers}}
 
 
@@ -114,6 +132,7 @@ def _definitions(endpoint: Endpoint, inputs: Columns, outputs: Columns) -> dict[
             "type": "object",
             "properties": {"Inputs": references, "Outputs": references, "GlobalParameters": globals_},
         },
+        "JobStatus": {"type": "object", "properties": {"StatusCode": text, "Results": references, "Details": text}},
         "BlobReference": {"type": "object", "properties": dict.fromkeys(members, text)},
         "ErrorResponse": {"type": "object", "properties": {"error": error}},
     }
