@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -50,15 +51,20 @@ def build(context: Context) -> Starlette:
             await run_in_threadpool(context.jobs.stop)
 
     answering = _Answering(context)
-    routes = [
-        Route(path, answering.by(operation, handler), methods=[method])
-        for operation, method, path, handler in ADDRESSES
-    ]
+    routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
     return Starlette(
         routes=routes,
         lifespan=running,
         exception_handlers={404: _unknown, 405: _unknown, 500: _broken},
     )
+
+
+def _route(path: str, method: str, answer: Callable[[Request], object]) -> Route:
+    route = Route(path, answer, methods=[method])
+    if "/providers/" in path:
+        # The resource manager reads its ids in any case.
+        route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+    return route
 
 
 class _Answering:
