@@ -98,7 +98,7 @@ def read_parameters(parameters: Mapping[str, Parameter], values: Mapping[str, st
 
 def _read(name: str, parameter: Parameter, text: str | None) -> float:
     try:
-        value = parameter.default if text is None else float(text)
+        value = float(parameter.default if text is None else text)
     except ValueError:
         value = math.nan
     if not parameter.low <= value <= parameter.high or (parameter.whole and not value.is_integer()):

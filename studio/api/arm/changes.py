@@ -16,6 +16,13 @@ PAYLOAD = ("assets", "input", "output", "package", "parameters", "exampleRequest
 INLINE = 3 << 20
 #: members that a PUT does not take away; some are the service's own to write
 _STAYING = ("createdOn", "provisioningState", "payloadsInBlobStorage", "storageAccount", "machineLearningWorkspace")
+_UNLESS_GIVEN: dict[str, Any] = {
+    "readOnly": False,
+    "exposeSampleData": True,
+    "realtimeConfiguration": {"maxConcurrentCalls": 4},
+    "diagnostics": {"level": "None"},
+    "parameters": {},
+}
 _NOT_SHOWN = ("keys", "commitmentPlan", "storageAccount", "payloadsInBlobStorage", "payloadsLocation")
 CALLS = range(4, 201)  #: concurrent calls that an endpoint may take
 
@@ -86,7 +93,7 @@ def merged(kept: dict[str, Any], given: Properties, whole: bool) -> dict[str, An
     assets = {key: _without_credentials(asset) for key, asset in members.get("assets", {}).items()}
     if assets:
         members["assets"] = assets if whole else {**kept.get("assets", {}), **assets}
-    base = {name: kept[name] for name in _STAYING if name in kept} if whole else kept
+    base = {**_UNLESS_GIVEN, **{name: kept[name] for name in _STAYING if name in kept}} if whole else kept
     return {**base, **members, "modifiedOn": stamp(now())}
 
 
