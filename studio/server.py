@@ -17,7 +17,7 @@ from starlette.routing import Route
 from studio import connection
 from studio.api import arm, bes, classic, rrs
 from studio.api.context import Call, Context
-from studio.errors import StudioError, not_found
+from studio.errors import StudioError, body_invalid, not_found
 from studio.faults import Fault
 from studio.keys import new_id
 from studio.records import Endpoint
@@ -103,6 +103,9 @@ class _Answering:
             response = await run_in_threadpool(handler, self._context, call)
         except StudioError as error:
             response = JSONResponse(error.body, error.status)
+        except RecursionError:
+            # A body that is just not too deep to be read can be too deep to be kept.
+            response = JSONResponse(body_invalid().body, 400)
         response.headers["x-ms-request-id"] = new_id()
         return response
 
