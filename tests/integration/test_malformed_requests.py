@@ -27,7 +27,7 @@ from studio.publishing import Studio
 from studio.records import CommitmentPlan, Endpoint, Job, Operation, Record, Service, WebService, now
 from studio.server import ADDRESSES, build
 
-EXAMPLES = {"PUT": 50, "PATCH": 50, "POST": 50, "GET": 12, "DELETE": 12}  #: of each address
+EXAMPLES = {"PUT": 40, "PATCH": 40, "POST": 40, "GET": 8, "DELETE": 8}  #: of each address
 VERSIONS = ["2017-01-01", "2016-05-01-preview"]
 DEEP = b"[" * 100_000
 
@@ -58,7 +58,7 @@ class World:
     app: Starlette
     scenes: dict[str, list[dict[str, str]]]
     bodies: dict[str, list[Any]]
-    restore: Callable[[], None]
+    restore: Callable[[], object]
     runner: asyncio.Runner
 
     def ask(self, method: str, *request: Any) -> tuple[int, bytes]:
@@ -193,9 +193,10 @@ def test_no_request_is_answered_500_and_every_refusal_has_the_documented_shape(
     )
     @given(st.data())
     def refused_well(data: st.DataObject) -> None:
-        world.restore()
         request = _request(data.draw, world, operation, path)
         status, body = world.ask(method, *request)
+        if status < 400 and method != "GET":
+            world.restore()
         assert status != 500, body
         if status >= 400:
             _check_shape(json.loads(body))
@@ -210,7 +211,7 @@ def test_a_body_is_taken_or_refused_however_deep_it_is(world: World) -> None:
     )
     headers = [(b"authorization", f"Bearer {scene['key']}".encode())]
     statuses = set()
-    for depth in (10, *range(850, 1000), 2000):
+    for depth in (10, *range(900, 1000, 2), 2000):
         value = b"[" * depth + b"]" * depth
         body = b'{"properties": {"packageType": "Graph", "parameters": {"a": {"value": %b}}}}' % value
         status, answer = world.ask("PATCH", place.format_map(scene), b"api-version=2017-01-01", headers, body)
@@ -218,6 +219,18 @@ def test_a_body_is_taken_or_refused_however_deep_it_is(world: World) -> None:
         if status != 200:
             _check_shape(json.loads(answer))
     assert statuses == {200, 400}
+
+
+def test_text_that_is_no_unicode_is_refused(world: World) -> None:
+    [scene, _] = world.scenes["webServices"]
+    place = (
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
+    )
+    headers = [(b"authorization", f"Bearer {scene['key']}".encode())]
+    for body in (b'{"tags": {"a": "\\ud800"}}', b'{"tags": {"\\udfff": "a"}}', b'{"tags": {"a": "\xff"}}'):
+        status, answer = world.ask("PATCH", place.format_map(scene), b"api-version=2017-01-01", headers, body)
+        assert status == 400
+        _check_shape(json.loads(answer))
 
 
 def test_an_address_that_is_none_is_refused_in_the_documented_shape(world: World) -> None:
