@@ -25,11 +25,15 @@ _TOP: dict[str, tuple[int, str]] = {
 
 
 class StudioError(Exception):
-    """An answer that is no success: a top code of the catalogue and one detail."""
+    """An answer that is no success: a top code of the catalogue and one detail.
 
-    def __init__(self, code: str, detail: str, message: str, target: str | None = None) -> None:
+    `top` is the sentence of the top code where it is another than the catalogue's.
+    """
+
+    def __init__(self, code: str, detail: str, message: str, target: str | None = None, top: str | None = None) -> None:
         super().__init__(f"{code}/{detail}: {message}")
         self.code, self.detail, self.message, self.target = code, detail, message, target
+        self.top = top or _TOP[code][1]
 
     @property
     def status(self) -> int:
@@ -38,7 +42,7 @@ class StudioError(Exception):
     @property
     def body(self) -> dict[str, Any]:
         detail = {"code": self.detail, **({"target": self.target} if self.target else {}), "message": self.message}
-        return {"error": {"code": self.code, "message": _TOP[self.code][1], "details": [detail]}}
+        return {"error": {"code": self.code, "message": self.top, "details": [detail]}}
 
 
 class ModuleError(Exception):

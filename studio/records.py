@@ -50,6 +50,11 @@ class Workspace(Record):
     secondary_token: str
     location: str
     tags: dict[str, str] = {}
+    owner: str = ""
+    storage_account: str = ""  #: its ARM id
+    key_vault: str | None = None
+    state: str = "Enabled"
+    sku: dict[str, str] = {}
 
     def opens(self, key: str) -> bool:
         return _is_one_of(key, self.primary_token, self.secondary_token)
@@ -134,11 +139,29 @@ class Endpoint(Record):
 
 
 class WebService(Record):
-    """A New web service: `id` is its ARM id in lower case, `endpoint` serves it, `storage_key` is never told."""
+    """A New web service: `id` is its ARM id in lower case, `endpoint` serves it.
+
+    `plan` is the id of its commitment plan; the definition can be read for `regions` too.
+    """
 
     name: str
     endpoint: str
     definition: dict[str, Any]
+    plan: str = ""
+    regions: list[str] = []
+
+
+class CommitmentPlan(Record):
+    """A commitment plan: `id` is `arm_id` in lower case, its `parent` the subscription."""
+
+    name: str
+    arm_id: str
+    created: datetime
+    location: str
+    sku: str
+    capacity: int
+    etag: str
+    tags: dict[str, str] = {}
 
 
 class Operation(Record):
@@ -237,6 +260,31 @@ class Records:
                 f"SELECT body FROM records WHERE kind = ?{where} ORDER BY number", [kind.__name__, *values]
             ).fetchall()
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+    def page(self, kind: type[T], parent: str, under: str, after: int, size: int) -> tuple[list[T], int | None]:
+        """Return the parent's records whose id begins with `under`, `size` at most, and after which the next come.
+
+        `after` is 0 for the first page; None says that there is no other.
+        """
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT number, body FROM records WHERE kind = ? AND parent = ? AND number > ? "
+                "AND substr(id, 1, ?) = ? ORDER BY number LIMIT ?",
+                [kind.__name__, parent, after, len(under), under, size + 1],
+            ).fetchall()
+        found = [msgspec.json.decode(body, type=kind) for _, body in rows[:size]]
+        return found, rows[size - 1][0] if len(rows) > size else None
+
+    def keep_newest(self, kind: type[Record], size: int) -> None:
+        """Remove the oldest records of the kind, once there are a tenth more than `size`."""
+        with self._open() as database:
+            [count] = database.execute("SELECT count(*) FROM records WHERE kind = ?", [kind.__name__]).fetchone()
+            if count > size * 1.1:
+                database.execute(
+                    "DELETE FROM records WHERE kind = ? AND number NOT IN "
+                    "(SELECT number FROM records WHERE kind = ? ORDER BY number DESC LIMIT ?)",
+                    [kind.__name__, kind.__name__, size],
+                )
 
     def change(self, kind: type[T], record_id: str, change: Callable[[T], T | None]) -> T | None:
         """Replace the record by what `change` makes of it, alone; None leaves it as it is."""

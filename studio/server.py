@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from studio import connection, page
 from studio.api import arm, bes, classic, rrs
 from studio.api.context import Call, Context
-from studio.errors import StudioError, not_found
+from studio.errors import StudioError, body_invalid, not_found
 from studio.faults import Fault
 from studio.keys import new_id
 from studio.records import Endpoint
@@ -50,15 +51,20 @@ def build(context: Context) -> Starlette:
             await run_in_threadpool(context.jobs.stop)
 
     answering = _Answering(context)
-    routes = [
-        Route(path, answering.by(operation, handler), methods=[method])
-        for operation, method, path, handler in ADDRESSES
-    ]
+    routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
     return Starlette(
         routes=[*page.routes(context.studio), *routes],
         lifespan=running,
         exception_handlers={404: _unknown, 405: _unknown, 500: _broken},
     )
+
+
+def _route(path: str, method: str, answer: Callable[[Request], object]) -> Route:
+    route = Route(path, answer, methods=[method])
+    if "/providers/" in path:
+        # The resource manager reads its ids in any case.
+        route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+    return route
 
 
 class _Answering:
@@ -98,6 +104,9 @@ class _Answering:
             response = await run_in_threadpool(handler, self._context, call)
         except StudioError as error:
             response = JSONResponse(error.body, error.status)
+        except RecursionError:
+            # A body that is just not too deep to be read can be too deep to be kept.
+            response = JSONResponse(body_invalid().body, 400)
         response.headers["x-ms-request-id"] = new_id()
         return response
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import codecs
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.faults import Fault, Faults
@@ -56,8 +58,9 @@ class Call:
     def json(self) -> dict[str, Any]:
         """Return the body, which must be an object."""
         try:
-            body = json.loads(self.body)
-        except (ValueError, RecursionError):
+            # .NET writes a byte order mark where it is told nothing else.
+            body = msgspec.json.decode(self.body.removeprefix(codecs.BOM_UTF8))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise body_invalid() from None
         if body is None:
             raise bad_argument("RequestIsEmpty", "No request provided. Provide a valid request and try again.")
