@@ -24,7 +24,7 @@ COMMANDS = {
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
-    "bench": "measure start-up, memory, latency and storage operations",
+    "bench": "measure the app and the local Studio, or one of them: bench [app|studio]",
     "clean": "remove what this command installed and made",
 }
 
@@ -61,8 +61,10 @@ def run(command: str, rest: Sequence[str]) -> int:
     node = setup.azurite(ROOT, python)
     settings = {"RELEARN_NODE": str(node)}
     if command == "test":
-        settings |= setup.runtime(ROOT)
+        settings |= setup.runtime(ROOT) | setup.clients(ROOT, python)
         return _call(python, ["-m", "pytest", "-n", "2", "--dist", "loadgroup", *rest], settings)
+    if command == "bench" and not {"app", "-h", "--help"} & set(rest):
+        settings |= setup.mlflow(ROOT)
     return _call(python, ["-m", f"local.{command}", *rest], settings)
 
 

@@ -95,7 +95,7 @@ class Demo:
     def published(self) -> None:
         self._step(1, "The experiments are published in the local Studio")
         place = self._place
-        auc = place.classic.evaluation["AUC"]
+        auc = place.first.evaluations[0]["AUC"]
         training = place.settings["BREAST_CANCER_TRAINING_ADDRESS"].removeprefix(place.studio.address)
         for name, told in (
             ("local Studio", place.studio.address),

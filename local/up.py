@@ -29,6 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="run.py up", description="Keep the whole product running on this machine.")
     parser.add_argument("--port", type=_port, default=10000, help="Azurite takes this and the next two, the Studio +10")
     parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
+    parser.add_argument("--faults", action="store_true", help="let `python -m studio fault` have the Studio misbehave")
     chosen = parser.parse_args()
     stopping = threading.Event()
     end_in_order()
@@ -36,7 +37,7 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         with ExitStack() as running:
-            processes = _start(running, console, chosen.port, not chosen.no_triggers)
+            processes = _start(running, console, chosen)
             while not stopping.wait(0.5):
                 for name, process in processes.items():
                     if process.poll() is not None:
@@ -55,18 +56,18 @@ def _port(text: str) -> int:
     return port
 
 
-def _start(running: ExitStack, console: Console, port: int, with_triggers: bool) -> dict[str, subprocess.Popen[bytes]]:
+def _start(running: ExitStack, console: Console, chosen: argparse.Namespace) -> dict[str, subprocess.Popen[bytes]]:
+    port = chosen.port
     settings = _settings(port)
     storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
-    studio = running.enter_context(
-        running_studio(FOLDER / "studio", storage.connection_string, "--port", str(port + 10))
-    )
+    flags = ("--port", str(port + 10), *(["--control"] if chosen.faults else []))
+    studio = running.enter_context(running_studio(FOLDER / "studio", storage.connection_string, *flags))
     if settings is None:
         settings = publish(storage, studio, apart="").settings
         SETTINGS.touch(mode=0o600)
         SETTINGS.write_text(json.dumps({"IsEncrypted": False, "Values": {**settings, _PORT: str(port)}}, indent=2))
     processes = {"Azurite": storage.process, "the local Studio": studio.child.process}
-    if with_triggers:
+    if not chosen.no_triggers:
         processes["the trigger loop"] = running.enter_context(triggers(settings, _show)).process
     _tell(console, settings, storage.connection_string, studio.address)
     return processes

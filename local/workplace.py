@@ -18,7 +18,8 @@ from local.azurite import Azurite
 from local.children import ROOT
 from local.datasets import as_csv, breast_cancer
 from local.studio import RunningStudio, running_studio
-from studio.publishing import Predictive
+from studio.experiments import load_experiment
+from studio.publishing import PredictiveExperiment, Published
 
 PIPELINE = "breast-cancer"
 FIRST_ROWS = 100  #: what the first model, the one that is to be replaced, was trained on
@@ -31,8 +32,9 @@ class Workplace:
     azurite: Azurite
     studio: RunningStudio
     settings: dict[str, str] = field(repr=False)
-    classic: Predictive
-    new: Predictive
+    first: PredictiveExperiment  #: whose model is live before the first promotion
+    classic: Published
+    new: Published
     header: list[str]
     rows: list[list[str]]
     container: str
@@ -71,10 +73,10 @@ def workplace(azurite: Azurite, folder: Path, *flags: str, apart: str | None = N
 def publish(azurite: Azurite, studio: RunningStudio, apart: str) -> Workplace:
     end = f"-{apart}" if apart else ""
     header, rows = breast_cancer()
-    first = as_csv(header, rows[:FIRST_ROWS])
-    training = studio.studio.publish_training(PIPELINE)
-    [classic] = studio.studio.publish_classic(PIPELINE, first)
-    new = studio.studio.publish_new(PIPELINE, first, "breastcancer")
+    experiment = studio.studio.run(load_experiment(PIPELINE), as_csv(header, rows[:FIRST_ROWS]))
+    training = studio.studio.deploy_training(experiment.experiment)
+    [classic] = studio.studio.deploy_classic(experiment)
+    new = studio.studio.deploy_new(experiment, "breastcancer")
     container, queue = f"training-data{end}", f"model-promotions{end}"
     storage = azurite.connection_string
     settings = {
@@ -100,7 +102,7 @@ def publish(azurite: Azurite, studio: RunningStudio, apart: str) -> Workplace:
         "BREAST_CANCER_NEW_SCORING_ADDRESS": f"{studio.address}{new.path}",
         "BREAST_CANCER_NEW_KEY": new.key,
     }
-    place = Workplace(azurite, studio, settings, classic, new, header, rows, container, queue)
+    place = Workplace(azurite, studio, settings, experiment, classic, new, header, rows, container, queue)
     place.blobs.create_container(container)
     place.queues.create_queue(queue)
     return place

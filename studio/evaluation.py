@@ -5,8 +5,6 @@ Definitions are scikit-learn's where it has the metric; the relative errors comp
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,16 +12,19 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
+from studio.tables import write_table
 
-def two_class(truth: Any, probabilities: Any, prior: float) -> dict[str, float]:
-    """`truth` is 0 or 1 by row, `probabilities` of class 1, `prior` the share of class 1 in the training rows.
 
-    Training Log Loss is the gain over a model that knows only the prior, in per cent.
+def two_class(truth: Any, probabilities: Any) -> dict[str, float]:
+    """`truth` is 0 or 1 by row, `probabilities` of class 1.
+
+    Training Log Loss is the gain over a model that knows no more than how many of these rows are 1, in per cent.
     """
     predicted = np.asarray(probabilities) > 0.5
     loss = metrics.log_loss(truth, probabilities, labels=[0, 1])
-    loss_of_prior = metrics.log_loss(truth, np.full(len(predicted), prior), labels=[0, 1])
-    both = len(np.unique(truth)) == 2
+    share = np.bincount(truth, minlength=2) / len(truth)
+    both = bool(share.all())
+    loss_of_share = -float((share * np.log(share)).sum()) if both else 0.0
     return {
         "Accuracy": metrics.accuracy_score(truth, predicted),
         "Precision": metrics.precision_score(truth, predicted, zero_division=0),
@@ -31,7 +32,7 @@ def two_class(truth: Any, probabilities: Any, prior: float) -> dict[str, float]:
         "F-Score": metrics.f1_score(truth, predicted, zero_division=0),
         "AUC": metrics.roc_auc_score(truth, probabilities) if both else math.nan,
         "Average Log Loss": loss,
-        "Training Log Loss": 100 * (1 - loss / loss_of_prior) if loss_of_prior else math.nan,
+        "Training Log Loss": 100 * (1 - loss / loss_of_share) if both else math.nan,
     }
 
 
@@ -64,13 +65,9 @@ def regression(truth: Any, predicted: Any) -> dict[str, float]:
     }
 
 
-def as_table(values: Mapping[str, float]) -> bytes:
-    """Return a CSV of a header and a row; infinities and NaN as the words that Studio writes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(values)
-    writer.writerow(number(value) for value in values.values())
-    return text.getvalue().encode()
+def as_table(values: Mapping[str, float], name: str = ".csv") -> bytes:
+    """Return a table of a header and a row; infinities and NaN as the words that Studio writes."""
+    return write_table({metric: [number(value)] for metric, value in values.items()}, name)
 
 
 def number(value: float) -> str:
@@ -79,8 +76,11 @@ def number(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return np.format_float_positional(value, trim="-")
+    text = repr(float(value))
+    return np.format_float_positional(value, trim="-") if "e" in text else text.removesuffix(".0")
 
 
 def _share(part: float, whole: float) -> float:
-    return part / whole if whole else math.nan
+    if whole:
+        return part / whole
+    return math.inf if part else math.nan

@@ -1,143 +1,280 @@
-"""Publishes experiments as web services: what a person did on Studio's canvas before anything could be retrained."""
+"""What a person did on Studio's canvas before anything could be retrained: run, deploy, add endpoints.
+
+studio = Studio(folder, storage)
+cellar = studio.run(load_experiment("wine-cellar"), data)       # train and evaluate; the predictive experiment
+endpoints = studio.deploy_classic(cellar, ["customer1"])        # a Classic web service with an added endpoint
+service = studio.deploy_new(cellar, "cellar")                   # a New web service
+training = studio.deploy_training(cellar.experiment)            # the retraining web service
+"""
 
 from __future__ import annotations
 
-import time
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from studio.blobs import Blobs
-from studio.experiments import Experiment, load_experiment
-from studio.jobs import output_location
+import msgspec
+
+from studio.errors import StudioError, bad_argument
+from studio.experiments import Experiment
 from studio.keys import new_id, new_key
-from studio.models import SUFFIX, Manifest, Models, pack
-from studio.records import Endpoint, Identity, Records, Reference, Resource, Service, WebService, now
-from studio.scoring import input_types, scored_columns
-from studio.training import train
+from studio.records import (
+    Endpoint,
+    Identity,
+    Records,
+    Reference,
+    Resource,
+    Scorer,
+    Service,
+    WebService,
+    Workspace,
+    now,
+)
+
+if TYPE_CHECKING:  # learning takes seconds to load: a command that only reads records need not wait for it
+    from studio.blobs import Blobs
+    from studio.models import Models
 
 LOCATION = "South Central US"
 GROUP = "relearn"
 IDENTITY = "studio"
+DEFAULT = "default"  #: the endpoint that every Classic web service has
+ENDPOINTS_AT_MOST = 10_000  #: of one web service
+_ENDPOINT_NAME = re.compile(r"[a-z0-9]{1,24}")
+_UPLOADS = 4  #: at once, of the models of new endpoints
 
 
 @dataclass(frozen=True)
-class Training:
-    """A published training web service: `path` hangs under the Studio's address."""
+class PredictiveExperiment:
+    """A run experiment: its trained models between the ports of a predictive web service, and their evaluations."""
 
-    path: str
-    key: str = field(repr=False)
+    experiment: Experiment
+    scorers: list[Scorer]
+    evaluations: list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Predictive:
-    """A published predictive endpoint, Classic or New. `management` is its PATCH address, or its ARM id."""
+class Published:
+    """A web service's endpoint. `path` hangs under the Studio's address; `management` is its PATCH path or ARM id.
+
+    `models` are the exact names of the models that can be replaced.
+    """
 
     name: str
     path: str
     management: str
-    model: str  #: the resource's or asset's exact name
-    evaluation: dict[str, float]
+    models: list[str]
     key: str = field(repr=False)
 
 
 class Studio:
-    """One workspace in a folder: its records, its model files, its storage."""
+    """One Studio in a folder: its records, its model files, and its storage, given by a connection string.
 
-    def __init__(self, folder: Path, storage: str) -> None:
+    What touches no model works without a storage too.
+    """
+
+    def __init__(self, folder: Path, storage: str = "") -> None:
         self.folder, self.storage = folder, storage
-        self.records, self.models, self.blobs = Records(folder), Models(folder), Blobs(storage)
+        self.records = Records(folder)
+
+    @cached_property
+    def models(self) -> Models:
+        from studio.models import Models
+
+        return Models(self.folder)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        from studio.blobs import Blobs
+
+        return Blobs(self.storage)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who this Studio is; made up once, with its first workspace."""
+        identity = self.records.find_or_make(Identity, IDENTITY, _new_identity)
+        self.records.find_or_make(Workspace, identity.workspace, lambda: _first_workspace(identity))
+        return identity
 
     @property
-    def identity(self) -> Identity:
-        """Who this Studio is; made up once."""
-        return self.records.find(Identity, IDENTITY) or self.records.find_or_make(Identity, IDENTITY, _new_identity)
+    def workspace(self) -> Workspace:
+        """The first workspace."""
+        return self.records.get(Workspace, self.identity.workspace)
 
-    def publish_training(self, experiment_id: str) -> Training:
+    def run(self, experiment: Experiment, data: bytes, name: str = ".csv") -> PredictiveExperiment:
+        """Train and evaluate on the table; return the predictive experiment. Raises `ModuleError`."""
+        from studio.ilearner import pack
+        from studio.tables import read_table
+        from studio.training import train
+
+        scorers, evaluations = [], []
+        for number, trained in enumerate(train(experiment, read_table(data, name), {}), 1):
+            resource = self._resource(trained.part.resource, pack(trained.model))
+            scorers.append(Scorer(resource=resource, input=trained.part.learnt.input, output=f"output{number}"))
+            evaluations.append(trained.evaluation)
+        return PredictiveExperiment(experiment, scorers, evaluations)
+
+    def deploy_training(self, experiment: Experiment) -> Published:
         """Publish the experiment with its input and outputs as a training web service."""
-        experiment = load_experiment(experiment_id)
-        service = self._service(experiment.name, experiment_id)
-        endpoint = self._endpoint(service.id, "default", experiment=experiment_id)
-        return Training(self._classic_path(endpoint), endpoint.primary_key)
+        service = self._new_service(experiment.name)
+        endpoint = new_endpoint(service.id, DEFAULT)
+        endpoint.training = experiment
+        self.records.put(service, endpoint)
+        return self.published(endpoint)
 
-    def publish_classic(
-        self, experiment_id: str, data: bytes, endpoints: Sequence[str] = ("retrained",)
-    ) -> list[Predictive]:
-        """Train the first model on the CSV and publish it; return the added endpoints, which can be updated."""
-        experiment = load_experiment(experiment_id)
-        resource, evaluation = self._first_model(experiment, data)
-        service = self._service(f"{experiment.name} [Predictive Exp.]", None)
-        self._endpoint(service.id, "default", resource=resource)
-        added = [self._endpoint(service.id, name, resource=resource) for name in endpoints]
-        base = f"/workspaces/{self.identity.workspace}/webservices/{service.id}/endpoints"
-        return [
-            Predictive(
-                name=each.name,
-                path=self._classic_path(each),
-                management=f"{base}/{each.name}",
-                model=resource.name,
-                evaluation=evaluation,
-                key=each.primary_key,
+    def deploy_classic(
+        self, predictive: PredictiveExperiment, endpoints: Sequence[str] = ("retrained",)
+    ) -> list[Published]:
+        """Publish a Classic web service; return the added endpoints, which are the ones that can be updated."""
+        service = self._new_service(f"{predictive.experiment.name} [Predictive Exp.]")
+        default = new_endpoint(service.id, DEFAULT)
+        default.scorers = predictive.scorers
+        self.records.put(service, default)
+        return self.add_endpoints(service, endpoints)
+
+    def add_endpoints(
+        self, service: Service, names: Iterable[str], models: Mapping[str, bytes] | None = None, **settings: Any
+    ) -> list[Published]:
+        """Add endpoints with the models of the default one and these settings, all or none.
+
+        `models` gives endpoints a model of their own instead, by the endpoint's name, where the service has one model.
+        """
+        names, own = list(names), models or {}
+        if wrong := [name for name in names if not _ENDPOINT_NAME.fullmatch(name)]:
+            message = f"The endpoint name {wrong[0]!r} must be 1 to 24 lower-case letters and digits."
+            raise bad_argument("BadParameterValue", message, "name")
+        if self.records.count(Endpoint, service.id) + len(names) > ENDPOINTS_AT_MOST:
+            raise bad_argument("BadParameterValue", f"A web service has {ENDPOINTS_AT_MOST:,} endpoints at most.")
+        default = self.default_endpoint(service)
+        if own and len(default.scorers) != 1:
+            raise bad_argument("BadParameterValue", f"{service.name!r} has {len(default.scorers)} models, not one.")
+        with ThreadPoolExecutor(_UPLOADS) as uploading:
+            scorers = dict(
+                zip(own, uploading.map(lambda each: self._scorer(default.scorers[0], each), own.values()), strict=True)
             )
-            for each in added
-        ]
+        added = []
+        for name in names:
+            endpoint = msgspec.structs.replace(new_endpoint(service.id, name), **settings)
+            endpoint.scorers = [scorers[name]] if name in scorers else default.scorers
+            endpoint.training = default.training
+            added.append(endpoint)
+        self.records.add(*added)
+        return [self.published(endpoint) for endpoint in added]
 
-    def publish_new(self, experiment_id: str, data: bytes, name: str) -> Predictive:
-        """Train the first model on the CSV and publish it as a New web service of that name."""
-        experiment = load_experiment(experiment_id)
-        resource, evaluation = self._first_model(experiment, data)
+    def delete_endpoint(self, endpoint: Endpoint) -> None:
+        """Delete the endpoint of a Classic web service; the default one is the last, and takes the service along."""
+        last = endpoint.name == DEFAULT
+        if last and self.records.count(Endpoint, endpoint.parent) > 1:
+            message = "The default endpoint cannot be deleted while others exist."
+            raise StudioError("InvalidOperation", "CannotDeleteDefaultEndpoint", message)
+        self.records.delete(endpoint, *([self.records.get(Service, endpoint.parent)] if last else []))
+
+    def regenerate_key(self, endpoint: Endpoint, which: Literal["primary", "secondary"]) -> Endpoint:
+        """Make one of the endpoint's keys anew; return the endpoint with it."""
+        changes = {f"{which}_key": new_key()}
+        changed = self.records.change(Endpoint, endpoint.id, lambda each: msgspec.structs.replace(each, **changes))
+        return changed or endpoint
+
+    def default_endpoint(self, service: Service) -> Endpoint:
+        default = self.records.named(Endpoint, service.id, DEFAULT)
+        assert default is not None, "a service has its default endpoint as long as it has any"
+        return default
+
+    def deploy_new(self, predictive: PredictiveExperiment, name: str) -> Published:
+        """Publish a New web service of that name."""
+        from studio import definitions
+
         subscription = self.identity.subscription
-        group = f"/subscriptions/{subscription}/resourceGroups/{GROUP}"
-        arm_id = f"{group}/providers/Microsoft.MachineLearning/webServices/{name}"
-        endpoint = self._endpoint(arm_id.lower(), name, resource=resource)
-        manifest = self.models.load(resource.sha256).manifest
-        definition = _definition(arm_id, name, experiment, manifest, self.blobs, resource)
-        self.records.put(
-            WebService(id=arm_id.lower(), parent=subscription, endpoint=endpoint.id, definition=definition)
+        arm_id = f"/subscriptions/{subscription}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearning/webServices"
+        arm_id = f"{arm_id}/{name}"
+        if self.records.find(WebService, arm_id.lower()):
+            raise StudioError("Conflict", "WebServiceAlreadyExists", f"The New web service {name!r} is there already.")
+        endpoint = new_endpoint(arm_id.lower(), name)
+        endpoint.scorers = predictive.scorers
+        definition = definitions.write(
+            arm_id,
+            f"{predictive.experiment.name} [Predictive Exp.]",
+            LOCATION,
+            self.blobs.account,
+            [(scorer, self.models.load(scorer.resource.sha256).manifest) for scorer in predictive.scorers],
         )
-        return Predictive(
-            name=name,
-            path=f"/subscriptions/{subscription.replace('-', '')}/services/{endpoint.id}",
-            management=arm_id,
-            model=resource.name,
-            evaluation=evaluation,
-            key=endpoint.primary_key,
+        service = WebService(
+            id=arm_id.lower(), parent=subscription, name=name, endpoint=endpoint.id, definition=definition
         )
+        self.records.put(endpoint, service)
+        return self.published(endpoint)
 
-    def _first_model(self, experiment: Experiment, data: bytes) -> tuple[Resource, dict[str, float]]:
-        trained = train(experiment, data, {})
-        content = pack(trained.model)
-        location: Reference = output_location(self.blobs, SUFFIX)
+    def published(self, endpoint: Endpoint) -> Published:
+        """Return what a client needs of an endpoint."""
+        if endpoint.parent.startswith("/"):
+            service = self.records.get(WebService, endpoint.parent)
+            subscription = service.parent.replace("-", "")
+            path, management = f"/subscriptions/{subscription}/services/{endpoint.id}", str(service.definition["id"])
+        else:
+            workspace = self.records.get(Service, endpoint.parent).parent
+            path = f"/workspaces/{workspace}/services/{endpoint.id}"
+            management = f"/workspaces/{workspace}/webservices/{endpoint.parent}/endpoints/{endpoint.name}"
+        models = [scorer.resource.name for scorer in endpoint.scorers]
+        return Published(endpoint.name, path, management, models, endpoint.primary_key)
+
+    def take_model(self, resource: Resource, location: Reference, begins: float = 0.0) -> Resource:
+        """Return the resource with the blob's model, which is copied: the blob may go afterwards.
+
+        It serves from `begins` on (seconds since the epoch). Raises the catalogue's error for a blob that is not there,
+        is no model, or does not fit the service.
+        """
+        from studio.models import check_replaces
+
+        sha256 = self.models.keep(self.blobs.read(location, resource.name))
+        check_replaces(self.models.load(sha256).manifest, self.models.load(resource.sha256).manifest)
+        return resource.becoming(sha256, location, begins)
+
+    def _resource(self, name: str, content: bytes) -> Resource:
+        """Keep the model, also in the storage, where the resource says that it came from."""
+        from studio.ilearner import SUFFIX
+        from studio.jobs import output_location
+
+        sha256, location = self.models.keep(content), output_location(self.blobs, SUFFIX)
         self.blobs.write(location, content)
-        resource = Resource(name=experiment.resource, location=location, sha256=self.models.keep(content))
-        return resource, trained.evaluation
+        return Resource(name=name, location=location, sha256=sha256)
 
-    def _service(self, name: str, experiment: str | None) -> Service:
-        service = Service(id=new_id(), parent=self.identity.workspace, name=name, created=now(), experiment=experiment)
-        self.records.put(service)
-        return service
+    def _scorer(self, scorer: Scorer, content: bytes) -> Scorer:
+        """Return the scorer with the model of that content instead."""
+        from studio.models import check_replaces
 
-    def _endpoint(
-        self, parent: str, name: str, experiment: str | None = None, resource: Resource | None = None
-    ) -> Endpoint:
-        endpoint = new_endpoint(parent, name)
-        endpoint.experiment, endpoint.resource = experiment, resource
-        self.records.put(endpoint)
-        return endpoint
+        resource = self._resource(scorer.resource.name, content)
+        check_replaces(self.models.load(resource.sha256).manifest, self.models.load(scorer.resource.sha256).manifest)
+        return msgspec.structs.replace(scorer, resource=resource)
 
-    def _classic_path(self, endpoint: Endpoint) -> str:
-        return f"/workspaces/{self.identity.workspace}/services/{endpoint.id}"
+    def _new_service(self, name: str) -> Service:
+        return Service(id=new_id(), parent=self.identity.workspace, name=name, created=now())
 
 
 def _new_identity() -> Identity:
-    return Identity(
-        id=IDENTITY,
-        workspace=new_id(),
-        workspace_token=new_key(),
-        subscription=str(uuid.uuid4()),
-        arm_token=new_key(),
+    return Identity(id=IDENTITY, workspace=new_id(), subscription=str(uuid.uuid4()), arm_token=new_key())
+
+
+def _first_workspace(identity: Identity) -> Workspace:
+    group = f"/subscriptions/{identity.subscription}/resourceGroups/{GROUP}"
+    arm_id = f"{group}/providers/Microsoft.MachineLearning/workspaces/{GROUP}"
+    return new_workspace(identity.workspace, arm_id, GROUP)
+
+
+def new_workspace(workspace_id: str, arm_id: str, name: str, location: str = LOCATION) -> Workspace:
+    """Return a workspace with tokens of its own, not yet recorded."""
+    return Workspace(
+        id=workspace_id,
+        parent=arm_id.lower(),
+        name=name,
+        created=now(),
+        primary_token=new_key(),
+        secondary_token=new_key(),
+        location=location,
     )
 
 
@@ -146,87 +283,3 @@ def new_endpoint(parent: str, name: str) -> Endpoint:
     return Endpoint(
         id=new_id(), parent=parent, name=name, created=now(), primary_key=new_key(), secondary_key=new_key()
     )
-
-
-def serving(resource: Resource) -> str:
-    """Return the hash of the model that answers now."""
-    return resource.serving(time.time())
-
-
-def _definition(
-    arm_id: str, name: str, experiment: Experiment, manifest: Manifest, blobs: Blobs, resource: Resource
-) -> dict[str, Any]:
-    """Return the ARM definition of the scoring graph: input -> Score Model <- trained model, -> output."""
-    columns = [*(feature.name for feature in manifest.features), manifest.label]
-    scored = scored_columns(manifest)
-    types = dict(zip(columns, input_types(manifest, columns), strict=True))
-    stamp = now().isoformat()
-    return {
-        "id": arm_id,
-        "name": name,
-        "type": "Microsoft.MachineLearning/webServices",
-        "location": LOCATION,
-        "tags": {},
-        "properties": {
-            "title": f"{experiment.name} [Predictive Exp.]",
-            "description": "",
-            "createdOn": stamp,
-            "modifiedOn": stamp,
-            "provisioningState": "Succeeded",
-            "readOnly": False,
-            "exposeSampleData": True,
-            "realtimeConfiguration": {"maxConcurrentCalls": 4},
-            "diagnostics": {"level": "None"},
-            "storageAccount": {"name": blobs.account},
-            "packageType": "Graph",
-            "payloadsInBlobStorage": False,
-            "input": _ports("input1", types),
-            "output": _ports("output1", {**types, **scored}),
-            "parameters": {},
-            "assets": {
-                "asset1": {
-                    "name": "Score Model",
-                    "type": "Module",
-                    "locationInfo": {"uri": "aml://module/score-model", "credentials": ""},
-                },
-                "asset2": {
-                    "name": resource.name,
-                    "type": "Resource",
-                    "locationInfo": {
-                        "uri": f"{resource.location.base_location}{resource.location.relative_location}",
-                        "credentials": "",
-                    },
-                    "outputPorts": {"Results dataset": {"type": "Dataset"}},
-                },
-            },
-            "package": {
-                "nodes": {
-                    "node1": {"assetId": "asset1", "parameters": {}},
-                    "node2": {"assetId": "asset2"},
-                    "node3": {"inputId": "input1"},
-                    "node4": {"outputId": "output1"},
-                },
-                "edges": [
-                    _edge("node2", "Results dataset", "node1", "Learner"),
-                    {"sourceNodeId": "node3", "targetNodeId": "node1", "targetPortId": "Dataset"},
-                    {"sourceNodeId": "node1", "sourcePortId": "Scored dataset", "targetNodeId": "node4"},
-                ],
-                "graphParameters": {},
-            },
-        },
-    }
-
-
-def _ports(name: str, types: dict[str, str]) -> dict[str, Any]:
-    swagger = {"Double": {"type": "Number", "format": "Double"}, "String": {"type": "String"}}
-    properties = {column: swagger[kind] for column, kind in types.items()}
-    return {"title": "", "type": "object", "properties": {name: {"type": "object", "properties": properties}}}
-
-
-def _edge(source: str, source_port: str, target: str, target_port: str) -> dict[str, str]:
-    return {
-        "sourceNodeId": source,
-        "sourcePortId": source_port,
-        "targetNodeId": target,
-        "targetPortId": target_port,
-    }

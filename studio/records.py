@@ -5,8 +5,10 @@ The file holds keys, so only its owner may read it. Every process that opens it 
 
 from __future__ import annotations
 
+import hmac
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,9 +17,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from studio.errors import not_found
+from studio.errors import StudioError, not_found
+from studio.experiments import INPUT, Experiment
+
+VERSION = 3  #: of what the records hold
 
 T = TypeVar("T", bound="Record")
+Named = Any  #: a record with a name
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -28,12 +34,30 @@ class Record(msgspec.Struct, kw_only=True):
 
 
 class Identity(Record):
-    """Who this Studio is: one workspace, one subscription, and the tokens that manage them."""
+    """Who this Studio is: its first workspace, its subscription, and the token that manages the subscription."""
 
     workspace: str
-    workspace_token: str
     subscription: str
     arm_token: str
+
+
+class Workspace(Record):
+    """A workspace (`parent` is the id of its ARM resource, in lower case); each of its tokens manages all of it."""
+
+    name: str
+    created: datetime
+    primary_token: str
+    secondary_token: str
+    location: str
+    tags: dict[str, str] = {}
+    owner: str = ""
+    storage_account: str = ""  #: its ARM id
+    key_vault: str | None = None
+    state: str = "Enabled"
+    sku: dict[str, str] = {}
+
+    def opens(self, key: str) -> bool:
+        return _is_one_of(key, self.primary_token, self.secondary_token)
 
 
 class Reference(msgspec.Struct, kw_only=True, rename="pascal"):
@@ -43,6 +67,9 @@ class Reference(msgspec.Struct, kw_only=True, rename="pascal"):
     relative_location: str | None = None
     base_location: str | None = None
     sas_blob_token: str | None = None
+
+
+NEVER = 1e12  #: later than any time that comes, in seconds since the epoch
 
 
 class Resource(msgspec.Struct, kw_only=True):
@@ -56,46 +83,85 @@ class Resource(msgspec.Struct, kw_only=True):
     sha256: str
     former: str | None = None
     since: float = 0.0
+    updated: datetime | None = None  #: when an update set it; None: its model is the one it was deployed with
 
     def serving(self, now: float) -> str:
+        """Return the hash of the model that answers at that time."""
         return self.former if self.former and now < self.since else self.sha256
 
-    def becoming(self, sha256: str, location: Reference, now: float, after: float) -> Resource:
-        return Resource(name=self.name, location=location, sha256=sha256, former=self.serving(now), since=now + after)
+    def becoming(self, sha256: str, location: Reference, since: float) -> Resource:
+        """Return the resource with another model, which serves from `since` on."""
+        former = self.serving(time.time())
+        return Resource(name=self.name, location=location, sha256=sha256, former=former, since=since, updated=now())
+
+
+class Scorer(msgspec.Struct, kw_only=True):
+    """A Score Model of a predictive experiment: a trained model between an input and an output."""
+
+    resource: Resource
+    input: str
+    output: str
 
 
 class Service(Record):
-    """A Classic web service. `experiment` is set on a training service, whose jobs train it."""
+    """A Classic web service. Its `parent` is its workspace."""
 
     name: str
     created: datetime
-    experiment: str | None = None
 
 
 class Endpoint(Record):
-    """One address of a web service: Classic (`parent` is its service) or New (the service's own)."""
+    """One address of a web service: Classic (`parent` is its service) or New (the service's own).
+
+    A training web service has the experiment that its jobs train, a predictive one the models that it scores with.
+    """
 
     name: str
     created: datetime
     primary_key: str
     secondary_key: str
-    experiment: str | None = None
-    resource: Resource | None = None
+    training: Experiment | None = None
+    scorers: list[Scorer] = []
     description: str = ""
     max_concurrent_calls: int = 4
     throttle_level: str = "Low"
     diagnostics: str = "None"
     prevent_update: bool = False
+    refreshed: datetime | None = None  #: when it last took over the default endpoint's graph
 
     def opens(self, key: str) -> bool:
-        return key in (self.primary_key, self.secondary_key)
+        return _is_one_of(key, self.primary_key, self.secondary_key)
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of its input ports."""
+        return [INPUT] if self.training else list(dict.fromkeys(scorer.input for scorer in self.scorers))
 
 
 class WebService(Record):
-    """A New web service: `id` is its ARM id in lower case, `endpoint` serves it, `storage_key` is never told."""
+    """A New web service: `id` is its ARM id in lower case, `endpoint` serves it.
 
+    `plan` is the id of its commitment plan; the definition can be read for `regions` too.
+    """
+
+    name: str
     endpoint: str
     definition: dict[str, Any]
+    plan: str = ""
+    regions: list[str] = []
+
+
+class CommitmentPlan(Record):
+    """A commitment plan: `id` is `arm_id` in lower case, its `parent` the subscription."""
+
+    name: str
+    arm_id: str
+    created: datetime
+    location: str
+    sku: str
+    capacity: int
+    etag: str
+    tags: dict[str, str] = {}
 
 
 class Operation(Record):
@@ -108,15 +174,22 @@ class Operation(Record):
 
 
 class Job(Record):
-    """A BES job of an endpoint (`parent`). `queued` is what NotStarted hides: whether it was started."""
+    """A BES job of an endpoint (`parent`). `queued` is what NotStarted hides: when it was started, if it was.
+
+    It is in seconds since the epoch, and says whose turn it is after a restart.
+    """
 
     inputs: dict[str, Reference]
     outputs: dict[str, Reference]
     parameters: dict[str, str]
     state: str = "NotStarted"
-    queued: bool = False
+    queued: float | None = None
     details: str | None = None
     results: dict[str, Reference] = {}
+
+
+class OtherVersion(Exception):
+    """The records are those of another version of this Studio."""
 
 
 class Records:
@@ -126,15 +199,35 @@ class Records:
         os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
         with self._open() as database:
             database.execute("PRAGMA journal_mode=WAL")
+            database.execute("BEGIN IMMEDIATE")
+            [version] = database.execute("PRAGMA user_version").fetchone()
+            empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+            if not empty and version != VERSION:
+                raise OtherVersion(f"{folder} was made by another version of this Studio; remove it and publish anew")
             database.execute(
                 "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, "
-                "id TEXT NOT NULL, parent TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
+                "id TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
             )
-            database.execute("CREATE INDEX IF NOT EXISTS by_parent ON records (kind, parent)")
+            database.execute("CREATE INDEX IF NOT EXISTS by_parent ON records (kind, parent, name)")
+            database.execute(f"PRAGMA user_version = {VERSION}")
 
-    def put(self, record: Record) -> None:
+    def put(self, *records: Record) -> None:
+        """Write the records, all or none."""
         with self._open() as database:
-            _put(database, record)
+            database.execute("BEGIN IMMEDIATE")
+            for record in records:
+                _put(database, record)
+
+    def add(self, *records: Named) -> None:
+        """Write new records, all or none; raise `Conflict` when a parent has one of that kind and name already."""
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            for record in records:
+                if _named(database, type(record), record.parent, record.name):
+                    kind = type(record).__name__
+                    message = f"The {kind.lower()} {record.name!r} is there already."
+                    raise StudioError("Conflict", f"{kind}AlreadyExists", message, record.name)
+                _put(database, record)
 
     def find(self, kind: type[T], record_id: str) -> T | None:
         with self._open() as database:
@@ -147,6 +240,18 @@ class Records:
             raise not_found(f"{kind.__name__}NotFound", f"No {kind.__name__} could be found: {record_id}.")
         return found
 
+    def named(self, kind: type[T], parent: str, name: str) -> T | None:
+        """Return the parent's record of that name."""
+        with self._open() as database:
+            return _named(database, kind, parent, name)
+
+    def count(self, kind: type[T], parent: str) -> int:
+        with self._open() as database:
+            [number] = database.execute(
+                "SELECT count(*) FROM records WHERE kind = ? AND parent = ?", [kind.__name__, parent]
+            ).fetchone()
+            return int(number)
+
     def all(self, kind: type[T], parent: str | None = None) -> list[T]:
         """Return the records in the order they were made, of one parent or of all."""
         where, values = ("", []) if parent is None else (" AND parent = ?", [parent])
@@ -155,6 +260,31 @@ class Records:
                 f"SELECT body FROM records WHERE kind = ?{where} ORDER BY number", [kind.__name__, *values]
             ).fetchall()
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
+    def page(self, kind: type[T], parent: str, under: str, after: int, size: int) -> tuple[list[T], int | None]:
+        """Return the parent's records whose id begins with `under`, `size` at most, and after which the next come.
+
+        `after` is 0 for the first page; None says that there is no other.
+        """
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT number, body FROM records WHERE kind = ? AND parent = ? AND number > ? "
+                "AND substr(id, 1, ?) = ? ORDER BY number LIMIT ?",
+                [kind.__name__, parent, after, len(under), under, size + 1],
+            ).fetchall()
+        found = [msgspec.json.decode(body, type=kind) for _, body in rows[:size]]
+        return found, rows[size - 1][0] if len(rows) > size else None
+
+    def keep_newest(self, kind: type[Record], size: int) -> None:
+        """Remove the oldest records of the kind, once there are a tenth more than `size`."""
+        with self._open() as database:
+            [count] = database.execute("SELECT count(*) FROM records WHERE kind = ?", [kind.__name__]).fetchone()
+            if count > size * 1.1:
+                database.execute(
+                    "DELETE FROM records WHERE kind = ? AND number NOT IN "
+                    "(SELECT number FROM records WHERE kind = ? ORDER BY number DESC LIMIT ?)",
+                    [kind.__name__, kind.__name__, size],
+                )
 
     def change(self, kind: type[T], record_id: str, change: Callable[[T], T | None]) -> T | None:
         """Replace the record by what `change` makes of it, alone; None leaves it as it is."""
@@ -176,9 +306,12 @@ class Records:
                 _put(database, found)
             return found
 
-    def delete(self, record: Record) -> None:
+    def delete(self, *records: Record) -> None:
+        """Remove the records, all or none."""
         with self._open() as database:
-            database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])
+            database.execute("BEGIN IMMEDIATE")
+            for record in records:
+                database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -197,12 +330,24 @@ def _find(database: sqlite3.Connection, kind: type[T], record_id: str) -> T | No
     return msgspec.json.decode(row[0], type=kind) if row else None
 
 
+def _named(database: sqlite3.Connection, kind: type[T], parent: str, name: str) -> T | None:
+    row = database.execute(
+        "SELECT body FROM records WHERE kind = ? AND parent = ? AND name = ?", [kind.__name__, parent, name]
+    ).fetchone()
+    return msgspec.json.decode(row[0], type=kind) if row else None
+
+
 def _put(database: sqlite3.Connection, record: Record) -> None:
     database.execute(
-        "INSERT INTO records (kind, id, parent, body) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (kind, id) DO UPDATE SET parent = excluded.parent, body = excluded.body",
-        [type(record).__name__, record.id, record.parent, msgspec.json.encode(record)],
+        "INSERT INTO records (kind, id, parent, name, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, id) "
+        "DO UPDATE SET parent = excluded.parent, name = excluded.name, body = excluded.body",
+        [type(record).__name__, record.id, record.parent, getattr(record, "name", ""), msgspec.json.encode(record)],
     )
+
+
+def _is_one_of(given: str, *keys: str) -> bool:
+    # Keys are compared in a time that does not tell how much of one was right.
+    return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0
 
 
 def now() -> datetime:

@@ -1,4 +1,4 @@
-"""Scores rows of text with a trained model, in the columns of Studio's Score Model."""
+"""Scores rows with trained models, in the columns of Studio's Score Model."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from studio.errors import StudioError
 from studio.evaluation import number
-from studio.models import Manifest, TrainedModel
+from studio.ilearner import Manifest, Scored, TrainedModel
+
+#: The global parameter of a predictive web service: Score Model's own.
+APPEND = "Append score columns to output"
 
 
 @dataclass(frozen=True)
@@ -23,37 +23,41 @@ class Table:
     values: list[list[str]]
 
 
-def score(model: TrainedModel, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> Table:
-    """Return the rows with the scored columns behind them.
+def score(model: TrainedModel, columns: Sequence[str], values: Sequence[Sequence[Any]], append: bool = True) -> Table:
+    """Return the rows with the scored columns behind them, or the scored columns alone.
 
     Raises `InputMismatchError` for rows of another length, `InputParseError` for a cell that is no number, and the
     module's own error for a feature that is not there.
     """
     for index, row in enumerate(values):
         if len(row) != len(columns):
-            raise _bad("InputMismatchError", f"Row {index} has {len(row)} values for {len(columns)} columns.")
-    manifest = model.manifest
-    if missing := [feature.name for feature in manifest.features if feature.name not in columns]:
+            message = f"Row {index} has {len(row)} values for {len(columns)} columns."
+            raise StudioError("BadUserArgument", "InputMismatchError", message)
+    by_column = {name: [row[index] for row in values] for index, name in enumerate(columns)}
+    scored = score_columns(model, by_column)
+    given = {name: list(map(_cell, cells)) for name, cells in by_column.items()} if append else {}
+    types = {**column_types(model.manifest, given), **scored_columns(model.manifest)}
+    cells = {**given, **scored}
+    return Table(list(cells), list(types.values()), [list(row) for row in zip(*cells.values(), strict=True)])
+
+
+def score_columns(model: TrainedModel, columns: Mapping[str, list[Any]]) -> dict[str, list[str]]:
+    """Return the scored columns of rows given by column. Raises what `score` does."""
+    features = [feature.name for feature in model.manifest.features]
+    if missing := [name for name in features if name not in columns]:
         raise StudioError(
             "ModuleExecutionError",
             "ModuleExecutionError",
             "The data set being scored must contain all features used during training, missing feature(s): "
-            f"{', '.join(repr(name) for name in missing)}.",
+            f"{', '.join(map(repr, missing))}.",
         )
-    cells = {name: [row[index] for row in values] for index, name in enumerate(columns)}
-    frame = pd.DataFrame(
-        {feature.name: _column(feature.name, feature.numeric, cells[feature.name]) for feature in manifest.features}
-    )
-    scored = _scored(manifest, model.pipeline, frame) if values else {name: [] for name in scored_columns(manifest)}
-    texts = [[_cell(cell) for cell in cells[name]] for name in columns] + list(scored.values())
-    types = input_types(manifest, columns) + list(scored_columns(manifest).values())
-    return Table([*columns, *scored], types, [list(row) for row in zip(*texts, strict=True)])
+    return scored_cells(model.manifest, model.predict({name: columns[name] for name in features}))
 
 
-def input_types(manifest: Manifest, columns: Sequence[str]) -> list[str]:
-    numeric = {feature.name for feature in manifest.features if feature.numeric}
-    numeric |= {manifest.label} if manifest.kind == "regression" else set()
-    return ["Double" if name in numeric else "String" for name in columns]
+def column_types(manifest: Manifest, columns: Sequence[str] | Mapping[str, Any]) -> dict[str, str]:
+    """Return the type of each input column; one that the model does not know is text."""
+    known = {column.name: str(column.type) for column in manifest.columns}
+    return {name: known.get(name, "String") for name in columns}
 
 
 def scored_columns(manifest: Manifest) -> dict[str, str]:
@@ -68,40 +72,19 @@ def scored_columns(manifest: Manifest) -> dict[str, str]:
             return {"Scored Labels": "Double"}
 
 
-def _scored(manifest: Manifest, pipeline: Any, frame: pd.DataFrame) -> Mapping[str, list[str]]:
+def scored_cells(manifest: Manifest, scored: Scored) -> dict[str, list[str]]:
+    """Return the cells of these columns."""
     if manifest.kind == "regression":
-        return {"Scored Labels": [number(float(value)) for value in pipeline.predict(frame)]}
-    probabilities = pipeline.predict_proba(frame)
-    known = [str(name) for name in pipeline.classes_]
-    labels = [known[index] for index in np.argmax(probabilities, axis=1)]
-    by_class = {name: [number(float(value)) for value in probabilities[:, known.index(name)]] for name in known}
+        return {"Scored Labels": list(map(number, scored.labels))}
     if manifest.kind == "two-class":
-        return {"Scored Labels": labels, "Scored Probabilities": by_class[manifest.classes[-1]]}
-    named = {f'Scored Probabilities for Class "{name}"': by_class[name] for name in manifest.classes}
-    return {**named, "Scored Labels": labels}
-
-
-def _column(name: str, numeric: bool, cells: Sequence[Any]) -> Any:
-    if not numeric:
-        return [np.nan if cell in (None, "") else str(cell) for cell in cells]
-    try:
-        return [np.nan if cell in (None, "") else float(cell) for cell in cells]
-    except (TypeError, ValueError):
-        wrong = next(cell for cell in cells if not _is_number(cell))
-        raise _bad("InputParseError", f"Parsing of input vector failed: {name!r} is {str(wrong)[:40]!r}.") from None
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell if cell not in (None, "") else 0)
-        return True
-    except (TypeError, ValueError):
-        return False
+        positive = list(map(number, scored.probabilities[:, -1].tolist()))
+        return {"Scored Labels": list(scored.labels), "Scored Probabilities": positive}
+    by_class = {
+        f'Scored Probabilities for Class "{name}"': list(map(number, scored.probabilities[:, index].tolist()))
+        for index, name in enumerate(manifest.classes)
+    }
+    return {**by_class, "Scored Labels": list(scored.labels)}
 
 
 def _cell(cell: Any) -> str:
-    return "" if cell is None else str(cell)
-
-
-def _bad(detail: str, message: str) -> StudioError:
-    return StudioError("BadUserArgument", detail, message)
+    return cell if isinstance(cell, str) else "" if cell is None else str(cell)

@@ -1,8 +1,11 @@
-"""The addresses of the local Studio, and what answers at each."""
+"""The addresses of the local Studio, what answers at each, and how a call is answered."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -11,45 +14,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from studio import connection, page
 from studio.api import arm, bes, classic, rrs
 from studio.api.context import Call, Context
-from studio.errors import StudioError, not_found
+from studio.errors import StudioError, body_invalid, not_found
+from studio.faults import Fault
 from studio.keys import new_id
+from studio.records import Endpoint
 
 Handler = Callable[[Context, Call], Response]
 
 _DATA = ("/workspaces/{workspace}/services/{endpoint}", "/subscriptions/{subscription}/services/{endpoint}")
-_CLASSIC = "/workspaces/{workspace}/webservices"
-_SUBSCRIPTION = "/subscriptions/{subscription}"
-_PROVIDER = "/providers/Microsoft.MachineLearning"
-_ARM = f"{_SUBSCRIPTION}/resourceGroups/{{group}}{_PROVIDER}/webServices"
 
-ADDRESSES: list[tuple[str, str, Handler]] = [
-    *((f"{base}/execute", "POST", rrs.execute) for base in _DATA),
-    *((f"{base}/swagger.json", "GET", rrs.swagger) for base in _DATA),
-    *((f"{base}/jobs", "POST", bes.create) for base in _DATA),
-    *((f"{base}/jobs/{{job}}/start", "POST", bes.start) for base in _DATA),
-    *((f"{base}/jobs/{{job}}", "GET", bes.read) for base in _DATA),
-    *((f"{base}/jobs/{{job}}", "DELETE", bes.cancel) for base in _DATA),
-    (_CLASSIC, "GET", classic.list_services),
-    (f"{_CLASSIC}/{{service}}", "GET", classic.read_service),
-    (f"{_CLASSIC}/{{service}}/endpoints", "GET", classic.list_endpoints),
-    (f"{_CLASSIC}/{{service}}/endpoints/{{name}}", "GET", classic.read),
-    (f"{_CLASSIC}/{{service}}/endpoints/{{name}}", "PUT", classic.create),
-    (f"{_CLASSIC}/{{service}}/endpoints/{{name}}", "PATCH", classic.update),
-    (f"{_CLASSIC}/{{service}}/endpoints/{{name}}", "DELETE", classic.delete),
-    (_ARM, "GET", arm.list_all),
-    (f"{_SUBSCRIPTION}{_PROVIDER}/webServices", "GET", arm.list_all),
-    (f"{_ARM}/{{name}}", "GET", arm.read),
-    (f"{_ARM}/{{name}}", "PUT", arm.replace),
-    (f"{_ARM}/{{name}}", "PATCH", arm.patch),
-    (f"{_ARM}/{{name}}/listKeys", "GET", arm.list_keys),
-    (
-        f"{_SUBSCRIPTION}{_PROVIDER}/locations/{{location}}/operationsStatus/{{operation}}",
-        "GET",
-        arm.operation,
+#: operation, method, address, handler
+ADDRESSES: list[tuple[str, str, str, Handler]] = [
+    *(
+        (operation, method, f"{base}{path}", handler)
+        for base in _DATA
+        for operation, method, path, handler in (*rrs.ADDRESSES, *bes.ADDRESSES)
     ),
+    *classic.ADDRESSES,
+    *arm.ADDRESSES,
 ]
+OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 
 
 def build(context: Context) -> Starlette:
@@ -63,16 +50,47 @@ def build(context: Context) -> Starlette:
         finally:
             await run_in_threadpool(context.jobs.stop)
 
-    routes = [Route(path, _answering(context, handler), methods=[method]) for path, method, handler in ADDRESSES]
+    answering = _Answering(context)
+    routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
     return Starlette(
-        routes=routes,
+        routes=[*page.routes(context.studio), *routes],
         lifespan=running,
-        exception_handlers={StudioError: _refused, 404: _unknown, 405: _unknown, 500: _broken},
+        exception_handlers={404: _unknown, 405: _unknown, 500: _broken},
     )
 
 
-def _answering(context: Context, handler: Handler) -> Callable[[Request], object]:
-    async def answer(request: Request) -> Response:
+def _route(path: str, method: str, answer: Callable[[Request], object]) -> Route:
+    route = Route(path, answer, methods=[method])
+    if "/providers/" in path:
+        # The resource manager reads its ids in any case.
+        route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+    return route
+
+
+class _Answering:
+    """Answers calls in threads, with the faults on order that strike any call."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._at_once: Counter[str] = Counter()
+
+    def by(self, operation: str, handler: Handler) -> Callable[[Request], object]:
+        async def answer(request: Request) -> Response:
+            # Polls of jobs take nothing away from the endpoint's scoring, so each operation is counted apart.
+            counted = f"{operation} {request.path_params.get('endpoint', '')}"
+            self._at_once[counted] += 1
+            try:
+                if not self._context.faults.any:
+                    return await self._answer(request, handler, self._at_once[counted])
+                return await self._misbehave(request, operation, handler, self._at_once[counted])
+            finally:
+                self._at_once[counted] -= 1
+                if not self._at_once[counted]:
+                    del self._at_once[counted]
+
+        return answer
+
+    async def _answer(self, request: Request, handler: Handler, at_once: int) -> Response:
         call = Call(
             base=str(request.base_url).rstrip("/"),
             path=request.url.path,
@@ -80,17 +98,50 @@ def _answering(context: Context, handler: Handler) -> Callable[[Request], object
             query=request.query_params,
             authorization=request.headers.get("authorization"),
             body=await request.body(),
+            at_once=at_once,
         )
-        response = await run_in_threadpool(handler, context, call)
+        try:
+            response = await run_in_threadpool(handler, self._context, call)
+        except StudioError as error:
+            response = JSONResponse(error.body, error.status)
+        except RecursionError:
+            # A body that is just not too deep to be read can be too deep to be kept.
+            response = JSONResponse(body_invalid().body, 400)
         response.headers["x-ms-request-id"] = new_id()
         return response
 
-    return answer
+    async def _misbehave(self, request: Request, operation: str, handler: Handler, at_once: int) -> Response:
+        names = self._names(request.path_params)
+
+        def struck(kind: str) -> Fault | None:
+            return self._context.faults.strike(kind, names, operation)
+
+        if struck("reset"):
+            return await connection.reset(request)
+        for kind, error in _REFUSALS.items():
+            if fault := struck(kind):
+                return JSONResponse(error.body, error.status, {"Retry-After": f"{fault.delay:.0f}"})
+        response = await self._answer(request, handler, at_once)
+        if response.status_code < 400 and struck("lost answer"):
+            return await connection.drop(request)
+        if fault := struck("slow"):
+            await asyncio.sleep(fault.delay)
+        if struck("truncated"):
+            return await connection.cut(request, response)
+        return response
+
+    def _names(self, names: Mapping[str, str]) -> set[str]:
+        """Return what the endpoint of an address may be called in an order: its id, its name."""
+        found = {names[key] for key in ("endpoint", "name") if key in names}
+        if endpoint := self._context.studio.records.find(Endpoint, names.get("endpoint", "")):
+            found.add(endpoint.name)
+        return found
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, StudioError)
-    return JSONResponse(error.body, error.status, headers={"x-ms-request-id": new_id()})
+_REFUSALS = {
+    "unavailable": StudioError("ServiceUnavailable", "NoMoreResources", "No resources are available for the request."),
+    "throttled": StudioError("TooManyRequests", "RequestThrottled", "The request was throttled; try again later."),
+}
 
 
 async def _unknown(request: Request, _: Exception) -> Response:

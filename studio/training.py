@@ -1,11 +1,9 @@
-"""Trains an experiment's learner on a CSV table and evaluates it on rows it has not seen."""
+"""Trains an experiment's models on a table, and judges each on rows it has not seen."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,132 +11,142 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from studio import evaluation
-from studio.experiments import Experiment
-from studio.models import Column, Manifest, TrainedModel
+from studio.errors import ModuleError
+from studio.evaluation import number
+from studio.experiments import Experiment, Learnt, Part
+from studio.ilearner import Column, Manifest, Scored, TrainedModel
+from studio.learners import FRACTION, SPLIT, estimator, read_parameters
+from studio.scoring import scored_cells
+from studio.tables import Columns
 
-Learner = Callable[[float], Any]  #: regularization weight -> estimator
-
-LEARNERS: dict[str, Learner] = {
-    "logistic regression": lambda weight: LogisticRegression(C=1 / weight, max_iter=2000),
-    "ridge": lambda weight: Ridge(alpha=weight),
-}
-_FRACTION = "Fraction of rows for training"
-_WEIGHT = "Regularization weight"
-
-
-class ModuleError(Exception):
-    """A module of the experiment failed: its number and sentence, as a failed job's details have them."""
-
-    def __init__(self, module: str, number: int, error_id: str, message: str) -> None:
-        super().__init__(message)
-        self.module, self.number, self.error_id, self.message = module, number, error_id, message
+CELLS_AT_MOST = 1 << 28  #: of the matrix to learn from: 2 GiB
 
 
 @dataclass(frozen=True)
 class Trained:
+    """A model, its metrics on the held-out rows, and these rows with their scores, by column."""
+
+    part: Part
     model: TrainedModel
     evaluation: dict[str, float]
+    scored: Columns
 
 
-def train(experiment: Experiment, table: bytes, parameters: Mapping[str, str]) -> Trained:
-    """Return the model and its metrics on the held-out rows.
+def train(experiment: Experiment, data: Columns, parameters: Mapping[str, str]) -> list[Trained]:
+    """Return the experiment's models in their order.
 
-    The same table, parameters and seed give the same model. Raises `ModuleError`.
+    A column is numeric if all its cells are. Rows without a label are left out. The same rows, parameters and seed give
+    the same models, byte for byte. Raises `ModuleError`.
     """
     values = {**experiment.parameters, **parameters}
-    fraction, weight = _number(values, _FRACTION, 0.1, 0.9), _number(values, _WEIGHT, 1e-6, 1e6)
-    data = read_table(table)
-    if experiment.label not in data.columns:
-        raise ModuleError(
-            "Train Model", 1, "ColumnNotFound", f'One or more specified columns were not found: "{experiment.label}"'
-        )
-    data = data.dropna(subset=[experiment.label])
-    features, label = data.drop(columns=experiment.label), data[experiment.label]
-    classes: list[str] = []
-    if experiment.kind != "regression":
-        label = label.map(_text)
-        classes = sorted(label.unique())
-        _check_classes(experiment, label, classes)
-    elif not pd.api.types.is_numeric_dtype(label):
-        raise ModuleError("Train Model", 18, "InvalidDataset", f'The label "{experiment.label}" is not numeric')
+    for name in experiment.labels:
+        if name not in data:
+            raise ModuleError(
+                "Train Model", 1, "ColumnNotFound", f'One or more specified columns were not found: "{name}"'
+            )
+    # One thread: sums keep their order whatever the machine is busy with, and scoring keeps its share of it.
+    with threadpool_limits(1):
+        typed = {name: _typed(name, cells) for name, cells in data.items()}
+        return [_trained(experiment, part, data, typed, values) for part in experiment.parts()]
+
+
+def _trained(
+    experiment: Experiment, part: Part, data: Columns, typed: Mapping[str, Any], values: Mapping[str, str]
+) -> Trained:
+    learnt = part.learnt
+    fraction = read_parameters(SPLIT, values)[FRACTION]
+    learner = estimator(learnt.learner, learnt.kind, values, experiment.seed)
+    columns = [_column(name, cells) for name, cells in typed.items() if name not in experiment.labels]
+    if not columns:
+        raise ModuleError("Train Model", 20, "TooFewColumnsInDataset", "The dataset has no column to learn from")
+    label, classes = _labels(learnt, typed[learnt.label])
+    rows = np.flatnonzero(~pd.isna(label))
     try:
-        parts = train_test_split(
-            features,
-            label,
-            train_size=fraction,
-            random_state=experiment.seed,
-            stratify=label if classes else None,
+        fit, held = train_test_split(
+            rows, train_size=fraction, random_state=experiment.seed, stratify=label[rows] if classes else None
         )
     except ValueError as error:
         raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f"Too few rows to split: {error}") from None
-    train_x, test_x, train_y, test_y = parts
-    columns = [Column(str(name), bool(pd.api.types.is_numeric_dtype(kind))) for name, kind in features.dtypes.items()]
-    pipeline = make_pipeline(_prepared(columns), LEARNERS[experiment.learner](weight))
-    pipeline.fit(train_x, train_y)
+    features = pd.DataFrame({column.name: typed[column.name][fit] for column in columns})
+    _check_size(features)
+    pipeline = make_pipeline(_prepared(columns), learner)
+    pipeline.fit(features, label[fit])
+    label_column = Column(learnt.label, "String") if classes else _column(learnt.label, label[rows])
     manifest = Manifest(
-        experiment=experiment.name, kind=experiment.kind, label=experiment.label, features=columns, classes=classes
+        experiment=experiment.name, kind=learnt.kind, label=label_column, features=columns, classes=classes
     )
-    return Trained(TrainedModel(manifest, pipeline), _evaluate(manifest, pipeline, train_y, test_x, test_y))
+    model = TrainedModel(manifest, pipeline)
+    cells = {name: [column[row] for row in held] for name, column in data.items()}
+    scored = model.predict({column.name: cells[column.name] for column in columns})
+    if classes:
+        # So that it can be compared with the scored label, however the number was written.
+        cells[learnt.label] = label[held].tolist()
+    return Trained(part, model, _evaluated(manifest, scored, label[held]), {**cells, **scored_cells(manifest, scored)})
 
 
-def read_table(table: bytes) -> pd.DataFrame:
-    """Return the CSV's columns as numbers where all cells are, else as text. Raises `ModuleError`."""
+def _typed(name: str, cells: Sequence[str]) -> Any:
+    """Return the cells as numbers where all are, else as text; missing ones as NaN."""
     try:
-        lines = table.decode("utf-8-sig")
-        # pandas fills short rows up, which Studio's reader refuses.
-        same = len({len(row) for row in csv.reader(io.StringIO(lines, newline="")) if row}) == 1
-        data = pd.read_csv(io.StringIO(lines), index_col=False, on_bad_lines="error") if same else None
-    except (UnicodeDecodeError, csv.Error, ValueError):  # pandas' own errors are ValueErrors
-        data = None
-    if data is None:
-        raise _library("AllRowsMustHaveSameElements", "All rows must have same number of elements")
-    if data.empty:
-        raise ModuleError("Reader", 21, "TooFewRowsInDataset", "The dataset has no rows")
-    return data
+        numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+        if "_" in "".join(cells):  # 2026_11 is a number to Python alone
+            raise ValueError
+    except ValueError:
+        return np.array([cell or np.nan for cell in cells], object)
+    if np.isinf(numbers).any():
+        raise ModuleError("Train Model", 13, "InvalidDataset", f'The column "{name}" has an infinite number in it')
+    return numbers
 
 
-def _library(error_id: str, message: str) -> ModuleError:
-    return ModuleError("Reader", 1000, error_id, message)
+def _column(name: str, cells: Any) -> Column:
+    if cells.dtype == object:
+        return Column(name, "String")
+    return Column(name, "Int32" if bool(((cells % 1 == 0) & (np.abs(cells) < 2**31)).all()) else "Double")
 
 
-def _number(values: Mapping[str, str], name: str, low: float, high: float) -> float:
-    try:
-        value = float(values[name])
-    except (KeyError, ValueError):
-        value = math.nan
-    if not low <= value <= high:
-        raise ModuleError(
-            "Train Model", 8, "ParameterValueNotInRange", f'"{name}" must be a number from {low:g} to {high:g}'
-        )
-    return value
+def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
+    """Return the labels by row, NaN where there is none, and the classes in the order of their names.
 
-
-def _check_classes(experiment: Experiment, label: Any, classes: list[str]) -> None:
-    if len(classes) < 2 or (experiment.kind == "two-class" and len(classes) > 2):
-        number = "two" if experiment.kind == "two-class" else "at least two"
+    A number is a class by its shortest spelling.
+    """
+    numeric = cells.dtype != object
+    if learnt.kind == "regression":
+        if not numeric:
+            raise ModuleError("Train Model", 18, "InvalidDataset", f'The label "{learnt.label}" is not numeric')
+        return cells, []
+    if numeric:
+        cells = np.array([np.nan if np.isnan(cell) else number(cell) for cell in cells.tolist()], object)
+    counts = Counter(cells[~pd.isna(cells)].tolist())
+    classes = sorted(counts)
+    if len(classes) < 2 or (learnt.kind == "two-class" and len(classes) > 2):
+        needed = "two" if learnt.kind == "two-class" else "at least two"
         raise ModuleError(
             "Train Model",
             6,
             "InvalidLabel",
-            f'The label "{experiment.label}" has {len(classes)} values, and {number} are needed: {classes[:5]}',
+            f'The label "{learnt.label}" has {len(classes)} values, and {needed} are needed: {classes[:5]}',
         )
-    if label.value_counts().min() < 2:
-        raise ModuleError("Split Data", 21, "TooFewRowsInDataset", "A label has fewer than two rows")
+    if few := [each for each in classes if counts[each] < 2]:
+        raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f'The label "{few[0]}" has fewer than two rows')
+    return cells, classes
 
 
-def _text(value: object) -> str:
-    """Return a label as Studio shows it: whole numbers without a fraction, booleans in lower case."""
-    if isinstance(value, (bool, np.bool_)):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+def _check_size(features: pd.DataFrame) -> None:
+    """Raise for text that would make a column of each of too many values, such as an id."""
+    values = {str(name): features[name].nunique() for name in features.select_dtypes(exclude="number")}
+    if values and len(features) * (len(features.columns) + sum(values.values())) > CELLS_AT_MOST:
+        most = max(values, key=lambda name: values[name])
+        raise ModuleError(
+            "Train Model",
+            138,
+            "MemoryExhausted",
+            f'Memory has been exhausted: the column "{most}" has {values[most]:,} categories; leave it out',
+        )
 
 
 def _prepared(columns: list[Column]) -> ColumnTransformer:
@@ -146,22 +154,19 @@ def _prepared(columns: list[Column]) -> ColumnTransformer:
     text = [column.name for column in columns if not column.numeric]
     steps: list[tuple[str, Any, list[str]]] = []
     if numeric:
-        steps.append(("numeric", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), numeric))
+        median = SimpleImputer(strategy="median", keep_empty_features=True)
+        steps.append(("numeric", make_pipeline(median, StandardScaler()), numeric))
     if text:
-        filled = SimpleImputer(strategy="constant", fill_value="")
+        filled = SimpleImputer(strategy="constant", fill_value="", keep_empty_features=True)
         steps.append(("text", make_pipeline(filled, OneHotEncoder(handle_unknown="ignore", sparse_output=False)), text))
     return ColumnTransformer(steps)
 
 
-def _evaluate(manifest: Manifest, pipeline: Any, train_y: Any, test_x: Any, test_y: Any) -> dict[str, float]:
+def _evaluated(manifest: Manifest, scored: Scored, truth: Any) -> dict[str, float]:
     match manifest.kind:
         case "two-class":
-            positive = manifest.classes[-1]
-            column = list(pipeline.classes_).index(positive)
-            probabilities = pipeline.predict_proba(test_x)[:, column]
-            truth = (test_y == positive).astype(int)
-            return evaluation.two_class(truth, probabilities, float((train_y == positive).mean()))
+            return evaluation.two_class((truth == manifest.classes[-1]).astype(int), scored.probabilities[:, -1])
         case "multiclass":
-            return evaluation.multiclass(test_y, pipeline.predict(test_x), manifest.classes)
+            return evaluation.multiclass(truth, scored.labels, manifest.classes)
         case "regression":
-            return evaluation.regression(test_y, pipeline.predict(test_x))
+            return evaluation.regression(truth, scored.labels)

@@ -1,42 +1,45 @@
-"""What a BES job does: train an experiment, or score a table with an endpoint's model."""
+"""What a BES job does: train an experiment, or score tables with an endpoint's models."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
 
-import pandas as pd
-
 from studio.blobs import Blobs
 from studio.evaluation import as_table
-from studio.experiments import load_experiment
-from studio.models import Models, pack
+from studio.ilearner import pack
+from studio.models import Models
 from studio.records import Endpoint, Job, Records, Reference
-from studio.scoring import score
-from studio.training import read_table, train
+from studio.scoring import APPEND, score_columns
+from studio.tables import read_table, write_table
+from studio.training import train
 
 
 def carry_out(folder: Path, storage: str, job: Job) -> dict[str, Reference]:
     """Do the job and return where its outputs are. Raises `ModuleError` and `StudioError`."""
-    blobs, records = Blobs(storage), Records(folder)
-    endpoint = records.get(Endpoint, job.parent)
-    (port, reference), *_ = job.inputs.items()
-    data = blobs.read(reference, port)
-    if endpoint.experiment:
-        experiment = load_experiment(endpoint.experiment)
-        trained = train(experiment, data, job.parameters)
-        outputs = {experiment.model: pack(trained.model), experiment.evaluation: as_table(trained.evaluation)}
+    blobs, endpoint = Blobs(storage), Records(folder).get(Endpoint, job.parent)
+    tables = {
+        port: read_table(blobs.read(reference, port), reference.relative_location or "")
+        for port, reference in job.inputs.items()
+    }
+    outputs: dict[str, bytes] = {}
+    if endpoint.training:
+        for trained in train(endpoint.training, tables[endpoint.inputs[0]], job.parameters):
+            part = trained.part
+            outputs[part.model] = pack(trained.model)
+            outputs[part.evaluation] = as_table(trained.evaluation, _name(job, part.evaluation))
+            outputs[part.scored] = write_table(trained.scored, _name(job, part.scored))
     else:
-        outputs = {"output1": _scored(Models(folder), endpoint, data)}
+        models, now = Models(folder), time.time()
+        append = job.parameters.get(APPEND, "True").lower() != "false"
+        for scorer in endpoint.scorers:
+            rows = tables[scorer.input]
+            scored = score_columns(models.load(scorer.resource.serving(now)), rows)
+            outputs[scorer.output] = write_table({**(rows if append else {}), **scored}, _name(job, scorer.output))
     for name, content in outputs.items():
         blobs.write(job.outputs[name], content, name)
     return job.outputs
 
 
-def _scored(models: Models, endpoint: Endpoint, data: bytes) -> bytes:
-    assert endpoint.resource is not None, "an endpoint that trains nothing serves a model"
-    model = models.load(endpoint.resource.serving(time.time()))
-    table = read_table(data)
-    rows = table.astype(object).where(table.notna(), None).values.tolist()
-    scored = score(model, [str(name) for name in table.columns], rows)
-    return pd.DataFrame(scored.values, columns=scored.columns).to_csv(index=False).encode()
+def _name(job: Job, port: str) -> str:
+    return job.outputs[port].relative_location or ""

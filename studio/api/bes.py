@@ -1,54 +1,56 @@
-"""The Batch Execution Service, `api-version=2.0`: {base}/jobs creates, /jobs/{id}/start starts, GET reads, DELETE ends.
+"""The Batch Execution Service: {base}/jobs creates a job, /jobs/{id}/start starts it, GET reads, DELETE ends it.
 
-A job names blobs for its inputs and, if it likes, for its outputs. The order of `Results` is not that of the ports.
+`api-version=2.0`; the version before it has no api-version, one input, and starts a job as it is created. A job names
+blobs for its inputs and, if it likes, for its outputs. The order of `Results` is not that of the ports.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 from starlette.responses import JSONResponse, Response
 
+from studio.api import ports
 from studio.api.context import Call, Context
-from studio.api.rrs import invalid_inputs
 from studio.errors import StudioError, bad_argument, not_found
-from studio.experiments import load_experiment
+from studio.ilearner import SUFFIX
 from studio.jobs import FINAL, output_location
 from studio.keys import new_id
-from studio.models import SUFFIX
 from studio.records import Endpoint, Job, Reference
+from studio.tables import READABLE, WRITABLE
 
-_TABLES = (".csv", ".tsv", ".arff")
-_READABLE = (".csv",)  #: input forms that this Studio's reader knows
+_VERSION = "2.0"
+_BEFORE = None  #: the api-version of the version before
 
 
 def create(context: Context, call: Call) -> Response:
     """Check the job and keep it; nothing runs before it is started. The answer is the id, a JSON string."""
-    call.check_version("2.0")
-    endpoint = context.endpoint(call)
+    endpoint, version = _endpoint(context, call)
     body = call.json()
-    ports = _ports(endpoint)
-    inputs = _inputs(body)
-    if unknown := sorted(set(inputs) - {ports.input}):
-        raise invalid_inputs(unknown)
-    if ports.input not in inputs:
-        raise bad_argument("BatchJobInputsNotSpecified", f"The job needs the input {ports.input!r}.", ports.input)
-    _check_extension(inputs[ports.input], _READABLE, ports.input, "input")
-    context.studio.blobs.check(inputs[ports.input], ports.input)
+    inputs = _inputs(endpoint, body, version)
+    for name, reference in inputs.items():
+        ports.check_extension(reference, READABLE, name, "input")
+        context.studio.blobs.check(reference, name)
+    if version is _BEFORE and body.get("Outputs"):
+        raise bad_argument("BadVersionCall", "Outputs can be given with api-version=2.0 only.", "Outputs")
     job = Job(
         id=new_id(),
         parent=endpoint.id,
         inputs=inputs,
-        outputs=_outputs(context, ports, _references(body.get("Outputs"))),
-        parameters=_parameters(body.get("GlobalParameters"), ports.parameters),
+        outputs=_outputs(context, endpoint, body.get("Outputs")),
+        parameters=ports.global_parameters(endpoint, body.get("GlobalParameters")),
+        queued=time.time() if version is _BEFORE else None,
     )
     context.studio.records.put(job)
+    if job.queued:
+        context.jobs.enqueue(job)
     return JSONResponse(job.id)
 
 
 def start(context: Context, call: Call) -> Response:
-    job = _job(context, call)
+    _, job = _job(context, call)
 
     def queued(job: Job) -> Job:
         if job.state != "NotStarted" or job.queued:
@@ -56,115 +58,137 @@ def start(context: Context, call: Call) -> Response:
             raise StudioError(
                 "InvalidOperation", "CannotStartJob", f"The job cannot be started because it is in {state} state."
             )
-        return msgspec.structs.replace(job, queued=True)
+        return msgspec.structs.replace(job, queued=time.time())
 
     context.studio.records.change(Job, job.id, queued)
-    context.jobs.enqueue(job.id)
+    context.jobs.enqueue(job)
     return Response(status_code=204)
 
 
 def read(context: Context, call: Call) -> Response:
     """Answer the state, with results whose SAS is minted now."""
-    job = _job(context, call)
+    endpoint, job = _job(context, call)
     results = None
     if job.state == "Finished":
+        expired = context.strike("expired result", endpoint) is not None
         results = {
-            name: msgspec.to_builtins(context.studio.blobs.result(reference))
+            name: msgspec.to_builtins(context.studio.blobs.result(reference, expired))
             for name, reference in sorted(job.results.items(), reverse=True)
         }
-    return JSONResponse({"StatusCode": job.state, "Results": results, "Details": job.details})
+    state = "Paused" if context.strike("unknown status", endpoint) else job.state
+    if "api-version" not in call.query:
+        first = (results or {}).get(next(iter(ports.outputs(endpoint))))
+        return JSONResponse({"StatusCode": state, "Result": first, "Details": job.details})
+    return JSONResponse({"StatusCode": state, "Results": results, "Details": job.details})
 
 
 def cancel(context: Context, call: Call) -> Response:
-    job = _job(context, call)
+    _, job = _job(context, call)
 
     def cancelled(job: Job) -> Job | None:
         return None if job.state in FINAL else msgspec.structs.replace(job, state="Cancelled")
 
-    context.studio.records.change(Job, job.id, cancelled)
+    if context.studio.records.change(Job, job.id, cancelled):
+        context.jobs.forget(job)
     return Response(status_code=204)
 
 
-class _Ports(msgspec.Struct, frozen=True):
-    """An endpoint's ports: outputs with their extension, and its global parameters."""
-
-    input: str
-    outputs: dict[str, str]
-    parameters: frozenset[str]
+def without_id(context: Context, call: Call) -> Response:
+    """Tell a client that lost its job's id so."""
+    _endpoint(context, call)
+    raise bad_argument("MissingJobId", "No job Id provided. A job Id is returned when a job is submitted.")
 
 
-def _ports(endpoint: Endpoint) -> _Ports:
-    if endpoint.experiment is None:
-        return _Ports("input1", {"output1": ".csv"}, frozenset())
-    experiment = load_experiment(endpoint.experiment)
-    outputs = {experiment.model: SUFFIX, experiment.evaluation: ".csv"}
-    return _Ports(experiment.input, outputs, frozenset(experiment.parameters))
+ADDRESSES = [
+    ("bes.create", "POST", "/jobs", create),
+    ("bes.start", "POST", "/jobs/{job}/start", start),
+    ("bes.read", "GET", "/jobs/{job}", read),
+    ("bes.cancel", "DELETE", "/jobs/{job}", cancel),
+    ("bes.start", "POST", "/jobs//start", without_id),
+    ("bes.read", "GET", "/jobs/", without_id),
+    ("bes.cancel", "DELETE", "/jobs/", without_id),
+]
 
 
-def _job(context: Context, call: Call) -> Job:
-    call.check_version("2.0")
-    endpoint = context.endpoint(call)
+def _endpoint(context: Context, call: Call) -> tuple[Endpoint, str | None]:
+    version = call.check_version(_VERSION) if "api-version" in call.query else _BEFORE
+    return context.endpoint(call), version
+
+
+def _job(context: Context, call: Call) -> tuple[Endpoint, Job]:
+    endpoint, _ = _endpoint(context, call)
     job = context.studio.records.find(Job, call.names["job"])
     if job is None or job.parent != endpoint.id:
-        raise not_found("JobNotFound", f"No job has the id {call.names['job']}.")
-    return job
+        raise not_found("JobNotFound", f"No job of this endpoint has the id {call.names['job']}.")
+    return endpoint, job
 
 
-def _inputs(body: dict[str, Any]) -> dict[str, Reference]:
+def _inputs(endpoint: Endpoint, body: dict[str, Any], version: str | None) -> dict[str, Reference]:
     """Return the inputs of either request style: `Inputs` by port, or the one `Input` of 2015."""
     single, several = body.get("Input"), body.get("Inputs")
     if single and several:
         raise bad_argument("DuplicateInputInBatchCall", "The request has both Input and Inputs; give one of them.")
-    return _references({"input1": single} if single else several)
+    if (single or version is _BEFORE) and len(endpoint.inputs) > 1:
+        raise StudioError(
+            "InvalidOperation",
+            "MultipleInputsNotAllowed",
+            f"The web service has several inputs ({', '.join(endpoint.inputs)}); give Inputs, by their names.",
+        )
+    inputs = {
+        name: _reference(given, name, "MissingInputBlobInformation", "Missing Azure storage blob information")
+        for name, given in _named({endpoint.inputs[0]: single} if single else several, "Inputs").items()
+    }
+    ports.check_inputs(inputs, endpoint.inputs)
+    if missing := [name for name in endpoint.inputs if name not in inputs]:
+        raise bad_argument(
+            "BatchJobInputsNotSpecified",
+            f"The following required input(s) were not specified with the request: {', '.join(missing)}. "
+            "Please ensure all input data is specified and try again.",
+            missing[0],
+        )
+    return inputs
 
 
-def _references(given: Any) -> dict[str, Reference]:
+def _named(given: Any, member: str) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise bad_argument("RequestBodyInvalid", f"{member} is no object of names and blob references.", member)
+    return given
+
+
+def _reference(given: Any, target: str, detail: str, message: str) -> Reference:
+    """Return the blob reference, or raise the detail when nothing or something else is given."""
     try:
-        return msgspec.convert(given or {}, dict[str, Reference])
-    except msgspec.ValidationError:
-        raise bad_argument("MissingInputBlobInformation", "A blob reference is malformed.") from None
+        reference = msgspec.convert(given, Reference)
+    except msgspec.ValidationError as error:
+        raise bad_argument(detail, f"{message}: {target} is no blob reference ({error}).", target) from None
+    if not reference.relative_location:
+        raise bad_argument(detail, f"{message}: {target} has no RelativeLocation.", target)
+    return reference
 
 
-def _outputs(context: Context, ports: _Ports, overrides: dict[str, Reference]) -> dict[str, Reference]:
-    if unknown := sorted(set(overrides) - set(ports.outputs)):
+def _outputs(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Reference]:
+    extensions, named = ports.outputs(endpoint), _named(given, "Outputs")
+    if unknown := sorted(set(named) - set(extensions)):
         raise bad_argument(
             "InvalidOutputOverrideName",
-            f"Invalid service output name(s) specified in the request: {', '.join(unknown)}. "
-            f"The service's outputs are: {', '.join(ports.outputs)}.",
+            f"Invalid output override name: {', '.join(unknown)}. The service's outputs are: {', '.join(extensions)} "
+            "(case sensitivity applies).",
             unknown[0],
         )
+    missing = "The request is missing the blob specification for an output override"
+    overrides = {
+        name: _reference(each, name, "MissingOutputOverrideSpecification", missing) for name, each in named.items()
+    }
     for name, reference in overrides.items():
-        suffixes = (SUFFIX,) if ports.outputs[name] == SUFFIX else _TABLES[:1]
-        _check_extension(reference, suffixes, name, "output")
+        ports.check_extension(reference, (SUFFIX,) if extensions[name] == SUFFIX else WRITABLE, name, "output")
         if not reference.connection_string:
             raise bad_argument(
-                "MissingOutputOverrideSpecification", f"The output {name!r} has no ConnectionString.", name
+                "MissingOutputOverrideSpecification", f"{missing}: {name} has no ConnectionString.", name
             )
+        context.studio.blobs.check_place(reference, name)
     return {
         name: overrides.get(name) or output_location(context.studio.blobs, extension)
-        for name, extension in ports.outputs.items()
+        for name, extension in extensions.items()
     }
-
-
-def _check_extension(reference: Reference, known: tuple[str, ...], target: str, direction: str) -> None:
-    location = reference.relative_location or ""
-    if not location.lower().endswith(known):
-        raise bad_argument(
-            "InvalidBlobExtension",
-            f"The blob reference: {location} has an invalid or missing file extension. "
-            f'Supported file extensions for this {direction} type are: "{", ".join(known)}".',
-            target,
-        )
-
-
-def _parameters(given: Any, known: frozenset[str]) -> dict[str, str]:
-    if not isinstance(given or {}, dict):
-        raise bad_argument("UserParameterInvalid", "GlobalParameters is no object of names and values.")
-    parameters = {str(name): str(value) for name, value in (given or {}).items()}
-    if unknown := sorted(set(parameters) - known):
-        raise bad_argument(
-            "UnexpectedParameter",
-            f"Unexpected parameter {unknown[0]!r}; the service's parameters are: {', '.join(sorted(known)) or 'none'}.",
-            unknown[0],
-        )
-    return parameters

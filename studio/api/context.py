@@ -1,22 +1,32 @@
-"""What every API needs: the Studio, its jobs, and the call with its key and body."""
+"""What every API needs: the Studio, its jobs, the faults on order, and the call with its key and body."""
 
 from __future__ import annotations
 
-import json
+import codecs
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio.errors import bad_argument, body_invalid, not_found, unauthorized
+import msgspec
+
+from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
+from studio.faults import Fault, Faults
 from studio.jobs import JobRunner
 from studio.keys import carried
 from studio.publishing import Studio
-from studio.records import Endpoint
+from studio.records import NEVER, Endpoint, Service
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request. `base` is the address by which the caller reached this server, so that links lead back here."""
+    """One request. `base` is the address by which the caller reached this server, so that links lead back here.
+
+    `at_once` counts the calls of its operation to its endpoint that are being answered, this one included.
+    """
 
     base: str
     path: str
@@ -24,22 +34,36 @@ class Call:
     query: Mapping[str, str]
     authorization: str | None = field(repr=False)
     body: bytes = field(repr=False)
+    at_once: int = 1
 
     @property
     def key(self) -> str:
         return carried(self.authorization)
 
-    def check_version(self, *versions: str) -> None:
+    def check_version(self, *versions: str) -> str:
         given = self.query.get("api-version")
         if given not in versions:
-            raise bad_argument("BadVersionCall", f"The API version {given!r} is not one of: {', '.join(versions)}.")
+            message = f"Invalid version parameter was passed during the API call: {given}. It can be: "
+            raise bad_argument("BadVersionCall", f"{message}{', '.join(versions)}.", "api-version")
+        return given
+
+    def choice(self, name: str, *values: str) -> str | None:
+        """Return a query parameter that may be left out: one of the values, in lower case."""
+        given = self.query.get(name)
+        if given is not None and given.lower() not in values:
+            message = f"Invalid query parameter '{name}'. It is {given!r}; it can be: {', '.join(values)}."
+            raise bad_argument("InvalidQueryParameter", message, name)
+        return given.lower() if given else None
 
     def json(self) -> dict[str, Any]:
         """Return the body, which must be an object."""
         try:
-            body = json.loads(self.body)
-        except ValueError:
+            # .NET writes a byte order mark where it is told nothing else.
+            body = msgspec.json.decode(self.body.removeprefix(codecs.BOM_UTF8))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise body_invalid() from None
+        if body is None:
+            raise bad_argument("RequestIsEmpty", "No request provided. Provide a valid request and try again.")
         if not isinstance(body, dict):
             raise body_invalid()
         return body
@@ -47,23 +71,63 @@ class Call:
 
 @dataclass(frozen=True)
 class Context:
-    """`switch_after`: seconds until an update of a model takes effect."""
-
     studio: Studio
     jobs: JobRunner
-    switch_after: float
+    faults: Faults
 
     def endpoint(self, call: Call) -> Endpoint:
         """Return the endpoint of a data-plane address, if the caller has one of its keys."""
-        endpoint = self.studio.records.find(Endpoint, call.names["endpoint"])
-        if endpoint is None or not self._is_under(call, endpoint):
-            raise not_found("WebServiceNotFound", f"No web service has the id {call.names['endpoint']}.")
+        endpoint = self.open_endpoint(call)
         if not endpoint.opens(call.key):
             raise unauthorized("ScoreRequestUnauthorized")
         return endpoint
 
-    def _is_under(self, call: Call, endpoint: Endpoint) -> bool:
-        identity = self.studio.identity
-        if endpoint.parent.startswith("/"):
-            return call.names.get("subscription") == identity.subscription.replace("-", "")
-        return call.names.get("workspace") == identity.workspace
+    def open_endpoint(self, call: Call) -> Endpoint:
+        """Return the endpoint of a data-plane address to whoever asks."""
+        endpoint_id = call.names["endpoint"]
+        check_id(endpoint_id)
+        endpoint = self.studio.records.find(Endpoint, endpoint_id)
+        is_new = endpoint is not None and endpoint.parent.startswith("/")
+        if endpoint is None or is_new != ("subscription" in call.names):
+            raise not_found("WebServiceNotFound", f"Web service not found: {endpoint_id}.")
+        if is_new:
+            self._check_subscription(call)
+        else:
+            self._check_workspace(call, endpoint)
+        return endpoint
+
+    def strike(self, kind: str, endpoint: Endpoint) -> Fault | None:
+        """Return the fault of this kind that is on order for the endpoint, and use it up by one."""
+        return self.faults.strike(kind, (endpoint.id, endpoint.name)) if self.faults.any else None
+
+    def update_begins(self, endpoint: Endpoint) -> float:
+        """Return when an update of its model takes effect, in seconds since the epoch; 0 is at once."""
+        if self.strike("deaf", endpoint):
+            return NEVER
+        late = self.strike("late", endpoint)
+        return time.time() + late.delay if late else 0.0
+
+    def _check_subscription(self, call: Call) -> None:
+        if call.names["subscription"] != self.studio.identity.subscription.replace("-", ""):
+            raise bad_argument(
+                "BadSubscriptionId",
+                "The subscription Id that is used to score is not the one present in the resource.",
+                call.names["subscription"],
+            )
+
+    def _check_workspace(self, call: Call, endpoint: Endpoint) -> None:
+        service = self.studio.records.find(Service, endpoint.parent)
+        if service is None or service.parent != call.names["workspace"]:
+            raise not_in_workspace(endpoint.id)
+
+
+def check_id(service_id: str) -> None:
+    """Raise unless it has the form of a web service's id."""
+    if not _ID.fullmatch(service_id):
+        raise bad_argument(
+            "WebServiceIdInvalid", "Invalid web service id provided; it has 32 hexadecimal digits.", service_id
+        )
+
+
+def not_in_workspace(service_id: str) -> StudioError:
+    return not_found("WebServiceIdNotFoundInWorkspace", f"Web service under this workspace not found: {service_id}.")

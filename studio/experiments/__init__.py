@@ -1,45 +1,127 @@
-"""The experiments this Studio can train: one YAML file each."""
+"""The experiments this Studio can train: one YAML file each, those that come with it and the user's own.
+
+    name: Wine
+    seed: 7
+    parameters: {Fraction of rows for training: "0.7"}
+    models:
+      - {label: cultivar, kind: multiclass, learner: logistic regression}
+      - {label: alcohol, kind: regression, learner: ridge}
+
+Each model is learnt from all columns but the labels. Its training ports follow the order of the models: the model, its
+evaluation and the scored held-out rows are `output1` to `output3` of the first, `output4` to `output6` of the second.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 import yaml
 
 FOLDER = Path(__file__).parent
+INPUT = "input1"
+SUFFIXES = (".yaml", ".yml")
 
 Kind = Literal["two-class", "multiclass", "regression"]
 
 
-class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training experiment: which column is learnt from all others, by what learner, on which share of the rows.
+class Learnt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model of an experiment: which column it predicts, and by what learner.
 
-    `parameters` are the web service's global parameters with their defaults; `model`, `evaluation` name its outputs.
+    `input` names the input of the predictive web service whose rows it scores.
     """
 
-    id: str
-    name: str
-    kind: Kind
     label: str
+    kind: Kind
     learner: str
+    input: str = INPUT
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training experiment. `parameters` are the web service's global parameters with their defaults."""
+
+    name: str
     seed: int
+    models: list[Learnt]
     parameters: dict[str, str] = {}
-    input: str = "input1"
-    model: str = "output1"
-    evaluation: str = "output2"
 
     @property
-    def resource(self) -> str:
-        """The name of its trained model."""
-        return f"{self.name} [trained model]"
+    def labels(self) -> list[str]:
+        return [learnt.label for learnt in self.models]
+
+    def parts(self) -> Iterator[Part]:
+        """Yield each model with the names of its resource and its ports."""
+        for index, learnt in enumerate(self.models):
+            number = f" {index + 1}" if index else ""
+            ports = (f"output{3 * index + port}" for port in (1, 2, 3))
+            yield Part(learnt, f"{self.name} [trained model]{number}", *ports)
 
 
-def load_experiment(experiment_id: str) -> Experiment:
-    """Return the experiment, or raise ValueError with the ones there are."""
-    file = FOLDER / f"{experiment_id}.yaml"
-    known = sorted(each.stem for each in FOLDER.glob("*.yaml"))
-    if experiment_id not in known:
-        raise ValueError(f"There is no experiment {experiment_id!r}; there are: {', '.join(known)}")
-    return msgspec.convert({"id": experiment_id, **yaml.safe_load(file.read_text("utf-8"))}, Experiment)
+class Part(msgspec.Struct, frozen=True):
+    """One model of an experiment with the names that Studio gives it."""
+
+    learnt: Learnt
+    resource: str  #: of the trained model in a predictive web service
+    model: str  #: output port that gives the ilearner
+    evaluation: str
+    scored: str  #: output port that gives the held-out rows, scored
+
+
+def load_experiment(name: str | Path) -> Experiment:
+    """Return the experiment of that file, or the one that comes with this Studio; ValueError says what is wrong."""
+    file = Path(name) if str(name).endswith(SUFFIXES) else FOLDER / f"{name}.yaml"
+    try:
+        experiment = msgspec.convert(_with_texts(yaml.safe_load(file.read_text("utf-8"))), Experiment)
+        _check(experiment)
+    except FileNotFoundError:
+        known = ", ".join(sorted(each.stem for each in FOLDER.glob("*.yaml")))
+        raise ValueError(f"There is no experiment {str(name)!r}; give a .yaml file, or one of: {known}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        kinds = f"; the kinds are {', '.join(get_args(Kind))}" if "enum value" in str(error) else ""
+        raise ValueError(f"{file} is no experiment: {error}{kinds}") from None
+    except (OSError, _Wrong) as error:
+        raise ValueError(f"{file}: {error}") from None
+    return experiment
+
+
+class _Wrong(Exception):
+    """A value of an experiment's file: its key, what is wrong and what would be right."""
+
+
+def _with_texts(content: Any) -> Any:
+    """Return the file's content with its parameters as texts: a person writes 0.7 without quotes."""
+    if isinstance(content, dict) and isinstance(content.get("parameters"), dict):
+        texts = {
+            name: str(value) if isinstance(value, (int, float)) else value
+            for name, value in content["parameters"].items()
+        }
+        return {**content, "parameters": texts}
+    return content
+
+
+def _check(experiment: Experiment) -> None:
+    # Here, as whoever only reads records should not wait for scikit-learn.
+    from studio.errors import ModuleError
+    from studio.learners import LEARNERS, SPLIT, names_for, read_parameters
+
+    if not experiment.models:
+        raise _Wrong("models: there is none; an experiment has one at least")
+    if not 0 <= experiment.seed < 2**32:
+        raise _Wrong(f"seed: {experiment.seed} is no number from 0 to {2**32 - 1}")
+    known = dict(SPLIT)
+    for index, learnt in enumerate(experiment.models):
+        able = names_for(learnt.kind)
+        if learnt.learner not in able:
+            key = f"models[{index}].learner: {learnt.learner!r}"
+            raise _Wrong(f"{key} is no learner for {learnt.kind}; those are: {', '.join(able)}")
+        if experiment.labels.index(learnt.label) != index:
+            raise _Wrong(f"models[{index}].label: another model predicts {learnt.label!r} already; give another column")
+        known.update(LEARNERS[learnt.learner].parameters)
+        try:
+            read_parameters({**SPLIT, **LEARNERS[learnt.learner].parameters}, experiment.parameters)
+        except ModuleError as error:
+            raise _Wrong(f"parameters: {error.message}") from None
+    if unknown := sorted(experiment.parameters.keys() - known.keys()):
+        raise _Wrong(f"parameters: {unknown[0]!r} is no parameter of its learners; those are: {', '.join(known)}")

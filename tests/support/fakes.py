@@ -56,6 +56,7 @@ class FakeDocuments:
         self.reads = 0
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
+        self.lease_lost = False
 
     def read(self, name: str) -> Document | None:
         self.reads += 1
@@ -83,7 +84,7 @@ class FakeDocuments:
             raise Busy(name)
         self.leased.add(name)
         try:
-            yield FakeLease()
+            yield FakeLease(self)
         finally:
             self.leased.remove(name)
 
@@ -103,8 +104,12 @@ class FakeDocuments:
 class FakeLease:
     id = "lease"
 
+    def __init__(self, documents: FakeDocuments) -> None:
+        self._documents = documents
+
     def renew(self) -> None:
-        return
+        if self._documents.lease_lost:
+            raise Busy("the lease is lost")
 
 
 class FakeModels:

@@ -177,6 +177,19 @@ def test_two_runs_at_once_exclude_each_other(world: World) -> None:
     assert state(world, job_id) is JobState.ACCEPTED
 
 
+def test_a_run_that_lost_its_right_to_the_endpoints_touches_nothing_more_however_late_it_is(world: World) -> None:
+    job_id = world.accepted()
+    world.documents.lease_lost = True
+    for _ in range(2):
+        with pytest.raises(Busy):
+            promote(world, job_id)
+        world.clock.sleep(16 * 60)  # longer than an update is tried again
+    assert [endpoint.updates for endpoint in world.endpoints.values()] == [0, 0]
+    world.documents.lease_lost = False
+    promote(world, job_id)
+    assert state(world, job_id) is JobState.PROMOTED
+
+
 def test_a_message_for_what_is_not_there_names_what_is(world: World) -> None:
     with pytest.raises(BadMessage, match="the pipelines are: income"):
         world.promotion.carry_out(Request(pipeline="bike", action=ROLLBACK), "m")

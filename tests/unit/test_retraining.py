@@ -141,6 +141,26 @@ def test_a_job_that_never_leaves_the_queue_times_out(world: World) -> None:
     assert state(world, job_id) is JobState.TIMED_OUT
 
 
+def test_a_late_bes_job_is_cancelled_where_the_pipeline_says_so(world: World) -> None:
+    income = world.pipelines["income"]
+    training = msgspec.structs.replace(income.training, cancel_late=True)
+    world.pipelines["income"] = msgspec.structs.replace(income, training=training)
+    world.service.answer = NotStarted()
+    job_id = world.drop("a.csv")
+    world.clock.sleep(training.waiting + 60)
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.TIMED_OUT
+    assert world.service.cancelled == ["bes-1"]
+
+
+def test_a_model_in_the_place_of_the_evaluation_is_not_read_to_its_end(world: World) -> None:
+    world.reader.evaluation = b"0" * (2 << 20)
+    job_id = world.drop("a.csv")
+    world.retraining.poll()
+    assert state(world, job_id) is JobState.FAILED
+    assert "is its port the model's?" in (world.records.require(job_id).job.reason or "")
+
+
 @pytest.mark.parametrize(
     ("answer", "ends"),
     [

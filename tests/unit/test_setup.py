@@ -75,7 +75,10 @@ def test_a_python_that_is_too_old_can_read_the_line_that_says_so() -> None:
     assert "__future__" not in imported
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt", "tests/clients/requirements.txt"],
+)
 def test_every_requirement_has_one_version(name: str) -> None:
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
     assert lines

@@ -13,6 +13,7 @@ from shared.adapters.bes_details import innermost_message
 from shared.adapters.blob_reader import ConfiguredBlobReader
 from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.adapters.storage import open_store
+from shared.app import App
 from shared.errors import (
     AccessRefused,
     BadConfiguration,
@@ -158,6 +159,19 @@ def test_failures_are_told_apart_and_tell_no_secret(
         assert raised.value.retry_after == 7.0
     if body is ERROR:
         assert "BadArgument/InvalidBlob" in str(raised.value)
+
+
+def test_no_proxy_of_the_machine_comes_between_a_key_and_its_service(
+    service: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answer(200, "job-1")
+    with scripted_service() as proxy:
+        proxy.answer(200, "job-2")
+        monkeypatch.setenv("http_proxy", proxy.address)
+        monkeypatch.setenv("no_proxy", "")
+        training = Training(address=Address(service.address), key=Secret("key"), model="output1", evaluation="output2")
+        assert BatchExecutionService(App(Settings({}))._session, "income", training).submit(DATA) == "job-1"
+        assert proxy.asked == []
 
 
 def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> None:

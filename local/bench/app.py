@@ -1,13 +1,11 @@
-"""`run.py bench`: start-up, memory, latency, storage operations, package size. Figures of one run, ratios within it."""
+"""The app: start-up, package size, latency, storage operations, memory."""
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +20,10 @@ import requests
 import requests.adapters
 from azure.storage.blob import BlobBlock
 from packaging.requirements import Requirement
-from rich.console import Console
-from rich.table import Table
 
 from local.azurite import azurite
-from local.children import ROOT, end_in_order
+from local.bench.rows import Row, ms
+from local.children import ROOT
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
 from shared.app import App
@@ -41,22 +38,12 @@ RETRAININGS = 5
 VERSION = {"api-version": "2.0"}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py bench", description="Measure start-up, memory, latency and storage.")
-    parser.add_argument("--gib", type=float, default=2.0, help="size of the large blob")
-    chosen = parser.parse_args()
-    end_in_order()
-    console = Console(highlight=False)
-    console.width = max(console.width, 110)
-    table = Table("what", "measured", "against", "ratio", box=None, padding=(0, 3, 0, 0), header_style="bold")
-    with console.status("measuring"), tempfile.TemporaryDirectory(prefix="relearn-bench-") as folder:
-        for row in (*import_time(), *package_size(), *latencies(Path(folder)), *memory(Path(folder), chosen.gib)):
-            table.add_row(*row)
-    console.print(table)
-    return 0
-
-
-Row = tuple[str, str, str, str]
+def measure(folder: Path, gib: float) -> Iterator[Row]:
+    """`gib` is the size of the large blob."""
+    yield from import_time()
+    yield from package_size()
+    yield from latencies(folder)
+    yield from memory(folder, gib)
 
 
 def import_time() -> Iterator[Row]:
@@ -74,7 +61,7 @@ def import_time() -> Iterator[Row]:
             )
             times.append(float(done.stdout))
     ours, theirs = (statistics.median(times) for times in taken.values())
-    yield "import function_app", _ms(ours), f"azure.functions alone {_ms(theirs)}", f"{ours / theirs:.2f}"
+    yield "import function_app", ms(ours), f"azure.functions alone {ms(theirs)}", f"{ours / theirs:.2f}"
 
 
 def package_size() -> Iterator[Row]:
@@ -115,7 +102,7 @@ def latencies(folder: Path) -> Iterator[Row]:
         ("“Finished” seen → PROMOTED", promoted, bare_promotion),
     ):
         one, other = statistics.median(ours[1:]), statistics.median(alone[1:])
-        yield name, _ms(one), f"bare HTTP calls {_ms(other)}", f"{one / other:.2f}"
+        yield name, ms(one), f"bare HTTP calls {ms(other)}", f"{one / other:.2f}"
     told = ", ".join(f"{count} {method}" for method, count in operations.most_common())
     yield "storage operations per retraining", f"{operations.total()}", told, ""
 
@@ -164,7 +151,7 @@ class Bare:
         model = self._models.link(self._models.keep(iter([contents[0]])))
         sas = model.sas.reveal() if model.sas else ""
         location = {"BaseLocation": model.base, "RelativeLocation": model.relative, "SasBlobToken": sas}
-        name, classic = self._place.classic.model, settings["BREAST_CANCER_CLASSIC_ADDRESS"]
+        name, classic = self._place.classic.models[0], settings["BREAST_CANCER_CLASSIC_ADDRESS"]
         key = settings["BREAST_CANCER_CLASSIC_KEY"]
         self._score(settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"], key)
         self._call("GET", classic, key)
@@ -201,7 +188,7 @@ def memory(folder: Path, gib: float) -> Iterator[Row]:
     """Start a retraining on a large blob in a process of its own; report how far its peak rose."""
     size = int(gib * GIB)
     # No worker: the job stays queued, as nothing is to be learnt from 2 GiB of the same rows here.
-    with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--workers", "0") as place:
+    with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--processes", "0") as place:
         small = place.drop("small.csv", as_csv(place.header, place.rows[:100]))
         large = _drop_large(place, size)
         context = multiprocessing.get_context("spawn")
@@ -301,11 +288,3 @@ def _with_their_needs(lines: list[str]) -> set[str]:
 def _installed_size(name: str) -> int:
     files = metadata.files(name) or []
     return sum(path.stat().st_size for file in files if (path := Path(str(file.locate()))).is_file())
-
-
-def _ms(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,137 @@
+"""`export` and `import`: a New web service's definition as JSON, as Azure PowerShell's commands of these names did.
+
+An export has no keys. An import is a PUT to the running server, so what the resource manager refuses is refused here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from studio.cli.output import print_json
+from studio.cli.place import Failed, Stopped, add_data, open_made, running
+
+_VERSION = {"api-version": "2017-01-01"}
+_GROUP = re.compile(r"/resourceGroups/([^/]+)/", re.IGNORECASE)
+_NAME = re.compile(r"[\w.-]+")
+_SECONDS = 120.0  #: that an operation may take
+
+
+def add(commands: Any) -> None:
+    exported = commands.add_parser("export", help="print a New web service's definition as JSON, without keys")
+    exported.add_argument("name", metavar="NAME", help="the service's name or its id in the resource manager")
+    add_data(exported)
+    exported.set_defaults(run=_export)
+
+    imported = commands.add_parser("import", help="make or replace a New web service from such a definition")
+    imported.add_argument("definition", metavar="FILE", type=Path, help="what export printed")
+    imported.add_argument("--name", help="another name than the definition's")
+    imported.add_argument("--address", help="the server's address, where it is not found by the data folder")
+    add_data(imported)
+    imported.set_defaults(run=_import)
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from studio.records import WebService
+
+    services = open_made(chosen.data).records.all(WebService)
+    found = [each for each in services if chosen.name.lower() in (each.name.lower(), each.id)]
+    if len(found) != 1:
+        told = f"{len(found)} are named" if found else "there is no New web service"
+        names = ", ".join(str(each.definition["id"]) for each in found) or ", ".join(each.name for each in services)
+        raise Stopped(f"{told} {chosen.name!r}; there are: {names or 'none'}")
+    definition = copy.deepcopy(found[0].definition)
+    definition["properties"].pop("keys", None)
+    definition["properties"]["storageAccount"].pop("key", None)
+    print_json(definition)
+    return 0
+
+
+def _import(chosen: argparse.Namespace) -> int:
+    from studio.publishing import GROUP
+
+    definition = _read(chosen.definition)
+    studio = open_made(chosen.data)
+    address = chosen.address or running(chosen.data, "address")
+    if not address:
+        raise Stopped(f"no server runs over {chosen.data}; start one (python -m studio serve), or give --address")
+    name = chosen.name or definition.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise Stopped(f"{name!r} can be no web service's name; give --name")
+    place = _GROUP.search(str(definition.get("id", "")))
+    group = place[1] if place else GROUP
+    subscription = studio.identity.subscription
+    arm_id = (
+        f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
+    )
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy; but the certificate of a Studio that answers HTTPS is the user's own
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        session.headers["Authorization"] = f"Bearer {studio.identity.arm_token}"
+        body = {**definition, "id": arm_id, "name": name}
+        accepted = _called(session, "PUT", f"{address}{arm_id}", params=_VERSION, json=body)
+        _follow(session, accepted.headers.get("Azure-AsyncOperation"))
+    print(arm_id)
+    return 0
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        definition = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise Stopped(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise Stopped(f"{file} is no JSON") from None
+    if not isinstance(definition, dict) or not isinstance(definition.get("properties"), dict):
+        raise Stopped(f"{file} is no web service definition: it has no properties")
+    return definition
+
+
+def _follow(session: requests.Session, operation: str | None) -> None:
+    """Return when the operation succeeded, as acceptance says nothing yet."""
+    deadline = time.monotonic() + _SECONDS
+    while operation:
+        answer = _called(session, "GET", operation)
+        status = answer.json()
+        match status.get("status"):
+            case "Succeeded":
+                return
+            case "Failed" | "Canceled" as ended:
+                raise Failed(f"the operation was accepted and is {ended}: {_told(status)}")
+        if time.monotonic() > deadline:
+            raise Failed(f"the operation is still {status.get('status')} after {_SECONDS:.0f} s: {operation}")
+        time.sleep(float(answer.headers.get("Retry-After", 1)))
+
+
+def _called(session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
+    try:
+        answer = session.request(method, url, timeout=60, **options)
+    except requests.RequestException as error:
+        raise Stopped(f"{method} {url} got no answer ({type(error).__name__}); is the server running?") from None
+    if not answer.ok:
+        raise Failed(f"{method} {url} answered {answer.status_code}: {_told_by(answer)}")
+    return answer
+
+
+def _told_by(answer: requests.Response) -> str:
+    try:
+        return _told(answer.json())
+    except ValueError:
+        return answer.text[:300]
+
+
+def _told(body: Any) -> str:
+    """Return what an error says, its details before the sentence that every error of its kind has."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return "no reason was given"
+    details = [f"{each.get('code')}: {each.get('message')}" for each in error.get("details") or []]
+    return "; ".join(details) or f"{error.get('code')}: {error.get('message')}"

@@ -1,0 +1,104 @@
+"""`fault`: have the running server misbehave on order, through its control."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import requests
+
+from studio.cli.output import add_json, show
+from studio.cli.place import Failed, Stopped, add_data, running
+from studio.faults import KINDS, OF_CALLS
+
+#: the members of an order, as `studio.faults.Fault` has them
+_MEMBERS: dict[str, tuple[type, str]] = {
+    "operation": (str, "narrow a kind that strikes any call to one operation, as bes.create"),
+    "endpoint": (str, "strike only this endpoint, given by name or id"),
+    "count": (int, "how often it strikes; without end unless given"),
+    "probability": (float, "the chance that it strikes, up to 1"),
+    "seed": (int, "the same seed strikes the same calls"),
+    "seconds": (float, "the delay of kinds that have one"),
+    "state": (str, "of a stuck job: NotStarted or Running"),
+}
+
+
+def add(commands: Any) -> None:
+    fault = commands.add_parser("fault", help="have a server with --control misbehave on order")
+    actions = fault.add_subparsers(required=True, metavar="ACTION")
+    kinds = actions.add_parser("kinds", help="show what there is to order")
+    add_json(kinds)
+    kinds.set_defaults(run=_kinds)
+    added = actions.add_parser("add", help="order a fault")
+    added.add_argument("kind", metavar="KIND", help="one of `fault kinds`; lost-answer is `lost answer`")
+    for name, (kind, told) in _MEMBERS.items():
+        added.add_argument(f"--{name}", type=kind, help=told)
+    _add_control(added)
+    added.set_defaults(run=_add)
+    listed = actions.add_parser("list", help="show the orders, and how often each struck")
+    _add_control(listed)
+    listed.set_defaults(run=_list)
+    lifted = actions.add_parser("lift", help="lift an order, or all")
+    lifted.add_argument("id", metavar="ID", nargs="?", help="one of `fault list`; all without it")
+    _add_control(lifted)
+    lifted.set_defaults(run=_lift)
+
+
+def _add_control(parser: argparse.ArgumentParser) -> None:
+    add_data(parser)
+    add_json(parser)
+    parser.add_argument("--control", help="the control's address, where it is not found by the data folder")
+
+
+def _kinds(chosen: argparse.Namespace) -> int:
+    kinds = [{"kind": kind, "any call": kind in OF_CALLS, "told": told} for kind, told in KINDS.items()]
+    rows = [(kind, "any call" if kind in OF_CALLS else "", told) for kind, told in KINDS.items()]
+    show(chosen.json, kinds, ["kind", "strikes", "what happens"], rows)
+    return 0
+
+
+def _add(chosen: argparse.Namespace) -> int:
+    kind = chosen.kind if chosen.kind in KINDS else chosen.kind.replace("-", " ")
+    given = {name: getattr(chosen, name) for name in _MEMBERS if getattr(chosen, name) is not None}
+    return _show(chosen, [_called(chosen, "POST", json={"kind": kind, **given})])
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    return _show(chosen, _called(chosen, "GET"))
+
+
+def _lift(chosen: argparse.Namespace) -> int:
+    lifted = _called(chosen, "DELETE", f"/{chosen.id}" if chosen.id else "")
+    if chosen.id and not lifted["lifted"]:
+        raise Failed(f"there is no order {chosen.id!r}; `fault list` shows what there is")
+    show(chosen.json, lifted, ["lifted"], [(str(lifted["lifted"]),)])
+    return 0
+
+
+def _show(chosen: argparse.Namespace, orders: list[dict[str, Any]]) -> int:
+    known = ("id", "kind", "struck")
+    limits = [", ".join(f"{name} {value}" for name, value in order.items() if name not in known) for order in orders]
+    rows = [
+        (order["id"], order["kind"], str(order.get("struck", 0)), limit)
+        for order, limit in zip(orders, limits, strict=True)
+    ]
+    show(chosen.json, orders, [*known, "limits"], rows)
+    return 0
+
+
+def _called(chosen: argparse.Namespace, method: str, path: str = "", **options: Any) -> Any:
+    control = chosen.control or running(chosen.data, "control")
+    if not control:
+        raise Stopped(
+            f"no server with a control runs over {chosen.data}: python -m studio serve --control, or run.py up --faults"
+        )
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.request(method, f"{control}/faults{path}", timeout=10, **options)
+            told = answer.json()
+    except (requests.RequestException, ValueError):
+        raise Stopped(f"nothing answers as a control at {control}") from None
+    if not answer.ok:
+        raise Failed("; ".join(each["message"] for each in told["error"]["details"]))
+    return told

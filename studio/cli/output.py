@@ -1,0 +1,42 @@
+"""What commands print: a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+_WIDE = 1000  #: where no terminal says how wide it is, nothing is wrapped
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def show(as_json: bool, value: Any, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print the value as JSON, or the rows that tell the same as a table."""
+    if as_json:
+        print_json(value)
+    else:
+        print_table(titles, rows)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)

@@ -1,0 +1,115 @@
+"""Where a command finds its Studio: the folder of the records, the storage, and the server if one runs there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:  # the libraries behind it take seconds to load, which --help and fault need not wait for
+    from studio.publishing import Studio
+
+DATA, STORAGE = "STUDIO_DATA", "STUDIO_STORAGE"
+_UP = Path(__file__).resolve().parent.parent.parent / ".relearn"  #: what `run.py up` makes beside the checkout
+_RUNNING = "running.json"
+
+
+class Failed(Exception):
+    """What the command asked for was refused; the message is one line that says why."""
+
+
+class Stopped(Exception):
+    """The command cannot even ask; the message is one line that says what to do."""
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get(DATA) or _UP / "studio", help="folder of the Studio's records"
+    )
+
+
+def storage() -> str:
+    """Return the storage's connection string, or nothing: the setting, else what `run.py up` wrote down."""
+    if given := os.environ.get(STORAGE):
+        return given
+    try:
+        values = json.loads((_UP / "local.settings.json").read_text())["Values"]
+        return str(values["AzureWebJobsStorage"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def open_new(folder: Path) -> Studio:
+    """Return the Studio of the folder with its storage; it is made if it is not there."""
+    from studio.publishing import Studio
+    from studio.records import OtherVersion
+
+    connection = storage()
+    if not connection:
+        raise Stopped(f"the setting {STORAGE} with a storage connection string is missing; `run.py up` has one too")
+    try:
+        studio = Studio(folder, connection)
+        assert studio.blobs.account, "a connection string names its account"
+        return studio
+    except OtherVersion as error:
+        raise Stopped(str(error)) from None
+    except OSError as error:
+        raise Stopped(f"the folder {folder} cannot be used: {error.strerror}") from None
+    except ValueError:
+        raise Stopped(f"the setting {STORAGE} is no storage connection string") from None
+
+
+def open_made(folder: Path) -> Studio:
+    """Return the Studio that is in the folder; no storage is needed to read and change its records."""
+    from studio.publishing import Studio
+    from studio.records import OtherVersion
+
+    if not (folder / "studio.sqlite").exists():
+        raise Stopped(f"there is no Studio in {folder}; give --data, or make one: python -m studio publish")
+    try:
+        return Studio(folder, storage())
+    except OtherVersion as error:
+        raise Stopped(str(error)) from None
+
+
+@contextmanager
+def told_as_running(folder: Path, **addresses: str) -> Iterator[None]:
+    """Have other commands find this server's addresses until the context ends."""
+    file = folder / _RUNNING
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as opened:
+        json.dump(addresses, opened)
+    try:
+        yield
+    finally:
+        if _told(folder) == addresses:  # another server may serve the same folder by now
+            file.unlink(missing_ok=True)
+
+
+def running(folder: Path, what: str) -> str | None:
+    """Return the `address` or the `control` of the server that runs over the folder."""
+    address = _told(folder).get(what)
+    return address if isinstance(address, str) and _listens(address) else None
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / _RUNNING).read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _listens(address: str) -> bool:
+    """A server that was killed leaves its addresses behind."""
+    try:
+        parts = urlsplit(address)
+        with socket.create_connection((parts.hostname, parts.port), timeout=1):
+            return True
+    except (OSError, ValueError):
+        return False

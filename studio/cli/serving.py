@@ -1,0 +1,88 @@
+"""`serve`: answer Studio's protocols on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+import ssl
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from studio.cli.place import Stopped, add_data, open_new, told_as_running
+
+
+def add(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="answer Studio's protocols on this machine until it is stopped")
+    add_data(serve)
+    serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    serve.add_argument("--processes", type=int, default=8, help="processes that BES jobs may have in all")
+    serve.add_argument("--at-once", type=int, default=40, help="BES jobs of one endpoint that run at once")
+    serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
+    serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
+    serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
+    serve.add_argument("--certificate", type=Path, help="PEM file of a certificate chain: answer HTTPS instead of HTTP")
+    serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is a file of its own")
+    serve.set_defaults(run=_serve)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    try:
+        listening = _listen(chosen.port)
+    except OSError:
+        raise Stopped(f"port {chosen.port} is taken; stop what uses it, or give another --port") from None
+    secured = _secured(chosen.certificate, chosen.key) if chosen.certificate else {}
+    studio = open_new(chosen.data)
+
+    import uvicorn
+
+    from studio.api.context import Context
+    from studio.control import build_control
+    from studio.faults import Faults
+    from studio.jobs import JobRunner, Pace
+    from studio.server import OPERATIONS, build
+
+    def server(app: Any, **secured: Any) -> uvicorn.Server:
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 5}
+        return uvicorn.Server(uvicorn.Config(app, **quiet, **secured))
+
+    faults = Faults(OPERATIONS)
+    pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
+    app = build(Context(studio, JobRunner(studio.records, chosen.data, studio.storage, faults, pace), faults))
+    told = {"address": _address(listening, "https" if secured else "http")}
+    if chosen.control:
+        control = _listen(0)
+        told["control"] = _address(control, "http")
+        answering = server(build_control(faults))
+        threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
+    # The server raises the signal again once it has ended; the addresses are still to be taken back then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with told_as_running(chosen.data, **told):
+        print(json.dumps(told), flush=True)
+        server(app, **secured).run(sockets=[listening])
+    return 0
+
+
+def _listen(port: int) -> socket.socket:
+    # Without the protocol's number asyncio leaves Nagle's algorithm on, which delays every answer by 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    listening.listen(1024)  # whoever reads the address may call at once, and waits
+    return listening
+
+
+def _secured(certificate: Path, key: Path | None) -> dict[str, Any]:
+    """Return the server's options; what is wrong with the files must be told before the server says its address."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise Stopped(f"--certificate {certificate} and --key {key} cannot be used: {error}") from None
+    return {"ssl_certfile": certificate, "ssl_keyfile": key}
+
+
+def _address(listening: socket.socket, scheme: str) -> str:
+    return f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"

@@ -1,0 +1,109 @@
+"""A Studio with every kind of web service, and Chromium to look at its page with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from local.azurite import azurite as run_azurite
+from local.workplace import Workplace
+from local.workplace import workplace as run_workplace
+from studio.page.views import endpoint_place, service_place
+from studio.records import Endpoint, Service, WebService
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+#: Root has no sandbox; the rest keeps the browser from calling home.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MANY = 1_000  #: endpoints of one service
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """The breast cancer experiment as a training, a Classic and a New web service, and a Classic one of 1,000."""
+    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("page")) as running:
+        running.studio.studio.deploy_classic(running.first, [f"customer{number}" for number in range(1, MANY)])
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip("there is no Chromium here; install it (Debian: apt install chromium)")
+    flags = FLAGS if os.name == "posix" and os.geteuid() == 0 else FLAGS[1:]
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=flags)
+        yield running
+        running.close()
+
+
+@dataclass
+class Watched:
+    """A page of the Studio in a browser; `asked` are its requests, `said` what its console told."""
+
+    page: Page
+    address: str
+    asked: list[str]
+    said: list[str]
+
+    def open(self, path: str = "/") -> Page:
+        self.page.goto(self.address + path)
+        return self.page
+
+
+@pytest.fixture
+def watched(browser: Browser, place: Workplace, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """A page in a browser; the parameter of a test, if it has one, is how the browser is set."""
+    options: dict[str, Any] = getattr(request, "param", {})
+    context = browser.new_context(**options)
+    page = context.new_page()
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    yield Watched(page, place.studio.address, asked, said)
+    context.close()
+
+
+@pytest.fixture
+def paths(place: Workplace) -> dict[str, str]:
+    """The path of one page of each kind; `customer` is of an endpoint whose model tests replace."""
+    studio = place.studio.studio
+    training, classic, many = studio.records.all(Service)
+    [new] = studio.records.all(WebService)
+    return {
+        "front": "/",
+        "service": service_place(many),
+        "training": endpoint_place(studio.default_endpoint(training), training),
+        "classic": help_path(place, classic, place.classic.name),
+        "customer": help_path(place, many, "customer7"),
+        "new": endpoint_place(studio.records.get(Endpoint, new.endpoint), new),
+    }
+
+
+def help_path(place: Workplace, service: Service, name: str) -> str:
+    """Return the path of an endpoint's page, as its management tells it."""
+    address = f"{place.studio.address}/workspaces/{service.parent}/webservices/{service.id}/endpoints/{name}"
+    headers = {"Authorization": f"Bearer {place.studio.studio.workspace.primary_token}"}
+    told = requests.get(address, headers=headers, timeout=30).json()
+    return str(told["HelpLocation"]).removeprefix(place.studio.address)
+
+
+def endpoint_of(place: Workplace, path: str) -> Endpoint:
+    """Return the endpoint as it is now that a page is of."""
+    return place.studio.studio.records.get(Endpoint, path.rpartition("/")[2])

@@ -1,0 +1,25 @@
+// A client that a code generator made of a swagger.json scores rows, or runs a batch job: whichever it has been given.
+// Takes JSON on the command line, prints JSON.
+import { createRequire } from "node:module";
+
+const given = JSON.parse(process.argv[2]);
+const { DefaultService, OpenAPI } = createRequire(import.meta.url)(given.client);
+OpenAPI.BASE = given.address;
+OpenAPI.TOKEN = given.key;
+
+async function batch(request) {
+  const job = await DefaultService.createJob(request);
+  await DefaultService.startJob(job);
+  for (;;) {
+    const status = await DefaultService.getJob(job);
+    if (!["NotStarted", "Running"].includes(status.StatusCode)) {
+      await DefaultService.deleteJob(job);
+      return status;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const refused = (error) => ({ status: error.status, body: error.body });
+const done = given.score ? DefaultService.execute(given.score) : batch(given.batch);
+console.log(JSON.stringify(await done.catch(refused)));

@@ -1,0 +1,140 @@
+"""What the Studio's page decides before anything is shown: times, sources, pages, and literals in samples."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from studio.page.guard import is_for_this_machine
+from studio.page.paging import AT_ONCE, part
+from studio.page.samples import KEY, score, update
+from studio.page.views import Model, Place, view_endpoint
+from studio.publishing import new_endpoint
+from studio.records import NEVER, Endpoint, Reference, Resource, Scorer, Service, now
+
+OWN = "http://127.0.0.1:10000/devstoreaccount1/"
+HOSTILE = 'it\'s "$(id)" `id` \\ \n ü 😀)'
+
+
+def endpoint_with(resource: Resource) -> Endpoint:
+    endpoint = new_endpoint("service", "retrained")
+    endpoint.scorers = [Scorer(resource=resource, input="input1", output="output1")]
+    return endpoint
+
+
+def model_of(endpoint: Endpoint, when: float) -> Model:
+    service = Service(id="service", parent="workspace", name="Income", created=endpoint.created)
+    [model] = view_endpoint(endpoint, service, Place("http://127.0.0.1:10010", OWN, when), "/x").models
+    return model
+
+
+def own(path: str) -> Reference:
+    return Reference(base_location=OWN, relative_location=path)
+
+
+def test_the_model_shown_is_the_one_that_serves_and_the_one_to_come_is_told_beside_it() -> None:
+    begins = now().timestamp() + 30
+    first = Resource(name="Income [trained model]", location=own("a.ilearner"), sha256="a" * 64)
+    endpoint = endpoint_with(first.becoming("b" * 64, own("b.ilearner"), begins))
+    before, after = model_of(endpoint, begins - 1), model_of(endpoint, begins)
+    assert (before.sha256, after.sha256) == ("a" * 12, "b" * 12)
+    assert before.later == f"{'b' * 12} was set and serves from {datetime.fromtimestamp(begins, UTC):%H:%M:%S} UTC"
+    assert after.later is None
+    deaf = endpoint_with(first.becoming("b" * 64, own("b.ilearner"), NEVER))
+    assert model_of(deaf, begins).later == f"{'b' * 12} was set and serves never"
+
+
+def test_a_model_was_set_when_it_was_updated_else_refreshed_else_deployed() -> None:
+    resource = Resource(name="Income [trained model]", location=own("a.ilearner"), sha256="a" * 64)
+    endpoint = endpoint_with(resource)
+    assert model_of(endpoint, 0.0).set == endpoint.created
+    endpoint.refreshed = endpoint.created + timedelta(hours=1)
+    assert model_of(endpoint, 0.0).set == endpoint.refreshed
+    endpoint.scorers[0].resource.updated = endpoint.created + timedelta(hours=2)
+    assert model_of(endpoint, 0.0).set == endpoint.created + timedelta(hours=2)
+    # A model that the default endpoint has had for long is new on an endpoint that was just added.
+    endpoint.scorers[0].resource.updated = endpoint.created - timedelta(hours=2)
+    assert model_of(endpoint, 0.0).set == endpoint.created
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        (own("models/a.ilearner"), "models/a.ilearner"),
+        (Reference(connection_string="AccountKey=secret", relative_location="/models/a.ilearner"), "models/a.ilearner"),
+        (
+            Reference(
+                base_location="https://u:secret@store.example/?sig=secret",
+                relative_location="models/a.ilearner?sig=secret",
+                sas_blob_token="?sig=secret",
+            ),
+            "https://store.example/models/a.ilearner",
+        ),
+    ],
+)
+def test_where_a_model_came_from_is_told_without_any_secret(location: Reference, shown: str) -> None:
+    assert model_of(endpoint_with(Resource(name="m", location=location, sha256="a" * 64)), 0.0).source == shown
+
+
+def test_a_name_in_a_record_is_only_ever_text_in_a_sample() -> None:
+    row = {HOSTILE: HOSTILE}
+    programs = {each.language: each.text for each in score("http://x", {"input1": row}, {HOSTILE: HOSTILE}, HOSTILE)}
+    body = {"Inputs": {"input1": [row]}, "GlobalParameters": {HOSTILE: HOSTILE}}
+
+    values = {
+        statement.targets[0].id: statement.value
+        for statement in ast.walk(ast.parse(programs["Python"]))
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }
+    assert ast.literal_eval(values["BODY"]) == body
+    assert ast.literal_eval(values["KEY"]) == HOSTILE
+
+    words = shlex.split(programs["curl"].replace("#!/usr/bin/env bash\n", ""))
+    assert json.loads(words[words.index("--data") + 1]) == body
+    assert f"key={HOSTILE}" in words
+
+    text = programs["C#"].split('Body = @"', 1)[1].replace('""', "\0").split('"', 1)[0].replace("\0", '"')
+    assert json.loads(text) == body
+    text = programs["R"].split('body <- r"-(', 1)[1].split(')-"', 1)[0]
+    assert json.loads(text) == body
+
+    [patch] = update("http://x", HOSTILE, None)
+    given = next(word for word in shlex.split(patch.text, comments=True) if word.startswith("body={"))
+    assert json.loads(given.removeprefix("body="))["Resources"][0]["Name"] == HOSTILE
+    assert KEY in patch.text
+
+
+@pytest.mark.parametrize(
+    ("number", "first", "last"),
+    [("", 1, 50), ("2", 51, 100), ("3", 101, 101), ("4", 101, 101), ("-1", 1, 50), ("²", 1, 50)],
+)
+def test_a_page_number_out_of_range_gives_the_nearest_page(number: str, first: int, last: int) -> None:
+    shown = part(range(2 * AT_ONCE + 1), number)
+    assert (shown.first, shown.last, shown.pages, shown.total) == (first, last, 3, 101)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:10010", "127.8.8.8:1", "[::1]:80", "[::1]"]
+)
+def test_a_host_that_is_this_machine_is_served(host: str) -> None:
+    assert is_for_this_machine(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "studio.example",
+        "localhost.studio.example:80",
+        "127.0.0.1.studio.example",
+        "10.0.0.1:80",
+        "0.0.0.0",
+        "2130706433",
+    ],
+)
+def test_any_other_host_is_not(host: str) -> None:
+    assert not is_for_this_machine(host)
