@@ -388,7 +388,7 @@ def _dec_hook(kind: type, value: object) -> object:
     if kind is Duration:
         return read_duration(value)
     if kind is Address:
-        return _address(value)
+        return read_address(value)
     if kind is Schedule:
         return _schedule(value)
     if kind is ResourceId:
@@ -409,7 +409,8 @@ def _schedule(value: str) -> Schedule:
     return Schedule(value)
 
 
-def _address(value: str) -> Address:
+def read_address(value: str) -> Address:
+    """Return the address, or raise ValueError."""
     address = value.strip().rstrip("/.")
     parts = urlsplit(address)
     try:
