@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import compress
 
@@ -13,10 +13,12 @@ from shared.checks.rules import Column, Type
 
 MISSING = b"\0"  #: stands for a missing cell in a shape
 MINUS = b"\1"  #: for a minus at the start of a cell
-#: shapes (see `table.py`) that only numbers have: 12, 1.2, -12, -1.2, and nothing
+EXPONENT = b"\3"  #: for an exponent after a number
+#: shapes (see `shapes.py`) that only numbers have: 12, 1.2, -12, -1.2, and nothing
 _SHAPES = {
     Type.INTEGER: {b"", MINUS, MISSING},
-    Type.NUMBER: {b"", b".", MINUS, MINUS + b".", MISSING},
+    Type.NUMBER: {minus + rest + end for minus in (b"", MINUS) for rest in (b"", b".") for end in (b"", EXPONENT)}
+    | {MISSING},
 }
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _BOOLEAN = re.compile(r"(?i)true|false|0|1")
@@ -40,6 +42,7 @@ class ColumnCheck:
         self.fault: Fault | None = None  #: that one, told
         self.classes: set[str] = set()  #: two at most: more need not be known
         self._values = frozenset(rule.values)
+        self._fits = self._values.__contains__ if rule.values else _FITS.get(rule.type, _anything)
 
     @property
     def right(self) -> str:
@@ -86,20 +89,9 @@ class ColumnCheck:
     def _distinct(self, cells: list[str]) -> Iterable[str]:
         return set(cells) if self._values or self.rule.type in (Type.BOOLEAN, Type.DATETIME) else cells
 
-    def _fits(self, cell: str) -> bool:
-        if self._values:
-            return cell in self._values
-        match self.rule.type:
-            case Type.NUMBER:
-                return NUMBER.fullmatch(cell) is not None
-            case Type.INTEGER:
-                return _INTEGER.fullmatch(cell) is not None
-            case Type.BOOLEAN:
-                return _BOOLEAN.fullmatch(cell) is not None
-            case Type.DATETIME:
-                return _is_datetime(cell)
-            case _:
-                return True
+
+def _anything(_: str) -> bool:
+    return True
 
 
 def _is_datetime(cell: str) -> bool:
@@ -108,3 +100,11 @@ def _is_datetime(cell: str) -> bool:
         return True
     except ValueError:
         return False
+
+
+_FITS: dict[Type | None, Callable[[str], object]] = {
+    Type.NUMBER: NUMBER.fullmatch,
+    Type.INTEGER: _INTEGER.fullmatch,
+    Type.BOOLEAN: _BOOLEAN.fullmatch,
+    Type.DATETIME: _is_datetime,
+}

@@ -3,20 +3,24 @@
 A row's shape is the row with its digits erased. What is left of a table of numbers is a handful of shapes, and two
 passes of `bytes.translate` and `Counter` in C find them sooner than a parser splits the rows into cells. The shape
 `,.,\\1.,benign,` says: two numbers, the second with a minus, and the text `benign`. Erasing must not make a wrong cell
-look like a right one, so cells are marked first: the missing ones, a minus in front, a point at the end.
+look like a right one, so cells are marked first: the missing ones, a minus in front, a point at the end, an exponent.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
-from shared.checks.columns import MINUS, MISSING
+from shared.checks.columns import EXPONENT, MINUS, MISSING
 
 _POINT = b"\2"
-_MARKS = (MISSING, MINUS, _POINT)
+_MARKS = (MISSING, MINUS, _POINT, EXPONENT)
+#: after a digit, or a digit and a point; it begins with a set of bytes, which `re` looks for fastest
+_EXPONENT = re.compile(rb"[eE](?:(?<=[0-9].)|(?<=[0-9]\..))[-+]?[0-9]+(?=[,\t])")
+_MAY_HAVE_EXPONENT = re.compile(rb"[,\t.\x01][eE][-+]?[,\t]")
 
 
 class Block:
@@ -69,7 +73,21 @@ def look(lines: bytes, separator: bytes, width: int, missing: Sequence[bytes]) -
             plain = plain.replace(blank, separator)
     for text in missing:
         plain = _emptied(plain, separator + text + separator, separator)
-    shapes = Counter(_erased(plain, separator).split(b"\n"))
+    marked = _marked(plain, separator)
+    erased = _erased(marked)
+    shapes = Counter(erased)
+    alone = MINUS + separator
+    if any(alone in shape for shape in shapes) and alone in marked:
+        # Not -5 but a minus that is all of the cell, which is no number.
+        marked = marked.replace(alone, b"-" + separator)
+        erased = _erased(marked)
+        shapes = Counter(erased)
+    if again := {shape for shape in shapes if _MAY_HAVE_EXPONENT.search(shape)}:
+        whole = marked.split(b"\n")
+        some = b"\n".join([whole[index] for index, shape in enumerate(erased) if shape in again])
+        for shape in again:
+            del shapes[shape]
+        shapes.update(_erased(_EXPONENT.sub(EXPONENT, some)))
     del shapes[b""]
     if max(map(len, shapes)) > csv.field_size_limit():
         return None
@@ -79,20 +97,25 @@ def look(lines: bytes, separator: bytes, width: int, missing: Sequence[bytes]) -
     return block
 
 
-def _erased(plain: bytes, separator: bytes) -> bytes:
+def _erased(marked: bytes) -> list[bytes]:
+    return marked.translate(None, b"0123456789").split(b"\n")
+
+
+def _marked(plain: bytes, separator: bytes) -> bytes:
     empty = separator * 2
     if empty in plain:
-        # Twice, as two missing cells share a separator.
-        marked = separator + MISSING + separator
-        plain = plain.replace(empty, marked).replace(empty, marked)
+        # Twice, as two missing cells share a separator; line by line, as most have none to replace.
+        missing = separator + MISSING + separator
+        lines = plain.split(b"\n")
+        plain = b"\n".join(
+            [line.replace(empty, missing).replace(empty, missing) if empty in line else line for line in lines]
+        )
     if b"-" in plain:
         plain = plain.replace(separator + b"-", separator + MINUS)
-        if MINUS + separator in plain:
-            plain = plain.replace(MINUS + separator, b"-" + separator)  # a minus alone is no number
     point = b"." + separator
     if point in plain:
         plain = plain.replace(point, _POINT + separator)
-    return plain.translate(None, b"0123456789")
+    return plain
 
 
 def _emptied(plain: bytes, cell: bytes, separator: bytes) -> bytes:
