@@ -1,7 +1,7 @@
 """The check of a data set before it costs a training: `check(name, chunks, checks, reference)` gives a `Report`.
 
-Parsed with the standard library alone: its csv module reads 120 to 140 MB/s and imports in 5 ms; pyarrow 26 reads 140
-to 160 MB/s for 170 MiB installed and 33 ms, and polars 2 reads 180 to 350 MB/s for 181 MiB, 111 ms and 235 MiB of memory.
+Parsed with the standard library alone: csv reads 120 to 140 MB/s and imports in 5 ms; pyarrow 26 reads 140 to 160 MB/s
+for 170 MiB installed and 33 ms, polars 2 reads 180 to 350 MB/s for 181 MiB, 111 ms and 235 MiB of memory.
 """
 
 from shared.checks.check import check
