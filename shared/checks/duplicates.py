@@ -1,0 +1,56 @@
+"""The share of rows that repeat an earlier row, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+AT_MOST = 1 << 19  #: digests kept: 60 MiB
+_STEP = 3  #: bits
+_LEVELS = 11
+
+
+class Duplicates:
+    """Counts rows that are written alike.
+
+    A row is known by the 8 bytes of Python's hash. When more are to be kept than may be, only rows whose hash ends in
+    three more zero bits are looked at from then on, and what is known of the others is dropped. Rows that are alike
+    have the same hash, so the share among the rows looked at is an estimate without bias of the share among all, and
+    is 0 where no row is repeated (after P. Gibbons, Distinct sampling, VLDB 2001). An estimate differs a little from
+    process to process, as the hash does.
+    """
+
+    def __init__(self, at_most: int = AT_MOST) -> None:
+        self._at_most = at_most
+        self._kept: set[int] = set()
+        self._level = 0
+        # The counts of the next levels are kept from the first row on, so that they are there when rows are dropped.
+        self._rows, self._repeated = [0] * _LEVELS, [0] * _LEVELS
+
+    @property
+    def one_in(self) -> int:
+        """Return 1 when every row was looked at, or n for one in about n."""
+        return 1 << (_STEP * self._level)
+
+    @property
+    def share(self) -> float:
+        return self._repeated[self._level] / max(1, self._rows[self._level])
+
+    def add(self, rows: Iterable[bytes]) -> None:
+        digests = _of_level(map(hash, rows), self._level) if self._level else [*map(hash, rows)]
+        fresh = set(digests) - self._kept
+        self._kept |= fresh
+        new = [*fresh]
+        for level in range(self._level, _LEVELS):
+            self._rows[level] += len(digests)
+            self._repeated[level] += len(digests) - len(new)
+            if level + 1 == _LEVELS or not digests:
+                break
+            digests, new = _of_level(digests, level + 1), _of_level(new, level + 1)
+        while len(self._kept) > self._at_most and self._level + 1 < _LEVELS:
+            self._level += 1
+            self._kept = set(_of_level(self._kept, self._level))
+
+
+def _of_level(digests: Iterable[int], level: int) -> list[int]:
+    mask = (1 << (_STEP * level)) - 1
+    return [digest for digest in digests if not digest & mask]

@@ -1,0 +1,567 @@
+"""The check of a whole data set, before it costs a training."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.checks import Checks, Column, Drift, Kind, Profile, Report, Type, check
+from shared.checks.drift import Numbers, profile_of, psi
+from shared.checks.duplicates import Duplicates
+
+NAMES = ("age", "hours", "note", "income")
+CHECKS = Checks(
+    columns=(
+        Column(name="age", type=Type.INTEGER),
+        Column(name="hours", type=Type.NUMBER),
+        Column(name="note", type=Type.TEXT),
+        Column(name="income"),
+    ),
+    label="income",
+)
+
+
+def checked(content: bytes | str, name: str = "a/x.csv", checks: Checks = Checks(), **options: int) -> Report:  # noqa: B008
+    data = content.encode() if isinstance(content, str) else content
+    return check(name, iter([data]), checks, **options)
+
+
+def only_fault(report: Report):
+    assert len(report.faults) == 1, report.text
+    return report.faults[0]
+
+
+def kinds(report: Report) -> list[Kind]:
+    return [fault.kind for fault in report.faults]
+
+
+# What inspection refuses
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "told"),
+    [
+        ("a/x.xlsx", b"age\n1\n", "does not end in .csv"),
+        ("a/x.csv", b" \n", "is empty"),
+        ("a/x.csv", b"", "is empty"),
+        ("a/x.csv", b"age\n\xff\n", "not UTF-8 text: byte 4 is 0xff"),
+        ("a/x.csv", b"age,age\n1,2\n", "names the column 'age' twice"),
+        ("a/x.csv", b"income\n1\n", "has no column 'age'; its header is: income"),
+        ("a/x.csv", b"age,income\n1,2\n3\n", "line 3 has 1 values where the header has 2: 3"),
+        ("a/x.csv", b"age\n", "a header and no rows"),
+        ("a/x.csv", b'age\n"1\n', "is not a CSV table"),
+    ],
+)
+def test_what_inspection_refuses_is_refused_with_the_file_and_the_line(path: str, content: bytes, told: str) -> None:
+    fault = only_fault(checked(content, path, Checks(columns=(Column(name="age"),))))
+
+    assert fault.message.startswith(path)
+    assert told in fault.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"age,income\n1,2\n",
+        b"\xef\xbb\xbfage,income\r\n1,2\r\n",
+        b'age,income\n1,"two\nlines"\n',
+        b'age,income\n1,"say ""so"""\n',
+        b"income,age\n\n1,2\n",
+        b"age,income\n1,2",
+        b"age, income\n1, -2.5\n",
+    ],
+)
+def test_well_formed_tables_have_no_fault(content: bytes) -> None:
+    report = checked(content, "a/x.CSV", Checks(columns=(Column(name="age"), Column(name="income"))))
+
+    assert (report.faults, report.rows, report.whole) == ((), 1, True)
+
+
+# The form
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("age\n1\n".encode("utf-16"), "UTF-16 (little-endian"),
+        ("age,income\n1,2\n".encode("utf-16-be"), "UTF-16 (big-endian, without"),
+        ("name\nJosé\n".encode("latin-1"), "in line 2 (read as Latin-1 it is 'é')"),
+        ("name\n“José”\n".encode("cp1252"), "in line 2 (read as Windows-1252 it is '“')"),
+        (b"PK\x03\x04\x14\0", "a ZIP archive or an Excel workbook"),
+        (b"a,b\n1,\0\n" * 9, "byte 6 is 0x00, in line 2"),
+    ],
+)
+def test_what_is_no_utf_8_is_named_for_what_it_is(content: bytes, told: str) -> None:
+    fault = only_fault(checked(content))
+
+    assert fault.kind is Kind.ENCODING
+    assert told in fault.message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('a,b\n1,2\n3,"x"y\n5,6\n', "a quote ends before its cell does (a quote within quotes is written twice)"),
+        ('a,b\n1,2\n3,"x"y\n5,6\n', "in the row that begins in line 3"),
+        ('a,b\n1,2\n3,"x\n5,6\n', "a quote is opened and never closed, in the row that begins in line 3"),
+        ("a,b\r1,2\r", "a line ends in CR alone"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_parsed_is_shown(content: str, told: str) -> None:
+    report = checked(content)
+
+    assert told in only_fault(report).message
+    assert not report.whole
+
+
+def test_a_quote_that_is_never_closed_is_not_read_into_memory() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b'a,b\n1,2\n3,"open\n'
+        for _ in range(12):
+            yield b"5,6\n" * (1 << 18)
+
+    fault = only_fault(check("x.csv", endless(), Checks()))
+
+    assert fault.row == 3
+    assert "a cell is longer than 131,072 characters (is a quote in it not closed?)" in fault.message
+
+
+def test_a_table_without_line_ends_is_not_read_into_memory() -> None:
+    report = check("x.csv", (b"1," * (1 << 19) for _ in range(12)), Checks())
+
+    assert "line 1 is longer than 4 MiB; are its line ends missing?" in only_fault(report).message
+
+
+def test_what_comes_before_a_broken_row_is_checked_all_the_same() -> None:
+    report = checked(b"age,b\nold,1\n3,\xe9\n", checks=Checks(columns=(Column(name="age", type=Type.NUMBER),)))
+
+    assert kinds(report) == [Kind.TYPE, Kind.ENCODING]
+    assert (report.rows, report.whole) == (1, False)
+
+
+def test_ragged_rows_are_counted_and_the_first_is_shown() -> None:
+    fault = only_fault(checked("a,b\n1,2\n3\n4,5\n6,7,8\n"))
+
+    assert (fault.kind, fault.row, fault.line, fault.count) == (Kind.RAGGED_ROW, 3, "3", 2)
+
+
+def test_the_line_shown_is_cut_to_a_sane_length() -> None:
+    fault = only_fault(checked("a,b\n" + "9" * 5000 + "\n"))
+
+    assert fault.line is not None
+    assert len(fault.line) == 120
+
+
+def test_the_hash_is_of_all_bytes_also_where_the_check_ends_early() -> None:
+    content = b"\xff\xfe" + random.Random(1).randbytes(3 << 20)
+
+    report = check("x.csv", (content[at : at + 70_000] for at in range(0, len(content), 70_000)), Checks())
+
+    assert report.sha256 == hashlib.sha256(content).hexdigest()
+    assert report.size == len(content)
+
+
+# The forms of tables
+
+
+def test_tabs_separate_a_tsv() -> None:
+    assert (
+        checked("age\thours\tnote\tincome\n1\t2,5\tx\tlow\n2\t3\t\thigh\n", "x.tsv", CHECKS).faults[0].column == "hours"
+    )
+
+
+def test_a_table_without_a_header_has_its_columns_by_position() -> None:
+    report = checked("1,2.5,x,low\nold,3,y,high\n", "x.nh.csv", CHECKS)
+
+    fault = only_fault(report)
+    assert (report.rows, fault.row, fault.column) == (2, 2, "age")
+
+
+def test_a_table_without_a_header_lacks_columns_by_position() -> None:
+    assert only_fault(checked("1,2.5,x\n", "x.nh.csv", msgspec.structs.replace(CHECKS, label=None))).column == "income"
+
+
+ARFF = """% comment
+@relation people
+@attribute age numeric
+@ATTRIBUTE 'working hours' real
+@attribute income {low,'very high'}
+@data
+1,2.5,low
+?,3,'very high'
+"""
+
+
+def test_an_arff_table_is_checked_by_what_it_declares() -> None:
+    report = checked(ARFF + "old,4,low\n3,4,middle\n", "x.arff", Checks(label="income", missing_at_most=0.3))
+
+    age, income = report.faults
+    assert (age.row, age.column, income.row, income.column) == (9, "age", 10, "income")
+    assert "'middle', and one of 'low', 'very high' was expected" in income.message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("@relation x\n@attribute a numbers\n@data\n1\n", "line 2: an attribute is written @attribute NAME numeric"),
+        ("@relation x\n@attribute a numeric\n", "no line @data"),
+        (ARFF + "{0 1}\n", "line 9: a sparse row"),
+        (ARFF + "1,2,'low\n", "line 9: a quote is not closed"),
+    ],
+)
+def test_a_broken_arff_names_its_line(content: str, told: str) -> None:
+    assert told in only_fault(checked(content, "x.arff")).message
+
+
+# The header
+
+
+def test_a_renamed_column_is_recognized() -> None:
+    fault = only_fault(
+        checked("Age ,hours,notes,income\n1,2,x,a\n2,3,y,b\n", checks=Checks(columns=CHECKS.columns[:2]))
+    )
+
+    assert (fault.kind, fault.column) == (Kind.RENAMED_COLUMN, "Age")
+    assert "no column 'age' but one 'Age', which seems to be it renamed" in fault.message
+
+
+def test_extra_and_reordered_columns_are_faults_where_a_rule_says_so() -> None:
+    strict = Checks(columns=CHECKS.columns[:2], extra_columns=False, any_order=False)
+    content = "hours,age,zip\n1,2,3\n"
+
+    assert kinds(checked(content, checks=strict)) == [Kind.EXTRA_COLUMN, Kind.COLUMN_ORDER]
+    allowed = checked(content, checks=Checks(columns=CHECKS.columns[:2]))
+    assert allowed.faults == ()
+    assert "'zip'" in allowed.notes[0]
+
+
+def test_a_first_line_of_data_is_told_as_such() -> None:
+    fault = only_fault(checked("1,2.5\n3,4\n", checks=Checks(columns=(Column(name="age"),))))
+
+    assert "a table without a header ends in .nh.csv" in fault.message
+
+
+# The cells
+
+NO_NUMBERS = ["x", "-", ".", "-.", "1_0", "١", "1,5", "1.2.3", "e5", "1e", "1-2", "nan", "inf", "0x1", "--1", "1 2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (Type.NUMBER, ["1", "-1", "+1", "1.5", "-.5", "5.", "1e-05", "-1.5E+3", " 7 ", ""], NO_NUMBERS),
+        (Type.INTEGER, ["1", "-1", "+10", ""], ["1.0", "1e3", "-", "x", "1-2"]),
+        (Type.BOOLEAN, ["true", "False", "0", "1", ""], ["2", "yes", "01"]),
+        (Type.DATETIME, ["2026-11-30", "2026-11-30T06:00:00Z", ""], ["2026-13-01", "30.11.2026", "7"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_cell_is_what_its_type_says(kind: Type, good: list[str], bad: list[str], quoted: bool) -> None:
+    checks = Checks(columns=(Column(name="v", type=kind), Column(name="w")))
+
+    def table(cells: list[str]) -> bytes:
+        text = io.StringIO()
+        # A quote within quotes sends the block to the parser.
+        rows = [[cell, 'a "word"' if quoted else "word"] for cell in cells]
+        csv.writer(text, lineterminator="\n").writerows([["v", "w"], *rows])
+        return text.getvalue().encode()
+
+    assert checked(table(good), checks=checks).faults == ()
+    for cell in bad:
+        fault = only_fault(checked(table([good[0], cell, good[0]]), checks=checks))
+        assert (fault.kind, fault.row, fault.column) == (Kind.TYPE, 3, "v"), cell
+
+
+def test_what_stands_for_a_missing_value_has_to_be_named() -> None:
+    content = "age,b\n1,x\nNA,y\n,z\n"
+
+    fault = only_fault(checked(content, checks=Checks(columns=(Column(name="age", type=Type.NUMBER),))))
+    assert "name 'NA' in the rule 'missing'" in fault.message
+    named = Checks(columns=(Column(name="age", type=Type.NUMBER),), missing=("NA",), missing_at_most=0.5)
+    assert "in 66.7% of the rows, and 50% is allowed" in only_fault(checked(content, checks=named)).message
+
+
+def test_the_limit_of_a_column_goes_before_that_of_all() -> None:
+    content = "a,b\n,1\n,2\n3,\n4,5\n"
+    columns = (Column(name="a", missing_at_most=0.5), Column(name="b"))
+
+    fault = only_fault(checked(content, checks=Checks(columns=columns, missing_at_most=0.1)))
+    assert (fault.kind, fault.column) == (Kind.MISSING_VALUES, "b")
+    assert kinds(checked(content, checks=Checks(missing_in_all_at_most=0.3))) == [Kind.MISSING_VALUES]
+    assert kinds(checked(content, checks=Checks(missing_in_all_at_most=0.375))) == []
+
+
+def test_a_label_needs_two_classes_and_a_table_enough_rows() -> None:
+    report = checked("age,income\n1,low\n2,low\n3,\n", checks=Checks(label="income", rows_at_least=10))
+
+    assert kinds(report) == [Kind.TOO_FEW_ROWS, Kind.ONE_CLASS]
+    assert "has the one class 'low'" in report.faults[1].message
+
+
+# Duplicates
+
+
+def test_rows_that_repeat_an_earlier_row_are_counted() -> None:
+    report = checked("a,b\n1,2\n1,2\n3,4\n1,2\n", checks=Checks(duplicates_at_most=0.4))
+
+    assert report.duplicates == 0.5
+    assert only_fault(report).kind is Kind.DUPLICATE_ROWS
+
+
+def test_with_bounded_memory_the_share_of_duplicates_is_an_estimate() -> None:
+    def share(repeats: int) -> tuple[float, int]:
+        found = Duplicates(at_most=20_000)
+        for start in range(0, 100_000, 1000):
+            rows = [b"%d" % number for number in range(start, start + 1000)]
+            found.add(rows + rows[:repeats])
+        return found.share, found.one_in
+
+    assert share(0) == (0.0, 8)
+    estimate, one_in = share(250)
+    assert estimate == pytest.approx(0.2, abs=0.03)
+    assert one_in == 8
+
+
+def test_a_report_says_when_duplicates_are_estimated() -> None:
+    rows = "".join(f"{number}\n" for number in range(600_000))
+
+    report = checked("a\n" + rows, checks=Checks(duplicates_at_most=0.0))
+
+    assert report.faults == ()
+    assert "an estimate from one row in 8" in report.notes[0]
+
+
+# Drift
+
+
+@given(
+    st.lists(st.integers(0, 500), min_size=2, max_size=15).flatmap(
+        lambda then: st.tuples(st.just(then), st.lists(st.integers(0, 500), min_size=len(then), max_size=len(then)))
+    )
+)
+def test_the_psi_is_that_of_the_formula(both: tuple[list[int], list[int]]) -> None:
+    counts = np.array(both, dtype=float)[:, np.any(np.array(both) > 0, axis=0)]
+    counts[counts == 0] = 0.5
+    then, now = counts / counts.sum(axis=1, keepdims=True) if counts.size else np.ones((2, 1))
+
+    assert psi(*both) == pytest.approx(float(np.sum((now - then) * np.log(now / then))), abs=1e-9)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.lists(st.floats(-1e6, 1e6), max_size=300))
+def test_numbers_are_counted_between_the_quantiles_of_the_reference(then: list[float], now: list[float]) -> None:
+    column = profile_of({"a": [repr(value) for value in then]}).columns["a"]
+
+    assert isinstance(column, Numbers)
+    edges = np.unique(
+        [np.nextafter(min(then), -np.inf), *np.quantile(then, np.arange(1, 11) / 10, method="inverted_cdf")]
+    )
+    assert column.edges == pytest.approx(edges.tolist(), rel=1e-12)
+    for values, counts in ((then, column.counts), (now, column.recount([repr(value) for value in now])[:-2])):
+        bins = np.digitize(values, np.array(column.edges), right=True) if values else np.array([], dtype=int)
+        assert counts == np.bincount(bins, minlength=len(column.edges) + 1).tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "1", "2.5", "-3", "x"]), st.sampled_from("abc")), min_size=1, max_size=60)
+)
+def test_equal_data_has_a_psi_of_0(rows: list[tuple[str, str]]) -> None:
+    content = "a,b\n" + "".join(f"{a},{b}\n" for a, b in rows)
+    reference = checked(content).profile
+
+    report = check("x.csv", [content.encode()], Checks(drift=Drift()), reference)
+
+    assert report.drift == {"a": 0.0, "b": 0.0}
+
+
+def people(rows: int, *, older: int = 0, seed: int = 1) -> bytes:
+    chance = random.Random(seed)
+    lines = [f"{chance.randint(18, 70) + older},{chance.choice(['low', 'low', 'high'])},{n}" for n in range(rows)]
+    return ("age,income,id\n" + "\n".join(lines) + "\n").encode()
+
+
+def test_a_column_that_has_drifted_from_the_last_accepted_data_is_named() -> None:
+    reference = checked(people(3000)).profile
+    drift = Checks(drift=Drift(columns={"id": None}))
+
+    same = check("x.csv", [people(20_000, seed=2)], drift, reference)
+    moved = check("x.csv", [people(3000, older=20, seed=3)], drift, reference)
+
+    assert same.faults == ()
+    assert 0 < same.drift["age"] < 0.02
+    assert only_fault(moved).column == "age"
+    assert "where 0.2 is allowed" in only_fault(moved).message
+
+
+def test_a_shift_that_chance_explains_is_a_note() -> None:
+    reference = checked(people(3000)).profile
+
+    report = check("x.csv", [people(25, seed=5)], Checks(drift=Drift(at_most=0.05, columns={"id": None})), reference)
+
+    assert report.faults == ()
+    assert "with so few rows chance alone gives up to" in report.notes[0]
+
+
+def test_a_column_that_lost_its_values_has_drifted() -> None:
+    reference = checked(people(3000)).profile
+    lines = people(3000).decode().splitlines()
+    emptied = "\n".join([lines[0], *("," + line.partition(",")[2] for line in lines[1:])]).encode()
+
+    report = check("x.csv", [emptied], Checks(drift=Drift()), reference)
+
+    assert only_fault(report).column == "age"
+
+
+# Reports
+
+
+def test_a_report_and_its_rules_are_records() -> None:
+    report = checked(people(100) + b"x,low,1\nno\n", checks=Checks(columns=(Column(name="age", type=Type.NUMBER),)))
+
+    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+    assert msgspec.json.decode(msgspec.json.encode(report.profile), type=Profile) == report.profile
+    assert msgspec.json.decode(msgspec.json.encode(CHECKS), type=Checks) == CHECKS
+    assert msgspec.convert({"drift": {}}, Checks).drift == Drift(at_most=0.2)
+
+
+def test_the_text_of_a_report_tells_people_each_fault_and_shows_its_line() -> None:
+    text = checked("age,b\n1,2\nold,3\n4\n", checks=Checks(columns=(Column(name="age", type=Type.NUMBER),))).text
+
+    assert text.startswith("a/x.csv: 2 faults (3 rows, 18 bytes, SHA-256 ")
+    assert "line 3, column 'age' is 'old', and a number (decimal point, no thousands separator) was expected" in text
+    assert "   line 3: old,3\n" in text
+    assert "   line 4: 4\n" in text
+
+
+def test_the_profile_of_a_table_is_small() -> None:
+    report = checked(people(20_000))
+
+    assert len(msgspec.json.encode(report.profile)) < 1000
+
+
+def test_a_check_needs_the_standard_library_and_msgspec_only() -> None:
+    code = "import sys, shared.checks; print(*{name.partition('.')[0] for name in sys.modules})"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+    assert set(loaded.split()) & {"numpy", "pandas", "pyarrow", "polars"} == set()
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# Whatever the bytes, whatever the chunks
+
+
+PIECES = [
+    b"a",
+    b"1",
+    b"-2.5",
+    b"1e3",
+    b",",
+    b",",
+    b"\n",
+    b"\n",
+    b"\r\n",
+    b'"',
+    b'""',
+    b" ",
+    b".",
+    b"\xc3\xa9",
+    b"NA",
+    b"'",
+]
+ANY_BYTES = st.lists(st.sampled_from([*PIECES, b"\xff", b"\0", b"\r"]), max_size=60).map(b"".join)
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    ANY_BYTES,
+    st.lists(st.integers(0, 120)),
+    st.sampled_from(["x.csv", "x.tsv", "x.nh.csv", "x.arff"]),
+    st.integers(1, 40),
+)
+def test_chunk_boundaries_never_change_a_report(content: bytes, cuts: list[int], name: str, piece: int) -> None:
+    data = b"a,b\n1,2\n" + content
+    rules = Checks(columns=(Column(name="a", type=Type.NUMBER),), duplicates_at_most=0.1, missing_at_most=0.1)
+    places = [0, *sorted(cuts), len(data)]
+    chunks = [data[start:end] for start, end in pairwise(places)]
+
+    parts = check(name, iter(chunks), rules, piece_size=piece)
+
+    assert parts == check(name, iter([data]), rules, piece_size=piece)
+
+
+@settings(max_examples=500, deadline=None)
+@given(TEXTS, st.integers(1, 40))
+def test_where_a_block_ends_never_changes_a_report(content: bytes, piece: int) -> None:
+    data = b"a,b\n1,2\n" + content
+    rules = Checks(
+        columns=(Column(name="a", type=Type.NUMBER), Column(name="b", type=Type.INTEGER)),
+        label="b",
+        missing=("NA",),
+        missing_at_most=0.1,
+        duplicates_at_most=0.1,
+    )
+
+    parts, at_once = check("x.csv", [data], rules, piece_size=piece), check("x.csv", [data], rules)
+
+    assert parts == at_once
+
+
+CELLS = st.tuples(
+    st.integers(-999, 999).map(str),
+    st.floats(-1e9, 1e9).map(repr),
+    st.sampled_from(["", "x", "Zoë", "5 apples", "-", "a,b", 'say "so"', "two\nlines", "7.", "é" * 40]),
+    st.sampled_from(["low", "high"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(CELLS, min_size=1, max_size=30),
+    st.data(),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    st.integers(1, 300),
+)
+def test_the_row_and_the_column_named_are_those_that_were_broken(
+    rows: list[tuple[str, ...]], data: st.DataObject, end: str, quoting: int, piece: int
+) -> None:
+    index, column = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 3))
+    broken = [list(row) for row in [*rows, ("1", "2", "", "low"), ("1", "2", "", "high")]]
+    ragged = column >= 2
+    if ragged:
+        del broken[index][column]
+    else:
+        broken[index][column] = data.draw(st.sampled_from(["x", "-", "1_0", "1-2", "nan", "1.2.3"]))
+    written = [as_line(row, end, quoting) for row in [list(NAMES), *broken]]
+
+    report = checked("".join(written), "x.csv", CHECKS, piece_size=piece)
+
+    fault = only_fault(report)
+    assert fault.row == 1 + sum(line.count("\n") for line in written[: index + 1])
+    assert fault.column == (None if ragged else NAMES[column])
+    assert fault.kind is (Kind.RAGGED_ROW if ragged else Kind.TYPE)
+    assert fault.line == written[index + 1].removesuffix(end).replace("\n", "\\n")
+    assert report.rows == len(broken)
+
+
+def as_line(cells: list[str], end: str, quoting: int) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator=end, quoting=quoting).writerow(cells)
+    return text.getvalue()
