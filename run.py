@@ -24,7 +24,7 @@ COMMANDS = {
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
-    "bench": "measure the app and the local Studio, or one of them: bench [app|studio]",
+    "bench": "measure the app and the local Studio, or one: bench app",
     "clean": "remove what this command installed and made",
 }
 

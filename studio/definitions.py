@@ -55,6 +55,11 @@ class Parameter(Member):
     value: Any = None
     certificate_thumbprint: str | None = None
 
+    def __post_init__(self) -> None:
+        # Clients made from the specification, which calls the value an object, take text apart: {"0": "T", "1": "r"}.
+        if isinstance(self.value, dict) and list(self.value) == [str(index) for index in range(len(self.value))]:
+            self.value = "".join(map(str, self.value.values()))
+
 
 class Node(Member):
     asset_id: str | None = None

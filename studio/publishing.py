@@ -114,7 +114,9 @@ class Studio:
 
         scorers, evaluations = [], []
         for number, trained in enumerate(train(experiment, read_table(data, name), {}), 1):
-            resource = self._resource(trained.part.resource, pack(trained.model))
+            content = pack(trained.model)
+            resource = self._kept(trained.part.resource, content)
+            self.blobs.write(resource.location, content)
             scorers.append(Scorer(resource=resource, input=trained.part.learnt.input, output=f"output{number}"))
             evaluations.append(trained.evaluation)
         return PredictiveExperiment(experiment, scorers, evaluations)
@@ -153,10 +155,7 @@ class Studio:
         default = self.default_endpoint(service)
         if own and len(default.scorers) != 1:
             raise bad_argument("BadParameterValue", f"{service.name!r} has {len(default.scorers)} models, not one.")
-        with ThreadPoolExecutor(_UPLOADS) as uploading:
-            scorers = dict(
-                zip(own, uploading.map(lambda each: self._scorer(default.scorers[0], each), own.values()), strict=True)
-            )
+        scorers = self._scorers(default.scorers[0], own) if own else {}
         added = []
         for name in names:
             endpoint = msgspec.structs.replace(new_endpoint(service.id, name), **settings)
@@ -234,22 +233,27 @@ class Studio:
         check_replaces(self.models.load(sha256).manifest, self.models.load(resource.sha256).manifest)
         return resource.becoming(sha256, location, begins)
 
-    def _resource(self, name: str, content: bytes) -> Resource:
-        """Keep the model, also in the storage, where the resource says that it came from."""
+    def _scorers(self, scorer: Scorer, models: Mapping[str, bytes]) -> dict[str, Scorer]:
+        """Return the scorer with each of these models instead, by the given names."""
+        from studio.models import check_replaces
+
+        former, made, uploads = self.models.load(scorer.resource.sha256).manifest, {}, []
+        with ThreadPoolExecutor(_UPLOADS) as uploading:
+            for name, content in models.items():
+                resource = self._kept(scorer.resource.name, content)
+                check_replaces(self.models.load(resource.sha256).manifest, former)
+                uploads.append(uploading.submit(self.blobs.write, resource.location, content))
+                made[name] = msgspec.structs.replace(scorer, resource=resource)
+            for upload in uploads:
+                upload.result()
+        return made
+
+    def _kept(self, name: str, content: bytes) -> Resource:
+        """Keep the model; it is yet to be written to the place in the storage that the resource names."""
         from studio.ilearner import SUFFIX
         from studio.jobs import output_location
 
-        sha256, location = self.models.keep(content), output_location(self.blobs, SUFFIX)
-        self.blobs.write(location, content)
-        return Resource(name=name, location=location, sha256=sha256)
-
-    def _scorer(self, scorer: Scorer, content: bytes) -> Scorer:
-        """Return the scorer with the model of that content instead."""
-        from studio.models import check_replaces
-
-        resource = self._resource(scorer.resource.name, content)
-        check_replaces(self.models.load(resource.sha256).manifest, self.models.load(scorer.resource.sha256).manifest)
-        return msgspec.structs.replace(scorer, resource=resource)
+        return Resource(name=name, location=output_location(self.blobs, SUFFIX), sha256=self.models.keep(content))
 
     def _new_service(self, name: str) -> Service:
         return Service(id=new_id(), parent=self.identity.workspace, name=name, created=now())

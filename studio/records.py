@@ -9,6 +9,7 @@ import hmac
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -196,6 +197,8 @@ class Records:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "studio.sqlite"
+        self.idle_at_most = 0  #: connections that stay open; opening one costs a server more than most of its calls do
+        self._idle: deque[sqlite3.Connection] = deque()
         os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
         with self._open() as database:
             database.execute("PRAGMA journal_mode=WAL")
@@ -315,13 +318,21 @@ class Records:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        # One connection a call: any thread and any process may come, and SQLite keeps them apart.
-        database = sqlite3.connect(self._file, timeout=30.0, isolation_level=None)
+        # A connection is one caller's at a time: any thread and any process may come, and SQLite keeps them apart.
+        try:
+            database = self._idle.pop()
+        except IndexError:
+            database = sqlite3.connect(self._file, timeout=30.0, isolation_level=None, check_same_thread=False)
         try:
             yield database
             if database.in_transaction:
                 database.execute("COMMIT")
-        finally:
+        except BaseException:
+            database.close()  # which takes back what was not committed
+            raise
+        if len(self._idle) < self.idle_at_most:
+            self._idle.append(database)
+        else:
             database.close()
 
 

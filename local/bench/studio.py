@@ -6,7 +6,7 @@ import copy
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from local.studio import RunningStudio, running_studio
 from studio.experiments import load_experiment
 from studio.ilearner import TrainedModel, pack
 from studio.publishing import PredictiveExperiment, Published
-from studio.records import Endpoint, Service
+from studio.records import Reference, Service
 
 VERSION = {"api-version": "2.0"}
 TURNS, IN_A_TURN = 10, 50
@@ -208,46 +208,44 @@ def _dropped(bench: Bench, size: int) -> dict[str, str]:
 
 
 def thousand_endpoints(bench: Bench) -> Iterator[Row]:
-    """Make endpoints with a model each, by the Python API and over HTTP; load them all."""
-    models = {f"api{number}": content for number, content in enumerate(_variants(bench.model, ENDPOINTS))}
+    """Make endpoints with a model each, by the Python API and over HTTP; load those of the first."""
     studio, service = bench.running.studio, bench.service
+    models = {f"api{number}": content for number, content in enumerate(_variants(bench.model, 0))}
     added: list[Published] = []
     here = timed(lambda: added.extend(studio.add_endpoints(service, models, models)))
-    by_name = {each.name: each for each in studio.records.all(Endpoint, service.id)}
-    there = timed(lambda: _over_http(bench, service, [by_name[name] for name in models]))
-    yield f"{ENDPOINTS} endpoints, a model each", f"{here:.1f} s by API", f"PUT and PATCH over HTTP {there:.1f} s", ""
     before = _resident(bench.running.child.pid)
     for each in added:
         Client(bench.target(each)).score()
     after = _resident(bench.running.child.pid)
-    per = (after - before) / ENDPOINTS
-    size = statistics.mean(map(len, models.values()))
-    yield (
-        "memory per loaded endpoint",
-        f"{per / 1024:.0f} KiB",
-        f"its .ilearner file {size / 1024:.0f} KiB; server {before / (1 << 20):.0f} → {after / (1 << 20):.0f} MiB",
-        f"{per / size:.1f}",
-    )
+    locations: list[Reference] = []
+    for content in _variants(bench.model, ENDPOINTS):
+        locations.append(studio.blobs.own(f"bench/{len(locations)}.ilearner"))
+        studio.blobs.write(locations[-1], content)
+    there = timed(lambda: _over_http(bench, service, locations))
+    yield f"{ENDPOINTS} endpoints, a model each", f"{here:.1f} s by API", f"PUT and PATCH over HTTP {there:.1f} s", ""
+    per, size = (after - before) / ENDPOINTS, statistics.mean(map(len, models.values()))
+    rose = f"server {before / (1 << 20):.0f} → {after / (1 << 20):.0f} MiB"
+    file = f"its .ilearner file {size / 1024:.1f} KiB; {rose}"
+    yield "memory per loaded endpoint", f"{per / 1024:.0f} KiB", file, f"{per / size:.1f}"
 
 
-def _variants(model: TrainedModel, count: int) -> Iterator[bytes]:
-    for number in range(count):
+def _variants(model: TrainedModel, begin: int) -> Iterator[bytes]:
+    """Yield models that differ from each other as those of two retrainings do: in their weights."""
+    for number in range(begin, begin + ENDPOINTS):
         pipeline = copy.deepcopy(model.pipeline)
-        pipeline[-1].intercept_ = pipeline[-1].intercept_ + number * 1e-6
+        pipeline[-1].intercept_ = pipeline[-1].intercept_ + (number + 1) * 1e-6
         yield pack(TrainedModel(model.manifest, pipeline))
 
 
-def _over_http(bench: Bench, service: Service, like: list[Endpoint]) -> None:
+def _over_http(bench: Bench, service: Service, locations: Sequence[Reference]) -> None:
     """Make endpoints as a client does: PUT each, PATCH each with a model that is a blob already."""
-    studio = bench.running.studio
+    studio, [name] = bench.running.studio, bench.endpoint.models
     base = f"{bench.running.address}/workspaces/{studio.workspace.id}/webservices/{service.id}/endpoints"
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = f"Bearer {studio.workspace.primary_token}"
-        for number, endpoint in enumerate(like):
-            resource = endpoint.scorers[0].resource
-            location = msgspec.to_builtins(studio.blobs.result(resource.location))
-            patch = {"Resources": [{"Name": resource.name, "Location": location}]}
+        for number, location in enumerate(locations):
+            patch = {"Resources": [{"Name": name, "Location": msgspec.to_builtins(studio.blobs.result(location))}]}
             session.put(f"{base}/http{number}", json={}).raise_for_status()
             session.patch(f"{base}/http{number}", json=patch).raise_for_status()
 

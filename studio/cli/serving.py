@@ -14,6 +14,8 @@ from typing import Any
 
 from studio.cli.place import Stopped, add_data, open_new, told_as_running
 
+_CONNECTIONS = 16  #: to the records that stay open
+
 
 def add(commands: Any) -> None:
     serve = commands.add_parser("serve", help="answer Studio's protocols on this machine until it is stopped")
@@ -36,6 +38,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         raise Stopped(f"port {chosen.port} is taken; stop what uses it, or give another --port") from None
     secured = _secured(chosen.certificate, chosen.key) if chosen.certificate else {}
     studio = open_new(chosen.data)
+    studio.records.idle_at_most = _CONNECTIONS
 
     import uvicorn
 

@@ -118,8 +118,8 @@ def test_a_table_comes_out_in_the_form_that_its_name_asks_for(
     body = {"Inputs": {"input1": data}, "Outputs": {"output1": override}, "GlobalParameters": bare}
     [result] = client.wait(client.submit(body))["Results"].values()
     scored = read_table(linked(result).content, end)
-    assert list(scored.columns) == ["Scored Labels", "Scored Probabilities"]
-    assert len(scored) == len(workplace.rows)
+    assert list(scored) == ["Scored Labels", "Scored Probabilities"]
+    assert len(scored["Scored Labels"]) == len(workplace.rows)
 
 
 @pytest.mark.parametrize("end", [".nh.csv", ".nh.tsv", ".tsv", ".arff"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import json
 import re
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -59,11 +59,11 @@ class World:
     scenes: dict[str, list[dict[str, str]]]
     bodies: dict[str, list[Any]]
     restore: Callable[[], object]
-    runner: asyncio.Runner
+    portal: BlockingPortal
 
     def ask(self, method: str, *request: Any) -> tuple[int, bytes]:
         """Return the status and the body of the answer."""
-        return self.runner.run(_ask(self.app, method, *request))
+        return self.portal.call(_ask, self.app, method, *request)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         studio.blobs.write(studio.blobs.own("data/rows.csv"), as_csv(header, rows[:5]))
         faults = Faults()
         jobs = JobRunner(studio.records, folder, azurite.connection_string, faults, Pace(processes=0))
-        with asyncio.Runner() as runner:
-            yield _world(studio, build(Context(studio, jobs, faults)), runner, header, rows)
+        with start_blocking_portal() as portal:  # a browser of another test may have a loop in this thread
+            yield _world(studio, build(Context(studio, jobs, faults)), portal, header, rows)
 
 
-def _world(studio: Studio, app: Starlette, runner: asyncio.Runner, header: list[str], rows: list[list[str]]) -> World:
+def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[str], rows: list[list[str]]) -> World:
     identity, workspace, records = studio.identity, studio.workspace, studio.records
     endpoints, [new] = records.all(Endpoint), records.all(WebService)
     jobs = [Job(id=new_id(), parent=each.id, inputs={}, outputs={}, parameters={}) for each in endpoints]
@@ -177,7 +177,7 @@ def _world(studio: Studio, app: Starlette, runner: asyncio.Runner, header: list[
             }
         ],
     }
-    return World(app, scenes, bodies, lambda: records.put(*kept), runner)
+    return World(app, scenes, bodies, lambda: records.put(*kept), portal)
 
 
 @pytest.mark.parametrize(("operation", "method", "path"), sorted({each[:3] for each in ADDRESSES}))

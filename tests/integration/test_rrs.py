@@ -173,8 +173,8 @@ def test_what_is_wrong_with_a_request_is_answered_by_the_catalogue(workplace: Wo
         ),
         (
             {"Inputs": {"input1": {**table, "Values": [["1e999", *row[1:]]]}}},
-            ("LibraryExecutionError", "LibraryExecutionError"),
-            None,
+            ("BadUserArgument", "InputParseError"),
+            header[0],
         ),
         (
             {"Inputs": {"input1": {"ColumnNames": header[1:], "Values": [row[1:]]}}},
