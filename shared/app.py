@@ -20,7 +20,6 @@ from shared.adapters.training_data import BlobTrainingData
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
 from shared.errors import BadMessage
-from shared.examining import examine
 from shared.messages import Asked, Request
 from shared.pipelines import ClassicTarget, NewTarget, Pipeline, load_pipelines
 from shared.promotion import Promotion
@@ -77,7 +76,6 @@ class App:
             arrivals=ArrivalRecords(self._documents),
             records=self.records,
             data=self._data,
-            examine=examine,
             now=_now,
         )
 

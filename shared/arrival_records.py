@@ -4,6 +4,7 @@ arrivals/{pipeline}/{id}.json         one version of one blob, and what became o
 active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came
 contents/{pipeline}/{sha256}.json     which arrival had this content first
 batches/{pipeline}.json               the batch that is being closed: its job, and the arrivals that go into it
+profiles/{pipeline}.json              what the last accepted data looked like
 sweeps/{container}.json               how far the container was reconciled with these records
 """
 
@@ -15,6 +16,7 @@ from datetime import datetime
 import msgspec
 
 from shared.arrivals import Arrival, ArrivalState
+from shared.checks import Profile
 from shared.errors import RecordChanged
 from shared.jobs import RetrainingJob
 from shared.ports import Documents
@@ -137,13 +139,24 @@ class ArrivalRecords:
         """Write it, unless another run wrote first: then raise `RecordChanged`."""
         return StoredBatches(batches, self._documents.replace(_batches(pipeline), encode(batches), etag))
 
+    def profile(self, pipeline: str) -> Profile | None:
+        """Return what the last accepted data looked like, for the next to be compared with."""
+        name = f"profiles/{pipeline}.json"
+        document = self._documents.read(name)
+        return decode(document.content, Profile, name) if document else None
+
+    def set_profile(self, pipeline: str, profile: Profile) -> None:
+        self._put(f"profiles/{pipeline}.json", encode(profile))
+
     def swept_until(self, container: str) -> datetime | None:
         name = f"sweeps/{container}.json"
         document = self._documents.read(name)
         return decode(document.content, _Sweep, name).until if document else None
 
     def set_swept(self, container: str, until: datetime) -> None:
-        name, content = f"sweeps/{container}.json", encode(_Sweep(until=until))
+        self._put(f"sweeps/{container}.json", encode(_Sweep(until=until)))
+
+    def _put(self, name: str, content: bytes) -> None:
         if self._documents.create(name, content) is None and (document := self._documents.read(name)):
             self._documents.replace(name, content, document.etag)
 

@@ -7,7 +7,6 @@ finished by the next, and no file is taken twice or left out.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import msgspec
 
 from shared.arrival_records import ArrivalRecords, Closing, StoredArrival, StoredBatches
 from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, name_of, next_batch
+from shared.checks import Report, check
 from shared.errors import BadMessage, DataChanged, RecordChanged, RetrainingError
 from shared.jobs import Dataset, RetrainingJob, pipeline_of, received
 from shared.pipelines import Pipeline
@@ -37,7 +37,6 @@ class Arriving:
     arrivals: ArrivalRecords
     records: Records
     data: TrainingData
-    examine: Callable[[Pipeline, Dataset, TrainingData], Examined]
     now: Callable[[], datetime]
 
     def see(self, path: str) -> list[Arrival]:
@@ -179,18 +178,21 @@ class Arriving:
         try:
             if arrival.marker:
                 return self._read_marker(stored, pipeline)
-            examined = self.examine(pipeline, arrival.dataset, self.data)
+            profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
+            report = check(arrival.dataset.path, self.data.read(arrival.dataset), pipeline.checks, profile)
         except DataChanged:
             return stored  # the next look finds what is there now
-        if examined.fault:
-            return self._quarantine(stored, examined.fault, examined.report)
-        first = self.arrivals.first_with(arrival, examined.sha256)
+        if report.reason:
+            return self._quarantine(stored, report.reason, report)
+        first = self.arrivals.first_with(arrival, report.sha256)
         if first.id != arrival.id and not arrival.replay:
             where = f"job {first.job}" if first.job else "data that is waiting"
             reason = f"{first.dataset.path} had the same content; it is in {where}"
-            return self._end(stored, _S.SAME, reason, sha256=examined.sha256, job=first.job)
-        ready = arrival.become(_S.READY, now, sha256=examined.sha256, rows=examined.rows)
-        return self.arrivals.save(stored, ready)
+            return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
+        ready = self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, rows=report.rows))
+        if pipeline.checks.drift and report.profile:
+            self.arrivals.set_profile(pipeline.name, report.profile)
+        return ready
 
     def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
@@ -202,18 +204,21 @@ class Arriving:
                 files = msgspec.json.decode(content, type=_Manifest).files
             except msgspec.MsgspecError as error:
                 fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
-                return self._quarantine(stored, fault, {})
+                return self._quarantine(stored, fault)
         for dataset in self.data.listed(arrival.folder):
             if pipeline.takes(dataset.path) and dataset != arrival.dataset:
                 self._see(dataset)
         ready = arrival.become(_S.READY, self.now(), files=files, sha256="", rows=0)
         return self.arrivals.save(stored, ready)
 
-    def _quarantine(self, stored: StoredArrival, fault: str, report: Mapping[str, Any]) -> StoredArrival:
+    def _quarantine(self, stored: StoredArrival, fault: str, report: Report | None = None) -> StoredArrival:
         arrival = stored.arrival
-        reason = {"pipeline": arrival.pipeline, "path": arrival.dataset.path, "reason": fault, **report}
+        reason = {"pipeline": arrival.pipeline, "path": arrival.dataset.path, "reason": fault, "report": report}
+        told = report.text if report else f"{fault}\n"
         folder = f"{arrival.pipeline}/{arrival.id}"
-        place = self.data.set_aside(arrival.dataset, folder, json.dumps(reason, indent=2).encode(), fault.encode())
+        place = self.data.set_aside(
+            arrival.dataset, folder, msgspec.json.format(msgspec.json.encode(reason)), told.encode()
+        )
         log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
         return self._end(stored, _S.QUARANTINED, fault)
 
@@ -233,7 +238,7 @@ class Arriving:
         while known and self._running(pipeline) < pipeline.arriving.jobs:
             decision = next_batch([each.arrival for each in known.values()], pipeline.arriving.batching, self.now())
             for marker, reason in decision.refused:
-                self._quarantine(known.pop(marker.id), reason, {})
+                self._quarantine(known.pop(marker.id), reason)
             if not decision.batch:
                 if not decision.refused:
                     break
@@ -276,15 +281,6 @@ class Arriving:
 
     def _running(self, pipeline: Pipeline) -> int:
         return sum(pipeline_of(job_id) == pipeline.name for job_id in self.records.active())
-
-
-class Examined(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading a data set once gave: its hash, its rows if they were counted, and its fault if it has one."""
-
-    sha256: str
-    rows: int | None = None
-    fault: str | None = None
-    report: dict[str, Any] = {}
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):

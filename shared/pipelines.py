@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from shared.arrivals import Batching
 from shared.blob_pattern import matches
+from shared.checks import Checks
 from shared.errors import BadConfiguration
 from shared.evaluation import metric_name
 from shared.gate import Rule, parse_rule
@@ -179,7 +180,7 @@ class Entry(Part, frozen=True, kw_only=True):
     """One pipeline as it is written."""
 
     blobs: Annotated[str, Meta(description="Path pattern within the training container: income/*.csv")]
-    columns: Annotated[list[str], Meta(description="Columns that the header must have")] = []
+    checks: Checks = Checks()
     arrival: Arrival = msgspec.field(default_factory=Arrival)
     schedule: Annotated[
         Schedule | None, Meta(description="Retrain on the data that is live at these times: 0 0 3 * * 1")
@@ -208,7 +209,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     blobs: str
-    columns: list[str]
+    checks: Checks = Checks()
     arriving: Arriving = Arriving()
     schedule: str | None = None
     training: Training
@@ -299,7 +300,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     return Pipeline(
         name=name,
         blobs=entry.blobs,
-        columns=entry.columns,
+        checks=entry.checks,
         schedule=entry.schedule,
         arriving=Arriving(
             settle=float(entry.arrival.settle),

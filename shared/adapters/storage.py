@@ -36,7 +36,9 @@ from shared.settings import Settings
 
 _LINK_STARTS = timedelta(minutes=5)  #: before now, for clocks that differ
 _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 7 days at most
+_PIECE = 4 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
+_PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
 #: another run has the lease, or had it since ours ran out
 _LEASED = frozenset(
     {
@@ -92,7 +94,7 @@ def open_store(settings: Settings, name: str) -> BlobStore:
     connection = settings.get(name)
     if connection is not None:
         try:
-            client = BlobServiceClient.from_connection_string(connection, **_RETRIES)
+            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES)
         except ValueError:
             raise BadConfiguration(f"Setting {name} is no storage connection string") from None
         return BlobStore(client, getattr(client.credential, "account_key", None))
@@ -104,7 +106,7 @@ def open_store(settings: Settings, name: str) -> BlobStore:
     if not address.startswith("https://"):
         raise BadConfiguration(f"Setting {name}__blobServiceUri must begin with https://")
     client_id = settings.get(f"{name}__clientId")
-    return BlobStore(BlobServiceClient(address, credential=identity(client_id), **_RETRIES), None)
+    return BlobStore(BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES), None)
 
 
 def identity(client_id: str | None) -> TokenCredential:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
+from shared.checks import Checks, Column
 from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
-from shared.examining import examine
 from shared.gate import parse_rule
 from shared.jobs import Dataset, Model
 from shared.joining import joined
@@ -303,7 +303,6 @@ class World:
             arrivals=self.arrivals,
             records=self.records,
             data=self.data,
-            examine=examine,
             now=self.clock.now,
         )
 
@@ -379,7 +378,7 @@ def _pipeline(rules: tuple[str, ...], baseline: float) -> Pipeline:
     return Pipeline(
         name="income",
         blobs="income/*.csv",
-        columns=["age"],
+        checks=Checks(columns=(Column(name="age"),)),
         arriving=Arriving_(settle=0.0, jobs=10),
         training=Training(address=address, key=key, model="output1", evaluation="output2"),
         rules=[parse_rule(rule) for rule in rules],

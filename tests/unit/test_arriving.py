@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.arrivals import Arrival, ArrivalState, Batching
+from shared.checks import Checks
 from shared.errors import BadMessage
 from shared.jobs import JobState
 from tests.support.fakes import World
@@ -132,7 +133,7 @@ def test_a_replay_takes_up_again_what_was_set_aside_once_for_each_message(world:
     with pytest.raises(BadMessage, match="has no data at"):
         world.arriving.replay("income", "income/b.csv", "m0")
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, columns=[])
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks())
     world.data.contents[path] = b"age,name\n1,2\n"  # mended in place
     for _ in range(2):
         world.arriving.replay("income", path, "m1")
@@ -285,7 +286,7 @@ def test_all_rows_are_those_of_the_promoted_data_and_the_new(world: World) -> No
 
 def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World) -> None:
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, columns=[])
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks())
     arriving(world, batching=Batching(by="quiet", quiet=1.0))
     world.arriving.see(world.put("a.csv", b"age\n1\n"))
     world.arriving.see(world.put("b.csv", b"years\n1\n"))

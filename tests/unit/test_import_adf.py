@@ -210,7 +210,7 @@ class Outcome:
         """Load the output as a user would: fill-ins replaced in the text, each setting made that the report names."""
         text = re.sub(r"\$\{FILL_IN_(\w+)\}", lambda sign: MEANT.get(sign[1], "filled"), self.out)
         named = re.findall(r"^  ([A-Z0-9_]+): ", self.told, re.MULTILINE)
-        values = {name: f"https://h/{name}" if name.endswith("ADDRESS") else f"value of {name}" for name in named}
+        values = {name: f"https://h/{name}" if name.endswith("ADDRESS") else f"value-of-{name}" for name in named}
         (self.folder / "rows.csv").write_text("age\n30\n", "utf-8")
         file = self.folder / "filled.yaml"
         file.write_text(text, "utf-8")

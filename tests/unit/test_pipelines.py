@@ -85,7 +85,7 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
         (("blobs",), 7, r"\.blobs.*Expected `str`"),
         (("training", "parameters"), {"a": "x", "b": 0.7}, r"\.training\.parameters\.b: .*; write it in quotes"),
         (("gate", "baseline"), {"AUC": "0.9"}, r"\.gate\.baseline\.AUC: .*; write a number, without quotes"),
-        (("columns",), "age, income", r"\.columns: .*; write a list: \[a, b\]"),
+        (("checks", "columns"), "age, income", r"\.checks\.columns: .*; write a list: \[a, b\]"),
         (("training", "cancel_late"), "yes", r"\.training\.cancel_late: .*; write true or false"),
         (("training",), None, r"\.training: .*; write keys and their values below it"),
         (("training", "running"), "999999999d", r"\.training\.running.*up to 365d"),

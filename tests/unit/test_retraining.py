@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable

@@ -170,7 +170,7 @@ def test_no_proxy_of_the_machine_comes_between_a_key_and_its_service(
         monkeypatch.setenv("http_proxy", proxy.address)
         monkeypatch.setenv("no_proxy", "")
         training = Training(address=Address(service.address), key=Secret("key"), model="output1", evaluation="output2")
-        assert BatchExecutionService(App(Settings({}))._session, "income", training).submit(DATA) == "job-1"
+        assert BatchExecutionService(App(Settings({}))._session, "income", training).submit(DATA, {}) == "job-1"
         assert proxy.asked == []
 
 
