@@ -36,6 +36,8 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *classic.ADDRESSES,
     *arm.ADDRESSES,
 ]
+#: bytes of a request that is scored at once: to hand a few rows over to another thread takes longer than to score them
+QUICK = 16 << 10
 OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 
 
@@ -53,7 +55,7 @@ def build(context: Context) -> Starlette:
     answering = _Answering(context)
     routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
     return Starlette(
-        routes=[*page.routes(context.studio), *routes],
+        routes=[*routes, *page.routes(context.studio)],
         lifespan=running,
         exception_handlers={404: _unknown, 405: _unknown, 500: _broken},
     )
@@ -81,7 +83,7 @@ class _Answering:
             self._at_once[counted] += 1
             try:
                 if not self._context.faults.any:
-                    return await self._answer(request, handler, self._at_once[counted])
+                    return await self._answer(request, operation, handler, self._at_once[counted])
                 return await self._misbehave(request, operation, handler, self._at_once[counted])
             finally:
                 self._at_once[counted] -= 1
@@ -90,18 +92,22 @@ class _Answering:
 
         return answer
 
-    async def _answer(self, request: Request, handler: Handler, at_once: int) -> Response:
+    async def _answer(self, request: Request, operation: str, handler: Handler, at_once: int) -> Response:
+        body = await request.body()
         call = Call(
             base=str(request.base_url).rstrip("/"),
             path=request.url.path,
             names=request.path_params,
             query=request.query_params,
             authorization=request.headers.get("authorization"),
-            body=await request.body(),
+            body=body,
             at_once=at_once,
         )
         try:
-            response = await run_in_threadpool(handler, self._context, call)
+            if operation == "rrs.execute" and len(body) <= QUICK:
+                response = handler(self._context, call)
+            else:
+                response = await run_in_threadpool(handler, self._context, call)
         except StudioError as error:
             response = JSONResponse(error.body, error.status)
         except RecursionError:
@@ -121,7 +127,7 @@ class _Answering:
         for kind, error in _REFUSALS.items():
             if fault := struck(kind):
                 return JSONResponse(error.body, error.status, {"Retry-After": f"{fault.delay:.0f}"})
-        response = await self._answer(request, handler, at_once)
+        response = await self._answer(request, operation, handler, at_once)
         if response.status_code < 400 and struck("lost answer"):
             return await connection.drop(request)
         if fault := struck("slow"):
