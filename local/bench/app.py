@@ -196,6 +196,7 @@ def memory(folder: Path, gib: float) -> Iterator[Row]:
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_start_both, args=(place.settings, small, large, theirs))
         process.start()
+        theirs.close()  # so that a process that dies is an end of the pipe, and not waited for
         risen, peak = ours.recv()
         process.join()
     yield (
@@ -250,10 +251,10 @@ def _drop_large(place: Workplace, size: int) -> str:
     blob = place.blobs.get_blob_client(place.container, path)
     rows = as_csv(place.header, place.rows)
     header, _, body = rows.partition(b"\n")
-    block = (body * (BLOCK // len(body) + 1))[:BLOCK]
+    block = body * (BLOCK // len(body))  # whole rows: the data are checked to the last
     blocks = [BlobBlock(f"{number:06}") for number in range(max(1, size // BLOCK))]
     for number, each in enumerate(blocks):
-        blob.stage_block(each.id, (header + b"\n" + block)[:BLOCK] if number == 0 else block)
+        blob.stage_block(each.id, header + b"\n" + block if number == 0 else block)
     blob.commit_block_list(blocks)
     return path
 

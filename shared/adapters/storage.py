@@ -36,7 +36,7 @@ from shared.settings import Settings
 
 _LINK_STARTS = timedelta(minutes=5)  #: before now, for clocks that differ
 _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 7 days at most
-_PIECE = 4 << 20  #: bytes that are in memory at once when a blob is read as a stream
+_PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
 _PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
 #: another run has the lease, or had it since ours ran out

@@ -13,7 +13,7 @@ from shared.checks.report import Fault, Kind, Report
 from shared.checks.rules import Checks, Drift, Type
 from shared.checks.table import EXTENSIONS, Table, Unreadable
 
-PIECE = 1 << 20  #: bytes looked at as one block, however the chunks come
+PIECE = 256 << 10  #: bytes looked at as one block, however the chunks come
 
 
 def check(

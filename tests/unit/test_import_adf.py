@@ -249,11 +249,11 @@ def test_a_version_1_pipeline_becomes_an_entry_that_loads(imported: Import) -> N
     assert (found.training.input, found.training.model, found.training.evaluation) == ("census", "output2", "output1")
     assert found.training.parameters == {"Account name": "mystore", "Number of trees": "8"}
     assert (found.training.waiting, found.training.running) == (7200, 7200)
-    assert found.training.key.reveal() == "value of TRAINING_ENDPOINT_KEY"
+    assert found.training.key.reveal() == "value-of-TRAINING_ENDPOINT_KEY"
     (target,) = found.targets
     assert isinstance(target, ClassicTarget)
     assert (target.address, target.resource, target.scoring.address) == (PATCH, MODEL, SCORING)
-    assert target.key.reveal() == target.scoring.key.reveal() == "value of UPDATABLE_SCORING_ENDPOINT_KEY"
+    assert target.key.reveal() == target.scoring.key.reveal() == "value-of-UPDATABLE_SCORING_ENDPOINT_KEY"
 
 
 def test_a_version_2_pipeline_becomes_an_entry_that_loads(imported: Import) -> None:
