@@ -1,4 +1,4 @@
-"""`python -m shared`: check the configuration, write its JSON Schema."""
+"""`python -m shared`: check the configuration, write its JSON Schema, import it from Data Factory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from shared.adf.command import add_arguments, import_adf
 from shared.errors import BadConfiguration
 from shared.pipelines import load_pipelines, schema
 from shared.settings import Settings
@@ -16,7 +17,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check", help="read the pipelines file with the settings of this environment")
     commands.add_parser("schema", help="print the JSON Schema of pipelines.yaml, for editors")
-    if parser.parse_args().command == "schema":
+    add_arguments(commands.add_parser("import-adf", help="turn Data Factory pipelines into entries of pipelines.yaml"))
+    arguments = parser.parse_args()
+    if arguments.command == "import-adf":
+        return import_adf(arguments.files, arguments.into)
+    if arguments.command == "schema":
         print(json.dumps(schema(), indent=2))
         return 0
     settings = Settings()

@@ -327,7 +327,7 @@ def _dec_hook(kind: type, value: object) -> object:
     if kind is Duration:
         return read_duration(value)
     if kind is Address:
-        return _address(value)
+        return read_address(value)
     if kind is ResourceId:
         if not _RESOURCE.match(value):
             raise ValueError(
@@ -338,7 +338,8 @@ def _dec_hook(kind: type, value: object) -> object:
     raise NotImplementedError(kind)
 
 
-def _address(value: str) -> Address:
+def read_address(value: str) -> Address:
+    """Return the address, or raise ValueError."""
     address = value.strip().rstrip("/.")
     parts = urlsplit(address)
     try:

@@ -1,0 +1,235 @@
+"""From trainings to entries of `pipelines.yaml`: decides only, reads and writes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.adf.artefacts import BatchExecution, Expression, Place, Text, UpdateResource, read_text
+from shared.adf.factory import Factory
+from shared.adf.names import slug, unique, words
+from shared.adf.report import Report
+from shared.adf.targets import Targets, named_service, whose
+from shared.adf.trainings import Training, find_trainings
+from shared.adf.translation import blob_pattern, duration, is_secret, service_address
+
+Entry = dict[str, Any]
+
+
+def carry_over(factory: Factory) -> tuple[dict[str, Entry], Report]:
+    """Return the entries by name, and what they lack. No entry: the report says why."""
+    report = Report()
+    trainings = find_trainings(factory, report)
+    _leave_the_rest(factory, trainings, report)
+    _leave_what_clashes(factory, report, trainings)
+    targets = Targets(factory, report)
+    entries: dict[str, Entry] = {}
+    for training in trainings:
+        name = _entry_name(training, trainings, entries)
+        entries[name] = _entry(factory, report, training, f"pipelines.{name}", targets.of(training, name))
+    return entries, report
+
+
+def _entry(factory: Factory, report: Report, training: Training, key: str, targets: list[Entry]) -> Entry:
+    report.leave_keys(training.batch)
+    rule = report.fill_in(
+        f"{key}.gate.rules",
+        "RULE",
+        "when a model is good enough, for example AUC >= 0.85; a rule that names the champion needs gate.baseline too, "
+        "the metrics of the model that is live now",
+    )
+    rows = report.fill_in(
+        f"{key}.proof.rows", "ROWS_FILE", "a CSV file beside pipelines.yaml: a header and 1 to 100 rows"
+    )
+    return {
+        "blobs": _blobs(factory, report, training.batch, f"{key}.blobs"),
+        "training": _training(factory, report, training, f"{key}.training"),
+        "gate": {"rules": [rule]},
+        "targets": targets,
+        "proof": {"rows": rows},
+    }
+
+
+def _blobs(factory: Factory, report: Report, batch: BatchExecution, key: str) -> str:
+    port, place = _input_place(batch)
+    found = _training_data(factory, batch)
+    if found is None:
+        report.leave(
+            f"{batch.where}: webServiceInputs.{port}: {_lack(place, factory.path(place))}"
+            if port
+            else f"{batch.where}: has no web service input: its experiment imports the data itself, and would not get "
+            "the blobs; give it a Web Service Input"
+        )
+        return report.fill_in(key, "BLOBS", "which blobs are training data, for example income/*.csv")
+    container, pattern = found
+    data_set = factory.data_set(place)
+    storage = data_set.storage if data_set else place.storage
+    report.fill_ins.append(
+        f"{key}: {pattern} lies in container {container!r} of linked service {storage!r}: set TRAINING_DATA_PATH to "
+        f"{container}/{{name}}, and TRAINING_DATA to that storage"
+    )
+    if data_set and data_set.scheduled:
+        report.leave(
+            f"{data_set.file}: data set {data_set.name!r}: availability: a blob that arrives starts the retraining"
+        )
+    return pattern
+
+
+def _input_place(batch: BatchExecution) -> tuple[str, Place]:
+    return next(iter(batch.inputs.items()), ("", Place()))
+
+
+def _training_data(factory: Factory, batch: BatchExecution) -> tuple[str, str] | None:
+    """Return the container and the pattern of the blobs within it."""
+    return blob_pattern(_readable(factory.path(_input_place(batch)[1])) or "")
+
+
+def _leave_what_clashes(factory: Factory, report: Report, trainings: Sequence[Training]) -> None:
+    """Tell of what each entry may have for itself, but not all of them together."""
+    places = [place for training in trainings if (place := _training_data(factory, training.batch))]
+    containers = sorted({container for container, _ in places})
+    if len(containers) > 1:
+        report.leave(
+            f"TRAINING_DATA_PATH: the training data lie in containers {', '.join(containers)}, and an app watches one; "
+            "bring them into one container, or have an app for each"
+        )
+    for training in trainings:
+        entries = sum(other.batch is training.batch for other in trainings)
+        if entries > 1:
+            report.leave(
+                f"{training.batch.where}: gives {entries} models, each an entry; each entry pays its own training"
+            )
+
+
+def _training(factory: Factory, report: Report, training: Training, key: str) -> Entry:
+    batch = training.batch
+    service, of = named_service(factory, report, batch), whose(factory, batch)
+    wish = batch.service or batch.name
+    address = service_address(service.ml_endpoint) if service else None
+    found: Entry = {
+        "address": address or report.setting(f"{wish}_ADDRESS", f"{of}: mlEndpoint, without /jobs"),
+        "key": report.setting(f"{wish}_KEY", f"{of}: apiKey"),
+        "input": _input(report, batch),
+        "model": training.port or _unknown_port(report, f"{key}.model", "MODEL", "the ilearner", batch.outputs),
+        "evaluation": _evaluation(factory, report, training, f"{key}.evaluation"),
+    }
+    if parameters := _parameters(report, batch, key):
+        found["parameters"] = parameters
+    return found | _limits(report, batch)
+
+
+def _input(report: Report, batch: BatchExecution) -> str:
+    first, *others = batch.inputs or ["input1"]
+    if not batch.input_named:
+        report.leave(f"{batch.where}: webServiceInput names no port; input1 is assumed")
+    for port in others:
+        report.leave(
+            f"{batch.where}: webServiceInputs.{port}: a retraining feeds one input, {first!r}; this one gets none"
+        )
+    return first
+
+
+def _evaluation(factory: Factory, report: Report, training: Training, key: str) -> str:
+    batch = training.batch
+    endings = factory.endings(batch)
+    ports = [port for port, ending in endings.items() if port != training.port and ending != ".ilearner"]
+    for port, ending in endings.items():
+        if training.port not in (None, port) and ending == ".ilearner":
+            report.leave(
+                f"{batch.where}: webServiceOutputs.{port}: the entry takes the model of {training.port!r}, not it"
+            )
+    report.leave(
+        f"{batch.where}: webServiceOutputs: the files; the app has results written to the storage of RETRAINING_STORE"
+    )
+    if training.port and len(ports) == 1:
+        return ports[0]
+    return _unknown_port(report, key, "EVALUATION", "the metrics (Evaluate Model)", ports)
+
+
+def _unknown_port(report: Report, key: str, sign: str, gives: str, ports: Mapping[str, Any] | Sequence[str]) -> str:
+    among = f"one of {', '.join(ports)}" if ports else "the activity names none, the service's help page does"
+    return report.fill_in(key, f"{sign}_PORT", f"the output port that gives {gives}: {among}")
+
+
+def _parameters(report: Report, batch: BatchExecution, key: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in batch.parameters.items():
+        where = f"{batch.where}: globalParameters.{name}"
+        text = _parameter(value)
+        if value is None:
+            report.leave(f"{where}: has no value")
+        elif isinstance(text, Expression):
+            report.leave(f"{where}: an expression of Data Factory")
+            sign = re.sub(r"[^A-Z0-9]+", "_", words(name).upper()).strip("_") or "PARAMETER"
+            found[name] = report.fill_in(f"{key}.parameters.{name}", sign, "the value that Data Factory computed")
+        elif is_secret(name, text) or "${" in text:
+            # A '${' of its own would be taken for a setting when the file is read.
+            found[name] = report.setting(f"{batch.service or batch.name}_{name}", where)
+        else:
+            found[name] = text
+    return found
+
+
+def _parameter(value: object) -> Text:
+    """Return the value as the text that a global parameter is."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    return read_text(value) or (Expression("") if not isinstance(value, str) else "")
+
+
+def _limits(report: Report, batch: BatchExecution) -> dict[str, str]:
+    if batch.timeout is None:
+        return {}
+    limit = duration(batch.timeout) if isinstance(batch.timeout, str) else None
+    if limit is None:
+        report.leave(f"{batch.where}: policy.timeout: is no plain time span; the entry has 6h waiting and 4h running")
+        return {}
+    report.leave(f"{batch.where}: policy.timeout: held for waiting and running together; here each has {limit}")
+    return {"waiting": limit, "running": limit}
+
+
+def _readable(path: Text | None) -> str | None:
+    """Return the path when its plain parts say enough: `income/@{month}.csv` does, `@concat(...)` does not."""
+    if isinstance(path, Expression):
+        return None if path.text.startswith(("@", "$$", "[")) else path.text
+    return path
+
+
+def _lack(place: Place, path: Text | None) -> str:
+    if isinstance(path, Expression):
+        return "its file is an expression of Data Factory"
+    if place.dataset and not path:
+        return f"data set {place.dataset!r} is in none of the files, or names no path"
+    return "its file is no container and path in plain text"
+
+
+def _leave_the_rest(factory: Factory, trainings: Sequence[Training], report: Report) -> None:
+    used = {id(training.pipeline) for training in trainings}
+    for pipeline in factory.pipelines.values():
+        where = f"{pipeline.file}: pipeline {pipeline.name!r}"
+        if id(pipeline) not in used:
+            kinds = ", ".join(sorted({activity.kind for activity in pipeline.activities})) or "none"
+            report.leave(f"{where}: trains nothing; its activities: {kinds}")
+            continue
+        if pipeline.ignored:
+            report.leave(f"{where}: {', '.join(pipeline.ignored)}: no counterpart here")
+        for activity in pipeline.activities:
+            if not isinstance(activity, BatchExecution | UpdateResource):
+                report.leave(
+                    f"{activity.where}: {activity.kind}: no counterpart here; what it did is done elsewhere now"
+                )
+    for other in factory.others:
+        report.leave(f"{other.file}: {other.name!r}: {other.kind}: no counterpart here")
+
+
+def _entry_name(training: Training, trainings: Sequence[Training], taken: Mapping[str, Entry]) -> str:
+    siblings = [item for item in trainings if item.pipeline is training.pipeline]
+    parts = [training.pipeline.name]
+    if len(siblings) > 1:
+        parts.append(training.batch.name)
+    if sum(item.batch is training.batch for item in siblings) > 1:
+        parts.append(training.port or "")
+    return unique(slug("-".join(parts)) or "pipeline", taken)
