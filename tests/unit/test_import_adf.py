@@ -210,7 +210,7 @@ class Outcome:
         """Load the output as a user would: fill-ins replaced in the text, each setting made that the report names."""
         text = re.sub(r"\$\{FILL_IN_(\w+)\}", lambda sign: MEANT.get(sign[1], "filled"), self.out)
         named = re.findall(r"^  ([A-Z0-9_]+): ", self.told, re.MULTILINE)
-        values = {name: f"https://h/{name}" if name.endswith("ADDRESS") else f"value of {name}" for name in named}
+        values = {name: f"https://h/{name}" if name.endswith("ADDRESS") else f"value-of-{name}" for name in named}
         (self.folder / "rows.csv").write_text("age\n30\n", "utf-8")
         file = self.folder / "filled.yaml"
         file.write_text(text, "utf-8")
@@ -249,11 +249,11 @@ def test_a_version_1_pipeline_becomes_an_entry_that_loads(imported: Import) -> N
     assert (found.training.input, found.training.model, found.training.evaluation) == ("census", "output2", "output1")
     assert found.training.parameters == {"Account name": "mystore", "Number of trees": "8"}
     assert (found.training.waiting, found.training.running) == (7200, 7200)
-    assert found.training.key.reveal() == "value of TRAINING_ENDPOINT_KEY"
+    assert found.training.key.reveal() == "value-of-TRAINING_ENDPOINT_KEY"
     (target,) = found.targets
     assert isinstance(target, ClassicTarget)
     assert (target.address, target.resource, target.scoring.address) == (PATCH, MODEL, SCORING)
-    assert target.key.reveal() == target.scoring.key.reveal() == "value of UPDATABLE_SCORING_ENDPOINT_KEY"
+    assert target.key.reveal() == target.scoring.key.reveal() == "value-of-UPDATABLE_SCORING_ENDPOINT_KEY"
 
 
 def test_a_version_2_pipeline_becomes_an_entry_that_loads(imported: Import) -> None:
