@@ -56,18 +56,23 @@ class App:
 
     def carry_out(self, request: Request, message_id: str) -> None:
         """Do what a message asks for. Raises what `Promotion.carry_out` raises."""
-        if request.action not in (Asked.RETRAIN, Asked.REPLAY):
+        if request.action in (Asked.RETRAIN, Asked.REPLAY):
+            self.ask(request, message_id)
+        else:
             self.promotion.carry_out(request, message_id)
-            return
+
+    def ask(self, request: Request, request_id: str) -> str:
+        """Have data taken up or trained on again, once for each request; return what was made of it."""
         if request.pipeline not in self.pipelines:
             known = ", ".join(sorted(self.pipelines))
             raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
         if request.path:
-            arrival = self.arriving.replay(request.pipeline, request.path, message_id)
+            arrival = self.arriving.replay(request.pipeline, request.path, request_id)
             outcome = f"taken up again as arrival {arrival.id}"
         else:
-            outcome = f"job {self.arriving.retrain(request.pipeline, request.parameters, message_id).id}"
-        self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": outcome})
+            outcome = f"job {self.arriving.retrain(request.pipeline, request.parameters, request_id).id}"
+        self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome})
+        return outcome
 
     @cached_property
     def arriving(self) -> Arriving:

@@ -179,7 +179,7 @@ class Arriving:
             if arrival.marker:
                 return self._read_marker(stored, pipeline)
             profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
-            report = check(arrival.dataset.path, self.data.read(arrival.dataset), pipeline.checks, profile)
+            report = check(arrival.dataset.path, self.data.read(arrival.dataset), pipeline.checks_of_a_file, profile)
         except DataChanged:
             return stored  # the next look finds what is there now
         if report.reason:

@@ -75,3 +75,8 @@ def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
 
     requests.adapters.HTTPAdapter.send = counted  # type: ignore[method-assign]
     return App(Settings(settings))
+
+
+def take_up(settings: Mapping[str, str], die_after: int) -> None:
+    """Take up what has arrived, as the timer does."""
+    _app_that_dies(settings, die_after).arriving.take_up()

@@ -1,0 +1,142 @@
+"""Data arrives in real storage: many files at once, half of their events lost, workers killed, and one retraining."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from local.children import ROOT
+from local.datasets import as_csv
+from local.workplace import PIPELINE, Workplace
+from shared.arrivals import ArrivalState
+from shared.errors import BadMessage
+from shared.jobs import JobState
+from shared.messages import Asked, Request
+from studio.records import Job
+from tests.support.crashing import killed, take_up
+from tests.support.flow import Flow
+
+FILES = 60
+WRITERS = 8
+
+
+def flow_with(place: Workplace, folder: Path, arrival: str) -> Flow:
+    sample = Path(place.settings["PIPELINES_FILE"])
+    text = (
+        sample.read_text()
+        .replace("samples/", f"{sample.parent}/samples/")
+        .replace("rows_at_least: 50", "rows_at_least: 1")
+    )
+    begin = text.index("      settle:")
+    end = text.index("    training:")
+    file = folder / "pipelines.yaml"
+    file.write_text(f"{text[:begin]}{arrival}\n{text[end:]}")
+    return Flow(place, {"PIPELINES_FILE": str(file)})
+
+
+def test_many_files_of_many_writers_with_lost_events_and_killed_workers_are_one_training_on_exactly_their_rows(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    flow = flow_with(workplace, tmp_path, "      settle: 0.5s\n      batch: marker\n      at_most: 1h")
+    settings = {**workplace.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
+    rows, dice = workplace.rows, random.Random(5)
+    parts = [rows[number::FILES] for number in range(FILES)]
+
+    def drop(number: int) -> str:
+        return workplace.drop(f"part-{number}.csv", as_csv(workplace.header, parts[number]))
+
+    with ThreadPoolExecutor(WRITERS) as writers:
+        paths = list(writers.map(drop, range(FILES)))
+        copies = list(
+            writers.map(lambda n: workplace.drop(f"copy-{n}.csv", as_csv(workplace.header, parts[n])), range(5))
+        )
+        told = [path for path in [*paths, *copies] if dice.random() < 0.5]
+        list(writers.map(flow.app.arriving.see, told * 2))
+    marker = workplace.drop("_SUCCESS", b"")
+    flow.app.arriving.see(marker)
+
+    kills = sum(killed(take_up, settings, dice.randrange(1, 400)) for _ in range(6))
+    assert kills
+    flow.arrive(marker)
+
+    taken = [each for each in flow.arrivals() if each.state is ArrivalState.TAKEN and not each.marker]
+    [job_id] = {each.job for each in taken}
+    job = flow.finish(flow.job(job_id or ""))
+    assert job.state is JobState.PROMOTED, job.reason
+    started = [each for each in workplace.studio.studio.records.all(Job) if each.queued is not None]
+    assert len(started) == 1
+    joined = workplace.blobs.get_blob_client("batches", job.joined or "").download_blob().readall().decode()
+    header, *lines = joined.splitlines()
+    assert header.split(",") == workplace.header
+    assert sorted(lines) == sorted(",".join(row) for row in rows)
+    assert sum(each.state is ArrivalState.SAME for each in flow.arrivals()) == len(copies)
+
+
+def test_appended_data_is_taken_up_when_it_is_still_and_a_lost_event_within_one_sweep(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    flow = flow_with(workplace, tmp_path, "      settle: 0.5s")
+    blob = workplace.blobs.get_blob_client(workplace.container, f"{PIPELINE}/appended.csv")
+    blob.create_append_blob()
+    for block in (as_csv(workplace.header, workplace.rows[:200]), as_csv(workplace.header, workplace.rows[200:400])):
+        flow.app.arriving.see(f"{PIPELINE}/appended.csv")
+        blob.append_block(
+            block if block.startswith(b"mean") and not blob.get_blob_properties().size else block.partition(b"\n")[2]
+        )
+    assert flow.app.arriving.sweep(workplace.container) == 1  # the last append told nobody
+    [job] = flow.arrive(f"{PIPELINE}/appended.csv")
+    assert flow.finish(job).state is JobState.PROMOTED
+    assert [each.rows for each in flow.arrivals() if each.state is ArrivalState.TAKEN] == [400]
+
+
+def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplace: Workplace, tmp_path: Path) -> None:
+    flow = flow_with(workplace, tmp_path, "      settle: 0.5s")
+    first = flow.finish(flow.drop("a.csv", as_csv(workplace.header, workplace.rows[:400])))
+    other = {"Fraction of rows for training": "0.8"}
+    flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.RETRAIN, parameters=other, by="ann"), "m1")
+    [again] = set(flow.app.records.active())
+    retrained = flow.finish(flow.job(again))
+    assert retrained.state is JobState.PROMOTED, retrained.reason
+    assert retrained.model != first.model
+
+    path = workplace.drop("b.csv", b"mean radius,mean texture,diagnosis\n1\n")
+    assert flow.arrive(path) == []
+    aside = workplace.blobs.get_container_client("quarantine")
+    names = {name.rsplit("/", 1)[1] for name in aside.list_blob_names()}
+    assert names == {"b.csv", "reason.json", "reason.txt"}
+    flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path, by="ann"), "m2")
+    assert flow.arrive(path) == []
+    assert [each.state for each in flow.arrivals()][-2:] == [ArrivalState.QUARANTINED] * 2
+
+
+def test_a_command_does_what_the_message_does(workplace: Workplace) -> None:
+    flow = Flow(workplace)
+    flow.finish(flow.drop("a.csv", as_csv(workplace.header, workplace.rows[:400])))
+
+    def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "shared", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **workplace.settings}, capture_output=True, text=True, check=False
+        )
+
+    done = asked("retrain", PIPELINE, "--parameter", "Fraction of rows for training=0.8")
+    assert (done.returncode, done.stderr) == (0, "")
+    [job_id] = flow.app.records.active()
+    assert done.stdout == f"job {job_id}\n"
+    assert asked("replay", PIPELINE, f"{PIPELINE}/a.csv").stdout.startswith("taken up again as arrival ")
+    refused = asked("replay", PIPELINE, "none.csv")
+    assert refused.returncode == 1
+    assert "has no data at none.csv" in refused.stderr
+
+
+@pytest.mark.parametrize("path", ["nowhere.csv", f"{PIPELINE}/none.csv"])
+def test_a_replay_of_nothing_says_so(workplace: Workplace, path: str) -> None:
+    flow = Flow(workplace)
+    with pytest.raises(BadMessage, match="has no data at"):
+        flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path), "m1")
