@@ -80,12 +80,12 @@ def package_size() -> Iterator[Row]:
 def latencies(folder: Path) -> Iterator[Row]:
     """Compare the flow's steps with the HTTP calls to storage and services that no flow can do without."""
     with azurite() as storage, workplace(storage, folder / "latency") as place:
-        app = _app_that_waits_for_nothing(place.settings)
+        app = app_that_waits_for_nothing(place.settings)
         started, promoted, operations = [], [], Counter[str]()
         bare_start, bare_promotion = [], []
         for number in range(RETRAININGS + 1):
             path = place.drop(f"{number}.csv", as_csv(place.header, place.rows[: 300 + 20 * number]))
-            with _counted(storage.blob_address) as counted:
+            with counted(storage.blob_address) as calls:
                 begun = time.perf_counter()
                 job = _taken_up(app, path)
                 started.append(time.perf_counter() - begun)
@@ -93,7 +93,7 @@ def latencies(folder: Path) -> Iterator[Row]:
                 begun = time.perf_counter()
                 _take_to_promotion(app, job.id)
                 promoted.append(time.perf_counter() - begun)
-            operations = counted
+            operations = calls
             bare = Bare(place, app, path)
             bare_start.append(bare.start())
             bare_promotion.append(bare.promote(str(job.bes_job)))
@@ -191,7 +191,7 @@ def memory(folder: Path, gib: float) -> Iterator[Row]:
     # No worker: the job stays queued, as nothing is to be learnt from 2 GiB of the same rows here.
     with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--processes", "0") as place:
         small = place.drop("small.csv", as_csv(place.header, place.rows[:100]))
-        large = _drop_large(place, size)
+        large = drop_large(place, size)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=_start_both, args=(place.settings, small, large, theirs))
@@ -208,7 +208,7 @@ def memory(folder: Path, gib: float) -> Iterator[Row]:
 
 
 def _start_both(settings: Mapping[str, str], small: str, large: str, pipe: Any) -> None:
-    app = _app_that_waits_for_nothing(settings)
+    app = app_that_waits_for_nothing(settings)
     _taken_up(app, small)
     before = _peak()
     job = _taken_up(app, large)
@@ -217,7 +217,7 @@ def _start_both(settings: Mapping[str, str], small: str, large: str, pipe: Any) 
     pipe.send((after - before, after))
 
 
-def _app_that_waits_for_nothing(settings: Mapping[str, str]) -> App:
+def app_that_waits_for_nothing(settings: Mapping[str, str]) -> App:
     """Return the app with data that need not settle: how long that takes is configured."""
     app = App(Settings(settings))
     pipeline = app.pipelines[PIPELINE]
@@ -246,7 +246,7 @@ def _peak() -> int:
     raise SystemExit("the memory benchmark needs Linux or macOS")
 
 
-def _drop_large(place: Workplace, size: int) -> str:
+def drop_large(place: Workplace, size: int) -> str:
     path = f"{PIPELINE}/large.csv"
     blob = place.blobs.get_blob_client(place.container, path)
     rows = as_csv(place.header, place.rows)
@@ -260,7 +260,7 @@ def _drop_large(place: Workplace, size: int) -> str:
 
 
 @contextmanager
-def _counted(storage: str) -> Iterator[Counter[str]]:
+def counted(storage: str) -> Iterator[Counter[str]]:
     """Count the HTTP calls to the storage by method."""
     counted: Counter[str] = Counter()
     send: Callable[..., requests.Response] = requests.adapters.HTTPAdapter.send

@@ -1,6 +1,6 @@
 """How fast a large data set is checked, and in how much memory; beside the parser of the standard library alone.
 
-`python -m local.bench_checks 2` checks 2 GiB that are made as they are read.
+`python -m local.bench.checks 2` checks 2 GiB that are made as they are read.
 """
 
 from __future__ import annotations

@@ -1,0 +1,127 @@
+"""How data arrives, measured: events, sweeps, hashing and checking, each beside what cannot be done without."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from local.azurite import azurite
+from local.bench import checks
+from local.bench.app import app_that_waits_for_nothing, counted, drop_large
+from local.bench.rows import Row, ms
+from local.workplace import PIPELINE, Workplace, workplace
+from shared.adapters.training_data import BlobTrainingData
+from shared.app import App
+from shared.jobs import Dataset
+
+OLD = 1_000_000  #: blobs of a simulated listing: a real one of that size is slow in Azurite, not here
+REAL = 10_000
+NEW = 10
+EVENTS = 200
+GIB = 1 << 30
+
+
+def measure(folder: Path, gib: float) -> Iterator[Row]:
+    with azurite(folder / "azurite") as storage, workplace(storage, folder / "arrival", "--processes", "0") as place:
+        app = app_that_waits_for_nothing(place.settings)
+        yield from _events(place, app)
+        yield from _simulated_sweep(place, app)
+        yield from _hashing(place, app, min(gib, 1.0))
+    with azurite() as storage, workplace(storage, folder / "sweep", "--processes", "0") as place:
+        yield from _real_sweep(place, app_that_waits_for_nothing(place.settings))
+    found = checks.measure(gib)
+    yield (
+        f"checking {gib:g} GiB with every rule",
+        f"{found['check_mb_s']:.0f} MB/s, peak {found['peak_mib']:.0f} MiB",
+        f"csv.reader alone {found['parser_mb_s']:.0f} MB/s",
+        f"{found['ratio']:.2f}",
+    )
+
+
+def _events(place: Workplace, app: App) -> Iterator[Row]:
+    """The blob trigger's code, one event after another, beside one look-up and two writes of the storage client."""
+    paths = [place.drop(f"event-{number}.csv", b"a\n1\n") for number in range(EVENTS)]
+    app.arriving.see(paths[0])  # makes the container
+    ours = _seconds(lambda: [app.arriving.see(path) for path in paths[1:]])
+    records = place.blobs.get_container_client("retraining")
+
+    def bare() -> None:
+        for path in paths[1:]:
+            place.blobs.get_blob_client(place.container, path).get_blob_properties()
+            for kind in ("bare", "mark"):
+                records.upload_blob(f"{kind}/{path}", b"{}")
+
+    alone = _seconds(bare)
+    count = EVENTS - 1
+    yield "blob events", f"{count / ours:.0f}/s", f"bare storage calls {count / alone:.0f}/s", f"{ours / alone:.2f}"
+
+
+def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:
+    """A sweep over a million blobs that are old, and ten that no event told of."""
+    now = datetime.now(UTC)
+    app.arriving.arrivals.set_swept(place.container, now)
+    listing = [
+        Dataset(path=f"{PIPELINE}/{number}.csv", etag=f"0x{number:x}", modified=now - timedelta(days=2), size=1)
+        for number in range(OLD)
+    ]
+    new = [msgspec.structs.replace(each, modified=now, etag=f"{each.etag}n") for each in listing[:NEW]]
+
+    class Listed(BlobTrainingData):
+        def listed(self, prefix: str = "") -> Iterator[Dataset]:
+            return (each for each in (*listing, *new) if each.path.startswith(prefix))
+
+    data = Listed(app.arriving.data._store, place.container, app.arriving.data._own)  # type: ignore[attr-defined]
+    arriving = dataclasses.replace(app.arriving, data=data)
+    with counted(place.azurite.blob_address) as calls:
+        swept = _seconds(lambda: arriving.sweep(place.container))
+    bare = _seconds(lambda: sum(1 for _ in data.listed()))
+    yield (
+        f"sweep, {OLD:,} old blobs and {NEW} new",
+        f"{ms(swept)}, {calls.total()} storage calls",
+        f"the listing alone {ms(bare)}",
+        f"{swept / bare:.2f}",
+    )
+
+
+def _real_sweep(place: Workplace, app: App) -> Iterator[Row]:
+    container = place.blobs.get_container_client(place.container)
+    for number in range(REAL):
+        container.upload_blob(f"elsewhere/{number}.csv", b"a\n1\n")
+    app.arriving.sweep(place.container)
+    for number in range(NEW):
+        place.drop(f"new-{number}.csv", b"a\n1\n")
+    with counted(place.azurite.blob_address) as calls:
+        swept = _seconds(lambda: app.arriving.sweep(place.container))
+    bare = _seconds(lambda: sum(1 for _ in container.list_blobs(results_per_page=5000)))
+    yield (
+        f"sweep, {REAL:,} blobs in Azurite and {NEW} new",
+        f"{ms(swept)}, {calls.total()} storage calls",
+        f"the listing alone {ms(bare)}",
+        f"{swept / bare:.2f}",
+    )
+
+
+def _hashing(place: Workplace, app: App, gib: float) -> Iterator[Row]:
+    """The stream that is hashed and checked, hashed only, beside a bare download of the same blob."""
+    dataset = app.arriving.data.find(drop_large(place, int(gib * GIB)))
+    assert dataset is not None
+    digest: Any = hashlib.sha256()
+    hashed = _seconds(lambda: [digest.update(chunk) for chunk in app.arriving.data.read(dataset)])
+    client = place.blobs.get_blob_client(place.container, dataset.path)
+    bare = _seconds(lambda: sum(len(chunk) for chunk in client.download_blob().chunks()))
+    speed = dataset.size / 1e6
+    against = f"bare download {speed / bare:.0f} MB/s"
+    yield f"hashing {gib:g} GiB", f"{speed / hashed:.0f} MB/s", against, f"{bare / hashed:.2f}"
+
+
+def _seconds(work: Any) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
