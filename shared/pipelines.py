@@ -236,7 +236,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
         return (
             self.arriving.batching.by == "marker"
             and name == self.arriving.marker
-            and matches(self.blobs.rpartition("/")[0], folder)
+            and matches(f"{self.blobs.rpartition('/')[0]}/", f"{folder}/")
         )
 
 

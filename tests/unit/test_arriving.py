@@ -204,6 +204,27 @@ def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: 
     assert [arrival.state for arrival in arrivals(world) if "december" in arrival.dataset.path] == [ArrivalState.READY]
 
 
+@pytest.mark.parametrize(
+    ("blobs", "path", "is_one"),
+    [
+        ("income/*.csv", "income/_SUCCESS", True),
+        ("income/**/*.csv", "income/_SUCCESS", True),
+        ("income/**/*.csv", "income/2026/11/_SUCCESS", True),
+        ("*.csv", "_SUCCESS", True),
+        ("income/*/*.csv", "income/_SUCCESS", False),
+        ("income/*.csv", "income/2026/_SUCCESS", False),
+        ("income/*.csv", "wages/_SUCCESS", False),
+        ("income/*.csv", "income/_success", False),
+    ],
+)
+def test_a_marker_counts_in_every_folder_in_which_the_pipelines_data_may_be(
+    world: World, blobs: str, path: str, is_one: bool
+) -> None:
+    arriving(world, batching=Batching(by="marker"))
+    pipeline = msgspec.structs.replace(world.pipelines["income"], blobs=blobs)
+    assert pipeline.is_marker(path) == is_one
+
+
 def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
     import hashlib
 
