@@ -54,11 +54,20 @@ def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host pass
 @app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
 def watch_poisoned_blobs(message: func.QueueMessage) -> None:
     from shared.app import app as relearn
+    from shared.errors import NeverAgain
     from shared.messages import read_poisoned_blob
 
-    container, name = read_poisoned_blob(message.get_body())
-    if container == relearn().data_container:
-        relearn().arriving.see(name)
+    try:
+        container, name = read_poisoned_blob(message.get_body())
+    except NeverAgain as error:
+        # A poison queue has none of its own: the message would come back for ever.
+        relearn().promotion.refuse(_id(message), str(error))
+        return
+    if container != relearn().data_container:
+        # The host has one such queue for all functions of a storage account.
+        logging.warning("%s/%s failed at every try, and is not in the container of TRAINING_DATA_PATH", container, name)
+        return
+    relearn().arriving.see(name)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")

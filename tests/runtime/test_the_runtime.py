@@ -139,8 +139,12 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
             assert taken["succeeded"], taken["error"]
         [job_id] = flow.app.records.active()
         poisoned = json.dumps({"Type": "BlobTrigger", "ContainerName": workplace.container, "BlobName": path})
-        watched = running.message("watch_poisoned_blobs", poisoned, "m0")
-        assert watched["succeeded"], watched["error"]
+        for number, body in enumerate((poisoned, poisoned.replace(workplace.container, "elsewhere"), "not json")):
+            watched = running.message("watch_poisoned_blobs", body, f"blob-{number}")
+            assert watched["succeeded"], watched["error"]
+        assert len(flow.arrivals()) == 1
+        note = workplace.blobs.get_blob_client("retraining", "requests/blob-2.json").download_blob().readall()
+        assert b"no message of the blob poison queue" in note
         messages: list[str] = []
         while not messages:
             assert time.monotonic() < deadline, flow.job(job_id)
