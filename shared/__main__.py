@@ -8,9 +8,10 @@ import sys
 from uuid import uuid4
 
 from shared.adf.command import add_arguments, import_adf
+from shared.configuration.file import schema
+from shared.configuration.loading import load_pipelines
 from shared.errors import BadConfiguration, RetrainingError
 from shared.messages import Asked, Request
-from shared.pipelines import load_pipelines, schema
 from shared.settings import Settings
 
 

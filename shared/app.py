@@ -19,9 +19,11 @@ from shared.adapters.storage import BlobStore, identity, open_store
 from shared.adapters.training_data import BlobTrainingData
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
+from shared.configuration.file import ClassicTarget, NewTarget
+from shared.configuration.loading import load_pipelines
 from shared.errors import BadMessage
 from shared.messages import Asked, Request
-from shared.pipelines import ClassicTarget, NewTarget, Pipeline, load_pipelines
+from shared.pipelines import Pipeline
 from shared.promotion import Promotion
 from shared.records import Records
 from shared.retraining import Retraining

@@ -15,8 +15,9 @@ import requests
 
 from shared.adapters.http import Answer, Service, retry_after
 from shared.adapters.scoring import ScoringService
+from shared.configuration.file import NewTarget
 from shared.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
-from shared.pipelines import NewTarget, Rows
+from shared.pipelines import Rows
 from shared.ports import Answers, BlobReference, Wait
 
 _VERSION = {"api-version": "2017-01-01"}

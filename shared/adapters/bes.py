@@ -14,8 +14,8 @@ import requests
 from shared.adapters.bes_details import innermost_message
 from shared.adapters.blob_references import read_reference, write_reference
 from shared.adapters.http import Service
+from shared.configuration.file import Training
 from shared.errors import ServiceRefused, UnexpectedAnswer
-from shared.pipelines import Training
 from shared.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 
 _VERSION = {"api-version": "2.0"}

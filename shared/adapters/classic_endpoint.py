@@ -13,8 +13,9 @@ import requests
 from shared.adapters.blob_references import read_reference, write_reference
 from shared.adapters.http import Service
 from shared.adapters.scoring import ScoringService
+from shared.configuration.file import ClassicTarget
 from shared.errors import BadConfiguration
-from shared.pipelines import ClassicTarget, Rows
+from shared.pipelines import Rows
 from shared.ports import Answers, BlobReference, Wait
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import requests
 
 from shared.adapters.http import Answer, Service
+from shared.configuration.file import Scoring
 from shared.errors import UnexpectedAnswer
-from shared.pipelines import Rows, Scoring
+from shared.pipelines import Rows
 from shared.ports import Answers
 
 SCORED = "Scored "  #: how the names of the columns begin that the model fills

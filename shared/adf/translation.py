@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 from shared.adf.artefacts import Text
-from shared.pipelines import read_address
+from shared.configuration.kinds import read_address
 from shared.secret import redact
 
 _TIME_SPAN = re.compile(r"^(?:(\d+)\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})$")

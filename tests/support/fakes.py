@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
 from shared.checks import Checks, Column
+from shared.configuration.file import ClassicTarget, Scoring, Training
+from shared.configuration.kinds import Address
 from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
 from shared.gate import parse_rule
 from shared.jobs import Dataset, Model
 from shared.joining import joined
-from shared.pipelines import Address, ClassicTarget, Pipeline, Rows, Scoring, Training
 from shared.pipelines import Arriving as Arriving_
+from shared.pipelines import Pipeline, Rows
 from shared.ports import (
     Answers,
     BesJob,

@@ -16,7 +16,9 @@ import yaml
 from local.children import ROOT
 from shared.adf.command import import_adf
 from shared.adf.translation import blob_pattern, duration
-from shared.pipelines import ClassicTarget, NewTarget, Pipeline, load_pipelines
+from shared.configuration.file import ClassicTarget, NewTarget
+from shared.configuration.loading import load_pipelines
+from shared.pipelines import Pipeline
 from shared.settings import Settings
 
 Json = dict[str, Any]

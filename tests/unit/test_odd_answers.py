@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from shared.adapters.arm_web_service import ArmWebService
 from shared.adapters.bes import BatchExecutionService
 from shared.adapters.classic_endpoint import ClassicEndpoint
+from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
+from shared.configuration.kinds import Address, ResourceId
 from shared.errors import RetrainingError, ServiceUnavailable
-from shared.pipelines import Address, ClassicTarget, NewTarget, ResourceId, Rows, Scoring, Training
+from shared.pipelines import Rows
 from shared.ports import BlobReference
 from shared.secret import Secret
 from tests.support.wire import Scripted, scripted_service

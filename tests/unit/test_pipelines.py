@@ -12,8 +12,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from local.children import ROOT
+from shared.configuration.file import schema
+from shared.configuration.loading import load_pipelines
 from shared.errors import BadConfiguration
-from shared.pipelines import load_pipelines, schema
 from shared.settings import Settings
 
 SETTINGS = {

@@ -14,6 +14,8 @@ from shared.adapters.blob_reader import ConfiguredBlobReader
 from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.adapters.storage import open_store
 from shared.app import App
+from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
+from shared.configuration.kinds import Address, ResourceId
 from shared.errors import (
     AccessRefused,
     BadConfiguration,
@@ -22,7 +24,7 @@ from shared.errors import (
     ServiceUnavailable,
     UnexpectedAnswer,
 )
-from shared.pipelines import Address, ClassicTarget, NewTarget, ResourceId, Rows, Scoring, Training
+from shared.pipelines import Rows
 from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.secret import Secret
 from shared.settings import Settings

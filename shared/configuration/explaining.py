@@ -1,0 +1,65 @@
+"""What msgspec finds wrong with the file, in words that name the key and say what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from shared.configuration.file import KINDS, Entry
+
+#: what would be right, by the type that was expected
+_RIGHT = {
+    "str": "write it in quotes",
+    "float": "write a number, without quotes",
+    "bool": "write true or false",
+    "array": "write a list: [a, b]",
+    "object": "write keys and their values below it",
+}
+
+
+def explain(error: str, body: object) -> tuple[str, str]:
+    """Return the path of the key (`.gate.rules[0]`) and the message, with what would be right."""
+    message, _, path = error.partition(" - at `$")
+    path = path.rstrip("`")
+    if unknown := re.match(r"Object contains unknown field `(.+)`", message):
+        known = sorted(_fields_at(path, body))
+        near = difflib.get_close_matches(unknown[1], known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{path}.{unknown[1]}", f"is no key here; {hint}"
+    if message.startswith("Invalid value") and path.endswith(".kind"):
+        return path, f"{message}; write one of: {', '.join(KINDS)}"
+    if expected := re.match(r"Expected `(\w+)", message):
+        message += f"; {_RIGHT[expected[1]]}" if expected[1] in _RIGHT else ""
+        if path.endswith("[...]"):  # a value of free keys: which one is not told
+            path = path.removesuffix("[...]")
+            right = str if expected[1] == "str" else (int, float)
+            path += next((f".{key}" for key, value in _at(body, path).items() if not isinstance(value, right)), "")
+    return path, message
+
+
+def _at(body: Any, path: str) -> Any:
+    """Return the part of the file that the path leads to."""
+    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        body = body[key] if key else body[int(index)]
+    return body
+
+
+def _fields_at(path: str, body: object) -> set[str]:
+    kinds: list[Any] = [Entry]
+    for key in re.findall(r"\.(\w+)", path):
+        kinds = [hint for kind in kinds for hint in _structs(get_type_hints(kind).get(key))]
+    if set(kinds) == set(KINDS.values()):
+        kind = KINDS[_at(body, path)["kind"]]
+        return {"kind", *kind.__struct_fields__}
+    return {field for kind in kinds for field in kind.__struct_fields__}
+
+
+def _structs(hint: Any) -> list[Any]:
+    if get_origin(hint) is Literal:
+        return []
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return [hint]
+    return [struct for argument in get_args(hint) for struct in _structs(argument)]

@@ -1,0 +1,142 @@
+"""`pipelines.yaml` as it is written: every key, with what it means. No value is checked against another here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.checks import Checks
+from shared.configuration.kinds import Address, Duration, ResourceId, Schedule, read_duration, schema_hook
+from shared.gate import Rule, parse_rule
+from shared.secret import Secret
+
+
+def _default(text: str) -> Any:
+    return msgspec.field(default_factory=lambda: read_duration(text))
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the file: a key it does not know is a mistake."""
+
+
+class Training(Part, frozen=True, kw_only=True):
+    """The training web service: its Batch Execution Service makes the model and its evaluation."""
+
+    address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
+    key: Annotated[Secret, Meta(description="API key of the service; take it from a setting: ${NAME}")]
+    input: Annotated[str, Meta(description="Name of the input port")] = "input1"
+    model: Annotated[str, Meta(description="Name of the output port that gives the ilearner")]
+    evaluation: Annotated[str, Meta(description="Name of the output port that gives the metrics")]
+    parameters: Annotated[dict[str, str], Meta(description="Global parameters of each job")] = {}
+    waiting: Annotated[Duration, Meta(description="Longest time in the queue; 6h")] = _default("6h")
+    running: Annotated[Duration, Meta(description="Longest time running; 4h")] = _default("4h")
+    cancel_late: Annotated[bool, Meta(description="Cancel the BES job that is past its deadline")] = False
+    results: Annotated[
+        list[Address],
+        Meta(description="Blob addresses results may be read from, beyond the app's own storage"),
+    ] = []
+
+
+class Gate(Part, frozen=True, kw_only=True):
+    """When a model is good enough."""
+
+    rules: Annotated[list[str], Meta(min_length=1, description="All must hold: 'AUC >= champion - 0.005'")]
+    baseline: Annotated[
+        dict[str, float], Meta(description="The champion's metrics until this app has promoted one")
+    ] = {}
+
+    @property
+    def parsed(self) -> list[Rule]:
+        return [parse_rule(rule) for rule in self.rules]
+
+
+class Scoring(Part, frozen=True, kw_only=True):
+    """Where rows are scored (RRS)."""
+
+    address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
+    key: Annotated[Secret, Meta(description="API key; take it from a setting: ${NAME}")]
+    input: Annotated[str, Meta(description="Name of the input port")] = "input1"
+    output: Annotated[str, Meta(description="Name of the output port")] = "output1"
+
+
+class ClassicTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="classic"):
+    """An added endpoint of a Classic predictive web service."""
+
+    name: str
+    address: Annotated[Address, Meta(description="The PATCH address, .../webservices/{id}/endpoints/{name}")]
+    key: Annotated[Secret, Meta(description="The endpoint's API key or the workspace token")]
+    resource: Annotated[str, Meta(description="Exact name of the trained model: '... [trained model]'")]
+    scoring: Scoring
+
+
+class NewTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="new"):
+    """A New predictive web service: a resource of the Azure Resource Manager."""
+
+    name: str
+    address: Annotated[Address, Meta(description="The resource manager; Azure's own")] = msgspec.field(
+        default_factory=lambda: Address("https://management.azure.com")
+    )
+    id: Annotated[ResourceId, Meta(description="/subscriptions/{id}/resourceGroups/{group}/providers/...")]
+    token: Annotated[Secret | None, Meta(description="Access token; without it the app's identity asks for one")] = None
+    asset: Annotated[str, Meta(description="Exact name of the asset: '... [trained model]'")]
+    scoring: Scoring
+
+
+Target = ClassicTarget | NewTarget
+KINDS: dict[str, Any] = {"classic": ClassicTarget, "new": NewTarget}
+
+
+class Proof(Part, frozen=True, kw_only=True):
+    """The rows that show which model answers."""
+
+    rows: Annotated[str, Meta(description="CSV file beside this one: a header and up to 100 rows")]
+    timeout: Annotated[Duration, Meta(description="Longest wait for new answers after an update; 3m")] = _default("3m")
+
+
+class Arrival(Part, frozen=True, kw_only=True):
+    """When dropped data is whole, and what of it makes one retraining."""
+
+    settle: Annotated[Duration, Meta(description="How long a blob must be unchanged; 10s")] = _default("10s")
+    batch: Annotated[
+        Literal["each", "quiet", "marker"],
+        Meta(description="Each blob by itself; all until nothing came for a while; all of a folder with a marker"),
+    ] = "each"
+    quiet: Annotated[Duration, Meta(description="How long nothing must come, with batch: quiet; 5m")] = _default("5m")
+    at_most: Annotated[Duration, Meta(description="Longest wait for a batch; 1h")] = _default("1h")
+    marker: Annotated[str, Meta(description="Name of the marker; one in .json lists files and hashes")] = "_SUCCESS"
+    rows: Annotated[
+        Literal["new", "all"], Meta(description="Train on the new rows, or on those of the live model and the new")
+    ] = "new"
+    jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
+
+
+class Entry(Part, frozen=True, kw_only=True):
+    """One pipeline as it is written."""
+
+    blobs: Annotated[str, Meta(description="Path pattern within the training container: income/*.csv")]
+    checks: Checks = Checks()
+    arrival: Arrival = msgspec.field(default_factory=Arrival)
+    schedule: Annotated[
+        Schedule | None, Meta(description="Retrain on the data that is live at these times: 0 0 3 * * 1")
+    ] = None
+    training: Training
+    gate: Gate
+    targets: Annotated[list[Target], Meta(min_length=1)]
+    proof: Proof
+
+
+class PipelinesFile(Part, frozen=True, kw_only=True):
+    """The whole file, as the JSON Schema describes it."""
+
+    pipelines: dict[str, Entry]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Relearn pipelines",
+        **msgspec.json.schema(PipelinesFile, schema_hook=schema_hook),
+    }

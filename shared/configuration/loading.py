@@ -1,0 +1,164 @@
+"""Reads `pipelines.yaml`; a mistake raises `BadConfiguration`, which names the file, the path of the key, what is
+wrong and what would be right.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.arrivals import Batching
+from shared.configuration.explaining import explain
+from shared.configuration.file import Entry, NewTarget
+from shared.configuration.kinds import dec_hook
+from shared.errors import BadConfiguration
+from shared.evaluation import metric_name
+from shared.gate import parse_rule
+from shared.pipelines import Arriving, Pipeline, Rows
+from shared.settings import Settings
+
+ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
+_SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NO_SETTING = re.compile(r"\$\{(?![A-Za-z_][A-Za-z0-9_]*\})[^}]*\}?")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
+def load_pipelines(file: Path, settings: Settings) -> dict[str, Pipeline]:
+    """Return the pipelines by name."""
+    import yaml
+
+    from shared.yaml_file import load
+
+    try:
+        raw = load(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BadConfiguration(
+            f"{file} does not exist; copy pipelines.sample.yaml there, or name the file in the setting PIPELINES_FILE"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadConfiguration(f"{file.name} is not YAML: {error}") from None
+    except OSError as error:
+        raise BadConfiguration(f"{file} cannot be read: {error.strerror}") from None
+    if not isinstance(raw, dict) or set(raw) != {"pipelines"} or not isinstance(raw["pipelines"], dict):
+        raise BadConfiguration(f"{file.name} must have one key, 'pipelines', with an entry for each pipeline by name")
+    pipelines = {str(name): _pipeline(file, str(name), body, settings) for name, body in raw["pipelines"].items()}
+    _refuse_shared_targets(file, pipelines.values())
+    return pipelines
+
+
+def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeline:
+    def wrong(path: str, message: str) -> BadConfiguration:
+        return BadConfiguration(f"{file.name}: pipelines.{name}{path}: {message}")
+
+    if not _NAME.match(name):
+        raise wrong("", "a pipeline's name has lower-case letters, digits and dashes, 63 at most")
+    filled = _fill(body, settings, lambda path, message: wrong(path, message), "")
+    try:
+        entry = msgspec.convert(filled, Entry, dec_hook=dec_hook)
+    except msgspec.ValidationError as error:
+        path, message = explain(str(error), filled)
+        raise wrong(path, message) from None
+    for index, text in enumerate(entry.gate.rules):
+        try:
+            rule = parse_rule(text)
+        except ValueError as error:
+            raise wrong(f".gate.rules[{index}]", str(error)) from None
+        if rule.champion and rule.metric not in _named(entry.gate.baseline):
+            raise wrong(
+                ".gate.baseline",
+                f"{rule.text!r} compares with the champion; give the {rule.metric} of the model that is live now, "
+                "for the first retraining to be judged against",
+            )
+    for metric in entry.gate.baseline:
+        if metric_name(metric) is None:
+            raise wrong(f".gate.baseline.{metric}", "is no metric of an evaluation table")
+    names = [target.name for target in entry.targets]
+    if len(set(names)) != len(names):
+        raise wrong(".targets", f"two targets have the same name: {', '.join(names)}")
+    try:
+        rows = _read_rows(file.parent / entry.proof.rows)
+    except ValueError as error:
+        raise wrong(".proof.rows", str(error)) from None
+    return Pipeline(
+        name=name,
+        blobs=entry.blobs,
+        checks=entry.checks,
+        schedule=entry.schedule,
+        arriving=Arriving(
+            settle=float(entry.arrival.settle),
+            batching=Batching(
+                by=entry.arrival.batch, quiet=float(entry.arrival.quiet), at_most=float(entry.arrival.at_most)
+            ),
+            marker=entry.arrival.marker,
+            rows=entry.arrival.rows,
+            jobs=entry.arrival.jobs,
+        ),
+        training=entry.training,
+        rules=entry.gate.parsed,
+        baseline=_named(entry.gate.baseline),
+        targets=entry.targets,
+        rows=rows,
+        proof_timeout=float(entry.proof.timeout),
+    )
+
+
+def _named(baseline: Mapping[str, float]) -> dict[str, float]:
+    return {metric_name(metric) or metric: value for metric, value in baseline.items()}
+
+
+def _refuse_shared_targets(file: Path, pipelines: Iterable[Pipeline]) -> None:
+    owners: dict[str, str] = {}
+    for pipeline in pipelines:
+        for target in pipeline.targets:
+            place = (target.address + (target.id if isinstance(target, NewTarget) else "")).casefold()
+            place = f"{place} {target.asset if isinstance(target, NewTarget) else target.resource}"
+            where = f"pipelines.{pipeline.name}.targets ({target.name})"
+            if place in owners:
+                raise BadConfiguration(
+                    f"{file.name}: {where}: the same model of the same endpoint is the target of {owners[place]}; "
+                    "two pipelines would overwrite each other"
+                )
+            owners[place] = where
+
+
+def _read_rows(file: Path) -> Rows:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            header, *values = [row for row in csv.reader(lines) if row]
+    except FileNotFoundError:
+        raise ValueError(f"{file.name} does not exist beside the pipelines file") from None
+    except (ValueError, csv.Error, UnicodeDecodeError):
+        raise ValueError(f"{file.name} is no CSV file with a header and rows") from None
+    except OSError as error:
+        raise ValueError(f"{file.name} cannot be read: {error.strerror}") from None
+    if not 1 <= len(values) <= ROWS_AT_MOST:
+        raise ValueError(f"{file.name} has {len(values)} rows; 1 to {ROWS_AT_MOST} were expected")
+    for number, row in enumerate(values, 2):
+        if len(row) != len(header):
+            raise ValueError(f"{file.name} line {number} has {len(row)} values, its header {len(header)}")
+    return Rows(header, values)
+
+
+def _fill(value: object, settings: Settings, wrong: Any, path: str) -> object:
+    """Return the value with each `${NAME}` in its strings replaced by that setting."""
+    if isinstance(value, dict):
+        return {k: _fill(v, settings, wrong, f"{path}.{k}") for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, settings, wrong, f"{path}[{i}]") for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    if odd := _NO_SETTING.search(value):
+        raise wrong(path, f"{odd[0]!r} names no setting; write ${{NAME}}, in letters, digits and _")
+
+    def setting(match: re.Match[str]) -> str:
+        try:
+            return settings.require(match[1])
+        except BadConfiguration as error:
+            raise wrong(path, str(error)) from None
+
+    return _SETTING.sub(setting, value)
