@@ -24,7 +24,7 @@ from local.triggers import triggers
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
 from shared.app import App
 from shared.arrivals import Arrival, ArrivalState, arrival_id
-from shared.gate import Verdict
+from shared.gate.verdict import Outcome, Verdict
 from shared.jobs import JobState, RetrainingJob
 from shared.ports import Answers, BesJob
 from shared.settings import Settings
@@ -105,7 +105,7 @@ class Demo:
             ("first model", f"trained on {FIRST_ROWS} of {len(place.rows)} rows, AUC {auc:.4f}"),
         ):
             self._state(name, told, "cyan")
-        self._check(auc == self._pipeline.baseline["AUC"], "the gate's baseline is the first model's AUC")
+        self._check(auc == self._pipeline.gate.baseline["AUC"], "the gate's baseline is the first model's AUC")
         answers = self._answers()
         self._check(answers["classic"] == answers["new"], "Classic and New answer alike: one model is live on both")
 
@@ -235,7 +235,7 @@ class Demo:
 
     def _verdict(self, verdict: Verdict | None) -> None:
         for finding in verdict.findings if verdict else ():
-            sign, colour = ("✓", "green") if finding.passed else ("✗", "yellow")
+            sign, colour = ("✓", "green") if finding.outcome is Outcome.HOLDS else ("✗", "yellow")
             self._say(f"[{colour}]gate {sign:<7}[/]", escape(finding.text))
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.errors import IllegalTransition
 from shared.evaluation import Evaluation
-from shared.gate import Verdict
+from shared.gate.verdict import Verdict
 
 
 class JobState(Enum):

@@ -10,7 +10,8 @@ from shared.arrivals import Batching
 from shared.blob_pattern import matches
 from shared.checks import Checks, Column
 from shared.configuration.file import Target, Training
-from shared.gate import Rule
+from shared.gate.judging import Gate
+from shared.rows import Rows
 
 
 class Arriving(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,13 +28,6 @@ class Arriving(msgspec.Struct, frozen=True, kw_only=True):
         return files > 1 or self.rows == "all"
 
 
-class Rows(msgspec.Struct, frozen=True):
-    """Rows as text, all of the header's length."""
-
-    columns: list[str]
-    values: list[list[str]]
-
-
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """One pipeline, checked and ready to use."""
 
@@ -43,8 +37,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     arriving: Arriving = Arriving()
     schedule: str | None = None
     training: Training
-    rules: list[Rule]
-    baseline: dict[str, float]
+    gate: Gate
     targets: list[Target]
     rows: Rows
     proof_timeout: float  #: seconds

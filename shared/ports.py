@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.jobs import Dataset, Model
-from shared.pipelines import Rows
+from shared.rows import Rows
 from shared.secret import Secret
 
 Answers = list[list[str]]  #: what an endpoint answers for the kept rows: its scored columns, row by row

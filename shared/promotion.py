@@ -26,7 +26,7 @@ from shared.errors import (
     RetrainingError,
     TryLater,
 )
-from shared.gate import judge
+from shared.gate.judging import LiveModel, judge
 from shared.jobs import JobState, Model, RetrainingJob
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
@@ -167,7 +167,7 @@ class _Run:
             reason = f"A model of newer data was promoted first; live is entry {champion.last} of the history"
             ended = job.end(JobState.SUPERSEDED, self.now(), reason)
         elif job.evaluation and champion.evaluation:
-            verdict = judge(self.pipeline.rules, job.evaluation, champion.evaluation, self.pipeline.baseline)
+            verdict = judge(self.pipeline.gate, job.evaluation, LiveModel(evaluation=champion.evaluation))
             if verdict.accepted:
                 return False
             reason = f"Against the champion of now: {verdict.reason}"

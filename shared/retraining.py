@@ -15,7 +15,7 @@ import msgspec
 
 from shared.errors import BadConfiguration, BadEvaluation, DataChanged, NeverAgain, RecordChanged, RetrainingError
 from shared.evaluation import BYTES_AT_MOST, read_evaluation
-from shared.gate import judge
+from shared.gate.judging import LiveModel, judge
 from shared.jobs import WELL, JobState, RetrainingJob
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
@@ -209,7 +209,7 @@ class Retraining:
         evaluation = read_evaluation(_small(reader.read(results[training.evaluation])))
         model = self.models.keep(reader.read(results[training.model]))
         champion = self.records.champion(pipeline.name)
-        verdict = judge(pipeline.rules, evaluation, champion.evaluation, pipeline.baseline)
+        verdict = judge(pipeline.gate, evaluation, LiveModel(evaluation=champion.evaluation))
         facts = {"model": model, "evaluation": evaluation, "verdict": verdict}
         if verdict.accepted:
             return job.move_to(JobState.ACCEPTED, self.now(), verdict.reason, **facts)

@@ -17,8 +17,8 @@ from shared.adapters.http import Answer, Service, retry_after
 from shared.adapters.scoring import ScoringService
 from shared.configuration.file import NewTarget
 from shared.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
-from shared.pipelines import Rows
 from shared.ports import Answers, BlobReference, Wait
+from shared.rows import Rows
 
 _VERSION = {"api-version": "2017-01-01"}
 #: members that the service fills itself, or refuses to change

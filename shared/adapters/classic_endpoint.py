@@ -15,8 +15,8 @@ from shared.adapters.http import Service
 from shared.adapters.scoring import ScoringService
 from shared.configuration.file import ClassicTarget
 from shared.errors import BadConfiguration
-from shared.pipelines import Rows
 from shared.ports import Answers, BlobReference, Wait
+from shared.rows import Rows
 
 
 class ClassicEndpoint:

@@ -12,8 +12,8 @@ import requests
 from shared.adapters.http import Answer, Service
 from shared.configuration.file import Scoring
 from shared.errors import UnexpectedAnswer
-from shared.pipelines import Rows
 from shared.ports import Answers
+from shared.rows import Rows
 
 SCORED = "Scored "  #: how the names of the columns begin that the model fills
 

@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from shared.checks import Checks
 from shared.configuration.kinds import Address, Duration, ResourceId, Schedule, read_duration, schema_hook
-from shared.gate import Rule, parse_rule
+from shared.gate.judging import Undecided
+from shared.gate.rules import Rule, parse_rule
 from shared.secret import Secret
 
 
@@ -29,6 +30,10 @@ class Training(Part, frozen=True, kw_only=True):
     input: Annotated[str, Meta(description="Name of the input port")] = "input1"
     model: Annotated[str, Meta(description="Name of the output port that gives the ilearner")]
     evaluation: Annotated[str, Meta(description="Name of the output port that gives the metrics")]
+    scored: Annotated[
+        str | None,
+        Meta(description="Name of the output port that gives the held-out rows as the new model scores them"),
+    ] = None
     parameters: Annotated[dict[str, str], Meta(description="Global parameters of each job")] = {}
     waiting: Annotated[Duration, Meta(description="Longest time in the queue; 6h")] = _default("6h")
     running: Annotated[Duration, Meta(description="Longest time running; 4h")] = _default("4h")
@@ -46,6 +51,14 @@ class Gate(Part, frozen=True, kw_only=True):
     baseline: Annotated[
         dict[str, float], Meta(description="The champion's metrics until this app has promoted one")
     ] = {}
+    confidence: Annotated[
+        float, Meta(gt=0.5, lt=1, description="How sure a comparison on the same rows must be, by a paired bootstrap")
+    ] = 0.95
+    undecided: Annotated[
+        Undecided, Meta(description="When the difference is within the noise: keep the champion, promote, or ask")
+    ] = "keep"
+    label: Annotated[str | None, Meta(description="Column with the truth, unless checks.label says it")] = None
+    rows_at_most: Annotated[int, Meta(ge=100, le=100_000, description="Held-out rows to compare on")] = 10_000
 
     @property
     def parsed(self) -> list[Rule]:

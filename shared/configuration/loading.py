@@ -18,8 +18,10 @@ from shared.configuration.file import Entry, NewTarget
 from shared.configuration.kinds import dec_hook
 from shared.errors import BadConfiguration
 from shared.evaluation import metric_name
-from shared.gate import parse_rule
-from shared.pipelines import Arriving, Pipeline, Rows
+from shared.gate.judging import Gate
+from shared.gate.rules import parse_rule
+from shared.pipelines import Arriving, Pipeline
+from shared.rows import Rows
 from shared.settings import Settings
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
@@ -99,8 +101,14 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
             jobs=entry.arrival.jobs,
         ),
         training=entry.training,
-        rules=entry.gate.parsed,
-        baseline=_named(entry.gate.baseline),
+        gate=Gate(
+            rules=entry.gate.parsed,
+            baseline=_named(entry.gate.baseline),
+            confidence=entry.gate.confidence,
+            undecided=entry.gate.undecided,
+            label=entry.gate.label or entry.checks.label,
+            rows_at_most=entry.gate.rows_at_most,
+        ),
         targets=entry.targets,
         rows=rows,
         proof_timeout=float(entry.proof.timeout),

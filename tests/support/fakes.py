@@ -13,11 +13,12 @@ from shared.checks import Checks, Column
 from shared.configuration.file import ClassicTarget, Scoring, Training
 from shared.configuration.kinds import Address
 from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
-from shared.gate import parse_rule
+from shared.gate.judging import Gate
+from shared.gate.rules import parse_rule
 from shared.jobs import Dataset, Model
 from shared.joining import joined
 from shared.pipelines import Arriving as Arriving_
-from shared.pipelines import Pipeline, Rows
+from shared.pipelines import Pipeline
 from shared.ports import (
     Answers,
     BesJob,
@@ -31,6 +32,7 @@ from shared.ports import (
 from shared.promotion import Promotion
 from shared.records import Records
 from shared.retraining import Retraining
+from shared.rows import Rows
 from shared.secret import Secret
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -383,8 +385,7 @@ def _pipeline(rules: tuple[str, ...], baseline: float) -> Pipeline:
         checks=Checks(columns=(Column(name="age"),)),
         arriving=Arriving_(settle=0.0, jobs=10),
         training=Training(address=address, key=key, model="output1", evaluation="output2"),
-        rules=[parse_rule(rule) for rule in rules],
-        baseline={"AUC": baseline},
+        gate=Gate(rules=[parse_rule(rule) for rule in rules], baseline={"AUC": baseline}),
         targets=[
             ClassicTarget(name=name, address=address, key=key, resource="r", scoring=scoring) for name in ("one", "two")
         ],

@@ -4,11 +4,23 @@ import pytest
 
 from shared.errors import BadEvaluation
 from shared.evaluation import METRICS, Evaluation, Kind, read_evaluation
-from shared.gate import judge, parse_rule
+from shared.gate.judging import Gate, LiveModel, judge
+from shared.gate.rules import parse_rule
+from shared.gate.verdict import Verdict
 
 
 def evaluation(**metrics: str) -> Evaluation:
     return Evaluation(kind=Kind.TWO_CLASS, metrics=metrics)
+
+
+def judged(
+    rules: list[str],
+    candidate: Evaluation,
+    champion: Evaluation | None = None,
+    baseline: dict[str, float] | None = None,
+) -> Verdict:
+    gate = Gate(rules=[parse_rule(rule) for rule in rules], baseline=baseline or {})
+    return judge(gate, candidate, LiveModel(evaluation=champion))
 
 
 @pytest.mark.parametrize(
@@ -31,27 +43,26 @@ def test_a_rule_compares_with_a_number_or_with_the_champion(
     rule: str, value: str, champion: str | None, accepted: bool
 ) -> None:
     against = evaluation(AUC=champion) if champion else None
-    assert judge([parse_rule(rule)], evaluation(AUC=value), against, {}).accepted is accepted
+    assert judged([rule], evaluation(AUC=value), against).accepted is accepted
 
 
 def test_every_rule_must_hold_and_the_reason_names_only_those_that_failed() -> None:
-    rules = [parse_rule("AUC >= 0.8"), parse_rule("Recall >= 0.9")]
-    verdict = judge(rules, evaluation(AUC="0.91", Recall="0.5"), None, {})
+    verdict = judged(["AUC >= 0.8", "Recall >= 0.9"], evaluation(AUC="0.91", Recall="0.5"))
     assert not verdict.accepted
     assert verdict.reason == "Recall 0.5000 fails Recall >= 0.9"
 
 
 def test_a_metric_that_the_evaluation_lacks_fails_its_rule() -> None:
-    verdict = judge([parse_rule("AUC <= 1")], evaluation(Recall="1"), None, {})
+    verdict = judged(["AUC <= 1"], evaluation(Recall="1"))
     assert not verdict.accepted
     assert "no AUC" in verdict.reason
 
 
 def test_the_baseline_stands_in_until_there_is_a_champion() -> None:
-    rule = parse_rule("AUC >= champion")
-    assert not judge([rule], evaluation(AUC="0.8"), None, {"AUC": 0.9}).accepted
-    assert judge([rule], evaluation(AUC="0.8"), evaluation(AUC="0.7"), {"AUC": 0.9}).accepted
-    assert not judge([rule], evaluation(AUC="0.8"), None, {}).accepted
+    rule = "AUC >= champion"
+    assert not judged([rule], evaluation(AUC="0.8"), None, {"AUC": 0.9}).accepted
+    assert judged([rule], evaluation(AUC="0.8"), evaluation(AUC="0.7"), {"AUC": 0.9}).accepted
+    assert not judged([rule], evaluation(AUC="0.8")).accepted
 
 
 @pytest.mark.parametrize("text", ["AUC", "AUC >= ", ">= 0.5", "AUC = 1", "AUC >= best", "AUC >= champion / 2"])

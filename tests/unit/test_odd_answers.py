@@ -17,8 +17,8 @@ from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
 from shared.configuration.kinds import Address, ResourceId
 from shared.errors import RetrainingError, ServiceUnavailable
-from shared.pipelines import Rows
 from shared.ports import BlobReference
+from shared.rows import Rows
 from shared.secret import Secret
 from tests.support.wire import Scripted, scripted_service
 

@@ -24,8 +24,8 @@ from shared.errors import (
     ServiceUnavailable,
     UnexpectedAnswer,
 )
-from shared.pipelines import Rows
 from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
+from shared.rows import Rows
 from shared.secret import Secret
 from shared.settings import Settings
 from tests.support.wire import Scripted, scripted_service

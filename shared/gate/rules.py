@@ -1,4 +1,4 @@
-"""Is this model good enough: rules over the evaluation table, decided without I/O.
+"""The rules of the gate, as they are written and read.
 
 A rule is `METRIC >= NUMBER` or `METRIC >= champion [+-*] NUMBER` with one of >=, >, <=, <. The champion is the model
 that is live; its metric is the one kept when it was promoted, or the configured baseline before that.
@@ -7,21 +7,18 @@ that is live; its metric is the one kept when it was promoted, or the configured
 from __future__ import annotations
 
 import difflib
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
-from shared.evaluation import METRICS, Evaluation, metric_name, shown
+from shared.evaluation import METRICS, metric_name
 
 _RULE = re.compile(r"^\s*(?P<metric>[^<>=]+?)\s*(?P<comparison>>=|<=|>|<)\s*(?P<bound>.+?)\s*$")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _BOUND = re.compile(
     rf"^(?:(?P<number>{_NUMBER})|(?P<champion>champion)(?:\s*(?P<sign>[-+*])\s*(?P<margin>{_NUMBER}))?)$"
 )
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
+COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda a, b: a >= b,
     ">": lambda a, b: a > b,
     "<=": lambda a, b: a <= b,
@@ -72,50 +69,3 @@ def parse_rule(text: str) -> Rule:
         factor=factor,
         margin=margin,
     )
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule found, with the numbers it saw."""
-
-    rule: str
-    passed: bool
-    text: str
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The gate's decision, kept with its reasons."""
-
-    accepted: bool
-    findings: tuple[Finding, ...]
-
-    @property
-    def reason(self) -> str:
-        """The rules that failed, or all of them when the model was accepted."""
-        told = [f.text for f in self.findings if self.accepted or not f.passed]
-        return "; ".join(told)
-
-
-def judge(
-    rules: Sequence[Rule], evaluation: Evaluation, champion: Evaluation | None, baseline: Mapping[str, float]
-) -> Verdict:
-    """Return whether the evaluation passes every rule. A metric that is missing or NaN fails its rule."""
-    findings = tuple(_find(rule, evaluation, champion, baseline) for rule in rules)
-    return Verdict(accepted=all(f.passed for f in findings), findings=findings)
-
-
-def _find(rule: Rule, evaluation: Evaluation, champion: Evaluation | None, baseline: Mapping[str, float]) -> Finding:
-    def finding(passed: bool, text: str) -> Finding:
-        return Finding(rule=rule.text, passed=passed, text=text)
-
-    value = evaluation.value(rule.metric)
-    if value is None:
-        return finding(False, f"the evaluation has no {rule.metric} ({rule.text})")
-    against = None
-    if rule.champion:
-        against = champion.value(rule.metric) if champion else baseline.get(rule.metric)
-        if against is None or math.isnan(against):
-            return finding(False, f"the champion has no {rule.metric} to compare with ({rule.text})")
-    bound = rule.bound(against)
-    passed = _COMPARE[rule.comparison](value, bound)
-    name = f"{rule.text} = {shown(bound)}" if rule.champion else rule.text
-    return finding(passed, f"{rule.metric} {shown(value)} {'meets' if passed else 'fails'} {name}")

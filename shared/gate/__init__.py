@@ -1,0 +1,1 @@
+"""Is this model good enough: rules over metrics, decided without I/O."""
