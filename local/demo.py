@@ -26,7 +26,8 @@ from shared.app import App
 from shared.arrivals import Arrival, ArrivalState, arrival_id
 from shared.gate.verdict import Outcome, Verdict
 from shared.jobs import JobState, RetrainingJob
-from shared.ports import Answers, BesJob
+from shared.ports import BesJob
+from shared.rows import Rows
 from shared.settings import Settings
 
 DEADLINE = 60.0  #: seconds for one step
@@ -109,7 +110,7 @@ class Demo:
         answers = self._answers()
         self._check(answers["classic"] == answers["new"], "Classic and New answer alike: one model is live on both")
 
-    def retrained(self) -> dict[str, Answers]:
+    def retrained(self) -> dict[str, Rows]:
         """Return what the services answered before."""
         before = self._answers()
         self._step(2, f"New data is dropped: {NEW_ROWS} rows as a CSV blob")
@@ -142,7 +143,7 @@ class Demo:
         self._check(job.state is JobState.REJECTED, "it is trained, judged, and refused by the gate", job.reason)
         self._check(self._answers() == live, "the live model is untouched")
 
-    def rolled_back(self, before: dict[str, Answers]) -> None:
+    def rolled_back(self, before: dict[str, Rows]) -> None:
         self._step(6, "A rollback is asked for by a message")
         message = f'{{"pipeline": "{PIPELINE}", "action": "rollback", "by": "ann", "reason": "to show it"}}'
         last = self._app.records.champion(PIPELINE).last
@@ -220,17 +221,17 @@ class Demo:
     def _bes(self, bes_job: str) -> BesJob:
         return self._app.retraining.service(self._pipeline).status(bes_job)
 
-    def _answers(self) -> dict[str, Answers]:
+    def _answers(self) -> dict[str, Rows]:
         return {name: endpoint.score(self._pipeline.rows) for name, endpoint in self._endpoints.items()}
 
-    def _compare(self, before: dict[str, Answers], after: dict[str, Answers]) -> None:
+    def _compare(self, before: dict[str, Rows], after: dict[str, Rows]) -> None:
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
         for title in ("mean radius", "service", "first model", "now"):
             table.add_column(title)
         for index in range(2):
             for name in before:
                 radius = self._pipeline.rows.values[index][0]
-                table.add_row(radius, name, _shown(before[name][index]), _shown(after[name][index]))
+                table.add_row(radius, name, _shown(before[name].values[index]), _shown(after[name].values[index]))
         self._console.print(Padding(table, (0, 0, 0, 12)))
 
     def _verdict(self, verdict: Verdict | None) -> None:

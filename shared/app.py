@@ -17,11 +17,14 @@ from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.adapters.model_store import BlobModels
 from shared.adapters.storage import BlobStore, identity, open_store
 from shared.adapters.training_data import BlobTrainingData
+from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
 from shared.configuration.file import ClassicTarget, NewTarget
 from shared.configuration.loading import load_pipelines
+from shared.deciding import Deciding
 from shared.errors import BadMessage
+from shared.judging import Judging
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
 from shared.promotion import Promotion
@@ -32,7 +35,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from shared.ports import Endpoint
+    from shared.ports import BatchService, Endpoint, Endpoints
 
 ARM_SCOPE = "https://management.azure.com/.default"
 
@@ -56,19 +59,28 @@ class App:
     def records(self) -> Records:
         return Records(self._documents)
 
+    @cached_property
+    def answers(self) -> AnswerRecords:
+        return AnswerRecords(self._documents)
+
     def carry_out(self, request: Request, message_id: str) -> None:
         """Do what a message asks for. Raises what `Promotion.carry_out` raises."""
-        if request.action in (Asked.RETRAIN, Asked.REPLAY):
+        if request.action not in (Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME):
             self.ask(request, message_id)
         else:
             self.promotion.carry_out(request, message_id)
 
     def ask(self, request: Request, request_id: str) -> str:
-        """Have data taken up or trained on again, once for each request; return what was made of it."""
+        """Do what needs no endpoint, once for each request; return what was made of it.
+
+        Have data taken up or trained on again, approve, reject or cancel a job.
+        """
         if request.pipeline not in self.pipelines:
             known = ", ".join(sorted(self.pipelines))
             raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
-        if request.path:
+        if request.job:
+            outcome = self.deciding.decide(request, request_id)
+        elif request.path:
             arrival = self.arriving.replay(request.pipeline, request.path, request_id)
             outcome = f"taken up again as arrival {arrival.id}"
         else:
@@ -92,23 +104,50 @@ class App:
             pipelines=self.pipelines,
             records=self.records,
             data=self._data,
-            models=self._models,
-            service=lambda pipeline: BatchExecutionService(self._session, pipeline.name, pipeline.training),
-            reader=self._reader,
+            judging=self.judging,
+            service=self._training,
             now=_now,
         )
+
+    @cached_property
+    def judging(self) -> Judging:
+        return Judging(
+            records=self.records,
+            answers=self.answers,
+            data=self._data,
+            models=self._models,
+            reader=self._reader,
+            endpoints=self.endpoints,
+            scoring=self._scoring,
+            now=_now,
+        )
+
+    @cached_property
+    def deciding(self) -> Deciding:
+        return Deciding(pipelines=self.pipelines, records=self.records, service=self._training, now=_now)
 
     @cached_property
     def promotion(self) -> Promotion:
         return Promotion(
             pipelines=self.pipelines,
             records=self.records,
+            answers=self.answers,
             models=self._models,
             reader=self._reader,
-            endpoints=lambda pipeline: {target.name: self._endpoint(target) for target in pipeline.targets},
+            endpoints=self.endpoints,
             now=_now,
             sleep=time.sleep,
         )
+
+    def endpoints(self, pipeline: Pipeline) -> Endpoints:
+        return {target.name: self._endpoint(target) for target in pipeline.targets}
+
+    def _training(self, pipeline: Pipeline) -> BatchService:
+        return BatchExecutionService(self._session, f"training service of {pipeline.name}", pipeline.training)
+
+    def _scoring(self, pipeline: Pipeline) -> BatchService:
+        target = pipeline.targets[0]
+        return BatchExecutionService(self._session, f"scoring of {target.name}", target.scoring)
 
     @cached_property
     def _documents(self) -> BlobDocuments:

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from shared.evaluation import Evaluation
-from shared.jobs import Dataset, Model
+from shared.gate.verdict import Verdict
+from shared.jobs import Approval, Dataset, Model, Part
+from shared.rows import Rows
 
 SETTLED_KEPT = 100  #: requests whose second delivery is still recognized
 
@@ -18,13 +20,24 @@ class Action(Enum):
     FOUND = "found"  #: somebody else deployed it; seen before the app's own change
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"  #: a former model, put back because somebody asked for it
+    RESTORED = "restored"  #: what a run that had been overtaken wrote late was put right
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What shows that an endpoint serves the model.
+
+    Not `proven` although promoted: the definition names the model, and both models answer alike for every kept row.
+    """
+
+    proven: bool
+    text: str
 
 
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What became live, from when, why, and on which data. Written once, never changed.
 
     `models` maps each target's name to the model it serves; `previous` is the number of the entry that a
-    rollback goes back to.
+    rollback goes back to; `chain` is the SHA-256 of the entry before it as it is stored, so that an edit shows.
     """
 
     number: int
@@ -34,9 +47,16 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, Model]
     previous: int | None = None
     job: str | None = None
+    chain: str | None = None
+    fence: int = 0  #: of the run that made it, see `Champion.fence`
+    by: str | None = None
     dataset: Dataset | None = None
+    parts: tuple[Part, ...] = ()
+    parameters: dict[str, str] = {}
     evaluation: Evaluation | None = None
-    proof: dict[str, str] = {}
+    verdict: Verdict | None = None
+    approval: Approval | None = None
+    proof: dict[str, Proof] = {}
 
 
 class Phase(Enum):
@@ -47,16 +67,44 @@ class Phase(Enum):
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A switch of models under way: written before the first endpoint is touched.
 
-    `before` and `answers` say, by target, what was live and what it answered for the kept rows.
+    `before` and `answers` say, by target, what was live and what it answered for the kept `rows`; `expected` is what
+    the new model answers for the last of them, where that is known.
     """
 
     request: str
     begun: datetime
     entry: HistoryEntry  #: what the history will say when the switch is proven
     before: dict[str, Model]
-    answers: dict[str, list[list[str]]]
+    rows: Rows
+    answers: dict[str, Rows]
+    expected: Rows | None = None
     phase: Phase = Phase.UPDATING
     reason: str = ""  #: why the former models are put back
+
+
+class Stray(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a run which was overtaken may still write to an endpoint, late."""
+
+    sha256: str
+    until: datetime
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """A look again and again at what was made live, until its bake time is over.
+
+    `answers` are those of the model for `rows`, by target; `seconds` is how long they took before the change.
+    """
+
+    entry: int
+    begun: datetime
+    until: datetime
+    rows: Rows
+    answers: dict[str, Rows]
+    seconds: dict[str, float]
+    looks: int = 0
+    slow: tuple[float, ...] = ()  #: the latest latencies over those of before, newest last
+    failed: int = 0  #: looks in a row that met an error or other answers
+    trouble: str = ""
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +113,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     live: HistoryEntry | None = None
     last: int = 0  #: number of the newest history entry
+    head: str | None = None  #: SHA-256 of that entry as it is stored
+    fence: int = 0  #: rises with each run that holds the record; a run with a lower one may change nothing
+    strays: tuple[Stray, ...] = ()
     newest_data: tuple[datetime, datetime] | None = None  #: order of the newest data ever promoted
     change: Change | None = None
     settled: tuple[str, ...] = ()  #: the latest requests that are done with
@@ -73,9 +124,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     def evaluation(self) -> Evaluation | None:
         return self.live.evaluation if self.live else None
 
-    def serving(self, entry: HistoryEntry) -> Champion:
-        """Return the record once the entry is the newest of the history."""
-        return self.but(live=entry, last=entry.number)
+    def serving(self, entry: HistoryEntry, digest: str) -> Champion:
+        """Return the record once the entry, of this SHA-256, is the newest of the history."""
+        return self.but(live=entry, last=entry.number, head=digest)
 
     def having_promoted(self, order: tuple[datetime, datetime]) -> Champion:
         """Return the record after a promotion of data of this order (see `RetrainingJob.order`)."""

@@ -19,26 +19,33 @@ class JobState(Enum):
     RECEIVED = "received"  #: the data set is recorded; no BES job is known
     SUBMITTED = "submitted"  #: a BES job is known; whether it was started is not
     TRAINING = "training"  #: the BES job is started
-    ACCEPTED = "accepted"  #: the gate passed the model; its promotion is asked for
+    JUDGING = "judging"  #: the model and its evaluation are kept; the champion is scored on the same rows
+    AWAITING = "awaiting approval"  #: a person decides, on the numbers that the verdict has
+    ACCEPTED = "accepted"  #: the gate or a person passed the model; its promotion is asked for
     PROMOTING = "promoting"  #: what was live is recorded; the endpoints may have either model
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"  #: the update did not prove itself; the former model is live again
     REJECTED = "rejected"  #: the gate refused the model
     SUPERSEDED = "superseded"  #: newer data was there first
     FAILED = "failed"
-    CANCELLED = "cancelled"  #: somebody cancelled the BES job
+    CANCELLED = "cancelled"  #: somebody cancelled it, or its BES job
     TIMED_OUT = "timed out"
 
 
 _S = JobState
 NEXT: dict[JobState, frozenset[JobState]] = {
-    _S.RECEIVED: frozenset({_S.SUBMITTED, _S.SUPERSEDED, _S.FAILED, _S.TIMED_OUT}),
+    _S.RECEIVED: frozenset({_S.SUBMITTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     _S.SUBMITTED: frozenset({_S.TRAINING, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
-    _S.TRAINING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
-    _S.ACCEPTED: frozenset({_S.PROMOTING, _S.PROMOTED, _S.REJECTED, _S.SUPERSEDED}),
+    _S.TRAINING: frozenset({_S.JUDGING, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
+    _S.JUDGING: frozenset({_S.AWAITING, _S.ACCEPTED, _S.REJECTED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
+    _S.AWAITING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.SUPERSEDED, _S.CANCELLED, _S.TIMED_OUT}),
+    # Back to JUDGING: the champion has become another one than it was judged against.
+    _S.ACCEPTED: frozenset({_S.JUDGING, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.CANCELLED}),
     _S.PROMOTING: frozenset({_S.PROMOTED, _S.ROLLED_BACK}),
 }
 FINAL = frozenset(JobState) - NEXT.keys()
+#: states whose outcome is written before the champion's record is settled; the promotion takes the job off the list
+SWITCHED = frozenset({_S.PROMOTED, _S.ROLLED_BACK})
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +74,35 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return f"{self.sha256}.ilearner"
+
+
+class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that the training kept back, as the new model scored them: a sample, by its content's SHA-256."""
+
+    digest: str
+    rows: int
+    of: int  #: held-out rows there were
+
+
+class ChampionScoring(msgspec.Struct, frozen=True, kw_only=True):
+    """A BES job in which the live model, by its SHA-256, scores the held-out rows."""
+
+    model: str
+    bes_job: str
+    started: bool = False
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that is asked of a person, bound by `seen` to the model and to the numbers of its verdict."""
+
+    seen: str
+    asked_at: datetime
+    expires_at: datetime
+    approved: bool | None = None
+    by: str | None = None
+    comment: str | None = None
+    at: datetime | None = None
+    request: str | None = None  #: the message that brought the decision
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +136,10 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     running_since: datetime | None = None  #: when the BES job was first seen running
     model: Model | None = None
     evaluation: Evaluation | None = None
+    held_out: HeldOut | None = None
+    scoring: ChampionScoring | None = None
     verdict: Verdict | None = None
+    approval: Approval | None = None
     attempts: int = 0  #: failed tries in a row
     not_before: datetime | None = None  #: nothing is tried again until then
     trouble: str | None = None  #: what the last failed try met; None when all is well

@@ -9,7 +9,7 @@ import msgspec
 from shared.arrivals import Batching
 from shared.blob_pattern import matches
 from shared.checks import Checks, Column
-from shared.configuration.file import Target, Training
+from shared.configuration.file import Bake, Target, Training
 from shared.gate.judging import Gate
 from shared.rows import Rows
 
@@ -28,6 +28,13 @@ class Arriving(msgspec.Struct, frozen=True, kw_only=True):
         return files > 1 or self.rows == "all"
 
 
+class Approving(msgspec.Struct, frozen=True, kw_only=True):
+    """When a person decides. `within` is in seconds."""
+
+    required: bool = False
+    within: float = 7 * 86400.0
+
+
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """One pipeline, checked and ready to use."""
 
@@ -38,6 +45,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     schedule: str | None = None
     training: Training
     gate: Gate
+    approval: Approving = Approving()
+    bake: Bake | None = None
     targets: list[Target]
     rows: Rows
     proof_timeout: float  #: seconds

@@ -11,7 +11,6 @@ from shared.jobs import Dataset, Model
 from shared.rows import Rows
 from shared.secret import Secret
 
-Answers = list[list[str]]  #: what an endpoint answers for the kept rows: its scored columns, row by row
 Wait = Callable[[float], None]  #: sleeps that many seconds and keeps what is held
 
 
@@ -31,8 +30,11 @@ class BlobReference:
 
 @dataclass(frozen=True)
 class Document:
+    """`held`: somebody has a lease on it, or had one and died before giving it back."""
+
     content: bytes
     etag: str
+    held: bool = False
 
 
 class Lease(Protocol):
@@ -81,6 +83,10 @@ class TrainingData(Protocol):
         """
         ...
 
+    def put(self, name: str, content: bytes) -> None:
+        """Write a blob of the batches, which the same run may have written before."""
+        ...
+
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
     def link_joined(self, name: str, seconds: float) -> BlobReference: ...
     def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
@@ -93,6 +99,10 @@ class Models(Protocol):
 
     def keep(self, chunks: Iterator[bytes]) -> Model: ...
     def link(self, model: Model) -> BlobReference: ...
+    def find(self, sha256: str) -> list[Model]:
+        """Return the kept models whose hash begins so."""
+        ...
+
     def identify(self, reference: BlobReference) -> Model | None:
         """Return the kept model that the reference names, or None when it names another blob."""
         ...
@@ -134,8 +144,8 @@ class Finished:
 BesJob = NotStarted | Running | Failed | Cancelled | Finished
 
 
-class TrainingService(Protocol):
-    """The Batch Execution Service of a training web service."""
+class BatchService(Protocol):
+    """The Batch Execution Service of a web service: a training one, or a predictive one that scores many rows."""
 
     def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
         """Create a BES job, which trains nothing before it is started; return its id."""
@@ -160,7 +170,9 @@ class Endpoint(Protocol):
         """Give it the model, and follow the operation to its end. Answering well proves nothing yet."""
         ...
 
-    def score(self, rows: Rows) -> Answers: ...
+    def score(self, rows: Rows) -> Rows:
+        """Return the columns that the model fills (labels, probabilities), row by row."""
+        ...
 
 
 Endpoints = Mapping[str, Endpoint]

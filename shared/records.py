@@ -4,12 +4,14 @@ jobs/{id}.json                 one retraining
 active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all
 champions/{pipeline}.json      what the endpoints serve and the change under way; written under its lease
 active/changes/{pipeline}.json a mark while a change asked for by hand is under way
-history/{pipeline}/{n}.json    what was live, one entry a change, written once
+active/watches/{pipeline}.json what is looked at after a change, until its bake time is over
+history/{pipeline}/{n}.json    what was live, one entry a change, written once, each with the hash of the one before
 requests/{id}.json             what became of a message sent by hand, or one that could not be carried out
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +20,10 @@ from typing import TypeVar
 
 import msgspec
 
-from shared.champions import Champion, HistoryEntry
-from shared.errors import BadConfiguration, RecordChanged
+from shared.champions import Champion, HistoryEntry, Watch
+from shared.errors import BadConfiguration, BadMessage, Busy, RecordChanged
 from shared.jobs import RetrainingJob
+from shared.messages import Request
 from shared.ports import Documents, Lease
 
 T = TypeVar("T")
@@ -34,6 +37,12 @@ class StoredJob:
     etag: str
 
 
+@dataclass(frozen=True)
+class StoredWatch:
+    watch: Watch
+    etag: str
+
+
 class ChangeMark(msgspec.Struct, frozen=True):
     """When to ask next for the change under way to be finished."""
 
@@ -41,10 +50,15 @@ class ChangeMark(msgspec.Struct, frozen=True):
 
 
 class HeldChampion:
-    """The champion's record while this run alone may write it."""
+    """The champion's record while this run alone may write it.
 
-    def __init__(self, documents: Documents, name: str, champion: Champion, etag: str, lease: Lease) -> None:
-        self.champion = champion
+    `abandoned`: the run before did not give it back. It may have died, or have been stopped and go on some day.
+    """
+
+    def __init__(
+        self, documents: Documents, name: str, champion: Champion, etag: str, lease: Lease, *, abandoned: bool
+    ) -> None:
+        self.champion, self.abandoned = champion, abandoned
         self._documents, self._name, self._etag, self._lease = documents, name, etag, lease
 
     def save(self, champion: Champion) -> None:
@@ -52,7 +66,18 @@ class HeldChampion:
         self.champion = champion
 
     def renew(self) -> None:
+        """Keep the right to write, or raise `Busy`."""
         self._lease.renew()
+
+    def confirm(self) -> None:
+        """Raise `Busy` unless this run still is the one that may change the endpoints, by lease and by fence."""
+        self._lease.renew()
+        document = self._documents.read(self._name)
+        fence = decode(document.content, Champion, self._name).fence if document else None
+        if fence != self.champion.fence:
+            raise Busy(
+                f"Another run has overtaken this one: the fence is {fence}, and this run's {self.champion.fence}"
+            )
 
 
 class Records:
@@ -77,6 +102,13 @@ class Records:
         stored = self.load(job_id)
         if stored is None:
             raise RecordChanged(f"Job {job_id} has no record")
+        return stored
+
+    def of(self, request: Request) -> StoredJob:
+        """Return the job that a message names, or raise `BadMessage`."""
+        stored = self.load(request.job) if request.job else None
+        if stored is None or stored.job.pipeline != request.pipeline:
+            raise BadMessage(f"Pipeline {request.pipeline} has no job {request.job}")
         return stored
 
     def save(self, stored: StoredJob, job: RetrainingJob) -> StoredJob:
@@ -106,31 +138,50 @@ class Records:
     def hold(self, pipeline: str) -> Iterator[HeldChampion]:
         """Give this run alone the champion's record; raise `Busy` when another has it."""
         name = _champion(pipeline)
-        if self._documents.read(name) is None:
+        former = self._documents.read(name)
+        if former is None:
             self._documents.create(name, encode(Champion(pipeline=pipeline)))
         with self._documents.lease(name) as lease:
             document = self._documents.read(name)
             if document is None:
                 raise RecordChanged(f"{name} is gone")
-            yield HeldChampion(self._documents, name, decode(document.content, Champion, name), document.etag, lease)
+            champion = decode(document.content, Champion, name)
+            yield HeldChampion(
+                self._documents, name, champion, document.etag, lease, abandoned=former is not None and former.held
+            )
 
     def history(self, pipeline: str, number: int) -> HistoryEntry | None:
         name = _history(pipeline, number)
         document = self._documents.read(name)
         return decode(document.content, HistoryEntry, name) if document else None
 
-    def append(self, pipeline: str, entry: HistoryEntry) -> HistoryEntry:
-        """Write the entry as the history's next, and return it as it stands there.
+    def append(self, champion: Champion, entry: HistoryEntry) -> Champion:
+        """Write the entry as the next of the champion's history; return the champion's record that names it.
 
         A run that died before it could name the entry in the champion's record left it behind: the same
         entry is not written twice, another one stays in the history and this one comes after it.
         """
-        while self._documents.create(_history(pipeline, entry.number), encode(entry)) is None:
-            there = self.history(pipeline, entry.number)
-            if there and (there.action, there.models, there.job) == (entry.action, entry.models, entry.job):
-                return there
-            entry = msgspec.structs.replace(entry, number=entry.number + 1)
-        return entry
+        chain, number = champion.head, champion.last + 1
+        while True:
+            name = _history(champion.pipeline, number)
+            entry = msgspec.structs.replace(entry, number=number, chain=chain)
+            content = encode(entry)
+            if self._documents.create(name, content) is None:
+                document = self._documents.read(name)
+                if document is None:
+                    raise RecordChanged(f"{name} is gone")
+                content, there = document.content, decode(document.content, HistoryEntry, name)
+                if (there.action, there.models, there.job) != (entry.action, entry.models, entry.job):
+                    chain, number = hashlib.sha256(content).hexdigest(), number + 1
+                    continue
+                entry = there
+            return champion.serving(entry, hashlib.sha256(content).hexdigest())
+
+    def entries(self, pipeline: str) -> Iterator[tuple[HistoryEntry, str]]:
+        """Yield the whole history with the SHA-256 of each entry as it is stored, oldest first."""
+        for name in self._documents.names(f"history/{pipeline}/"):
+            if document := self._documents.read(name):
+                yield decode(document.content, HistoryEntry, name), hashlib.sha256(document.content).hexdigest()
 
     def mark_change(self, pipeline: str, not_before: datetime) -> None:
         self._put(_change(pipeline), encode(ChangeMark(not_before)))
@@ -147,6 +198,24 @@ class Records:
             for pipeline, document in found
             if document and decode(document.content, ChangeMark, _change(pipeline)).not_before <= now
         ]
+
+    def watch(self, pipeline: str, watch: Watch) -> None:
+        """Have the pipeline's endpoints looked at, in place of an earlier watch."""
+        self._put(_watch(pipeline), encode(watch))
+
+    def watched(self) -> list[str]:
+        """Return the pipelines whose endpoints are to be looked at."""
+        return [stem(name) for name in self._documents.names("active/watches/")]
+
+    def load_watch(self, pipeline: str) -> StoredWatch | None:
+        document = self._documents.read(_watch(pipeline))
+        return StoredWatch(decode(document.content, Watch, _watch(pipeline)), document.etag) if document else None
+
+    def save_watch(self, pipeline: str, stored: StoredWatch, watch: Watch) -> StoredWatch:
+        return StoredWatch(watch, self._documents.replace(_watch(pipeline), encode(watch), stored.etag))
+
+    def unwatch(self, pipeline: str) -> None:
+        self._documents.delete(_watch(pipeline))
 
     def note_request(self, request_id: str, note: dict[str, str]) -> None:
         """Write down what became of a message, in place of what was said of an earlier try."""
@@ -182,6 +251,10 @@ def _champion(pipeline: str) -> str:
 
 def _change(pipeline: str) -> str:
     return f"active/changes/{pipeline}.json"
+
+
+def _watch(pipeline: str) -> str:
+    return f"active/watches/{pipeline}.json"
 
 
 def _history(pipeline: str, number: int) -> str:

@@ -7,29 +7,26 @@ answer that is lost and an event that comes twice all find the record, and the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.errors import BadConfiguration, BadEvaluation, DataChanged, NeverAgain, RecordChanged, RetrainingError
-from shared.evaluation import BYTES_AT_MOST, read_evaluation
-from shared.gate.judging import LiveModel, judge
-from shared.jobs import WELL, JobState, RetrainingJob
+from shared.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
+from shared.jobs import SWITCHED, WELL, JobState, RetrainingJob
+from shared.judging import Judging
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
 from shared.ports import (
-    BlobReader,
+    BatchService,
     BlobReference,
     Cancelled,
     Failed,
     Finished,
-    Models,
     NotStarted,
     Running,
     TrainingData,
-    TrainingService,
 )
 from shared.records import Records, StoredJob
 from shared.retry import delay
@@ -37,8 +34,6 @@ from shared.retry import delay
 log = logging.getLogger("relearn.retraining")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
-#: states whose outcome is written before the champion's record is settled; the promotion takes the job off the list
-SWITCHED = (JobState.PROMOTED, JobState.ROLLED_BACK)
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
 
 
@@ -47,9 +42,8 @@ class Retraining:
     pipelines: Mapping[str, Pipeline]
     records: Records
     data: TrainingData
-    models: Models
-    service: Callable[[Pipeline], TrainingService]
-    reader: Callable[[Pipeline], BlobReader]
+    judging: Judging
+    service: Callable[[Pipeline], BatchService]
     now: Callable[[], datetime]
 
     def start(self, job: RetrainingJob) -> RetrainingJob:
@@ -113,7 +107,7 @@ class Retraining:
                 raise
             except RetrainingError as error:
                 job = self._after(stored.job, error)
-            if job is stored.job and job.state is JobState.TRAINING and job.trouble:
+            if job is stored.job and job.state in (JobState.TRAINING, JobState.JUDGING) and job.trouble:
                 job = job.noting(self.now(), "all is well again", **WELL)
             if job is stored.job:
                 return stored
@@ -137,6 +131,10 @@ class Retraining:
                 return job.move_to(JobState.TRAINING, self.now(), "BES job started")
             case JobState.TRAINING:
                 return self._follow(job, pipeline)
+            case JobState.JUDGING:
+                return self.judging.judge(job, pipeline)
+            case JobState.AWAITING:
+                return self._unless_expired(job)
             case _:
                 return job
 
@@ -184,7 +182,7 @@ class Retraining:
             case Cancelled():
                 return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
             case Finished(results):
-                return self._judge(job, pipeline, results)
+                return self.judging.take_results(job, pipeline, results)
 
     def _unless_late(
         self, job: RetrainingJob, pipeline: Pipeline, did: str, since: datetime | None, limit: float
@@ -199,21 +197,14 @@ class Retraining:
         reason = f"BES job {job.bes_job} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
         return job.end(JobState.TIMED_OUT, self.now(), reason)
 
-    def _judge(self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]) -> RetrainingJob:
-        training = pipeline.training
-        for port in (training.model, training.evaluation):
-            if port not in results:
-                reason = f"The BES job has no output {port!r}; its outputs are: {', '.join(sorted(results)) or 'none'}"
-                return job.end(JobState.FAILED, self.now(), reason)
-        reader = self.reader(pipeline)
-        evaluation = read_evaluation(_small(reader.read(results[training.evaluation])))
-        model = self.models.keep(reader.read(results[training.model]))
-        champion = self.records.champion(pipeline.name)
-        verdict = judge(pipeline.gate, evaluation, LiveModel(evaluation=champion.evaluation))
-        facts = {"model": model, "evaluation": evaluation, "verdict": verdict}
-        if verdict.accepted:
-            return job.move_to(JobState.ACCEPTED, self.now(), verdict.reason, **facts)
-        return job.end(JobState.REJECTED, self.now(), verdict.reason, **facts)
+    def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:
+        newest = self.records.champion(job.pipeline).newest_data
+        if newest and job.order <= newest:
+            return job.end(JobState.SUPERSEDED, self.now(), "A model of newer data was promoted while it waited")
+        if job.approval and self.now() > job.approval.expires_at:
+            reason = f"Nobody approved it until {job.approval.expires_at:%Y-%m-%d %H:%M} UTC"
+            return job.end(JobState.TIMED_OUT, self.now(), reason)
+        return job
 
     def _after(self, job: RetrainingJob, error: RetrainingError) -> RetrainingJob:
         """Return the job after a failed step: final, or waiting for the next try."""
@@ -231,12 +222,3 @@ class Retraining:
 def _known(bes_job: str | None) -> str:
     assert bes_job is not None, "no state after RECEIVED is reached without a BES job"
     return bes_job
-
-
-def _small(chunks: Iterator[bytes]) -> bytes:
-    table = bytearray()
-    for chunk in chunks:
-        table += chunk
-        if len(table) > BYTES_AT_MOST:
-            raise BadEvaluation(f"The evaluation is larger than {BYTES_AT_MOST} bytes: is its port the model's?")
-    return bytes(table)

@@ -1,22 +1,23 @@
 """Give a pipeline's endpoints another model and prove that they serve it; put the former one back the same way.
 
 An update that is answered well proves nothing. The proof is that the endpoint's definition names the model and that
-its answers to the kept rows are others than before (or, after putting back, the same as before).
+its answers to the kept rows are the new model's: those that the training service gave for it, where they are known,
+or others than before (or, after putting back, the same as before).
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.champions import Change
+from shared.champions import Change, Proof
 from shared.errors import AskHuman, NeverAgain, TryLater
 from shared.jobs import Model
-from shared.pipelines import Pipeline
-from shared.ports import Answers, BlobReference, Endpoint, Endpoints
+from shared.kept_rows import ALIKE, last, same_answers
+from shared.ports import BlobReference, Endpoint, Endpoints
+from shared.rows import Rows
 
 log = logging.getLogger("relearn.switch")
 
@@ -29,40 +30,58 @@ class Unproven(NeverAgain):
 
 
 @dataclass(frozen=True)
-class Switch:
-    """`renew` keeps the right to change the endpoints, or raises `Busy` when it is lost."""
+class Served:
+    """What an endpoint answers for some rows, and how long that took."""
 
-    pipeline: Pipeline
+    answers: Rows
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """By target: the proof of the switch, and what the new model answers for the change's rows."""
+
+    proof: dict[str, Proof]
+    answers: dict[str, Rows]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """`confirm` raises `Busy` unless this run may still change the endpoints; `renew` only keeps that right."""
+
     endpoints: Endpoints
+    timeout: float  #: seconds
     link: Callable[[Model], BlobReference]
+    confirm: Callable[[], None]
     renew: Callable[[], None]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
 
-    def answers(self) -> dict[str, Answers]:
-        """Return what each endpoint answers for the kept rows now."""
-        return {name: endpoint.score(self.pipeline.rows) for name, endpoint in self.endpoints.items()}
+    def answers(self, rows: Rows) -> dict[str, Served]:
+        """Return what each endpoint answers for the rows now."""
+        return {name: self._served(endpoint, rows) for name, endpoint in self.endpoints.items()}
 
-    def make(self, change: Change) -> dict[str, str]:
-        """Give each endpoint the change's model; return the proof by endpoint, or raise `Unproven`."""
-        proof = {}
+    def make(self, change: Change) -> Made:
+        """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time."""
+        proof, answers = {}, {}
         for name, endpoint in self.endpoints.items():
             after = change.entry.models[name]
             if after == change.before[name]:
-                proof[name] = "served this model already"
+                proof[name], answers[name] = Proof(proven=True, text="served this model already"), change.answers[name]
                 continue
             link = self.link(after)
             if endpoint.model().address != link.address:
-                self.renew()
+                self.confirm()
                 endpoint.update(link, self._wait)
-            proof[name] = self._prove(endpoint, link, change.answers[name], same=False)
-        return proof
+            proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name])
+            self.confirm()
+        return Made(proof, answers)
 
     def undo(self, change: Change) -> None:
         """Put the former models back, also where the update seems not to have taken: it may be on its way."""
-        for name, endpoint in self.endpoints.items():
-            link = self.link(change.before[name])
-            self.renew()
+        for name in reversed(list(self.endpoints)):
+            endpoint, link = self.endpoints[name], self.link(change.before[name])
+            self.confirm()
             try:
                 endpoint.update(link, self._wait)
             except (NeverAgain, AskHuman) as error:
@@ -70,32 +89,61 @@ class Switch:
                     raise
                 log.warning("%s refuses updates and was never changed: %s", name, error)
                 continue
-            self._prove(endpoint, link, change.answers[name], same=True)
+            self._await_former(endpoint, link, change.rows, change.answers[name])
+
+    def put_right(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> None:
+        """Give one endpoint the model that it should have, which answers so for the rows, where that is known."""
+        endpoint, link = self.endpoints[name], self.link(model)
+        self.confirm()
+        endpoint.update(link, self._wait)
+        self._await_former(endpoint, link, rows, answers)
 
     def _untouched(self, name: str, endpoint: Endpoint, change: Change) -> bool:
         if endpoint.model().address == self.link(change.entry.models[name]).address:
             return False
-        return same_answers(change.answers[name], endpoint.score(self.pipeline.rows))
+        return same_answers(change.answers[name], endpoint.score(change.rows))
 
-    def _prove(self, endpoint: Endpoint, link: BlobReference, before: Answers, *, same: bool) -> str:
-        begun, pause = self.now(), PAUSE
-        while (seen := self._doubt(endpoint, link, before, same)) is not None:
-            if self._since(begun) >= self.pipeline.proof_timeout:
-                raise Unproven(f"After {self.pipeline.proof_timeout:.0f} s {seen}")
-            self._wait(pause)
-            pause = min(pause * 1.5, PAUSE_MOST)
-        return f"names the model and answers with it after {self._since(begun):.1f} s"
+    def _prove(self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows) -> tuple[Proof, Rows]:
+        seen: list[Rows] = []
 
-    def _doubt(self, endpoint: Endpoint, link: BlobReference, before: Answers, same: bool) -> str | None:
-        """Return what speaks against the endpoint serving the model at `link`, or None."""
-        try:
+        def doubt() -> str | None:
             if endpoint.model().address != link.address:
                 return "the definition names another model than the one it was given"
-            if same_answers(before, endpoint.score(self.pipeline.rows)) != same:
-                return f"the answers to the kept rows are {'not those' if same else 'still those'} of the former model"
-        except TryLater as error:
-            return str(error)
-        return None
+            seen.append(endpoint.score(change.rows))
+            return doubt_of_answers(seen[-1], before, change.expected)
+
+        seconds = self._await(doubt)
+        answers = seen[-1]
+        if same_answers(before, answers, ALIKE):
+            text = f"names the model; both models answer alike for all {len(change.rows.values)} kept rows"
+            return Proof(proven=False, text=text), answers
+        how = "answers as it did in training" if change.expected else "answers otherwise than before"
+        return Proof(proven=True, text=f"names the model and {how} after {seconds:.1f} s"), answers
+
+    def _await_former(self, endpoint: Endpoint, link: BlobReference, rows: Rows, answers: Rows | None) -> None:
+        def doubt() -> str | None:
+            if endpoint.model().address != link.address:
+                return "the definition names another model than the one it was given"
+            if answers and not same_answers(answers, endpoint.score(rows), ALIKE):
+                return "the answers to the kept rows are not those of the former model"
+            return None
+
+        self._await(doubt)
+        self.confirm()
+
+    def _await(self, doubt: Callable[[], str | None]) -> float:
+        """Look until there is no doubt any more; return the seconds that took, or raise `Unproven`."""
+        begun, pause = self.now(), PAUSE
+        while (seen := _or_trouble(doubt)) is not None:
+            if self._since(begun) >= self.timeout:
+                raise Unproven(f"After {self.timeout:.0f} s {seen}")
+            self._wait(pause)
+            pause = min(pause * 1.5, PAUSE_MOST)
+        return self._since(begun)
+
+    def _served(self, endpoint: Endpoint, rows: Rows) -> Served:
+        begun = self.now()
+        return Served(endpoint.score(rows), self._since(begun))
 
     def _since(self, begun: datetime) -> float:
         return (self.now() - begun).total_seconds()
@@ -105,17 +153,22 @@ class Switch:
         self.renew()
 
 
-def same_answers(one: Answers, other: Answers) -> bool:
-    """Return whether two answers are the same, up to the last digits of their numbers."""
-    return len(one) == len(other) and all(
-        len(a) == len(b) and all(map(_same_cell, a, b)) for a, b in zip(one, other, strict=True)
-    )
+def doubt_of_answers(answers: Rows, before: Rows, expected: Rows | None) -> str | None:
+    """Return what speaks against these being the new model's answers, or None.
+
+    `expected` are its answers for the last rows. Where they are those of the former model too, nothing can.
+    """
+    changed = not same_answers(before, answers)
+    if expected is None:
+        return None if changed else "the answers to the kept rows are still those of the former model"
+    if same_answers(expected, last(answers, len(expected.values)), ALIKE):
+        return None
+    how = "neither the former model's nor those" if changed else "still the former model's and not those"
+    return f"the answers to the kept rows are {how} that the new model gave in training"
 
 
-def _same_cell(one: str, other: str) -> bool:
-    if one == other:
-        return True
+def _or_trouble(doubt: Callable[[], str | None]) -> str | None:
     try:
-        return math.isclose(float(one), float(other), rel_tol=1e-9, abs_tol=1e-12)
-    except ValueError:
-        return False
+        return doubt()
+    except TryLater as error:
+        return str(error)

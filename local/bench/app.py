@@ -118,7 +118,7 @@ class Bare:
         assert dataset is not None
         link = app.retraining.data.link(dataset, 3600)
         self._sas = link.sas.reveal() if link.sas else ""
-        self._link, self._models = link, app.retraining.models
+        self._link, self._models = link, app.promotion.models
         self._session = requests.Session()
         self._session.trust_env = False
 

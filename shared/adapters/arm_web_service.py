@@ -17,7 +17,7 @@ from shared.adapters.http import Answer, Service, retry_after
 from shared.adapters.scoring import ScoringService
 from shared.configuration.file import NewTarget
 from shared.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
-from shared.ports import Answers, BlobReference, Wait
+from shared.ports import BlobReference, Wait
 from shared.rows import Rows
 
 _VERSION = {"api-version": "2017-01-01"}
@@ -42,7 +42,7 @@ class ArmWebService:
         body = self._get().read(lambda definition: self._with(model, definition), "web service definition")
         self._follow(self._service.call("PATCH", self._target.id, body=body, **_VERSION), wait)
 
-    def score(self, rows: Rows) -> Answers:
+    def score(self, rows: Rows) -> Rows:
         return self._scoring.score(rows)
 
     def _get(self) -> Answer:

@@ -1,4 +1,4 @@
-"""The Batch Execution Service of a training web service, `api-version=2.0`.
+"""The Batch Execution Service of a web service, `api-version=2.0`.
 
 POST {base}/jobs creates a job, POST {base}/jobs/{id}/start starts it, GET {base}/jobs/{id} reads it, DELETE cancels it.
 """
@@ -14,7 +14,7 @@ import requests
 from shared.adapters.bes_details import innermost_message
 from shared.adapters.blob_references import read_reference, write_reference
 from shared.adapters.http import Service
-from shared.configuration.file import Training
+from shared.configuration.file import Scoring, Training
 from shared.errors import ServiceRefused, UnexpectedAnswer
 from shared.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 
@@ -31,14 +31,14 @@ _STATES = {
 
 
 class BatchExecutionService:
-    def __init__(self, session: requests.Session, pipeline: str, training: Training) -> None:
-        self._training = training
-        self._service = Service(
-            session, f"training service of {pipeline}", training.address, lambda: f"Bearer {training.key.reveal()}"
-        )
+    """`name` is how errors call it; the service's base address, key and input are the configuration's."""
+
+    def __init__(self, session: requests.Session, name: str, place: Training | Scoring) -> None:
+        self._input = place.input
+        self._service = Service(session, name, place.address, lambda: f"Bearer {place.key.reveal()}")
 
     def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
-        body = {"Inputs": {self._training.input: write_reference(data)}, "GlobalParameters": dict(parameters)}
+        body = {"Inputs": {self._input: write_reference(data)}, "GlobalParameters": dict(parameters)}
         answer = self._service.call("POST", "jobs", body=body, **_VERSION)
         job_id = answer.json()
         if not isinstance(job_id, str) or not _JOB_ID.match(job_id):

@@ -28,7 +28,8 @@ class BlobDocuments:
         with storage_errors(f"reading {name}"):
             try:
                 download = self._blob(name).download_blob()
-                return Document(download.readall(), download.properties.etag)
+                properties = download.properties
+                return Document(download.readall(), properties.etag, properties.lease.state != "available")
             except ResourceNotFoundError:
                 return None
 

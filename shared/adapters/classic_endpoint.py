@@ -15,7 +15,7 @@ from shared.adapters.http import Service
 from shared.adapters.scoring import ScoringService
 from shared.configuration.file import ClassicTarget
 from shared.errors import BadConfiguration
-from shared.ports import Answers, BlobReference, Wait
+from shared.ports import BlobReference, Wait
 from shared.rows import Rows
 
 
@@ -44,5 +44,5 @@ class ClassicEndpoint:
             "PATCH", "", body={"Resources": [{"Name": self._target.resource, "Location": write_reference(model)}]}
         )
 
-    def score(self, rows: Rows) -> Answers:
+    def score(self, rows: Rows) -> Rows:
         return self._scoring.score(rows)

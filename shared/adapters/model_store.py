@@ -50,6 +50,15 @@ class BlobModels:
     def link(self, model: Model) -> BlobReference:
         return self._store.link(self._name, model.name, LINK_SECONDS)
 
+    def find(self, sha256: str) -> list[Model]:
+        with storage_errors(f"looking up the model {sha256}"):
+            try:
+                blobs = list(self._container.list_blobs(name_starts_with=sha256))
+            except ResourceNotFoundError:
+                return []
+        found = [(_NAME.fullmatch(blob.name), blob.size) for blob in blobs]
+        return [Model(sha256=match["sha256"], size=size) for match, size in found if match]
+
     def identify(self, reference: BlobReference) -> Model | None:
         prefix = f"{self._store.address}{self._name}/"
         match = _NAME.fullmatch(reference.address.removeprefix(prefix))

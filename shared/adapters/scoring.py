@@ -12,10 +12,10 @@ import requests
 from shared.adapters.http import Answer, Service
 from shared.configuration.file import Scoring
 from shared.errors import UnexpectedAnswer
-from shared.ports import Answers
+from shared.kept_rows import SCORED
 from shared.rows import Rows
 
-SCORED = "Scored "  #: how the names of the columns begin that the model fills
+ROWS_AT_ONCE = 500  #: of one call
 
 
 class ScoringService:
@@ -25,15 +25,20 @@ class ScoringService:
             session, f"scoring of {name}", scoring.address, lambda: f"Bearer {scoring.key.reveal()}"
         )
 
-    def score(self, rows: Rows) -> Answers:
+    def score(self, rows: Rows) -> Rows:
         """Return the scored columns (labels, probabilities) of each row, as text."""
-        table = {"ColumnNames": rows.columns, "Values": rows.values}
+        parts = [self._score(rows, begin) for begin in range(0, len(rows.values), ROWS_AT_ONCE)]
+        return Rows(parts[0].columns, [row for part in parts for row in part.values])
+
+    def _score(self, rows: Rows, begin: int) -> Rows:
+        values = rows.values[begin : begin + ROWS_AT_ONCE]
+        table = {"ColumnNames": rows.columns, "Values": values}
         body = {"Inputs": {self._scoring.input: table}, "GlobalParameters": {}}
         answer = self._service.call("POST", "execute", body=body, **{"api-version": "2.0", "details": "true"})
-        return _scored(answer, self._scoring.output, len(rows.values))
+        return _scored(answer, self._scoring.output, len(values))
 
 
-def _scored(answer: Answer, output: str, expected: int) -> Answers:
+def _scored(answer: Answer, output: str, expected: int) -> Rows:
     body: Any = answer.json()
     try:
         results = body["Results"]
@@ -47,4 +52,4 @@ def _scored(answer: Answer, output: str, expected: int) -> Answers:
         raise UnexpectedAnswer(
             f"{answer.asked} answered {len(answers)} rows with {len(columns)} scored columns for {expected} rows"
         )
-    return answers
+    return Rows([str(names[index]) for index in columns], answers)

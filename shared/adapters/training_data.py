@@ -76,6 +76,14 @@ class BlobTrainingData:
             except ResourceExistsError:
                 return
 
+    def put(self, name: str, content: bytes) -> None:
+        with storage_errors(f"writing {name}"):
+            try:
+                self._batches.upload_blob(name, content, overwrite=True)
+            except ResourceNotFoundError:
+                create_container(self._batches)
+                self._batches.upload_blob(name, content, overwrite=True)
+
     def link_joined(self, name: str, seconds: float) -> BlobReference:
         return self._own.link(self._batches.container_name, name, seconds)
 

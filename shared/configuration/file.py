@@ -125,6 +125,21 @@ class Arrival(Part, frozen=True, kw_only=True):
     jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
 
 
+class Approvals(Part, frozen=True, kw_only=True):
+    """When a person decides. `gate.undecided: ask` asks too."""
+
+    required: Annotated[bool, Meta(description="Ask for each model that the gate passes")] = False
+    within: Annotated[Duration, Meta(description="How long the question stands; 7d")] = _default("7d")
+
+
+class Bake(Part, frozen=True, kw_only=True):
+    """A look again and again at what was promoted, which rolls back what turns out bad."""
+
+    time: Annotated[Duration, Meta(description="How long a new model is watched; 30m")] = _default("30m")
+    slower: Annotated[float, Meta(gt=1, description="Times as slow as before, at the median: too slow")] = 5.0
+    failures: Annotated[int, Meta(ge=1, description="Looks in a row that may not fail")] = 3
+
+
 class Entry(Part, frozen=True, kw_only=True):
     """One pipeline as it is written."""
 
@@ -136,6 +151,8 @@ class Entry(Part, frozen=True, kw_only=True):
     ] = None
     training: Training
     gate: Gate
+    approval: Approvals = msgspec.field(default_factory=Approvals)
+    bake: Bake | None = None
     targets: Annotated[list[Target], Meta(min_length=1)]
     proof: Proof
 

@@ -20,7 +20,7 @@ from shared.errors import BadConfiguration
 from shared.evaluation import metric_name
 from shared.gate.judging import Gate
 from shared.gate.rules import parse_rule
-from shared.pipelines import Arriving, Pipeline
+from shared.pipelines import Approving, Arriving, Pipeline
 from shared.rows import Rows
 from shared.settings import Settings
 
@@ -109,6 +109,8 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
             label=entry.gate.label or entry.checks.label,
             rows_at_most=entry.gate.rows_at_most,
         ),
+        approval=Approving(required=entry.approval.required, within=float(entry.approval.within)),
+        bake=entry.bake,
         targets=entry.targets,
         rows=rows,
         proof_timeout=float(entry.proof.timeout),

@@ -27,9 +27,14 @@ class Gate:
     rows_at_most: int = 10_000
 
     @property
+    def compares(self) -> bool:
+        """Whether a rule compares with the champion."""
+        return any(rule.champion for rule in self.rules)
+
+    @property
     def needs_rows(self) -> bool:
         """Whether a rule can be judged on rows that both models scored."""
-        return any(rule.champion for rule in self.rules)
+        return self.compares
 
 
 @dataclass(frozen=True)

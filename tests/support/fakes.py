@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
 from shared.checks import Checks, Column
 from shared.configuration.file import ClassicTarget, Scoring, Training
 from shared.configuration.kinds import Address
+from shared.deciding import Deciding
 from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
 from shared.gate.judging import Gate
 from shared.gate.rules import parse_rule
 from shared.jobs import Dataset, Model
 from shared.joining import joined
+from shared.judging import Judging
 from shared.pipelines import Arriving as Arriving_
 from shared.pipelines import Pipeline
 from shared.ports import (
-    Answers,
     BesJob,
     BlobReference,
     Document,
@@ -57,6 +59,7 @@ class FakeDocuments:
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
         self.leased: set[str] = set()
+        self.abandoned: set[str] = set()  #: leases whose holder died
         self.reads = 0
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
@@ -65,7 +68,11 @@ class FakeDocuments:
     def read(self, name: str) -> Document | None:
         self.reads += 1
         content = self.contents.get(name)
-        return None if content is None else Document(content, str(self.versions[name]))
+        return (
+            None
+            if content is None
+            else Document(content, str(self.versions[name]), name in self.abandoned | self.leased)
+        )
 
     def create(self, name: str, content: bytes) -> str | None:
         return None if name in self.contents else self._write(name, content)
@@ -87,8 +94,12 @@ class FakeDocuments:
         if name in self.leased:
             raise Busy(name)
         self.leased.add(name)
+        self.abandoned.discard(name)
         try:
             yield FakeLease(self)
+        except KeyboardInterrupt:
+            self.abandoned.add(name)
+            raise
         finally:
             self.leased.remove(name)
 
@@ -128,6 +139,9 @@ class FakeModels:
 
     def link(self, model: Model) -> BlobReference:
         return BlobReference("https://store.example/", f"models/{model.name}")
+
+    def find(self, sha256: str) -> list[Model]:
+        return [Model(sha256=each, size=len(self.kept[each])) for each in sorted(self.kept) if each.startswith(sha256)]
 
     def identify(self, reference: BlobReference) -> Model | None:
         for sha256, content in self.kept.items():
@@ -281,12 +295,12 @@ class FakeEndpoint:
             self.loses -= 1
             raise ServiceUnavailable("PATCH got no answer")
 
-    def score(self, rows: Rows) -> Answers:
+    def score(self, rows: Rows) -> Rows:
         if self._next and self._next[0] <= self._clock.now():
             self.serves, self._next = self._next[1], None
         kept = self._models.identify(self.serves)
         content = self._models.kept[kept.sha256].decode() if kept else self.serves.relative
-        return [[content] for _ in rows.values]
+        return Rows(["Scored Labels"], [[content] for _ in rows.values])
 
 
 class World:
@@ -294,8 +308,10 @@ class World:
 
     def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9) -> None:
         self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
-        self.data, self.reader, self.service = FakeData(), FakeReader(), FakeService()
+        self.data, self.reader = FakeData(), FakeReader()
+        self.service, self.scoring = FakeService(), FakeService()
         self.records, self.arrivals = Records(self.documents), ArrivalRecords(self.documents)
+        self.answers = AnswerRecords(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.pipelines = {"income": _pipeline(rules, baseline)}
@@ -316,10 +332,28 @@ class World:
             pipelines=self.pipelines,
             records=self.records,
             data=self.data,
-            models=self.models,
+            judging=self.judging,
             service=lambda _: self.service,
-            reader=lambda _: self.reader,
             now=self.clock.now,
+        )
+
+    @property
+    def judging(self) -> Judging:
+        return Judging(
+            records=self.records,
+            answers=self.answers,
+            data=self.data,
+            models=self.models,
+            reader=lambda _: self.reader,
+            endpoints=lambda _: self.endpoints,
+            scoring=lambda _: self.scoring,
+            now=self.clock.now,
+        )
+
+    @property
+    def deciding(self) -> Deciding:
+        return Deciding(
+            pipelines=self.pipelines, records=self.records, service=lambda _: self.service, now=self.clock.now
         )
 
     @property
@@ -327,6 +361,7 @@ class World:
         return Promotion(
             pipelines=self.pipelines,
             records=self.records,
+            answers=self.answers,
             models=self.models,
             reader=lambda _: self.reader,
             endpoints=lambda _: self.endpoints,

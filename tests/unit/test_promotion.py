@@ -27,7 +27,7 @@ def promote(world: World, job_id: str, by: str | None = None, message: str = "m"
 def served(world: World) -> set[str]:
     """Return the contents of the models that answer."""
     rows = world.pipelines["income"].rows
-    return {endpoint.score(rows)[0][0] for endpoint in world.endpoints.values()}
+    return {endpoint.score(rows).values[0][0] for endpoint in world.endpoints.values()}
 
 
 def trained(world: World, job_id: str) -> str:
@@ -129,9 +129,13 @@ def test_the_gate_judges_again_when_the_champion_has_become_another() -> None:
     promote(world, better)
     assert state(world, better) is JobState.PROMOTED
     promote(world, worse)
+    assert state(world, worse) is JobState.JUDGING
+    world.retraining.poll()
     job = world.records.require(worse).job
     assert job.state is JobState.REJECTED
-    assert "Against the champion of now" in (job.reason or "")
+    assert "The champion is another one now" in job.steps[-2].note
+    assert job.verdict is not None
+    assert job.verdict.champion == world.records.require(better).job.model.sha256  # type: ignore[union-attr]
 
 
 def test_a_rollback_brings_the_former_model_back_and_the_next_one_goes_further(world: World) -> None:

@@ -284,7 +284,7 @@ def test_a_definition_in_a_blob_asks_for_a_human(service: Scripted) -> None:
 def test_only_the_scored_columns_are_answers(service: Scripted) -> None:
     value = {"ColumnNames": ["age", "Scored Labels"], "Values": [["39", "yes"]]}
     service.answer(200, {"Results": {"output1": {"type": "table", "value": value}}})
-    assert classic(service).score(Rows(["age"], [["39"]])) == [["yes"]]
+    assert classic(service).score(Rows(["age"], [["39"]])) == Rows(["Scored Labels"], [["yes"]])
 
 
 def test_fewer_rows_than_were_asked_for_are_no_answer(service: Scripted) -> None:
