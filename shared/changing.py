@@ -247,6 +247,7 @@ class Changing:
             previous=champion.live.number if champion.live else None,
             fence=champion.fence,
         )
+        self.held.confirm()  # before the history is written: what was read may be of another time
         self.held.save(self.records.append(champion, entry))
 
 
@@ -254,9 +255,12 @@ def _wanted(job: RetrainingJob, request: Request) -> bool:
     """Return whether the message is more than a second delivery about a job that is done with."""
     if job.state in (JobState.ACCEPTED, JobState.PROMOTING):
         return True
+    if request.by and job.state in (JobState.JUDGING, JobState.AWAITING):
+        hint = "approve it instead" if job.state is JobState.AWAITING else "wait for the verdict"
+        raise BadMessage(f"Job {job.id} is {job.state.value}; {hint}")
     if job.model is None:
         raise BadMessage(f"Job {job.id} is {job.state.value} and has no model to promote")
-    return request.by is not None
+    return request.by is not None and job.final
 
 
 def _reason(text: str, request: Request) -> str:

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
@@ -58,8 +61,9 @@ class FakeDocuments:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
-        self.leased: set[str] = set()
-        self.abandoned: set[str] = set()  #: leases whose holder died
+        self.leased: dict[str, FakeLease] = {}
+        self.latest: dict[str, FakeLease] = {}
+        self.abandoned: set[str] = set()  #: documents whose holder died, or lost its lease
         self.reads = 0
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
@@ -71,7 +75,7 @@ class FakeDocuments:
         return (
             None
             if content is None
-            else Document(content, str(self.versions[name]), name in self.abandoned | self.leased)
+            else Document(content, str(self.versions[name]), name in self.abandoned or name in self.leased)
         )
 
     def create(self, name: str, content: bytes) -> str | None:
@@ -93,15 +97,21 @@ class FakeDocuments:
     def lease(self, name: str) -> Iterator[Lease]:
         if name in self.leased:
             raise Busy(name)
-        self.leased.add(name)
+        lease = self.leased[name] = self.latest[name] = FakeLease(self, name)
         self.abandoned.discard(name)
         try:
-            yield FakeLease(self)
+            yield lease
         except KeyboardInterrupt:
             self.abandoned.add(name)
             raise
         finally:
-            self.leased.remove(name)
+            if self.leased.get(name) is lease:
+                del self.leased[name]
+
+    def expire(self, name: str) -> None:
+        """Let the lease run out, as it does when its holder is stopped."""
+        del self.leased[name]
+        self.abandoned.add(name)
 
     def _write(self, name: str, content: bytes) -> str:
         self.contents[name] = content
@@ -119,11 +129,11 @@ class FakeDocuments:
 class FakeLease:
     id = "lease"
 
-    def __init__(self, documents: FakeDocuments) -> None:
-        self._documents = documents
+    def __init__(self, documents: FakeDocuments, name: str) -> None:
+        self._documents, self._name = documents, name
 
     def renew(self) -> None:
-        if self._documents.lease_lost:
+        if self._documents.lease_lost or self._documents.latest[self._name] is not self:
             raise Busy("the lease is lost")
 
 
@@ -276,6 +286,7 @@ class FakeEndpoint:
         self._next: tuple[datetime, BlobReference] | None = None
         self.late, self.deaf, self.loses = 0.0, 0, 0
         self.refuses: list[Exception] = []
+        self.stopped: Callable[[], None] | None = None  #: what happens while the next update is on its way
         self.updates = 0
 
     def model(self) -> BlobReference:
@@ -283,6 +294,9 @@ class FakeEndpoint:
 
     def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002
         self.updates += 1
+        if meanwhile := self.stopped:
+            self.stopped = None
+            meanwhile()
         if self.refuses:
             raise self.refuses.pop(0)
         if self.deaf:
@@ -304,9 +318,9 @@ class FakeEndpoint:
 
 
 class World:
-    """The flows over fakes: one pipeline `income` with two targets."""
+    """The flows over fakes: one pipeline `income` with two targets; `facts` are those of its configuration."""
 
-    def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9) -> None:
+    def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, **facts: Any) -> None:
         self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
         self.data, self.reader = FakeData(), FakeReader()
         self.service, self.scoring = FakeService(), FakeService()
@@ -314,7 +328,7 @@ class World:
         self.answers = AnswerRecords(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
-        self.pipelines = {"income": _pipeline(rules, baseline)}
+        self.pipelines = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
 
     @property
     def arriving(self) -> Arriving:
