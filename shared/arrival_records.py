@@ -5,6 +5,7 @@ active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up
 contents/{pipeline}/{sha256}.json     which arrival had this content first
 batches/{pipeline}.json               the batch that is being closed: its job or its faults, and the arrivals of it
 moved/{pipeline}/{sha256}.json        by its path's digest: which arrival took the original of a path into quarantine
+profiles/{pipeline}/{id}.json         what an arrival's data looks like, where drift is asked for
 profiles/{pipeline}.json              what the last accepted data looked like
 sweeps/{container}.json               how far the container was reconciled with these records
 """
@@ -189,8 +190,13 @@ class ArrivalRecords:
         document = self._documents.read(name)
         return decode(document.content, Profile, name) if document else None
 
-    def set_profile(self, pipeline: str, profile: Profile) -> None:
-        self._put(f"profiles/{pipeline}.json", encode(profile))
+    def keep_profile(self, arrival: Arrival, profile: Profile) -> None:
+        self._put(f"profiles/{arrival.pipeline}/{arrival.id}.json", encode(profile))
+
+    def accept_profile(self, arrival: Arrival) -> None:
+        """Have what comes next compared with this one."""
+        if kept := self.profile(f"{arrival.pipeline}/{arrival.id}"):
+            self._put(f"profiles/{arrival.pipeline}.json", encode(kept))
 
     def swept_until(self, container: str) -> datetime | None:
         name = f"sweeps/{container}.json"

@@ -143,6 +143,9 @@ class Arriving:
             return self._close_batches(pipeline, batches, advanced)
         except RecordChanged:
             return []  # another run is on it
+        except RetrainingError as error:
+            log.warning("The data of pipeline %s waits: %s", pipeline.name, error)
+            return []
         except Exception:
             # One pipeline must not keep the others from being taken up.
             log.exception("The data of pipeline %s could not be taken up", pipeline.name)
@@ -203,10 +206,9 @@ class Arriving:
             where = f"job {first.job}" if first.job else "data that is waiting"
             reason = f"{first.dataset.path} had the same content; it is in {where}"
             return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
-        ready = self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, summary=report.summary))
         if pipeline.checks.drift and report.profile:
-            self.arrivals.set_profile(pipeline.name, report.profile)
-        return ready
+            self.arrivals.keep_profile(arrival, report.profile)
+        return self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, summary=report.summary))
 
     def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
@@ -292,12 +294,14 @@ class Arriving:
         job = closing.job
         if job:
             self.records.open(job)
-        for each in closing.arrivals:
-            stored = self.arrivals.require(pipeline.name, each)
+        arrivals = [self.arrivals.require(pipeline.name, each) for each in closing.arrivals]
+        for stored in arrivals:
             if stored.arrival.state is _S.READY and job:
                 self._end(stored, _S.TAKEN, f"in job {job.id}", job=job.id)
             elif stored.arrival.state is _S.READY:
                 self._quarantine(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
+        if job and pipeline.checks.drift:
+            self.arrivals.accept_profile(max((each.arrival for each in arrivals), key=lambda each: each.rows or 0))
         last = job.id if job else batches.batches.last
         closed = msgspec.structs.replace(batches.batches, closing=None, last=last)
         return self.arrivals.save_batches(pipeline.name, closed, batches.etag)

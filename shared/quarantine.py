@@ -40,7 +40,7 @@ class Quarantine:
         faults: Sequence[Fault] = (),
         move: bool,
     ) -> StoredArrival:
-        """Set the arrival's data aside with what is wrong: with it, or with its whole batch.
+        """Set the arrival's data aside with what is wrong: with it, or with its whole batch. `finish` ends a move.
 
         Raises `DataChanged` when another version is there by now, or none.
         """
@@ -57,8 +57,7 @@ class Quarantine:
         log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
         # A replay is of data that stayed: a job may have been made of this very version.
         if move and arrival.id == arrival_id(arrival.dataset):
-            moving = arrival.become(_S.MOVING, self.now(), reason=fault, moved=place)
-            return self.finish(self.arrivals.save(stored, moving))
+            return self.arrivals.save(stored, arrival.become(_S.MOVING, self.now(), reason=fault, moved=place))
         return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, self.now(), reason=fault))
 
     def finish(self, stored: StoredArrival) -> StoredArrival:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.arrivals import Arrival, ArrivalState, Batching
-from shared.checks import Checks
+from shared.checks import Checks, Drift
 from shared.errors import BadMessage, Busy, DataChanged
 from shared.jobs import JobState
 from tests.support.fakes import World
@@ -381,6 +382,17 @@ def checking(world: World, **rules: Any) -> None:
     world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks(**rules))
 
 
+def all_taken_up(world: World) -> list[str]:
+    """Take up until nothing is open; return the jobs."""
+    jobs = world.take_up()
+    for _ in range(5):
+        if nothing_open(world):
+            break
+        jobs += world.take_up()
+    assert nothing_open(world)
+    return jobs
+
+
 def died_after(world: World, writes: int, *steps: Callable[[], Any]) -> bool:
     """Take the steps until the process dies right after that many writes; return whether it did."""
     world.documents.die_after, world.documents.death = writes, Died
@@ -452,7 +464,7 @@ def test_a_batch_is_set_aside_as_a_whole_wherever_the_process_dies() -> None:
         for name, rows in (("a", ",1\n"), ("b", ",2\n,3\n"), ("c", "5,5\n")):  # c alone would pass
             world.arriving.see(world.put(f"{name}.csv", f"age,x\n{rows}".encode()))
         world.clock.sleep(2)
-        died = died_after(world, writes, world.take_up, world.take_up)
+        died = died_after(world, writes, world.take_up, world.take_up, world.take_up)
         world.arriving.see(world.put("d.csv", b"age,x\n8,9\n"))  # must not make another batch of what is left
         world.clock.sleep(2)
         jobs = [job for _ in range(4) for job in world.take_up()]
@@ -486,6 +498,28 @@ def test_a_file_of_a_refused_batch_that_was_overwritten_meanwhile_is_gone_and_th
     assert paths(world, jobs[0]) == ["income/a.csv"]
 
 
+def test_drift_is_measured_from_the_largest_file_of_the_last_batch_that_made_a_job(world: World) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    checking(world, drift=Drift(), rows_at_least=50)
+
+    def batch(*files: tuple[int, int]) -> list[str]:
+        for number, (least, rows) in enumerate(files):
+            ages = "".join(f"{least + row % 20}\n" for row in range(rows))
+            world.arriving.see(world.put(f"{len(world.data.contents)}-{number}.csv", f"age\n{ages}".encode()))
+        world.clock.sleep(2)
+        return all_taken_up(world)
+
+    assert batch((20, 400), (60, 30))
+    assert batch((60, 49)) == []  # drifted
+    checking(world, drift=Drift(at_most=100.0), rows_at_least=50)
+    assert batch((60, 48)) == []  # too short, so what comes next is still compared with the first
+    checking(world, drift=Drift())
+    assert batch((20, 410))
+    assert batch((60, 420)) == []
+    reasons = [arrival.reason or "" for arrival in arrivals(world) if arrival.state is ArrivalState.QUARANTINED]
+    assert ["drifted" in reason for reason in reasons] == [True, False, True]
+
+
 BROKEN = b"age\n1,2\n"
 
 
@@ -493,7 +527,7 @@ def test_the_original_of_refused_data_stays_or_moves_by_configuration(world: Wor
     for refused in ("stay", "move"):
         arriving(world, refused=refused)
         world.arriving.see(world.put(f"{refused}.csv", BROKEN))
-        world.take_up()
+        all_taken_up(world)
     assert set(world.data.contents) == {"income/stay.csv"}
     stayed, moved = arrivals(world)
     assert (stayed.moved, moved.moved) == (None, f"quarantine/income/{moved.id}/move.csv")
@@ -525,10 +559,11 @@ def test_a_move_is_finished_wherever_the_process_dies_and_loses_nothing() -> Non
         world = World()
         arriving(world, refused="move")
         path = world.put("a.csv", BROKEN)
-        died = died_after(world, writes, lambda world=world, path=path: world.arriving.see(path), world.take_up)
+        see = functools.partial(world.arriving.see, path)
+        died = died_after(world, writes, see, world.take_up, world.take_up)
         assert BROKEN in (*world.data.contents.values(), *world.data.copies.values())
         world.arriving.sweep("training-data")
-        world.take_up()
+        all_taken_up(world)
         [arrival] = arrivals(world)
         assert arrival.state is ArrivalState.QUARANTINED
         assert (world.data.contents, world.data.copies) == ({}, {f"income/{arrival.id}": BROKEN})
@@ -542,7 +577,7 @@ def test_events_and_sweeps_of_what_was_moved_say_nothing(world: World, caplog: p
     arriving(world, refused="move")
     path = world.put("a.csv", BROKEN)
     world.arriving.see(path)
-    world.take_up()
+    all_taken_up(world)
     caplog.clear()
     assert world.arriving.see(path) == []
     assert world.arriving.sweep("training-data") == 0
@@ -569,7 +604,7 @@ def moved_with_its_rule_mended(world: World) -> str:
     checking(world, rows_at_least=2)
     path = world.put("a.csv", b"age\n1\n")
     world.arriving.see(path)
-    world.take_up()
+    all_taken_up(world)
     assert world.data.contents == {}
     checking(world)
     return path
@@ -597,7 +632,7 @@ def test_what_is_refused_again_after_a_replay_moves_again_and_only_another_reque
     checking(world, rows_at_least=3)
     for request, moves in (("m1", 2), ("m1", 2), ("m2", 3)):
         world.arriving.replay("income", path, request)
-        world.take_up()
+        all_taken_up(world)
         assert states(world) == [ArrivalState.QUARANTINED] * moves
     assert world.data.contents == {}
 
@@ -609,12 +644,12 @@ def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(m
         path = moved_with_its_rule_mended(world)
         if not mended:
             checking(world, rows_at_least=2)
-        died = died_after(world, writes, lambda world=world, path=path: world.arriving.replay("income", path, "m1"))
+        died = died_after(world, writes, functools.partial(world.arriving.replay, "income", path, "m1"))
         world.arriving.sweep("training-data")  # or its event: the copy may be taken up before the message comes again
-        jobs = world.take_up()
+        jobs = all_taken_up(world)
         for _ in range(2):
             world.arriving.replay("income", path, "m1")
-            jobs += world.take_up()
+            jobs += all_taken_up(world)
         assert len(jobs) == mended
         assert len(arrivals(world)) == 2
         assert nothing_open(world)
@@ -641,8 +676,8 @@ def test_a_replay_of_what_is_on_its_way_to_quarantine_is_to_be_asked_again(world
     arriving(world, refused="move")
     path = world.put("a.csv", BROKEN)
     world.arriving.see(path)
-    while not any(arrival.state is ArrivalState.MOVING for arrival in arrivals(world)):
-        died_after(world, 2, world.take_up)
+    world.take_up()
+    assert states(world) == [ArrivalState.MOVING]
     with pytest.raises(Busy, match="is being moved into quarantine"):
         world.arriving.replay("income", path, "m1")
 
