@@ -90,7 +90,21 @@ class TrainingData(Protocol):
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
     def link_joined(self, name: str, seconds: float) -> BlobReference: ...
     def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
-        """Copy it into quarantine beside its reason, for machines and for people; return where that is."""
+        """Copy it into quarantine beside its reason, for machines and for people; return where the copy is.
+
+        Raises `DataChanged` when another version is there, or none.
+        """
+        ...
+
+    def delete(self, dataset: Dataset) -> None:
+        """Delete this version; where another one or none is there, do nothing."""
+        ...
+
+    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+        """Copy it from quarantine to where it was, once for this request; return what is there then.
+
+        Raises `DataChanged` when something else is there, or nothing in quarantine.
+        """
         ...
 
 

@@ -123,6 +123,10 @@ class Arrival(Part, frozen=True, kw_only=True):
         Literal["new", "all"], Meta(description="Train on the new rows, or on those of the live model and the new")
     ] = "new"
     jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
+    refused: Annotated[
+        Literal["stay", "move"],
+        Meta(description="Refused data is copied into quarantine; the original stays, or is deleted then"),
+    ] = "stay"
 
 
 class Approvals(Part, frozen=True, kw_only=True):

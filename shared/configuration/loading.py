@@ -99,6 +99,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
             marker=entry.arrival.marker,
             rows=entry.arrival.rows,
             jobs=entry.arrival.jobs,
+            refused=entry.arrival.refused,
         ),
         training=entry.training,
         gate=Gate(

@@ -88,7 +88,7 @@ class FakeDocuments:
 
     def delete(self, name: str) -> None:
         self.contents.pop(name, None)
-        self._live()
+        self.live()
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in self.contents if name.startswith(prefix)))
@@ -116,10 +116,11 @@ class FakeDocuments:
     def _write(self, name: str, content: bytes) -> str:
         self.contents[name] = content
         self.versions[name] = self.versions.get(name, 0) + 1
-        self._live()
+        self.live()
         return str(self.versions[name])
 
-    def _live(self) -> None:
+    def live(self) -> None:
+        """Die here, if it is time for that."""
         if self.die_after is not None:
             self.die_after -= 1
             if self.die_after < 0:
@@ -169,7 +170,10 @@ class FakeData:
         self.times: dict[str, datetime] = {}
         self.modified = START
         self.joined: dict[str, bytes] = {}
-        self.aside: dict[str, bytes] = {}
+        self.aside: dict[str, bytes] = {}  #: reports by folder
+        self.copies: dict[str, bytes] = {}  #: by folder
+        self.put_back_by: dict[str, str] = {}  #: requests by ETag
+        self.alive: Callable[[], None] = lambda: None  #: called after each change: the process may die there
 
     def put(self, path: str, content: bytes) -> None:
         self.modified += timedelta(seconds=1)
@@ -182,6 +186,11 @@ class FakeData:
         modified = self.times[path]
         etag = hashlib.sha256(content + str(modified).encode()).hexdigest()
         return Dataset(path=path, etag=etag, modified=modified, size=len(content))
+
+    def require(self, path: str) -> Dataset:
+        found = self.find(path)
+        assert found, f"nothing is at {path}"
+        return found
 
     def listed(self, prefix: str = "") -> Iterator[Dataset]:
         for path in sorted(self.contents):
@@ -204,8 +213,29 @@ class FakeData:
         return BlobReference("https://store.example/", f"batches/{name}")
 
     def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:  # noqa: ARG002
+        if self.find(dataset.path) != dataset and folder not in self.copies:
+            raise DataChanged(f"{dataset.path} was overwritten or deleted")
+        self.copies.setdefault(folder, self.contents.get(dataset.path, b""))
+        self.alive()
         self.aside[folder] = report
-        return f"quarantine/{folder}"
+        return f"quarantine/{folder}/{dataset.path.rpartition('/')[2]}"
+
+    def delete(self, dataset: Dataset) -> None:
+        if self.find(dataset.path) == dataset:
+            del self.contents[dataset.path]
+            self.alive()
+
+    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+        if path not in self.contents:
+            if folder not in self.copies:
+                raise DataChanged(f"{path} is not in quarantine any more")
+            self.put(path, self.copies[folder])
+            self.put_back_by[self.require(path).etag] = request
+            self.alive()
+        there = self.require(path)
+        if self.put_back_by.get(there.etag) != request:
+            raise DataChanged(f"Something newer is at {path}")
+        return there
 
 
 class FakeReader:
@@ -323,6 +353,7 @@ class World:
     def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, **facts: Any) -> None:
         self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
         self.data, self.reader = FakeData(), FakeReader()
+        self.data.alive = self.documents.live
         self.service, self.scoring = FakeService(), FakeService()
         self.records, self.arrivals = Records(self.documents), ArrivalRecords(self.documents)
         self.answers = AnswerRecords(self.documents)
