@@ -37,8 +37,10 @@ class BatchExecutionService:
             session, f"training service of {pipeline}", training.address, lambda: f"Bearer {training.key.reveal()}"
         )
 
-    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
-        body = {"Inputs": {self._training.input: write_reference(data)}, "GlobalParameters": dict(parameters)}
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        # A service whose experiment imports its data has no inputs, and the member may be missing.
+        inputs = {"Inputs": {self._training.port: write_reference(data)}} if data else {}
+        body = {**inputs, "GlobalParameters": dict(parameters)}
         answer = self._service.call("POST", "jobs", body=body, **_VERSION)
         job_id = answer.json()
         if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
