@@ -98,6 +98,8 @@ class Arriving:
 
     def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
+        if self.pipelines[pipeline].training.folder in parameters:
+            raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
         live = self.records.champion(pipeline).live
         last = (live and live.job) or self.arrivals.batches(pipeline).batches.last
         stored = self.records.load(last) if last else None

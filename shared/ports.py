@@ -79,7 +79,16 @@ class TrainingData(Protocol):
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
         """Write these versions as one blob `name` of the batches, behind the batch `after` if one is given.
 
-        Raises `DataChanged`, and `HeadersDiffer` when they are not one table.
+        `after` is a blob, or a folder with a final slash. Raises `DataChanged`, and `HeadersDiffer` when they are not
+        one table.
+        """
+        ...
+
+    def gather(self, folder: str, parts: Sequence[Dataset], after: str | None) -> str:
+        """Have these versions copied into a `folder` of the batches that has nothing else, as `join` joins them.
+
+        The folder has a final slash. Return its path as Studio's Import Data module takes it. What an earlier run has
+        copied is kept; raises `ServiceUnavailable` while a copy goes on.
         """
         ...
 
@@ -161,8 +170,11 @@ BesJob = NotStarted | Running | Failed | Cancelled | Finished
 class BatchService(Protocol):
     """The Batch Execution Service of a web service: a training one, or a predictive one that scores many rows."""
 
-    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
-        """Create a BES job, which trains nothing before it is started; return its id."""
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        """Create a BES job, which trains nothing before it is started; return its id.
+
+        `data` is for its input port; None for a service that has none.
+        """
         ...
 
     def start(self, bes_job: str) -> None:

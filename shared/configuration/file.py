@@ -27,7 +27,11 @@ class Training(Part, frozen=True, kw_only=True):
 
     address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
     key: Annotated[Secret, Meta(description="API key of the service; take it from a setting: ${NAME}")]
-    input: Annotated[str, Meta(description="Name of the input port")] = "input1"
+    input: Annotated[str | None, Meta(description="Name of the input port; input1")] = None
+    folder: Annotated[
+        str | None,
+        Meta(description="Instead of input: the global parameter with the path of the experiment's Import Data module"),
+    ] = None
     model: Annotated[str, Meta(description="Name of the output port that gives the ilearner")]
     evaluation: Annotated[str, Meta(description="Name of the output port that gives the metrics")]
     scored: Annotated[
@@ -42,6 +46,11 @@ class Training(Part, frozen=True, kw_only=True):
         list[Address],
         Meta(description="Blob addresses results may be read from, beyond the app's own storage"),
     ] = []
+
+    @property
+    def port(self) -> str:
+        """The input port, where `folder` is not given."""
+        return self.input or "input1"
 
 
 class Gate(Part, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 
 from shared.arrivals import Batching
 from shared.configuration.explaining import explain
-from shared.configuration.file import Entry, NewTarget
+from shared.configuration.file import Entry, NewTarget, Training
 from shared.configuration.kinds import dec_hook
 from shared.errors import BadConfiguration
 from shared.evaluation import metric_name
@@ -79,6 +79,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     for metric in entry.gate.baseline:
         if metric_name(metric) is None:
             raise wrong(f".gate.baseline.{metric}", "is no metric of an evaluation table")
+    _check_training(entry.training, wrong)
     names = [target.name for target in entry.targets]
     if len(set(names)) != len(names):
         raise wrong(".targets", f"two targets have the same name: {', '.join(names)}")
@@ -116,6 +117,16 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         rows=rows,
         proof_timeout=float(entry.proof.timeout),
     )
+
+
+def _check_training(training: Training, wrong: Callable[[str, str], BadConfiguration]) -> None:
+    if training.folder and training.input:
+        raise wrong(".training", "has 'input' and 'folder', and a training reads its data by one of them; remove one")
+    if training.folder in training.parameters:
+        raise wrong(
+            f".training.parameters.{training.folder}",
+            "is the parameter of 'folder', which gets the path of each job's data; remove it here",
+        )
 
 
 def _named(baseline: Mapping[str, float]) -> dict[str, float]:

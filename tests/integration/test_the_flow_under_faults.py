@@ -13,7 +13,7 @@ import requests
 
 from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
-from local.workplace import PIPELINE, Workplace
+from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
 from shared.champions import HistoryEntry
 from shared.jobs import FINAL, JobState, RetrainingJob

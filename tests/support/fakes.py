@@ -21,7 +21,7 @@ from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, Serv
 from shared.gate.judging import Gate
 from shared.gate.rules import parse_rule
 from shared.jobs import Dataset, Model
-from shared.joining import joined
+from shared.joining import joined, name_in_folder
 from shared.judging import Judging
 from shared.pipelines import Arriving as Arriving_
 from shared.pipelines import Pipeline
@@ -163,13 +163,14 @@ class FakeModels:
 
 
 class FakeData:
-    """`contents` by path; `joined` by name."""
+    """`contents` by path; `joined` by name; `fails` are errors in the place of a gathered folder."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.times: dict[str, datetime] = {}
         self.modified = START
         self.joined: dict[str, bytes] = {}
+        self.fails: list[Exception] = []
         self.aside: dict[str, bytes] = {}  #: reports by folder
         self.copies: dict[str, bytes] = {}  #: by folder
         self.put_back_by: dict[str, str] = {}  #: requests by ETag
@@ -205,6 +206,15 @@ class FakeData:
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
         former = [(after, iter([self.joined[after]]))] if after else []
         self.joined[name] = b"".join(joined([*former, *((part.path, self.read(part)) for part in parts)]))
+
+    def gather(self, folder: str, parts: Sequence[Dataset], after: str | None) -> str:
+        if self.fails:
+            raise self.fails.pop(0)
+        former = [(name, iter([self.joined[name]])) for name in sorted(self.joined) if after and name.startswith(after)]
+        files = [*former, *((part.path, self.read(part)) for part in parts)]
+        for number, (path, chunks) in enumerate(files, 1):
+            self.joined[folder + name_in_folder(number, path)] = b"".join(chunks)
+        return f"batches/{folder}*"
 
     def link(self, dataset: Dataset, seconds: float) -> BlobReference:  # noqa: ARG002
         return BlobReference("https://store.example/", f"training-data/{dataset.path}")
@@ -261,9 +271,10 @@ class FakeService:
         self.fails: list[Exception] = []
         self.answer: BesJob | None = None
 
-    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
         self._fail()
-        self.data.append(data.relative)
+        if data:
+            self.data.append(data.relative)
         self.parameters = dict(parameters)
         job = f"bes-{len(self.created) + 1}"
         self.created.append(job)

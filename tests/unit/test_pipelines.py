@@ -87,6 +87,7 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
         (("training", "parameters"), {"a": "x", "b": 0.7}, r"\.training\.parameters\.b: .*; write it in quotes"),
         (("gate", "baseline"), {"AUC": "0.9"}, r"\.gate\.baseline\.AUC: .*; write a number, without quotes"),
         (("checks", "columns"), "age, income", r"\.checks\.columns: .*; write a list: \[a, b\]"),
+        (("training", "folder"), "Path", r"\.training: has 'input' and 'folder', and .* remove one"),
         (("training", "cancel_late"), "yes", r"\.training\.cancel_late: .*; write true or false"),
         (("training",), None, r"\.training: .*; write keys and their values below it"),
         (("training", "running"), "999999999d", r"\.training\.running.*up to 365d"),
@@ -112,6 +113,21 @@ def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
     with pytest.raises(BadConfiguration, match=told) as raised:
         load(tmp_path, sample)
     assert str(raised.value).startswith("pipelines.yaml: ")
+
+
+def test_data_goes_by_an_input_port_or_by_a_parameter_that_nothing_else_gives(
+    sample: dict[str, object], tmp_path: Path
+) -> None:
+    training: Any = sample["pipelines"]["breast-cancer"]["training"]  # type: ignore[index]
+    del training["input"]
+    loaded: Any = load(tmp_path, sample)
+    assert loaded["breast-cancer"].training.port == "input1"
+    training["folder"] = "Path to container"
+    loaded = load(tmp_path, sample)
+    assert loaded["breast-cancer"].training.folder == "Path to container"
+    training["parameters"]["Path to container"] = "mine"
+    with pytest.raises(BadConfiguration, match=r"\.training\.parameters\.Path to container: .*remove it here"):
+        load(tmp_path, sample)
 
 
 @pytest.mark.parametrize("place", [("training", "address"), ("targets", 1, "id")])
