@@ -10,7 +10,6 @@ from msgspec import Meta
 from shared.checks import Checks
 from shared.configuration.kinds import Address, Duration, ResourceId, Schedule, read_duration, schema_hook
 from shared.gate.judging import Undecided
-from shared.gate.rules import Rule, parse_rule
 from shared.secret import Secret
 
 
@@ -56,9 +55,17 @@ class Training(Part, frozen=True, kw_only=True):
 class Gate(Part, frozen=True, kw_only=True):
     """When a model is good enough."""
 
-    rules: Annotated[list[str], Meta(min_length=1, description="All must hold: 'AUC >= champion - 0.005'")]
+    rules: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            description="All must hold: 'AUC >= champion - 0.005', 'AUC >= 0.9 or Recall >= 0.8', "
+            "'for each sex: AUC >= champion - 0.02'",
+        ),
+    ]
     baseline: Annotated[
-        dict[str, float], Meta(description="The champion's metrics until this app has promoted one")
+        dict[str, float],
+        Meta(description="The champion's metrics until this app has promoted one, without training.scored"),
     ] = {}
     confidence: Annotated[
         float, Meta(gt=0.5, lt=1, description="How sure a comparison on the same rows must be, by a paired bootstrap")
@@ -67,11 +74,9 @@ class Gate(Part, frozen=True, kw_only=True):
         Undecided, Meta(description="When the difference is within the noise: keep the champion, promote, or ask")
     ] = "keep"
     label: Annotated[str | None, Meta(description="Column with the truth, unless checks.label says it")] = None
-    rows_at_most: Annotated[int, Meta(ge=100, le=100_000, description="Held-out rows to compare on")] = 10_000
-
-    @property
-    def parsed(self) -> list[Rule]:
-        return [parse_rule(rule) for rule in self.rules]
+    rows_at_most: Annotated[
+        int, Meta(ge=100, le=100_000, description="Held-out rows to compare on, by chance where there are more")
+    ] = 10_000
 
 
 class Scoring(Part, frozen=True, kw_only=True):
