@@ -175,7 +175,7 @@ class _Case:
         return finding(passed, text, **_finite(candidate=value, champion=against, bound=bound))
 
     def _find_in_slices(self, rule: Rule, column: str) -> _Judged:
-        """Judge the rule in each slice. One that is too small to show anything is told, and does not count.
+        """Judge the rule in each slice by itself. One that is too small to show anything is told, and does not count.
 
         It could never be decided, so that one rare value would keep every model out for ever; its rows count in the
         whole. But if no slice can be judged, nothing speaks for the rule.

@@ -225,6 +225,16 @@ def test_too_few_rows_decide_nothing(rows: int, positive: int, told: str) -> Non
     assert told in verdict.reason
 
 
+def test_what_cannot_be_computed_on_these_rows_is_undecided() -> None:
+    rows = Rows(["y", "Scored Labels"], [["1", str(n)] for n in range(40)])
+    live = LiveModel(answers=Rows(["Scored Labels"], [[str(2 * n)] for n in range(40)]))
+    rule = parse_rule("R2 >= champion - 0.1")
+    told = Evaluation(kind=Kind.REGRESSION, metrics={"Coefficient of Determination": "1"})
+    [finding] = judge(Gate(rules=[rule]), told, live, ScoredRows(rows, "y")).findings
+    assert (finding.outcome, finding.candidate, finding.interval) == (UNDECIDED, None, None)
+    assert "Coefficient of Determination cannot be computed on these 40 rows: undecided against R2" in finding.text
+
+
 def test_bad_answers_of_either_model_are_refused(truth: Any) -> None:
     scored, champion = two_class(truth, truth * 1.0, truth * 1.0)
     with pytest.raises(BadEvaluation, match="The champion gave 1 answers for 400 scored rows"):

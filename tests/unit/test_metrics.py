@@ -1,4 +1,4 @@
-"""The metrics from rows: those of scikit-learn, for any weights, and those of the local Studio's evaluation."""
+"""The metrics from rows: those of scikit-learn, for any weights, and those that a training tells of its rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from shared.evaluation import FROM_ROWS, METRICS, Kind
+from shared.gate.answers import read_answers
 from shared.gate.metrics import _MEASURES, Answered, Multiclass, Regression, TwoClass, measure
-from studio import evaluation
+from shared.gate.scored import read_scored
+from studio.experiments import Learnt
+from studio.tables import write_table
+from tests.support.samples import LEARNT, cellar, name_of, trained
 
 Model = tuple[Answered, Any]  #: and its weights
 SEEDS = st.integers(0, 2**32 - 1)
@@ -137,19 +141,11 @@ def test_many_weight_vectors_at_once_are_each_measured_as_if_alone_and_as_if_the
         assert at_once.tolist() == pytest.approx(repeated, nan_ok=True)
 
 
-def test_they_are_what_the_local_studio_writes_in_its_evaluation() -> None:
-    random = np.random.default_rng(9)
-    chance, truth = random.random(200), random.integers(0, 2, 200)
-    model = TwoClass(truth.astype(float), (chance > 0.5).astype(float), chance)
-    written = evaluation.two_class(truth, chance)
-    del written["Training Log Loss"]
-    assert {name: of(name, model, np.ones(200)) for name in written} == pytest.approx(written)
-
-    labels, names = random.integers(0, 3, 200), random.integers(0, 3, 200)
-    written = evaluation.multiclass(names.astype(str), labels.astype(str), ["0", "1", "2"])
-    several = Multiclass(names, labels, 3)
-    assert {name: of(name, several, np.ones(200)) for name in written} == pytest.approx(written)
-
-    number, said = random.normal(size=200), random.normal(size=200)
-    written = evaluation.regression(number, said)
-    assert {name: of(name, Regression(number, said), np.ones(200)) for name in written} == pytest.approx(written)
+@pytest.mark.parametrize("learnt", LEARNT, ids=name_of)
+def test_the_scored_rows_of_a_training_give_the_metrics_of_its_evaluation(learnt: Learnt) -> None:
+    made = trained(learnt, cellar())
+    table = write_table(made.scored, ".csv")
+    rows, _ = read_scored(iter([table]), learnt.label, 10_000)
+    _, [model] = read_answers(rows, learnt.label, None)
+    told = {name: value for name, value in made.evaluation.items() if name in FROM_ROWS}
+    assert {name: of(name, model, np.ones(len(rows.values))) for name in told} == pytest.approx(told)
