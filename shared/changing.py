@@ -109,8 +109,8 @@ class Changing:
             return
         strays = {stray.sha256 for stray in champion.strays}
         for name, endpoint in self.endpoints.items():
-            there, right = self.models.identify(endpoint.model()), champion.live.models[name]
-            if there is None or there == right or there.sha256 not in strays:
+            there, right = self.models.identify(endpoint.model()), champion.live.models.get(name)
+            if there is None or right is None or there == right or there.sha256 not in strays:
                 continue
             reason = f"{name} was given {there.sha256[:12]} by a run that had been overtaken"
             log.error("Pipeline %s: %s", self.pipeline.name, reason)

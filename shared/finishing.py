@@ -51,19 +51,27 @@ class Finishing:
             job = stored.job.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.job.not_before)
             stored = self.records.save(stored, job)
         if change.phase is Phase.UPDATING:
-            try:
-                self._settle_proven(change, stored, self.switch.make(change), served or {})
+            made = self._made(change)
+            if isinstance(made, Made):
+                # Proven is proven: trouble from here on, however long, puts nothing back.
+                self._settle_proven(change, stored, made, served or {})
                 return
-            except (Busy, RecordChanged):
-                raise
-            except RetrainingError as error:
-                if isinstance(error, TryLater) and self.now() - change.begun < PATIENCE:
-                    raise
-                change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=str(error))
-            log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, change.reason)
+            log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
+            change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=made)
             self.held.save(self.held.champion.but(change=change))
         self.switch.undo(change)
         self._settle_restored(change, stored)
+
+    def _made(self, change: Change) -> Made | str:
+        """Switch the endpoints; return the proof, or why the former models have to be put back."""
+        try:
+            return self.switch.make(change)
+        except (Busy, RecordChanged):
+            raise
+        except RetrainingError as error:
+            if isinstance(error, TryLater) and self.now() - change.begun < PATIENCE:
+                raise
+            return str(error)
 
     def _settle_proven(
         self, change: Change, stored: StoredJob | None, made: Made, served: Mapping[str, Served]
