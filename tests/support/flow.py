@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from uuid import uuid4
 
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
@@ -52,12 +53,12 @@ class Flow:
         return self.app.records.require(job_id).job
 
     def poll(self) -> None:
-        self.requests += self.app.retraining.poll()
+        self.requests += self.app.poll()
 
     def promote(self) -> None:
         while self.requests:
             request = self.requests.pop(0)
-            self.app.promotion.carry_out(request, f"message-{len(self.requests)}")
+            self.app.promotion.carry_out(request, f"message-{uuid4().hex}")
 
     def finish(self, job: RetrainingJob) -> RetrainingJob:
         """Poll and promote until the job is final."""
