@@ -49,6 +49,7 @@ def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host pass
     from shared.app import app as relearn
 
     relearn().arriving.sweep(relearn().data_container)
+    relearn().retention.run()
 
 
 @app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
@@ -81,7 +82,7 @@ def poll_jobs(
 
     if timer.past_due:
         logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
-    promotions.set([write_request(request) for request in relearn().retraining.poll()])
+    promotions.set([write_request(request) for request in relearn().poll()])
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")

@@ -79,6 +79,9 @@ class Changing:
         if entry.models == self.live.models:
             self.finishing.settle_unchanged(request_id, stored if own else None)
             return
+        for model in entry.models.values():
+            if not self.models.touch(model):  # from here on it is not removed
+                raise BadMessage(f"The model {model.sha256} is not kept any more")
         rows, expected = self._kept_rows(stored.job if stored else None)
         served = self.switch.answers(rows)
         change = Change(

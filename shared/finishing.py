@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.answer_records import AnswerRecords
-from shared.champions import Champion, Change, Phase, Watch
+from shared.champions import Action, Champion, Change, Phase, Watch
 from shared.errors import Busy, RecordChanged, RetrainingError, TryLater
 from shared.jobs import SWITCHED, JobState, RetrainingJob
 from shared.kept_rows import first
@@ -111,8 +111,13 @@ class Finishing:
 
     def _settle_restored(self, change: Change, stored: StoredJob | None) -> None:
         reason = f"{change.reason}; the former model is live again, and that is proven"
+        champion = self.held.champion
+        if champion.live and self.records.history(self.pipeline.name, champion.last + 1):
+            # A run proved the switch, wrote its entry and died; it was live for a while.
+            entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.RESTORED, reason=reason)
+            champion = self.records.append(champion, entry)
         self._end(change.request, stored, JobState.ROLLED_BACK, reason)
-        self._settle(change.request, stored, self.held.champion)
+        self._settle(change.request, stored, champion)
 
     def _end(self, request_id: str, stored: StoredJob | None, state: JobState, reason: str) -> None:
         """Write the outcome where its asker looks: on the job, or under the request made by hand."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.jobs import Dataset, Model
@@ -57,7 +58,10 @@ class Documents(Protocol):
         """Return the new etag; raise `RecordChanged` unless the document still has this one."""
         ...
 
-    def delete(self, name: str) -> None: ...
+    def delete(self, name: str, etag: str | None = None) -> None:
+        """Delete the document if it is there; raise `RecordChanged` when it has another etag than a given one."""
+        ...
+
     def names(self, prefix: str) -> Iterator[str]: ...
     def lease(self, name: str) -> AbstractContextManager[Lease]:
         """Hold the document, which must exist; raise `Busy` when another run holds it."""
@@ -117,10 +121,31 @@ class TrainingData(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class KeptModel:
+    """A model in the store, and when it was last kept or wanted."""
+
+    model: Model
+    touched: datetime
+    etag: str
+
+
 class Models(Protocol):
     """Every model that was a candidate or live, by content hash."""
 
-    def keep(self, chunks: Iterator[bytes]) -> Model: ...
+    def keep(self, chunks: Iterator[bytes]) -> Model:
+        """Store the model; one that is there already is touched."""
+        ...
+
+    def touch(self, model: Model) -> bool:
+        """Make it as young as a new one, so that it is not removed before a record needs it; False if it is gone."""
+        ...
+
+    def listed(self) -> Iterator[KeptModel]: ...
+    def remove(self, kept: KeptModel) -> bool:
+        """Remove the model unless it was touched since, or is gone; return whether that was done."""
+        ...
+
     def link(self, model: Model) -> BlobReference: ...
     def find(self, sha256: str) -> list[Model]:
         """Return the kept models whose hash begins so."""

@@ -30,15 +30,18 @@ from shared.ports import (
     BlobReference,
     Document,
     Finished,
+    KeptModel,
     Lease,
     NotStarted,
     Wait,
 )
 from shared.promotion import Promotion
 from shared.records import Records
+from shared.retention import Retention, Rule
 from shared.retraining import Retraining
 from shared.rows import Rows
 from shared.secret import Secret
+from shared.watching import Watching
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 EVALUATION = b"AUC,Recall\n0.95,0.9\n"
@@ -86,7 +89,9 @@ class FakeDocuments:
             raise RecordChanged(name)
         return self._write(name, content)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, etag: str | None = None) -> None:
+        if etag and name in self.contents and str(self.versions[name]) != etag:
+            raise RecordChanged(name)
         self.contents.pop(name, None)
         self.live()
 
@@ -139,14 +144,33 @@ class FakeLease:
 
 
 class FakeModels:
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.kept: dict[str, bytes] = {}
+        self.touched: dict[str, datetime] = {}
 
     def keep(self, chunks: Iterator[bytes]) -> Model:
         content = b"".join(chunks)
         model = Model(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
         self.kept[model.sha256] = content
+        self.touch(model)
         return model
+
+    def touch(self, model: Model) -> bool:
+        if model.sha256 in self.kept:
+            self.touched[model.sha256] = self._clock.now()
+        return model.sha256 in self.kept
+
+    def listed(self) -> Iterator[KeptModel]:
+        for sha256, content in sorted(self.kept.items()):
+            touched = self.touched[sha256]
+            yield KeptModel(Model(sha256=sha256, size=len(content)), touched, str(touched))
+
+    def remove(self, kept: KeptModel) -> bool:
+        if str(self.touched.get(kept.model.sha256)) != kept.etag:
+            return False
+        del self.kept[kept.model.sha256], self.touched[kept.model.sha256]
+        return True
 
     def link(self, model: Model) -> BlobReference:
         return BlobReference("https://store.example/", f"models/{model.name}")
@@ -318,7 +342,8 @@ class FakeEndpoint:
     """An endpoint that answers with its model's content.
 
     `late`: seconds until an update takes effect; `deaf`: updates answered well that have none; `loses`: updates that
-    take effect and whose answer is lost; `refuses`: an error instead of an update.
+    take effect and whose answer is lost; `refuses`: errors instead of updates; `slow`: seconds that an answer takes;
+    `fails`: errors instead of answers.
     """
 
     def __init__(self, clock: Clock, models: FakeModels, deployed: BlobReference) -> None:
@@ -328,6 +353,8 @@ class FakeEndpoint:
         self.late, self.deaf, self.loses = 0.0, 0, 0
         self.refuses: list[Exception] = []
         self.stopped: Callable[[], None] | None = None  #: what happens while the next update is on its way
+        self.slow = 0.0
+        self.fails: list[Exception] = []
         self.updates = 0
 
     def model(self) -> BlobReference:
@@ -351,6 +378,9 @@ class FakeEndpoint:
             raise ServiceUnavailable("PATCH got no answer")
 
     def score(self, rows: Rows) -> Rows:
+        self._clock.sleep(self.slow)
+        if self.fails:
+            raise self.fails.pop(0)
         if self._next and self._next[0] <= self._clock.now():
             self.serves, self._next = self._next[1], None
         kept = self._models.identify(self.serves)
@@ -362,7 +392,8 @@ class World:
     """The flows over fakes: one pipeline `income` with two targets; `facts` are those of its configuration."""
 
     def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, **facts: Any) -> None:
-        self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
+        self.clock, self.documents = Clock(), FakeDocuments()
+        self.models = FakeModels(self.clock)
         self.data, self.reader = FakeData(), FakeReader()
         self.data.alive = self.documents.live
         self.service, self.scoring = FakeService(), FakeService()
@@ -410,6 +441,28 @@ class World:
     def deciding(self) -> Deciding:
         return Deciding(
             pipelines=self.pipelines, records=self.records, service=lambda _: self.service, now=self.clock.now
+        )
+
+    @property
+    def watching(self) -> Watching:
+        return Watching(
+            pipelines=self.pipelines,
+            records=self.records,
+            models=self.models,
+            endpoints=lambda _: self.endpoints,
+            now=self.clock.now,
+        )
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(
+            pipelines=self.pipelines,
+            records=self.records,
+            documents=self.documents,
+            models=self.models,
+            endpoints=lambda _: self.endpoints,
+            rule=Rule(entries=2),
+            now=self.clock.now,
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
@@ -31,6 +32,7 @@ class Flow:
         self.app.arriving = replace(self.app.arriving, now=self._now)
         self.app.judging = replace(self.app.judging, now=self._now)
         self.app.retraining = replace(self.app.retraining, now=self._now)
+        self.app.watching = replace(self.app.watching, now=self._now)
         self.app.deciding = replace(self.app.deciding, now=self._now)
         self.app.promotion = replace(self.app.promotion, now=self._now)
 
@@ -63,18 +65,22 @@ class Flow:
         return self.app.records.require(job_id).job
 
     def poll(self) -> None:
-        self.requests += self.app.retraining.poll()
+        self.requests += self.app.poll()
 
     def promote(self) -> None:
         """Deliver each message, again where another delivery is worth it, as the host does."""
         while self.requests:
-            request = self.requests[0]
-            try:
-                self.app.promotion.carry_out(request, f"message-{len(self.requests)}")
-            except TryLater as error:
-                self.troubles.append(str(error))
-                continue
-            self.requests.pop(0)
+            request, message = self.requests.pop(0), f"message-{uuid4().hex}"
+            while not self._delivered(request, message):
+                pass
+
+    def _delivered(self, request: Request, message: str) -> bool:
+        try:
+            self.app.promotion.carry_out(request, message)
+        except TryLater as error:
+            self.troubles.append(str(error))
+            return False
+        return True
 
     def pass_time(self, span: timedelta) -> None:
         """Let the app's clock go ahead, so that nothing has to be waited for."""

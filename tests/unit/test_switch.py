@@ -87,7 +87,8 @@ def switch(endpoint: FakeEndpoint, models: FakeModels, clock: Clock) -> Switch:
 
 
 def test_two_models_that_answer_alike_are_switched_and_it_is_said_that_nothing_shows_it() -> None:
-    models, clock = FakeModels(), Clock()
+    clock = Clock()
+    models = FakeModels(clock)
     wanted, before = change(models, Rows(["Scored Labels"], [["yes"]]))
     endpoint = AlikeEndpoint(clock, models, models.link(before))
     made = switch(endpoint, models, clock).make(wanted)
@@ -96,7 +97,8 @@ def test_two_models_that_answer_alike_are_switched_and_it_is_said_that_nothing_s
 
 
 def test_unless_it_is_known_what_the_new_model_answers_the_same_answers_prove_nothing() -> None:
-    models, clock = FakeModels(), Clock()
+    clock = Clock()
+    models = FakeModels(clock)
     wanted, before = change(models, None)
     endpoint = AlikeEndpoint(clock, models, models.link(before))
     with pytest.raises(Unproven, match="After 60 s the answers to the kept rows are still those of the former model"):
