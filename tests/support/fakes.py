@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
@@ -59,6 +60,7 @@ class FakeDocuments:
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
         self.lease_lost = False
+        self._one = Lock()  # a conditional write is one step, as the storage has it
 
     def read(self, name: str) -> Document | None:
         self.reads += 1
@@ -66,12 +68,14 @@ class FakeDocuments:
         return None if content is None else Document(content, str(self.versions[name]))
 
     def create(self, name: str, content: bytes) -> str | None:
-        return None if name in self.contents else self._write(name, content)
+        with self._one:
+            return None if name in self.contents else self._write(name, content)
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:  # noqa: ARG002
-        if self.contents.get(name) is None or str(self.versions[name]) != etag:
-            raise RecordChanged(name)
-        return self._write(name, content)
+        with self._one:
+            if self.contents.get(name) is None or str(self.versions[name]) != etag:
+                raise RecordChanged(name)
+            return self._write(name, content)
 
     def delete(self, name: str) -> None:
         self.contents.pop(name, None)
