@@ -37,7 +37,7 @@ class Flow:
 
         def settled() -> bool:
             jobs.extend(self.app.retraining.start(job) for job in self.app.arriving.take_up())
-            return not any(each.open for each in self.arrivals())
+            return not self.app.arriving.arrivals.active(PIPELINE)
 
         until(settled, lambda: self.arrivals())
         return jobs
