@@ -19,6 +19,7 @@ from datetime import datetime
 import msgspec
 
 from shared.arrivals import Arrival, ArrivalState
+from shared.at_once import at_once
 from shared.checks import Fault, Profile
 from shared.errors import RecordChanged
 from shared.jobs import RetrainingJob
@@ -124,16 +125,17 @@ class ArrivalRecords:
 
     def active(self, pipeline: str) -> list[StoredArrival]:
         """Return the open arrivals; records that a run marked and died before it wrote are written now."""
-        found = []
-        for name in list(self._documents.names(f"active/arrivals/{pipeline}/")):
-            stored = self.load(pipeline, stem(name))
-            if stored is None and (mark := self._documents.read(name)):
-                stored = self.open(decode(mark.content, Arrival, name))
-            if stored and not stored.arrival.open:
-                self.close(stored.arrival)  # the run that closed it died before it took the mark off
-            elif stored:
-                found.append(stored)
-        return found
+        names = self._documents.names(f"active/arrivals/{pipeline}/")
+        return [stored for stored in at_once(lambda name: self._open_at(pipeline, name), names) if stored]
+
+    def _open_at(self, pipeline: str, mark: str) -> StoredArrival | None:
+        stored = self.load(pipeline, stem(mark))
+        if stored is None and (document := self._documents.read(mark)):
+            stored = self.open(decode(document.content, Arrival, mark))
+        if stored and not stored.arrival.open:
+            self.close(stored.arrival)  # the run that closed it died before it took the mark off
+            return None
+        return stored
 
     def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
         """Return the arrival that has this content: this one, unless another open or taken one had it before."""

@@ -17,6 +17,7 @@ import msgspec
 
 from shared.arrival_records import ArrivalRecords, Closing, StoredArrival, StoredBatches
 from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
+from shared.at_once import at_once
 from shared.checks import Fault, Report, check, summed_up
 from shared.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
 from shared.jobs import Dataset, RetrainingJob, pipeline_of, received
@@ -29,6 +30,7 @@ log = logging.getLogger("relearn.arriving")
 
 _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
+SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -137,7 +139,7 @@ class Arriving:
             # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
             batches = self._retrained_on_time(pipeline, self.arrivals.batches(pipeline.name))
             active = self.arrivals.active(pipeline.name)
-            advanced = [each for stored in active if (each := self._guarded(stored, pipeline))]
+            advanced = self._advanced(active, pipeline)
             known = {stored.arrival.id for stored in active if stored.arrival.state is _S.READY}
             ready = [each.arrival for each in advanced if each.arrival.state is _S.READY]
             if any(each.marker and each.id not in known for each in ready):
@@ -172,7 +174,18 @@ class Arriving:
             pipeline.name, msgspec.structs.replace(stored.batches, scheduled=now), stored.etag
         )
 
-    def _guarded(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival | None:
+    def _advanced(self, active: Sequence[StoredArrival], pipeline: Pipeline) -> list[StoredArrival]:
+        """Take each as far as it goes: small files several at once, large ones one after another for the memory."""
+        if pipeline.checks.drift:
+            return [self._guarded(each, pipeline) for each in active]  # each is compared with the one before
+        small = [each for each in active if each.arrival.dataset.size <= SMALL]
+        large = [each for each in active if each.arrival.dataset.size > SMALL]
+        return [
+            *at_once(lambda each: self._guarded(each, pipeline), small),
+            *(self._guarded(each, pipeline) for each in large),
+        ]
+
+    def _guarded(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         try:
             if stored.arrival.state is _S.SETTLING:
                 return self._settle(stored, pipeline)
@@ -180,18 +193,15 @@ class Arriving:
                 return self.quarantine.finish(stored)
             return stored
         except RecordChanged:
-            return None  # another run is on it
+            return stored  # another run is on it; as it was read it keeps its batch from being closed without it
         except RetrainingError as error:
             log.warning("%s waits: %s", stored.arrival.dataset.path, error)
             return stored
 
     def _settle(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         arrival, now = stored.arrival, self.now()
-        there = self.data.find(arrival.dataset.path)
-        if there != arrival.dataset:
-            return self._gone(stored, there)
         if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
-            return stored
+            return self._as_found(stored)
         try:
             if arrival.marker:
                 return self._read_marker(stored, pipeline)
@@ -200,7 +210,7 @@ class Arriving:
             content = self.data.read(arrival.dataset)
             report = check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
         except DataChanged:
-            return stored  # the next look finds what is there now
+            return self._as_found(stored)
         if report.reason:
             return self._quarantine(stored, pipeline, report.reason, report=report)
         first = self.arrivals.first_with(arrival, report.sha256)
@@ -212,9 +222,16 @@ class Arriving:
             self.arrivals.keep_profile(arrival, report.profile)
         return self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, summary=report.summary))
 
+    def _as_found(self, stored: StoredArrival) -> StoredArrival:
+        """Return it as it is, unless another version or none is there now."""
+        there = self.data.find(stored.arrival.dataset.path)
+        return stored if there == stored.arrival.dataset else self._gone(stored, there)
+
     def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
         arrival = stored.arrival
+        if self.data.find(arrival.dataset.path) != arrival.dataset:
+            raise DataChanged(f"{arrival.dataset.path} was overwritten or deleted before it was read")
         files = None
         if arrival.dataset.path.endswith(".json"):
             content = b"".join(self.data.read(arrival.dataset)) if arrival.dataset.size <= MANIFEST_AT_MOST else b""
@@ -223,9 +240,8 @@ class Arriving:
             except msgspec.MsgspecError as error:
                 fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
                 return self._quarantine(stored, pipeline, fault)
-        for dataset in self.data.listed(arrival.folder):
-            if pipeline.takes(dataset.path) and dataset != arrival.dataset:
-                self._see(dataset)
+        folder = self.data.listed(arrival.folder)
+        at_once(self._see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])
         ready = arrival.become(_S.READY, self.now(), files=files, sha256="")
         return self.arrivals.save(stored, ready)
 
@@ -260,7 +276,7 @@ class Arriving:
         self, pipeline: Pipeline, stored: StoredBatches, arrivals: list[StoredArrival]
     ) -> list[RetrainingJob]:
         if stored.batches.closing:
-            self._finish(pipeline, stored.batches.closing, stored)
+            self._finish(pipeline, stored.batches.closing, stored, {})
             return []  # what is ready has to be read anew
         jobs = []
         known = {each.arrival.id: each for each in arrivals if each.arrival.open}
@@ -275,7 +291,7 @@ class Arriving:
             closing = self._closing(pipeline, decision.batch)
             batches = msgspec.structs.replace(stored.batches, closing=closing)
             stored = self.arrivals.save_batches(pipeline.name, batches, stored.etag)
-            stored = self._finish(pipeline, closing, stored)
+            stored = self._finish(pipeline, closing, stored, known)
             for done in closing.arrivals:
                 known.pop(done)
             if job := closing.job:
@@ -291,19 +307,28 @@ class Arriving:
             return Closing(faults=faults, arrivals=arrivals)
         return Closing(job=self._received(pipeline, batch), arrivals=arrivals)
 
-    def _finish(self, pipeline: Pipeline, closing: Closing, batches: StoredBatches) -> StoredBatches:
-        """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before."""
+    def _finish(
+        self, pipeline: Pipeline, closing: Closing, batches: StoredBatches, known: Mapping[str, StoredArrival]
+    ) -> StoredBatches:
+        """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before.
+
+        `known` are arrivals as this run has just read them.
+        """
         job = closing.job
         if job:
             self.records.open(job)
-        arrivals = [self.arrivals.require(pipeline.name, each) for each in closing.arrivals]
-        for stored in arrivals:
+
+        def tell(arrival: str) -> Arrival:
+            stored = known.get(arrival) or self.arrivals.require(pipeline.name, arrival)
             if stored.arrival.state is _S.READY and job:
                 self._end(stored, _S.TAKEN, f"in job {job.id}", job=job.id)
             elif stored.arrival.state is _S.READY:
                 self._quarantine(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
+            return stored.arrival
+
+        arrivals = at_once(tell, closing.arrivals)
         if job and pipeline.checks.drift:
-            self.arrivals.accept_profile(max((each.arrival for each in arrivals), key=lambda each: each.rows or 0))
+            self.arrivals.accept_profile(max(arrivals, key=lambda each: each.rows or 0))
         last = job.id if job else batches.batches.last
         closed = msgspec.structs.replace(batches.batches, closing=None, last=last)
         return self.arrivals.save_batches(pipeline.name, closed, batches.etag)

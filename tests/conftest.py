@@ -1,30 +1,57 @@
-"""What every test may use: real storage and a real Studio, new for each test that asks for them."""
+"""What every test may use: real storage, empty for each test that asks for it, and a real Studio."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
 from local.children import end_in_order
-from local.workplace import Workplace
-from local.workplace import workplace as run_workplace
+from local.studio import RunningStudio, running_studio
+from local.workplace import Workplace, publish
 
 end_in_order(lambda number: pytest.exit(f"ended by signal {number}", returncode=128 + number))
 
+LONGEST = ("test_crashes.py", "test_arrival.py")
 
-@pytest.fixture
-def azurite() -> Iterator[Azurite]:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files begin first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(scope="session")
+def one_azurite() -> Iterator[Azurite]:
     """An Azurite in memory."""
     with run_azurite() as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def one_studio(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
+    """A local Studio, which keeps what earlier tests published and trained."""
+    with running_studio(tmp_path_factory.mktemp("studio") / "studio", one_azurite.connection_string) as running:
+        yield running
+
+
 @pytest.fixture
-def workplace(azurite: Azurite, tmp_path: Path) -> Iterator[Workplace]:
+def azurite(one_azurite: Azurite) -> Iterator[Azurite]:
+    """An Azurite with nothing in it."""
+    yield one_azurite
+    with BlobServiceClient.from_connection_string(one_azurite.connection_string) as blobs:
+        for container in blobs.list_containers():
+            blobs.delete_container(container)
+    with QueueServiceClient.from_connection_string(one_azurite.connection_string) as queues:
+        for queue in queues.list_queues():
+            queues.delete_queue(queue)
+
+
+@pytest.fixture
+def workplace(azurite: Azurite, one_studio: RunningStudio) -> Workplace:
     """Azurite and a local Studio with the breast cancer experiment, published Classic and New."""
-    with run_workplace(azurite, tmp_path) as place:
-        yield place
+    return publish(azurite, one_studio, uuid4().hex[:8])

@@ -16,15 +16,18 @@ from local.azurite import azurite
 from local.bench import checks
 from local.bench.app import app_that_waits_for_nothing, counted, drop_large
 from local.bench.rows import Row, ms
+from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
 from shared.adapters.training_data import BlobTrainingData
 from shared.app import App
+from shared.arrivals import Batching
 from shared.jobs import Dataset
 
 OLD = 1_000_000  #: blobs of a simulated listing: a real one of that size is slow in Azurite, not here
 REAL = 10_000
 NEW = 10
 EVENTS = 200
+WAITING = 1_000
 GIB = 1 << 30
 
 
@@ -34,6 +37,7 @@ def measure(folder: Path, gib: float) -> Iterator[Row]:
         yield from _events(place, app)
         yield from _simulated_sweep(place, app)
         yield from _hashing(place, app, min(gib, 1.0))
+        yield from _taking_up(place, app)
     with azurite() as storage, workplace(storage, folder / "sweep", "--processes", "0") as place:
         yield from _real_sweep(place, app_that_waits_for_nothing(place.settings))
     found = checks.measure(gib)
@@ -61,6 +65,30 @@ def _events(place: Workplace, app: App) -> Iterator[Row]:
     alone = _seconds(bare)
     count = EVENTS - 1
     yield "blob events", f"{count / ours:.0f}/s", f"bare storage calls {count / alone:.0f}/s", f"{ours / alone:.2f}"
+
+
+def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
+    """Many files that wait for their batch: checked, then looked at once more, beside as many bare reads in turn."""
+    pipeline = app.pipelines[PIPELINE]
+    waiting = msgspec.structs.replace(pipeline.arriving, batching=Batching(by="marker"))
+    flow = dataclasses.replace(app.arriving, pipelines={PIPELINE: msgspec.structs.replace(pipeline, arriving=waiting)})
+    first, *others = place.rows[0]
+    for number in range(WAITING):
+        row = [f"{float(first) + number / 1e5:.5f}", *others]
+        flow.see(place.drop(f"waiting-{number}.csv", as_csv(place.header, [row])))
+    records = place.blobs.get_container_client("retraining")
+    some = [name for name, _ in zip(records.list_blob_names(name_starts_with="arrivals/"), range(EVENTS), strict=False)]
+    bare = _seconds(lambda: [records.download_blob(name).readall() for name in some]) / EVENTS
+    for what in ("checking", "looking again at"):
+        with counted(place.azurite.blob_address) as calls:
+            spent = _seconds(flow.take_up)
+        alone = bare * calls.total()
+        yield (
+            f"{what} {WAITING:,} small files",
+            f"{ms(spent)}, {calls.total()} storage calls",
+            f"as many bare reads in turn {ms(alone)}",
+            f"{spent / alone:.2f}",
+        )
 
 
 def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:

@@ -34,7 +34,7 @@ MANY = 1_000  #: endpoints of one service
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """The breast cancer experiment as a training, a Classic and a New web service, and a Classic one of 1,000."""
-    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("page")) as running:
+    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("page"), apart="") as running:
         running.studio.studio.deploy_classic(running.first, [f"customer{number}" for number in range(1, MANY)])
         yield running
 

@@ -18,8 +18,6 @@ from studio.experiments import load_experiment
 from tests.browser.conftest import MANY, Watched, endpoint_of
 from tests.support.wire import scripted_service
 
-pytestmark = pytest.mark.xdist_group("page")  # one Studio serves all of these tests
-
 LIGHT = {"color_scheme": "light"}
 DARK = {"color_scheme": "dark"}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}

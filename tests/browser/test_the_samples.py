@@ -24,8 +24,6 @@ from studio.page.samples import CONTAINER, KEY, STORAGE
 from studio.records import Reference
 from tests.browser.conftest import endpoint_of
 
-pytestmark = pytest.mark.xdist_group("page")  # one Studio serves all of these tests
-
 LANGUAGES = ["Python", "C#", "R", "curl"]
 RUNNABLE = ["Python", "curl"]  # C# and R have no runtime in these tests
 

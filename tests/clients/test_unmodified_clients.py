@@ -27,7 +27,6 @@ AZMLCLIENT = os.environ.get("RELEARN_AZMLCLIENT_PYTHON")
 SET_UP = "python3 run.py test sets the clients up"
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),
     pytest.mark.skipif("RELEARN_CLIENTS" not in os.environ, reason=SET_UP),
 ]
 

@@ -27,7 +27,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from shared.history import check_chain
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
@@ -36,6 +35,7 @@ from local.studio import RunningStudio, running_studio
 from local.workplace import PIPELINE, publish
 from shared.champions import Action, Champion
 from shared.errors import BadMessage, RetrainingError, TryLater
+from shared.history import check_chain
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from studio.records import Job
@@ -65,8 +65,7 @@ class Story(RuleBasedStateMachine):
 
     @initialize(approval=st.booleans(), rows=st.sampled_from(ROWS))
     def begin(self, approval: bool, rows: int) -> None:
-        name = f"story{next(self.numbers)}"
-        self.place = publish(self.azurite, self.studio, name, name)
+        self.place = publish(self.azurite, self.studio, f"story{next(self.numbers)}")
         sample = Path(self.place.settings["PIPELINES_FILE"])
         text = sample.read_text().replace("AUC >= champion - 0.01", "AUC >= champion - 0.5").replace("0.95", "0.5")
         text = text.replace("settle: 1s", "settle: 0.001s").replace("samples/", f"{sample.parent}/samples/")
@@ -186,20 +185,6 @@ class Story(RuleBasedStateMachine):
             return not [name for name in names if "/watches/" not in name]
 
         until(nothing_open, lambda: [self.flow.job(each) for each in self.flow.app.records.active()])
-        import os
-
-        if os.environ.get("SEE"):
-            from collections import Counter
-
-            names = list(self.place.blobs.get_container_client("retraining").list_blob_names(name_starts_with="jobs/"))
-            from shared.records import stem
-
-            print(
-                Counter(self.flow.job(stem(n)).state.value for n in names),
-                [e.action.value for e, _ in self.flow.app.records.entries(PIPELINE)],
-                self.flow.champion.fence,
-                len(self.dropped),
-            )
         self.one_champion_and_one_history()
         self._serves_what_the_history_says(self.flow.champion)
         self._trained_once_for_each_content()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import subprocess
@@ -21,9 +22,13 @@ from shared.messages import Asked, Request
 from studio.records import Job
 from tests.support.crashing import killed, take_up
 from tests.support.flow import Flow
+from tests.support.waiting import until
 
-FILES = 60
+FILES = 1_000
+COPIES = 20
 WRITERS = 8
+KILLS = 4
+CALLS = 2_500  #: to storage, at most, before a worker is killed; taking up all of the files asks for more
 
 
 def flow_with(place: Workplace, folder: Path, arrival: str) -> Flow:
@@ -40,42 +45,56 @@ def flow_with(place: Workplace, folder: Path, arrival: str) -> Flow:
     return Flow(place, {"PIPELINES_FILE": str(file)})
 
 
-def test_many_files_of_many_writers_with_lost_events_and_killed_workers_are_one_training_on_exactly_their_rows(
+def test_a_thousand_files_of_many_writers_with_lost_events_and_killed_workers_are_one_training_on_exactly_their_rows(
     workplace: Workplace, tmp_path: Path
 ) -> None:
     flow = flow_with(workplace, tmp_path, "      settle: 0.5s\n      batch: marker\n      at_most: 1h")
     settings = {**workplace.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
-    rows, dice = workplace.rows, random.Random(5)
-    parts = [rows[number::FILES] for number in range(FILES)]
+    trained_before = len(started(workplace))
+    dice = random.Random(5)
+    rows = [like(workplace.rows[number % len(workplace.rows)], number) for number in range(FILES)]
+    contents = [as_csv(workplace.header, [row]) for row in rows]
+    copies = contents[:COPIES]
+    events = [dice.choice((0, 0, 0, 1, 1, 2)) for _ in (*contents, *copies)]  # half of them are lost, others come twice
+    container = workplace.blobs.get_container_client(workplace.container)
+    workplace.blobs.create_container("batches")  # the first batch of a store makes it, and then reads its files again
 
-    def drop(number: int) -> str:
-        return workplace.drop(f"part-{number}.csv", as_csv(workplace.header, parts[number]))
+    def drop(number: int, content: bytes) -> None:
+        path = f"{PIPELINE}/part-{number}.csv"
+        container.upload_blob(path, content)
+        for _ in range(events[number]):
+            flow.app.arriving.see(path)
 
     with ThreadPoolExecutor(WRITERS) as writers:
-        paths = list(writers.map(drop, range(FILES)))
-        copies = list(
-            writers.map(lambda n: workplace.drop(f"copy-{n}.csv", as_csv(workplace.header, parts[n])), range(5))
-        )
-        told = [path for path in [*paths, *copies] if dice.random() < 0.5]
-        list(writers.map(flow.app.arriving.see, told * 2))
-    marker = workplace.drop("_SUCCESS", b"")
-    flow.app.arriving.see(marker)
+        list(writers.map(drop, range(FILES + COPIES), [*contents, *copies]))
+    flow.app.arriving.see(workplace.drop("_SUCCESS", b""))
 
-    kills = sum(killed(take_up, settings, dice.randrange(1, 400)) for _ in range(6))
-    assert kills
-    flow.arrive(marker)
+    for die_after in (dice.randrange(1, CALLS) for _ in range(KILLS)):
+        assert killed(take_up, settings, die_after), f"it was done within {die_after} calls"
+    until(lambda: bool(flow.app.arriving.take_up() or flow.app.records.active()), "the job")
 
-    taken = [each for each in flow.arrivals() if each.state is ArrivalState.TAKEN and not each.marker]
-    [job_id] = {each.job for each in taken}
-    job = flow.finish(flow.job(job_id or ""))
+    [job_id] = flow.app.records.active()
+    job = flow.finish(flow.job(job_id))
     assert job.state is JobState.PROMOTED, job.reason
-    started = [each for each in workplace.studio.studio.records.all(Job) if each.queued is not None]
-    assert len(started) == 1
+    assert len(started(workplace)) == trained_before + 1
+    assert sorted(part.sha256 for part in job.parts) == sorted(hashlib.sha256(each).hexdigest() for each in contents)
     joined = workplace.blobs.get_blob_client("batches", job.joined or "").download_blob().readall().decode()
     header, *lines = joined.splitlines()
     assert header.split(",") == workplace.header
     assert sorted(lines) == sorted(",".join(row) for row in rows)
-    assert sum(each.state is ArrivalState.SAME for each in flow.arrivals()) == len(copies)
+    records = workplace.blobs.get_container_client("retraining")
+    assert len(list(records.list_blob_names(name_starts_with=f"jobs/{PIPELINE}"))) == 1
+    assert not list(records.list_blob_names(name_starts_with="active/"))
+
+
+def like(row: list[str], number: int) -> list[str]:
+    """Return a row that no other number gives."""
+    first, *others = row
+    return [f"{float(first) + number / 100_000:.5f}", *others]
+
+
+def started(place: Workplace) -> list[Job]:
+    return [each for each in place.studio.studio.records.all(Job) if each.queued is not None]
 
 
 def test_appended_data_is_taken_up_when_it_is_still_and_a_lost_event_within_one_sweep(

@@ -29,8 +29,6 @@ from tests.support.processes import TELLS, UNTOLD, grandchildren
 from tests.support.studio import Client, blob, error_of, linked, scoring_of, target_of, training_of
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("bes")
-
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:

@@ -17,8 +17,6 @@ from studio.experiments import load_experiment
 from studio.records import Endpoint
 from tests.support.studio import Client, error_of, target_of
 
-pytestmark = pytest.mark.xdist_group("classic")
-
 MODEL = "Breast cancer [trained model]"
 NOT_UPDATABLE = (400, "InvalidOperation", "UpdateWebServiceResourceFailed")
 

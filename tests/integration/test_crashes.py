@@ -19,6 +19,7 @@ from azure.storage.blob import BlobLeaseClient
 
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
+from shared.arrivals import arrival_id
 from shared.champions import Action
 from shared.jobs import JobState
 from shared.messages import Asked, Request
@@ -68,8 +69,8 @@ def started_trainings(flow: Flow, path: str) -> int:
     return sum(job.queued is not None and str(job.inputs["input1"].relative_location).endswith(path) for job in jobs)
 
 
-def entries(flow: Flow, job_id: str) -> list[int]:
-    found = [flow.app.records.history(PIPELINE, number) for number in range(1, flow.champion.last + 1)]
+def entries(flow: Flow, job_id: str, after: int) -> list[int]:
+    found = [flow.app.records.history(PIPELINE, number) for number in range(after + 1, flow.champion.last + 1)]
     return [entry.number for entry in found if entry and entry.job == job_id and entry.action is Action.PROMOTED]
 
 
@@ -104,18 +105,21 @@ def test_killed_after_any_call_the_flow_ends_with_one_training_one_promotion_and
     settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
     for die_after in points(part):
         path = flow.place.drop(f"{die_after}.csv", as_csv(header, rows[: 200 + 2 * die_after]))
+        last = flow.champion.last
         was_killed = killed(retrain, settings, studio, path, die_after)
         taken_up = later(flow)
         # The event comes again, as the host has it; then the poll finds the rest.
         taken_up.arrive(path)
-        [arrival] = [each for each in taken_up.arrivals() if each.dataset.path == path]
+        dataset = taken_up.app.arriving.data.find(path)
+        assert dataset is not None
+        arrival = taken_up.app.arriving.arrivals.require(PIPELINE, arrival_id(dataset)).arrival
         job = taken_up.finish(taken_up.job(arrival.job or ""))
         while not nothing_left_open(taken_up):
             taken_up.poll()
             taken_up.promote()
         assert job.state is JobState.PROMOTED, f"killed after call {die_after}: {job.state}: {job.reason}"
         assert started_trainings(taken_up, path) == 1, f"killed after call {die_after}"
-        assert len(entries(taken_up, job.id)) == 1, f"killed after call {die_after}"
+        assert len(entries(taken_up, job.id, last)) == 1, f"killed after call {die_after}"
         assert job.model is not None
         assert_live(taken_up, job.model.sha256)
         if not was_killed:
@@ -129,18 +133,19 @@ def test_killed_after_any_call_a_rollback_is_finished_once_by_its_next_delivery(
     header, rows = flow.place.header, flow.place.rows
     settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
     request = Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann")
+    first, second = (flow.finish(flow.drop(f"{count}.csv", as_csv(header, rows[:count]))) for count in (200, 300))
+    assert first.model is not None
+    assert second.model is not None
+    again = Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=second.id, by="ann")
     for die_after in range(1, 1000):
-        job = flow.finish(flow.drop(f"{die_after}.csv", as_csv(header, rows[: 200 + 2 * die_after])))
-        assert job.state is JobState.PROMOTED
-        assert flow.champion.live is not None
-        former = flow.app.records.history(PIPELINE, flow.champion.live.previous or 0)
-        assert former is not None
+        flow.app.promotion.carry_out(again, f"before-{die_after}")
+        assert_live(flow, second.model.sha256)
         last = flow.champion.last
         was_killed = killed(carry_out, settings, request, f"by-hand-{die_after}", die_after)
         taken_up = later(flow)
         taken_up.app.promotion.carry_out(request, f"by-hand-{die_after}")
         assert taken_up.champion.last == last + 1, f"killed after call {die_after}"
-        assert_live(taken_up, former.models["classic"].sha256)
+        assert_live(taken_up, first.model.sha256)
         taken_up.poll()
         taken_up.promote()
         assert nothing_left_open(taken_up)

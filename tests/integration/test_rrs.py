@@ -17,8 +17,6 @@ from studio.experiments import load_experiment
 from tests.support.studio import Client, error_of, scoring_of, target_of, training_of
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("rrs")
-
 APPEND = "Append score columns to output"
 
 

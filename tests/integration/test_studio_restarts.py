@@ -23,8 +23,6 @@ from tests.support.processes import TELLS, UNTOLD, grandchildren, lives
 from tests.support.studio import FINAL, Client
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("restarts")
-
 DATA = "data/a.csv"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import time
@@ -63,13 +64,11 @@ def wait_for_bes_jobs(studio: Path) -> None:
 
 def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
     send = requests.adapters.HTTPAdapter.send
-    calls = 0
+    calls = itertools.count(1)
 
     def counted(self: requests.adapters.HTTPAdapter, *arguments: Any, **options: Any) -> requests.Response:
-        nonlocal calls
         answer = send(self, *arguments, **options)
-        calls += 1
-        if calls == die_after:
+        if next(calls) == die_after:
             os._exit(KILLED)
         return answer
 
@@ -83,5 +82,8 @@ def poll(settings: Mapping[str, str], die_after: int) -> None:
 
 
 def take_up(settings: Mapping[str, str], die_after: int) -> None:
-    """Take up what has arrived, as the timer does."""
-    _app_that_dies(settings, die_after).arriving.take_up()
+    """Take up what has arrived until it is a job, and start that, as the timers do."""
+    app = _app_that_dies(settings, die_after)
+    while not app.records.active():
+        app.arriving.take_up()
+    app.retraining.poll()

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -71,6 +72,7 @@ class FakeDocuments:
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
         self.lease_lost = False
+        self._one = Lock()  # a conditional write is one step, as the storage has it
 
     def read(self, name: str) -> Document | None:
         self.reads += 1
@@ -82,12 +84,14 @@ class FakeDocuments:
         )
 
     def create(self, name: str, content: bytes) -> str | None:
-        return None if name in self.contents else self._write(name, content)
+        with self._one:
+            return None if name in self.contents else self._write(name, content)
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:  # noqa: ARG002
-        if self.contents.get(name) is None or str(self.versions[name]) != etag:
-            raise RecordChanged(name)
-        return self._write(name, content)
+        with self._one:
+            if self.contents.get(name) is None or str(self.versions[name]) != etag:
+                raise RecordChanged(name)
+            return self._write(name, content)
 
     def delete(self, name: str, etag: str | None = None) -> None:
         if etag and name in self.contents and str(self.versions[name]) != etag:

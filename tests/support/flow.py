@@ -10,6 +10,7 @@ from uuid import uuid4
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
 from shared.arrivals import Arrival
+from shared.at_once import at_once
 from shared.champions import Champion
 from shared.errors import TryLater
 from shared.jobs import RetrainingJob
@@ -49,7 +50,7 @@ class Flow:
 
         def settled() -> bool:
             jobs.extend(self.app.retraining.start(job) for job in self.app.arriving.take_up())
-            return not any(each.open for each in self.arrivals())
+            return not self.app.arriving.arrivals.active(PIPELINE)
 
         until(settled, lambda: self.arrivals())
         return jobs
@@ -57,8 +58,8 @@ class Flow:
     def arrivals(self) -> list[Arrival]:
         """Return every arrival there is a record of, by its time."""
         records = self.place.blobs.get_container_client("retraining")
-        names = list(records.list_blob_names(name_starts_with=f"arrivals/{PIPELINE}/"))
-        found = [self.app.arriving.arrivals.require(PIPELINE, stem(name)).arrival for name in names]
+        names = records.list_blob_names(name_starts_with=f"arrivals/{PIPELINE}/")
+        found = at_once(lambda name: self.app.arriving.arrivals.require(PIPELINE, stem(name)).arrival, names)
         return sorted(found, key=lambda each: each.seen_at)
 
     def job(self, job_id: str) -> RetrainingJob:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.arrivals import Arrival, ArrivalState, Batching
 from shared.checks import Checks, Drift
-from shared.errors import BadMessage, Busy, DataChanged
+from shared.errors import BadMessage, Busy, DataChanged, RecordChanged
 from shared.jobs import JobState
 from tests.support.fakes import World
 
@@ -180,6 +180,27 @@ def test_files_of_a_quiet_batch_are_one_training_on_all_their_rows(world: World)
     assert world.data.joined == {f"income/{job_id}.csv": b"age\n97\n98\n99\n"}
     assert world.service.data == [f"batches/income/{job_id}.csv"]
     assert job.steps[0].note == "3 files, 18 bytes"
+
+
+def test_a_file_on_which_another_run_is_at_work_is_not_left_out_of_its_batch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=0.0))
+    for name in ("a.csv", "b.csv"):
+        world.arriving.see(world.put(name))
+    other = arrivals(world)[1].id
+    replace = world.documents.replace
+
+    def replaced(name: str, *arguments: Any) -> str:
+        if other in name:
+            raise RecordChanged(name)
+        return replace(name, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.documents, "replace", replaced)
+        assert world.take_up() == []
+    [job_id] = world.take_up()
+    assert paths(world, job_id) == ["income/a.csv", "income/b.csv"]
 
 
 def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: World) -> None:

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def test_a_second_start_installs_nothing_and_a_changed_requirement_does(
 ) -> None:
     ran: list[str] = []
     monkeypatch.setattr(setup, "_run", lambda command, *_, **__: ran.append(str(command[-1])))
+    monkeypatch.setattr(venv, "create", lambda folder, **_: venv.EnvBuilder().create(folder))  # pip is not run here
     python = setup.python(root)
     assert python.exists()
     assert len(ran) == 1

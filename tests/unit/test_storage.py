@@ -8,6 +8,7 @@ from shared.adapters.http import origin, retry_after
 from shared.adapters.storage import open_store
 from shared.errors import BadConfiguration
 from shared.settings import Settings
+from tests.support.wire import scripted_service
 
 STRING = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 ADDRESS = "https://acct.blob.core.windows.net/"
@@ -45,6 +46,19 @@ def test_a_link_names_one_blob_and_may_only_read_it() -> None:
     assert "sp=r&" in link.sas.reveal() + "&"
     assert "sr=b" in link.sas.reveal()
     assert "sig" not in repr(link)
+
+
+def test_no_proxy_of_the_machine_comes_between_a_key_and_its_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted_service() as storage, scripted_service() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        monkeypatch.setenv("no_proxy", "")
+        connection = (
+            f"DefaultEndpointsProtocol=http;AccountName=acct;AccountKey=a2V5;BlobEndpoint={storage.address}/acct"
+        )
+        storage.answer(202)
+        proxy.answer(202)
+        open_store(Settings({"X": connection}), "X").client.delete_container("models")
+        assert (len(storage.asked), proxy.asked) == (1, [])
 
 
 def test_an_origin_has_its_port_and_no_case() -> None:
