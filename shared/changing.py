@@ -256,6 +256,9 @@ def _wanted(job: RetrainingJob, request: Request) -> bool:
         return True
     if job.model is None:
         raise BadMessage(f"Job {job.id} is {job.state.value} and has no model to promote")
+    if not job.final and request.by is not None:
+        hint = "; approve or reject it" if job.state is JobState.AWAITING else ""
+        raise BadMessage(f"Job {job.id} is {job.state.value} and cannot be promoted yet{hint}")
     return request.by is not None
 
 

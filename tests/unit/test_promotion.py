@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
 from shared.jobs import JobState
 from shared.messages import Asked, Request
+from shared.pipelines import Approving
 from tests.support.fakes import World, refused
 
 PROMOTE, ROLLBACK = Asked.PROMOTE, Asked.ROLLBACK
@@ -253,3 +255,12 @@ def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: Wo
     assert outcome(world, "m2").startswith(f"failed: The {what} failed at every delivery")
     world.promotion.carry_out(request, "m1")
     assert outcome(world, "m1").startswith("done: entry ")
+
+
+def test_a_model_that_awaits_approval_is_not_promoted_by_hand_before_it(world: World) -> None:
+    world.pipelines["income"] = msgspec.structs.replace(world.pipelines["income"], approval=Approving(required=True))
+    job_id = world.accepted()
+    with pytest.raises(BadMessage, match="is awaiting approval and cannot be promoted yet; approve or reject it"):
+        promote(world, job_id, by="ann")
+    assert [endpoint.updates for endpoint in world.endpoints.values()] == [0, 0]
+    assert world.records.champion("income").change is None
