@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueServiceClient
 
@@ -9,12 +11,14 @@ from shared.adapters.storage import identity, storage_errors
 from shared.errors import BadConfiguration
 from shared.settings import Settings
 
+_RETRIES: dict[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1}
+
 
 def open_queues(settings: Settings, name: str) -> QueueServiceClient:
     """Return the queue service that the setting names (see `storage.py`); nothing is called yet."""
     if connection := settings.get(name):
         try:
-            return QueueServiceClient.from_connection_string(connection, retry_total=2)
+            return QueueServiceClient.from_connection_string(connection, **_RETRIES)
         except ValueError:
             raise BadConfiguration(f"Setting {name} is no storage connection string") from None
     account = settings.get(f"{name}__accountName")
@@ -25,7 +29,7 @@ def open_queues(settings: Settings, name: str) -> QueueServiceClient:
         raise BadConfiguration(
             f"Missing setting: {name} (a connection string) or {name}__queueServiceUri (an identity)"
         )
-    return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), retry_total=2)
+    return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), **_RETRIES)
 
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:

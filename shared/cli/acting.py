@@ -173,6 +173,9 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
             raise
         except AskHuman as error:
             raise Stopped(_left(app, request, request_id, error), FAILED) from None
+        except KeyboardInterrupt:
+            tell("stopped; a change that was begun is finished by the app's timer: python -m shared status")
+            raise
 
 
 def _left(app: App, request: Request, request_id: str, error: RetrainingError) -> str:

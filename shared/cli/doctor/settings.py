@@ -21,7 +21,11 @@ _FORMS = {
     "FUNCTIONS_WORKER_RUNTIME": ("python", re.compile("python"), True),
     "TRAINING_DATA_PATH": ("training-data/{name}", re.compile(r"[^/{}]+/\{name\}"), False),
     "TRAINING_DATA_SOURCE": ("polling or eventgrid", re.compile("polling|eventgrid", re.IGNORECASE), True),
-    "PROMOTIONS_QUEUE": ("model-promotions", re.compile("[a-z0-9](?:-?[a-z0-9]){2,54}"), False),
+    "PROMOTIONS_QUEUE": (
+        "lower-case letters, digits and dashes: model-promotions",
+        re.compile("[a-z0-9](?:-?[a-z0-9]){2,54}"),
+        False,
+    ),
 }
 _SCHEDULES = {"POLL_SCHEDULE": "*/15 * * * * *", "SWEEP_SCHEDULE": "0 */10 * * * *"}
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -53,6 +57,8 @@ def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Find
         if account := settings.get(f"{name}__accountName"):
             return ok(what, f"an identity at the account {account}")
         missing = [f"{name}__{member}" for member in members if not settings.get(f"{name}__{member}")]
+        if settings.get(f"{name}__serviceUri"):  # another name of the first
+            missing = [each for each in missing if each != f"{name}__blobServiceUri"]
     except BadConfiguration as error:
         return wrong(what, str(error), "mend the reference, or the identity's right to read the vault's secrets")
     if not missing:
