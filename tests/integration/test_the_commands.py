@@ -368,17 +368,16 @@ def test_the_doctor_finds_what_is_wrong_with_settings_and_storage(terminal: Term
     assert "was not resolved" in doctored(terminal, PROMOTIONS="@Microsoft.KeyVault(x)")["setting PROMOTIONS"]["told"]
 
 
-def test_the_doctor_notices_a_model_that_somebody_else_deployed(terminal: Terminal) -> None:
-    place = terminal.flow.place
-    address, key = place.settings["BREAST_CANCER_CLASSIC_ADDRESS"], place.settings["BREAST_CANCER_CLASSIC_KEY"]
-    endpoint = terminal.flow.app.endpoints(terminal.flow.app.pipelines[PIPELINE])["classic"]
-    live = endpoint.model()
-    header = {"Authorization": f"Bearer {key}"}
-    endpoint.update(terminal.flow.app.promotion.models.link(other(terminal)), lambda _: None)
-    assert requests.get(address, headers=header, timeout=30).ok
-    found = doctored(terminal)
-    assert "and the history says" in found[f"{CLASSIC}, live model"]["told"]
-    endpoint.update(live, lambda _: None)
+def test_the_doctor_notices_a_foreign_model_and_a_rollback_holds_only_for_what_it_found_live(
+    terminal: Terminal,
+) -> None:
+    app, before = terminal.flow.app, terminal.flow.answers()
+    app.endpoints(app.pipelines[PIPELINE])["classic"].update(app.promotion.models.link(other(terminal)), lambda _: None)
+    assert "and the history says" in doctored(terminal)[f"{CLASSIC}, live model"]["told"]
+    code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann")
+    assert (code, "is not live any more" in err) == (FAILED, True)
+    assert terminal.run("rollback", PIPELINE, "--by", "ann")[0] == DONE
+    assert terminal.flow.answers() == before
     assert f"{CLASSIC}, live model" not in doctored(terminal)
 
 
