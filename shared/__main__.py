@@ -1,74 +1,55 @@
-"""`python -m shared`: check the configuration, import it from Data Factory, take data up again, train again."""
+"""`python -m shared`: what people ask of the app, with its own settings. Parses and delegates."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import logging
+import os
 import sys
-from uuid import uuid4
+from collections.abc import Sequence
 
-from shared.adf.command import add_arguments, import_adf
-from shared.configuration.file import schema
-from shared.configuration.loading import load_pipelines
-from shared.errors import BadConfiguration, RetrainingError
-from shared.messages import Asked, Request
-from shared.settings import Settings
+from shared.cli import acting, comparing, configuration, deciding, doctor, history, looking
+from shared.cli.output import show_json, tell
+from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped
+from shared.errors import RetrainingError, TryLater
 
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m shared", description="Relearn's configuration.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="read the pipelines file with the settings of this environment")
-    commands.add_parser("schema", help="print the JSON Schema of pipelines.yaml, for editors")
-    add_arguments(commands.add_parser("import-adf", help="turn Data Factory pipelines into entries of pipelines.yaml"))
-    replay = commands.add_parser("replay", help="take up once more what was set aside or left out")
-    replay.add_argument("pipeline")
-    replay.add_argument("path", help="the blob's path within its container: income/2026-11.csv")
-    retrain = commands.add_parser("retrain", help="train once more on the data that is live")
-    retrain.add_argument("pipeline")
-    retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
-    arguments = parser.parse_args()
-    if arguments.command in ("replay", "retrain"):
-        return _ask(arguments)
-    if arguments.command == "import-adf":
-        return import_adf(arguments.files, arguments.into)
-    if arguments.command == "schema":
-        print(json.dumps(schema(), indent=2))
-        return 0
-    settings = Settings()
-    try:
-        pipelines = load_pipelines(settings.pipelines_file, settings)
-    except BadConfiguration as error:
-        print(error, file=sys.stderr)
-        return 1
-    for pipeline in pipelines.values():
-        print(f"{pipeline.name}: {pipeline.blobs} -> {', '.join(target.name for target in pipeline.targets)}")
-    return 0
+SUBJECTS = (looking, history, comparing, deciding, acting, doctor, configuration)
 
 
-def _parameter(text: str) -> tuple[str, str]:
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is no global parameter; write NAME=VALUE")
-    return name, value
-
-
-def _ask(arguments: argparse.Namespace) -> int:
-    """Do what the message of the same name does; the timers of the app do the rest."""
-    from shared.app import app
-
-    request = Request(
-        pipeline=arguments.pipeline,
-        action=Asked(arguments.command),
-        path=getattr(arguments, "path", None),
-        parameters=dict(getattr(arguments, "parameter", ())),
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a wrong command line raises `SystemExit` as argparse does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m shared",
+        description="Relearn's commands; they read the app's own settings.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for subject in SUBJECTS:
+        subject.add(commands)
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if chosen.verbose else logging.CRITICAL, format="%(message)s")
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
     try:
-        print(app().ask(request, f"command-{uuid4().hex}"))
+        return int(chosen.run(chosen))
+    except Stopped as stopped:
+        return _failed(chosen, str(stopped), stopped.code)
+    except TryLater as error:
+        return _failed(chosen, f"{error}; ask again later", WAITING)
     except RetrainingError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        return _failed(chosen, str(error), FAILED)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has read enough
+        return 141
+
+
+def _failed(chosen: argparse.Namespace, text: str, code: int) -> int:
+    if chosen.json:
+        show_json({"error": text, "exit": code})
+    tell(text)
+    return code
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from shared.adapters.arm_rights import ArmRights
 from shared.adapters.arm_web_service import ArmWebService
 from shared.adapters.bes import BatchExecutionService
 from shared.adapters.blob_documents import BlobDocuments
@@ -16,11 +17,12 @@ from shared.adapters.blob_reader import ConfiguredBlobReader
 from shared.adapters.classic_endpoint import ClassicEndpoint
 from shared.adapters.model_store import BlobModels
 from shared.adapters.storage import BlobStore, identity, open_store
+from shared.adapters.swagger import Description, describe
 from shared.adapters.training_data import BlobTrainingData
 from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
-from shared.configuration.file import ClassicTarget, NewTarget
+from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
 from shared.configuration.loading import load_pipelines
 from shared.deciding import Deciding
 from shared.errors import BadMessage
@@ -35,6 +37,8 @@ from shared.settings import Settings
 from shared.watching import Watching
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from azure.core.credentials import TokenCredential
 
     from shared.ports import BatchService, Endpoint, Endpoints
@@ -166,6 +170,18 @@ class App:
     def endpoints(self, pipeline: Pipeline) -> Endpoints:
         return {target.name: self._endpoint(target) for target in pipeline.targets}
 
+    def describe(self, name: str, place: Training | Scoring) -> Description:
+        """Return what a web service says of its ports; errors call it by the name."""
+        return describe(self._session, name, place)
+
+    def rights(self, target: NewTarget) -> ArmRights:
+        return ArmRights(self._session, target, self._token(target))
+
+    @property
+    def account(self) -> str:
+        """The storage account of RETRAINING_STORE."""
+        return str(self._store.client.account_name)
+
     def _training(self, pipeline: Pipeline) -> BatchService:
         return BatchExecutionService(self._session, f"training service of {pipeline.name}", pipeline.training)
 
@@ -205,8 +221,10 @@ class App:
     def _endpoint(self, target: ClassicTarget | NewTarget) -> Endpoint:
         if isinstance(target, ClassicTarget):
             return ClassicEndpoint(self._session, target)
-        token = target.token
-        return ArmWebService(self._session, target, token.reveal if token else self._arm_token)
+        return ArmWebService(self._session, target, self._token(target))
+
+    def _token(self, target: NewTarget) -> Callable[[], str]:
+        return target.token.reveal if target.token else self._arm_token
 
     def _arm_token(self) -> str:
         return str(self._identity.get_token(ARM_SCOPE).token)

@@ -22,7 +22,7 @@ import msgspec
 
 from shared.champions import Champion, HistoryEntry, Watch
 from shared.errors import BadConfiguration, BadMessage, Busy, RecordChanged
-from shared.jobs import RetrainingJob
+from shared.jobs import RetrainingJob, pipeline_of
 from shared.messages import Request
 from shared.ports import Documents, Lease
 
@@ -123,6 +123,12 @@ class Records:
         """Return the ids of the jobs that may not be final yet."""
         return [stem(name) for name in self._documents.names("active/jobs/")]
 
+    def job_ids(self, pipeline: str | None = None) -> list[str]:
+        """Return the ids of all jobs, or of the pipeline's, those of the newest data first."""
+        ids = [stem(name) for name in self._documents.names(f"jobs/{pipeline}-" if pipeline else "jobs/")]
+        ids = [each for each in ids if pipeline in (None, pipeline_of(each))]
+        return sorted(ids, key=lambda each: each.rsplit("-", 2)[1:], reverse=True)
+
     def take_up(self, job_id: str) -> StoredJob | None:
         """Return an active job's record; write it anew if the run that marked it died before it could."""
         if stored := self.load(job_id):
@@ -138,6 +144,10 @@ class Records:
         """Yield every champion's record, also those of pipelines that the file has no more."""
         for name in self._documents.names("champions/"):
             yield self.champion(stem(name))
+
+    def pipelines(self) -> list[str]:
+        """Return the pipelines whose endpoints there is a record of."""
+        return [stem(name) for name in self._documents.names("champions/")]
 
     @contextmanager
     def hold(self, pipeline: str) -> Iterator[HeldChampion]:
@@ -184,9 +194,14 @@ class Records:
 
     def entries(self, pipeline: str) -> Iterator[tuple[HistoryEntry, str]]:
         """Yield the whole history with the SHA-256 of each entry as it is stored, oldest first."""
+        for name, content in self.stored_history(pipeline):
+            yield decode(content, HistoryEntry, name), hashlib.sha256(content).hexdigest()
+
+    def stored_history(self, pipeline: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the content of each entry as it is stored, oldest first."""
         for name in self._documents.names(f"history/{pipeline}/"):
             if document := self._documents.read(name):
-                yield decode(document.content, HistoryEntry, name), hashlib.sha256(document.content).hexdigest()
+                yield name, document.content
 
     def mark_change(self, pipeline: str, not_before: datetime) -> None:
         self._put(_change(pipeline), encode(ChangeMark(not_before)))
@@ -226,6 +241,12 @@ class Records:
     def note_request(self, request_id: str, note: dict[str, str]) -> None:
         """Write down what became of a message, in place of what was said of an earlier try."""
         self._put(f"requests/{request_id}.json", msgspec.json.encode(note))
+
+    def outcome(self, request_id: str) -> str | None:
+        """Return what became of a message, or None where nothing is written down of it."""
+        name = f"requests/{request_id}.json"
+        document = self._documents.read(name)
+        return decode(document.content, dict[str, str], name).get("outcome") if document else None
 
     def _put(self, name: str, content: bytes) -> None:
         if self._documents.create(name, content) is None and (document := self._documents.read(name)):

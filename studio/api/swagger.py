@@ -5,6 +5,7 @@ The R client takes the second path as the one to execute, and needs the example,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from studio.api import ports
@@ -132,6 +133,7 @@ def _definitions(endpoint: Endpoint, inputs: Columns, outputs: Columns) -> dict[
         "JobRequest": {
             "type": "object",
             "properties": {**accepted, "Outputs": references, "GlobalParameters": globals_},
+            "example": _job_example(endpoint, members),
         },
         "JobStatus": {"type": "object", "properties": {"StatusCode": text, "Results": references, "Details": text}},
         "BlobReference": {"type": "object", "properties": dict.fromkeys(members, text)},
@@ -150,6 +152,16 @@ def _definitions(endpoint: Endpoint, inputs: Columns, outputs: Columns) -> dict[
         "ExecutionResponse": {"type": "object", "properties": {"Results": _tables(outputs)}},
         **{f"{name}Item": _item(columns) for name, columns in {**inputs, **outputs}.items()},
         **shared,
+    }
+
+
+def _job_example(endpoint: Endpoint, members: Iterable[str]) -> dict[str, Any]:
+    """Return a job with every port by its name: the schema only says that there are some."""
+    reference = dict.fromkeys(members, "")
+    return {
+        **({"Inputs": dict.fromkeys(endpoint.inputs, reference)} if endpoint.inputs else {}),
+        "Outputs": dict.fromkeys(ports.outputs(endpoint), reference),
+        "GlobalParameters": ports.parameters(endpoint),
     }
 
 

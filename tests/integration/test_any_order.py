@@ -41,7 +41,7 @@ from shared.messages import Asked, Request
 from studio.records import Job
 from tests.support.crashing import wait_for_bes_jobs
 from tests.support.dying import dying
-from tests.support.flow import Flow
+from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
 STORIES, STEPS = 6, 25
@@ -66,13 +66,8 @@ class Story(RuleBasedStateMachine):
     @initialize(approval=st.booleans(), rows=st.sampled_from(ROWS))
     def begin(self, approval: bool, rows: int) -> None:
         self.place = publish(self.azurite, self.studio, f"story{next(self.numbers)}")
-        sample = Path(self.place.settings["PIPELINES_FILE"])
-        text = sample.read_text().replace("AUC >= champion - 0.01", "AUC >= champion - 0.5").replace("0.95", "0.5")
-        text = text.replace("settle: 1s", "settle: 0.001s").replace("samples/", f"{sample.parent}/samples/")
-        text = text.replace("    targets:", f"    approval: {{required: {str(approval).lower()}}}\n    targets:")
-        file = Path(self.folder.name) / "pipelines.yaml"
-        file.write_text(text)
-        self.settings = {"PIPELINES_FILE": str(file)}
+        wanted = ("    targets:", f"    approval: {{required: {str(approval).lower()}}}\n    targets:")
+        self.settings = configured(self.place, Path(self.folder.name), *PASSING, wanted)
         self.flow = Flow(self.place, self.settings)
         self.retrain(rows, None, None, None)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,9 +23,8 @@ from shared.champions import Action
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from studio.records import Job
-from studio.scoring import score
 from tests.support.crashing import carry_out, killed, retrain
-from tests.support.flow import Flow
+from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
@@ -40,12 +38,7 @@ POINTS_AT_LEAST = 20
 @pytest.fixture
 def flow(workplace: Workplace, tmp_path: Path) -> Flow:
     """A flow whose gate lets every model pass: which one is live is what is looked at here."""
-    sample = Path(workplace.settings["PIPELINES_FILE"])
-    text = sample.read_text().replace("AUC >= champion - 0.01", "AUC >= champion - 0.5").replace("0.95", "0.5")
-    text = text.replace("settle: 1s", "settle: 0.001s")
-    file = tmp_path / "pipelines.yaml"
-    file.write_text(text.replace("samples/", f"{sample.parent}/samples/"))
-    return Flow(workplace, {"PIPELINES_FILE": str(file)})
+    return Flow(workplace, configured(workplace, tmp_path, *PASSING))
 
 
 def later(flow: Flow) -> Flow:
@@ -55,12 +48,7 @@ def later(flow: Flow) -> Flow:
         BlobLeaseClient(blob).break_lease(0)
     taken_up = Flow(flow.place, {"PIPELINES_FILE": str(flow.app.settings.pipelines_file)})
 
-    def now() -> datetime:
-        return datetime.now(UTC) + LATER
-
-    taken_up.app.arriving = replace(taken_up.app.arriving, now=now)
-    taken_up.app.retraining = replace(taken_up.app.retraining, now=now)
-    taken_up.app.promotion = replace(taken_up.app.promotion, now=now)
+    taken_up.pass_time(LATER)
     return taken_up
 
 
@@ -76,10 +64,8 @@ def entries(flow: Flow, job_id: str, after: int) -> list[int]:
 
 def assert_live(flow: Flow, sha256: str) -> None:
     """Both services answer with this model, by its own predictions."""
-    models = flow.place.studio.studio.models
-    rows = flow.app.pipelines[PIPELINE].rows
-    expected = [row[-2:] for row in score(models.load(sha256), rows.columns, rows.values).values]
-    assert {name: answers.values for name, answers in flow.answers().items()} == {"classic": expected, "new": expected}
+    expected = flow.predicted(sha256)
+    assert flow.answers() == {"classic": expected, "new": expected}
     champion = flow.champion
     assert champion.change is None
     assert champion.live is not None

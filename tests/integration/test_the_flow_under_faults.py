@@ -17,7 +17,7 @@ from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
 from shared.champions import HistoryEntry
 from shared.jobs import FINAL, JobState, RetrainingJob
-from tests.support.flow import Flow
+from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
 ROWS = count(300, 3)  #: of the next data set: each gives another model
@@ -32,12 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
 @pytest.fixture
 def flow(place: Workplace, tmp_path: Path) -> Iterator[Flow]:
     """A flow that waits 2 seconds for new answers, and whose gate passes every model."""
-    sample = Path(place.settings["PIPELINES_FILE"])
-    text = sample.read_text().replace("AUC >= champion - 0.01", "AUC >= champion - 0.5").replace("0.95", "0.5")
-    text = text.replace("settle: 1s", "settle: 0.001s").replace("timeout: 3m", "timeout: 2s")
-    file = tmp_path / "pipelines.yaml"
-    file.write_text(text.replace("samples/", f"{sample.parent}/samples/"))
-    yield Flow(place, {"PIPELINES_FILE": str(file)})
+    yield Flow(place, configured(place, tmp_path, *PASSING, ("timeout: 3m", "timeout: 2s")))
     requests.delete(f"{place.studio.control}/faults", timeout=30)
 
 

@@ -10,7 +10,7 @@ import sys
 
 from local.children import ROOT
 
-HEAVY = ("azure.storage", "azure.identity", "azure.core", "requests", "msgspec", "yaml", "numpy", "sklearn")
+HEAVY = ("azure.storage", "azure.identity", "azure.core", "requests", "msgspec", "yaml", "numpy", "sklearn", "rich")
 
 
 def imported(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:

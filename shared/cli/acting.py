@@ -1,0 +1,206 @@
+"""`promote`, `rollback`, `retrain`, `replay`: what a message on the queue asks for, done by this command itself.
+
+A change of models goes through the same lease, fence and proof as the app's own. A command that is stopped halfway
+leaves a change in the records, which the app's timer finishes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from shared.cli.deciding import ask
+from shared.cli.looking import add_job, find_job
+from shared.cli.output import say, show_facts, show_json, tell
+from shared.cli.place import (
+    DONE,
+    FAILED,
+    NOTHING,
+    WAITING,
+    Stopped,
+    add_common,
+    add_person,
+    open_app,
+    person,
+)
+from shared.errors import AskHuman, NeverAgain, RetrainingError, TryLater
+from shared.messages import Asked, Request
+from shared.retry import delay
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+TRIES = 5  #: as the host gives a message
+
+
+def add(commands: Any) -> None:
+    promote = commands.add_parser("promote", help="make a job's model live, with proof; also one that was refused")
+    add_job(promote)
+    _add_change(promote)
+    promote.set_defaults(run=_promote)
+
+    rollback = commands.add_parser("rollback", help="make a former model live again, with proof")
+    rollback.add_argument("pipeline")
+    where = rollback.add_mutually_exclusive_group()
+    where.add_argument("--to", type=int, metavar="N", help="to this entry of the history; else the one before")
+    where.add_argument("--model", metavar="SHA256", help="to this kept model; 8 digits or more of its hash")
+    _add_change(rollback)
+    rollback.set_defaults(run=_rollback)
+
+    retrain = commands.add_parser("retrain", help="train once more on the data that is live")
+    retrain.add_argument("pipeline")
+    retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
+    add_person(retrain)
+    add_common(retrain)
+    retrain.set_defaults(run=_retrain)
+
+    replay = commands.add_parser("replay", help="take up once more what was set aside or left out")
+    replay.add_argument("pipeline")
+    replay.add_argument("path", help="the blob's path within its container: income/2026-11.csv")
+    add_person(replay)
+    add_common(replay)
+    replay.set_defaults(run=_replay)
+
+
+def _add_change(parser: argparse.ArgumentParser) -> None:
+    add_person(parser)
+    parser.add_argument("--tries", type=_tries, default=TRIES, metavar="N", help=f"how often to try; {TRIES}")
+    add_common(parser)
+
+
+def _tries(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is no global parameter; write NAME=VALUE")
+    return name, value
+
+
+def _promote(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    job = find_job(app.records, chosen.job)
+    request = Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason)
+    return _change(app, chosen, request)
+
+
+def _rollback(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    pipeline = _known(app, chosen.pipeline)
+    live = app.records.champion(pipeline).live
+    request = Request(
+        pipeline=pipeline,
+        action=Asked.ROLLBACK,
+        to=chosen.to,
+        model=chosen.model,
+        # A second try, or a second person, must not go one further back.
+        live=live.number if live else None,
+        by=person(chosen),
+        reason=chosen.reason,
+    )
+    return _change(app, chosen, request)
+
+
+def _retrain(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    request = Request(
+        pipeline=_known(app, chosen.pipeline),
+        action=Asked.RETRAIN,
+        parameters=dict(chosen.parameter),
+        by=person(chosen),
+        reason=chosen.reason,
+    )
+    return ask(app, chosen, request)
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    pipeline = _known(app, chosen.pipeline)
+    if not app.arriving.data.find(chosen.path):
+        raise Stopped(f"there is no blob {chosen.path} in the container {app.data_container}", NOTHING)
+    request = Request(pipeline=pipeline, action=Asked.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason)
+    return ask(app, chosen, request)
+
+
+def _known(app: App, pipeline: str) -> str:
+    if pipeline not in app.pipelines:
+        raise Stopped(
+            f"there is no pipeline {pipeline!r}; the pipelines are: {', '.join(sorted(app.pipelines))}", NOTHING
+        )
+    return pipeline
+
+
+def _change(app: App, chosen: argparse.Namespace, request: Request) -> int:
+    """Carry the request out, trying again as the host would, and show what became of it."""
+    request_id = f"command-{uuid4().hex}"
+    before = app.records.champion(request.pipeline).last
+    with _waiting(chosen, f"{request.pipeline}: the endpoints are switched, and the switch is proven"):
+        _carry_out(app, request, request_id, chosen.tries)
+    state, outcome = _outcome(app, request, request_id)
+    champion = app.records.champion(request.pipeline)
+    entry = champion.live if champion.last > before else None
+    if chosen.json:
+        show_json({"request": request_id, "pipeline": request.pipeline, "outcome": outcome, "entry": entry})
+    else:
+        say(f"{request.pipeline}: {outcome}")
+        if entry and champion.head:
+            from shared.cli.views import entry_facts
+
+            show_facts(f"{request.pipeline}, entry {entry.number}", entry_facts(entry, champion.head, None))
+    return state
+
+
+def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
+    for attempt in range(1, tries + 1):
+        try:
+            app.carry_out(request, request_id)
+            return
+        except TryLater as error:
+            if attempt == tries:
+                raise Stopped(_left(app, request, request_id, error), WAITING) from None
+            pause = delay(attempt, error).total_seconds()
+            tell(f"not yet: {error}; tried again in {pause:.0f} s")
+            time.sleep(pause)
+        except NeverAgain as error:
+            app.promotion.refuse(request_id, str(error))
+            raise
+        except AskHuman as error:
+            raise Stopped(_left(app, request, request_id, error), FAILED) from None
+        except KeyboardInterrupt:
+            tell("stopped; a change that was begun is finished by the app's timer: python -m shared status")
+            raise
+
+
+def _left(app: App, request: Request, request_id: str, error: RetrainingError) -> str:
+    """Return what is left undone, and who does it."""
+    change = app.records.champion(request.pipeline).change
+    if change and change.request in (request_id, request.job):
+        return f"{error}; the change is begun, and the app's timer finishes it: python -m shared status"
+    app.promotion.give_up(request, request_id)
+    return f"{error}; no endpoint was touched for this, so ask again"
+
+
+def _outcome(app: App, request: Request, request_id: str) -> tuple[int, str]:
+    """Return the exit code and what the records say became of the request."""
+    if outcome := app.records.outcome(request_id):
+        return DONE if outcome.startswith("done") else FAILED, outcome
+    assert request.job is not None, "a rollback's outcome is under its request"
+    job = app.records.require(request.job).job
+    done = job.state.value == "promoted"
+    return DONE if done else FAILED, f"job {job.id} is {job.state.value}: {job.reason or job.steps[-1].note}"
+
+
+def _waiting(chosen: argparse.Namespace, text: str) -> Any:
+    """Return a context that shows on a terminal that something goes on."""
+    if chosen.json or chosen.verbose:
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)

@@ -1,0 +1,87 @@
+"""`approve`, `reject`, `cancel`: what a person decides about a job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from shared.cli.looking import add_job, find_job
+from shared.cli.output import say, show_facts, show_json
+from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person
+from shared.messages import Asked, Request
+
+if TYPE_CHECKING:
+    from shared.app import App
+    from shared.jobs import RetrainingJob
+
+
+def add(commands: Any) -> None:
+    for action, told in ((Asked.APPROVE, "let a job's model be promoted"), (Asked.REJECT, "refuse a job's model")):
+        parser = commands.add_parser(
+            action.value,
+            help=f"{told} that awaits it",
+            description="Shows model and verdict and asks. The decision holds for what was shown: it is void once "
+            "either changes.",
+        )
+        add_job(parser)
+        add_person(parser, "--comment")
+        sure = parser.add_mutually_exclusive_group()
+        sure.add_argument("--seen", metavar="DIGEST", help="the `seen` of what you decide on, as `job` shows it")
+        sure.add_argument("--yes", action="store_true", help="decide on what is shown without being asked")
+        add_common(parser)
+        parser.set_defaults(run=_answer, action=action)
+
+    cancel = commands.add_parser("cancel", help="end a retraining that is not promoted yet")
+    add_job(cancel)
+    add_person(cancel)
+    add_common(cancel)
+    cancel.set_defaults(run=_cancel)
+
+
+def _answer(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    job = find_job(app.records, chosen.job)
+    if job.approval is None or job.approval.approved is not None:
+        raise Stopped(f"job {job.id} is {job.state.value} and awaits no approval", FAILED)
+    if not chosen.json:
+        _show(job)
+    seen = chosen.seen or (job.approval.seen if chosen.yes or _sure(chosen) else None)
+    if seen is None:
+        raise Stopped(f"nothing was decided about job {job.id}", FAILED)
+    return ask(app, chosen, Request(**_request(chosen, job), action=chosen.action, seen=seen))
+
+
+def _cancel(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    job = find_job(app.records, chosen.job)
+    return ask(app, chosen, Request(**_request(chosen, job), action=Asked.CANCEL))
+
+
+def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
+    """Do what the message of the same name does, and say what became of it; the app's timers do the rest."""
+    request_id = f"command-{uuid4().hex}"
+    outcome = app.ask(request, request_id)
+    if chosen.json:
+        show_json({"request": request_id, "pipeline": request.pipeline, "outcome": outcome})
+    else:
+        say(f"{request.pipeline}: {outcome}")
+    return DONE
+
+
+def _request(chosen: argparse.Namespace, job: RetrainingJob) -> dict[str, Any]:
+    return {"pipeline": job.pipeline, "job": job.id, "by": person(chosen), "reason": chosen.reason}
+
+
+def _show(job: RetrainingJob) -> None:
+    from shared.cli.views import approval_facts, data_facts, verdict_facts
+
+    facts = [("model", job.model.sha256 if job.model else ""), *data_facts(job.parts)]
+    show_facts(job.id, [*facts, *verdict_facts(job.verdict), *approval_facts(job.approval)])
+
+
+def _sure(chosen: argparse.Namespace) -> bool:
+    if chosen.json or not sys.stdin.isatty():
+        raise Stopped(f"nobody can be asked here; give --seen DIGEST, or --yes to {chosen.action.value} it", USAGE)
+    return input(f"{chosen.action.value} this model? [y/N] ").strip().lower() in ("y", "yes")

@@ -1,0 +1,117 @@
+"""Everything that is looked at, in the order in which one thing needs another."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
+from shared.cli.output import Cell, show_json, show_table, tell, told
+from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, chosen_settings
+from shared.errors import BadConfiguration, RetrainingError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+_SIGNS = {Health.OK: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.WRONG: ("✗", "bold red")}
+_STILL = timedelta(hours=1)  #: without a sweep: the app seems not to run
+
+
+def add(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="check settings, storage, rights, services, keys, ports and names, and say what to do about each",
+        description="Changes nothing: a probe is written to the container `retraining`, and deleted.",
+    )
+    doctor.add_argument("pipelines", nargs="*", metavar="PIPELINE", help="only these pipelines' services; else all")
+    doctor.add_argument("--all", action="store_true", help="show what is well too")
+    add_common(doctor)
+    doctor.set_defaults(run=_doctor)
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from shared.app import App
+
+    values, source = chosen_settings(chosen.settings)
+    app = App(Settings(values))
+    with _looking(chosen) as status:
+        findings = list(_followed(_findings(app, source, chosen.pipelines), status))
+    shown = [each for each in findings if chosen.all or each.health is not Health.OK]
+    if chosen.json:
+        show_json(findings)
+    else:
+        if shown:
+            show_table(("", "what", "how it is", "what to do"), map(_row, shown))
+        counts = {health: sum(each.health is health for each in findings) for health in Health}
+        tell(f"{counts[Health.OK]} well, {counts[Health.WARNING]} to look at, {counts[Health.WRONG]} wrong")
+    return FAILED if any(each.health is Health.WRONG for each in findings) else DONE
+
+
+def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
+    from shared.cli.doctor import services, settings, storage, versions
+
+    yield ok("settings", f"from {source}")
+    yield from versions.look()
+    yield from settings.look(app.settings)
+    yield from settings.of_the_file(app.settings.pipelines_file, app.settings)
+    yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
+    yield _timers(app)
+    try:
+        pipelines = app.pipelines
+    except BadConfiguration as error:
+        yield wrong("pipelines file", str(error), "mend it; the services are looked at once it can be read")
+        return
+    yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {', '.join(pipelines)}")
+    if unknown := [name for name in only if name not in pipelines]:
+        raise Stopped(
+            f"there is no pipeline {unknown[0]!r}; the pipelines are: {', '.join(sorted(pipelines))}", NOTHING
+        )
+    for name, pipeline in pipelines.items():
+        if not only or name in only:
+            yield from services.look(app, pipeline)
+
+
+def _guarded(what: str, look: Any) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except RetrainingError as error:  # a setting that was told of above
+        yield wrong(what, str(error), "mend the setting first")
+
+
+def _timers(app: App) -> Finding:
+    """Look when the app last swept the data, which it does by itself as long as it runs."""
+    what = "timers of the app"
+
+    def look() -> Finding:
+        swept = app.arriving.arrivals.swept_until(app.data_container)
+        if swept is None:
+            return warning(what, "no sweep is recorded yet", "start the function app, or see its log if it runs")
+        if datetime.now(UTC) - swept > _STILL:
+            return warning(what, f"the last sweep was {told(swept)} UTC", "see that the function app runs, and its log")
+        return ok(what, f"the last sweep was {told(swept)} UTC")
+
+    return looked(what, look)
+
+
+def _row(finding: Finding) -> tuple[Cell, ...]:
+    return (_SIGNS[finding.health], finding.what, finding.told, finding.remedy)
+
+
+def _looking(chosen: argparse.Namespace) -> Any:
+    if chosen.json or chosen.verbose:
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status("looking")
+
+
+def _followed(findings: Iterable[Finding], status: Any) -> Iterator[Finding]:
+    """Pass the findings on, and show on a terminal how far it is."""
+    for finding in findings:
+        if status is not None:
+            status.update(finding.what)
+        yield finding

@@ -1,0 +1,63 @@
+"""What was looked at, how it is, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+from shared.errors import AccessRefused, BadConfiguration, RetrainingError, ServiceRefused, TryLater
+
+
+class Health(Enum):
+    OK = "ok"
+    WARNING = "warning"  #: it works, or may; look at it
+    WRONG = "wrong"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """`what` names the thing as the configuration does; `remedy` says what to do unless all is well."""
+
+    what: str
+    health: Health
+    told: str
+    remedy: str = ""
+
+
+def ok(what: str, told: str) -> Finding:
+    return Finding(what=what, health=Health.OK, told=told)
+
+
+def warning(what: str, told: str, remedy: str) -> Finding:
+    return Finding(what=what, health=Health.WARNING, told=told, remedy=remedy)
+
+
+def wrong(what: str, told: str, remedy: str) -> Finding:
+    return Finding(what=what, health=Health.WRONG, told=told, remedy=remedy)
+
+
+def looked(what: str, look: Callable[[], str | Finding], key: str = "", address: str = "") -> Finding:
+    """Return what the look found: a text when all is well. `key` and `address` are where these two are configured."""
+    try:
+        found = look()
+    except RetrainingError as error:
+        return wrong(what, str(error), remedy(error, key, address))
+    return ok(what, found) if isinstance(found, str) else found
+
+
+def remedy(error: RetrainingError, key: str, address: str) -> str:
+    match error:
+        case AccessRefused() if key:
+            return f"copy the key anew into the setting that {key} names"
+        case AccessRefused():
+            return "give the identity the roles that README.md lists, or mend the connection string"
+        case ServiceRefused(status=404) if address:
+            return f"mend {address}: there is no such service"
+        case BadConfiguration():
+            return "mend what the line names"
+        case TryLater() if address:
+            return f"check {address}, the network, and whether the service runs; then ask again"
+        case TryLater():
+            return "check the setting's address, the network, and whether the storage runs; then ask again"
+    return "the line has the service's own reason"

@@ -1,0 +1,165 @@
+"""Each pipeline's training service and targets: address, key, ports, resource, and what they answer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
+from shared.cli.output import short
+from shared.configuration.file import NewTarget, Scoring, Target, Training
+from shared.errors import RetrainingError, ServiceRefused
+from shared.ports import BatchService, BlobReference
+from shared.rows import Rows
+
+if TYPE_CHECKING:
+    from shared.adapters.swagger import Description
+    from shared.app import App
+    from shared.pipelines import Pipeline
+
+_NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether address and key are right
+
+
+def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
+    at = f"pipelines.{pipeline.name}.training"
+    yield _batch(at, app.retraining.service(pipeline), f"{at}.key", f"{at}.address")
+    yield from _described(app, at, pipeline.training, lambda found: training_ports(at, pipeline.training, found))
+    for target in pipeline.targets:
+        yield from _target(app, pipeline, target)
+
+
+def training_ports(at: str, training: Training, found: Description) -> Iterator[Finding]:
+    """Look for the configured names in the service's own description. Pure."""
+    if training.folder:
+        yield named(f"{at}.folder", training.folder, found.parameters, "global parameter")
+    else:
+        yield named(f"{at}.input", training.port, found.inputs, "input")
+    for port in ("model", "evaluation", "scored"):
+        name = getattr(training, port)
+        if name is not None:
+            yield named(f"{at}.{port}", name, found.outputs, "output")
+    for name in training.parameters:
+        yield named(f"{at}.parameters", name, found.parameters, "global parameter")
+
+
+def scoring_ports(at: str, scoring: Scoring, rows: Rows, found: Description) -> Iterator[Finding]:
+    """Look for the configured names, and for the columns of the proof's rows, in the description. Pure."""
+    yield named(f"{at}.input", scoring.input, found.inputs, "input")
+    yield named(f"{at}.output", scoring.output, found.outputs, "output")
+    known = found.columns.get(scoring.input, frozenset())
+    if unknown := [name for name in rows.columns if known and name not in known]:
+        told = f"the proof's rows have the column {unknown[0]!r}, and the service's input does not"
+        yield warning(
+            f"{at}.input", told, f"the service ignores or refuses it; its columns: {', '.join(sorted(known))}"
+        )
+    if missing := sorted(known - {*rows.columns}):
+        told = f"the proof's rows lack the input's column {missing[0]!r}"
+        yield warning(f"{at}.input", told, "add it to the rows of proof.rows, unless it is the label")
+
+
+def named(what: str, name: str, known: frozenset[str], kind: str) -> Finding:
+    if not known:
+        told = f"whether there is the {kind} {name!r} shows at the first job: the service's description names none"
+        return warning(what, told, "compare it with the service's help page")
+    if name in known:
+        return ok(what, f"the service has the {kind} {name!r}")
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(sorted(known))}"
+    return wrong(what, f"the service has no {kind} {name!r}", hint)
+
+
+def _batch(what: str, service: BatchService, key: str, address: str) -> Finding:
+    def look() -> str:
+        try:
+            service.status(_NO_JOB)
+        except ServiceRefused as error:
+            if "JobNotFound" not in error.codes:
+                raise
+        return "batch execution answers, and takes the key"
+
+    return looked(what, look, key, address)
+
+
+def _described(
+    app: App, at: str, place: Training | Scoring, ports: Callable[[Description], Iterator[Finding]]
+) -> Iterator[Finding]:
+    try:
+        found = app.describe(at, place)
+    except RetrainingError as error:
+        yield warning(at, f"its description cannot be read: {error}", "ports are not checked")
+        return
+    yield from ports(found)
+
+
+def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
+    at = f"pipelines.{pipeline.name}.targets ({target.name})"
+    endpoint = app.endpoints(pipeline)[target.name]
+    if isinstance(target, NewTarget):
+        secret, address = (f"{at}.token" if target.token else ""), f"{at}.id"
+    else:
+        secret, address = f"{at}.key", f"{at}.address"
+    served: list[BlobReference] = []
+
+    def model() -> str:
+        served.append(endpoint.model())
+        return f"has {target.asset if isinstance(target, NewTarget) else target.resource!r}"
+
+    yield looked(at, model, secret, address)
+    if served:
+        yield looked(f"{at}, live model", lambda: _live(app, pipeline, target.name, served[0]))
+    if isinstance(target, NewTarget) and served:
+        yield looked(f"{at}, storage", lambda: _account(app, f"{at}, storage", target))
+        yield looked(f"{at}, right to write", lambda: _may_write(app, f"{at}, right to write", target))
+    scoring = f"{at}.scoring"
+    yield from _described(
+        app, scoring, target.scoring, lambda found: scoring_ports(scoring, target.scoring, pipeline.rows, found)
+    )
+
+    def score() -> str:
+        answers = endpoint.score(pipeline.rows)
+        return f"scores the proof's {len(pipeline.rows.values)} rows: {', '.join(answers.columns)}"
+
+    yield looked(scoring, score, f"{scoring}.key", f"{scoring}.address")
+    if pipeline.training.scored and pipeline.gate.needs_rows and target is pipeline.targets[0]:
+        yield _batch(f"{scoring}, batch", app.judging.scoring(pipeline), f"{scoring}.key", f"{scoring}.address")
+
+
+def _live(app: App, pipeline: Pipeline, name: str, reference: BlobReference) -> str | Finding:
+    """Look whether what is live can be kept, and is what the history says."""
+    what = f"pipelines.{pipeline.name}.targets ({name}), live model"
+    kept = app.promotion.models.identify(reference)
+    if kept is None:
+        for _ in app.promotion.reader(pipeline).read(reference):
+            break  # its beginning shows that it can be read
+    live = app.records.champion(pipeline.name).live
+    right = live.models.get(name) if live else None
+    if right is not None and kept != right:
+        there = short(kept.sha256) if kept else "a model that somebody else deployed"
+        return warning(
+            what,
+            f"is {there}, and the history says {short(right.sha256)}",
+            "the next promotion notes it in the history; a rollback brings the other one back",
+        )
+    return f"is kept as {short(kept.sha256)}" if kept else "can be read, so that it can be put back"
+
+
+def _account(app: App, what: str, target: NewTarget) -> Finding:
+    there, ours = app.rights(target).storage_account(), app.account
+    if there is None or there.lower() == ours.lower():
+        return ok(what, "the service reads models from the account of RETRAINING_STORE")
+    return wrong(
+        what,
+        f"the service reads models from the account {there}, and RETRAINING_STORE is {ours}",
+        f"set RETRAINING_STORE to the account {there}",
+    )
+
+
+def _may_write(app: App, what: str, target: NewTarget) -> Finding:
+    try:
+        allowed = app.rights(target).may_write()
+    except ServiceRefused:
+        return Finding(what=what, health=Health.OK, told="is not told here; the first promotion shows it")
+    if allowed:
+        return ok(what, "is there")
+    return wrong(what, "is missing", "give the identity the role Contributor on the web service")

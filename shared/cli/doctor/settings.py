@@ -1,0 +1,83 @@
+"""The settings: there, resolved, and of their form; and the pipelines file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from shared.cli.doctor.finding import Finding, ok, wrong
+from shared.errors import BadConfiguration
+from shared.settings import Settings
+
+_CONNECTIONS = {
+    "AzureWebJobsStorage": ("blobServiceUri", "queueServiceUri"),
+    "TRAINING_DATA": ("blobServiceUri", "queueServiceUri"),
+    "RETRAINING_STORE": ("blobServiceUri",),
+    "PROMOTIONS": ("queueServiceUri",),
+}
+#: what it looks like, and whether the app goes on without it
+_FORMS = {
+    "FUNCTIONS_WORKER_RUNTIME": ("python", re.compile("python"), True),
+    "TRAINING_DATA_PATH": ("training-data/{name}", re.compile(r"[^/{}]+/\{name\}"), False),
+    "TRAINING_DATA_SOURCE": ("polling or eventgrid", re.compile("polling|eventgrid", re.IGNORECASE), True),
+    "PROMOTIONS_QUEUE": (
+        "lower-case letters, digits and dashes: model-promotions",
+        re.compile("[a-z0-9](?:-?[a-z0-9]){2,54}"),
+        False,
+    ),
+}
+_SCHEDULES = {"POLL_SCHEDULE": "*/15 * * * * *", "SWEEP_SCHEDULE": "0 */10 * * * *"}
+_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def look(settings: Settings) -> Iterator[Finding]:
+    yield from (_connection(settings, name, members) for name, members in _CONNECTIONS.items())
+    for name, (right, form, optional) in _FORMS.items():
+        yield _value(settings, name, right, form.fullmatch, optional)
+    for name, right in _SCHEDULES.items():
+        yield _value(settings, name, f"six fields, seconds first: {right}", _is_schedule)
+
+
+def of_the_file(file: Path, settings: Settings) -> Iterator[Finding]:
+    """Look at each setting that the pipelines file names; loading it would tell of the first alone."""
+    try:
+        text = re.sub(r"(^|\s)#.*", "", file.read_text("utf-8"), flags=re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return  # loading it tells why
+    for name in sorted(set(_NAMED.findall(text))):
+        yield _value(settings, name, f"what ${{{name}}} stands for in {file.name}", bool)
+
+
+def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Finding:
+    what = f"setting {name}"
+    try:
+        if settings.get(name):
+            return ok(what, "a connection string")
+        if account := settings.get(f"{name}__accountName"):
+            return ok(what, f"an identity at the account {account}")
+        missing = [f"{name}__{member}" for member in members if not settings.get(f"{name}__{member}")]
+        if settings.get(f"{name}__serviceUri"):  # another name of the first
+            missing = [each for each in missing if each != f"{name}__blobServiceUri"]
+    except BadConfiguration as error:
+        return wrong(what, str(error), "mend the reference, or the identity's right to read the vault's secrets")
+    if not missing:
+        return ok(what, "an identity")
+    return wrong(what, "is missing", f"set a connection string, or for an identity {' and '.join(missing)}")
+
+
+def _value(settings: Settings, name: str, right: str, fits: Callable[[str], object], optional: bool = False) -> Finding:
+    what = f"setting {name}"
+    try:
+        text = settings.get(name)
+    except BadConfiguration as error:
+        return wrong(what, str(error), "mend the reference, or the identity's right to read the vault's secrets")
+    if text is None:
+        return ok(what, "is not set, and need not be") if optional else wrong(what, "is missing", f"set it: {right}")
+    return ok(what, "is set") if fits(text) else wrong(what, "has a value that does not fit", f"write {right}")
+
+
+def _is_schedule(text: str) -> bool:
+    from croniter import croniter
+
+    return len(text.split()) == 6 and bool(croniter.is_valid(text, second_at_beginning=True))

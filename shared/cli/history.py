@@ -1,0 +1,125 @@
+"""`history`, `verify`: what was live, and why; and whether the history is as it was written."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.cli.output import show_facts, show_json, show_table, tell, told
+from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, open_app
+
+if TYPE_CHECKING:
+    from shared.champions import HistoryEntry
+
+Moment = tuple[datetime, datetime]  #: from, and until which time it is asked for
+
+
+def add(commands: Any) -> None:
+    history = commands.add_parser("history", help="what was live, since when, and why")
+    history.add_argument("pipeline")
+    history.add_argument(
+        "--on",
+        type=read_moment,
+        metavar="DATE",
+        help="all that was live on this day, 2026-11-03, or at this time, 2026-11-03T14:00 (UTC unless it says so)",
+    )
+    add_common(history)
+    history.set_defaults(run=_history)
+
+    verify = commands.add_parser("verify", help="find any later edit of the history, or gap in it")
+    verify.add_argument("pipeline", nargs="?", help="else all of them")
+    verify.add_argument("--head", metavar="SHA256", help="the head that an earlier verify showed must be in it still")
+    add_common(verify)
+    verify.set_defaults(run=_verify)
+
+
+def read_moment(text: str) -> Moment:
+    """Return the day, or the one moment, that the text means; raise `ArgumentTypeError`."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write 2026-11-03 or 2026-11-03T14:00") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    length = timedelta(days=1) - timedelta.resolution if len(text) <= len("2026-11-03") else timedelta(0)
+    return moment, moment + length
+
+
+def live_during(
+    entries: Sequence[tuple[HistoryEntry, str]], moment: Moment
+) -> list[tuple[HistoryEntry, str, datetime | None]]:
+    """Return the entries that were live at some time of it, each with when it ended; `entries` are oldest first."""
+    begin, end = moment
+    ends = [*(entry.at for entry, _ in entries[1:]), None]
+    return [
+        (entry, digest, until)
+        for (entry, digest), until in zip(entries, ends, strict=True)
+        if entry.at <= end and (until is None or until > begin)
+    ]
+
+
+def _history(chosen: argparse.Namespace) -> int:
+    from shared.cli.views import HISTORY, entry_facts, entry_row
+
+    records = open_app(chosen).records
+    champion = records.champion(chosen.pipeline)
+    # An entry that the champion's record does not name was never settled: what it tells was not, or not yet, live.
+    entries = [each for each in records.entries(chosen.pipeline) if each[0].number <= champion.last]
+    if not entries:
+        known = ", ".join(records.pipelines()) or "none"
+        raise Stopped(f"{chosen.pipeline!r} has no history; pipelines that have: {known}", NOTHING)
+    if chosen.on is None:
+        live = champion.live.number if champion.live else None
+        if chosen.json:
+            show_json([{**_shown(entry, digest), "live": entry.number == live} for entry, digest in entries])
+        else:
+            show_table(HISTORY, [entry_row(entry, live) for entry, _ in entries], cut="why")
+        return DONE
+    found = live_during(entries, chosen.on)
+    if not found:
+        first = told(entries[0][0].at)
+        raise Stopped(
+            f"nothing was recorded as live on {chosen.pipeline} then; its history begins {first} UTC", NOTHING
+        )
+    if chosen.json:
+        show_json([{**_shown(entry, digest), "until": until} for entry, digest, until in found])
+    else:
+        for entry, digest, until in found:
+            show_facts(f"{chosen.pipeline}, entry {entry.number}", entry_facts(entry, digest, until))
+    return DONE
+
+
+def _shown(entry: HistoryEntry, digest: str) -> dict[str, Any]:
+    import msgspec
+
+    return {**msgspec.to_builtins(entry), "sha256": digest}
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    from shared.cli.chain import verify
+
+    if chosen.head and not chosen.pipeline:
+        raise Stopped("a head is that of one history; name its pipeline", USAGE)
+    records = open_app(chosen).records
+    names = [chosen.pipeline] if chosen.pipeline else records.pipelines()
+    found = [verify(records.stored_history(name), records.champion(name), chosen.head) for name in names]
+    if not any(each.entries or each.faults for each in found):
+        raise Stopped("there is no history yet", NOTHING)
+    if chosen.json:
+        show_json([{**vars(each), "whole": each.whole} for each in found])
+    else:
+        rows = [
+            (
+                each.pipeline,
+                str(each.entries),
+                ("whole", "green") if each.whole else ("BROKEN", "bold red"),
+                each.head or "",
+            )
+            for each in found
+        ]
+        show_table(("pipeline", "entries", "chain", "head"), rows)
+        for each in found:
+            for line in (*each.faults, *each.notes):
+                tell(f"{each.pipeline}: {line}")
+    return DONE if all(each.whole for each in found) else FAILED

@@ -1,0 +1,102 @@
+"""What commands share: where settings come from, the app they make, exit codes, and how a command stops."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.settings import Settings
+
+if TYPE_CHECKING:  # the storage libraries behind it take a second to load, which --help need not wait for
+    from shared.app import App
+
+DONE, FAILED, USAGE, NOTHING, WAITING = 0, 1, 2, 3, 4
+EXIT_CODES = """exit codes:
+  0  done, or all is well
+  1  refused or failed, or something is wrong; the line on stderr says what to do
+  2  the command line is wrong
+  3  there is no such thing, or nothing to show
+  4  not now: somebody else is at work, or a service does not answer; ask again later"""
+LOCAL = Path(__file__).resolve().parent.parent.parent / "local.settings.json"
+_STORE = "RETRAINING_STORE"
+
+
+class Stopped(Exception):
+    """The command cannot go on; the message is one line that says what to do."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes."""
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="take the settings from this local.settings.json alone; else they are the environment's, or, where that "
+        f"has no {_STORE}, those of the local.settings.json beside function_app.py",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+    parser.add_argument("--verbose", action="store_true", help="tell on stderr what happens meanwhile")
+
+
+def add_person(parser: argparse.ArgumentParser, why: str = "--reason") -> None:
+    parser.add_argument("--by", default=None, metavar="NAME", help="who asks for it; else the name of the login")
+    parser.add_argument(why, dest="reason", metavar="TEXT", help="why; kept in the records")
+
+
+def person(chosen: argparse.Namespace) -> str:
+    if chosen.by:
+        return str(chosen.by)
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise Stopped("this system does not say who you are; give --by NAME", USAGE) from None
+
+
+def chosen_settings(
+    given: Path | None, environment: Mapping[str, str] = os.environ, local: Path = LOCAL
+) -> tuple[Mapping[str, str], str]:
+    """Return the settings and where they are from. One place gives all of them: two would make an app of neither."""
+    if given is not None:
+        return _read(given), str(given)
+    if _names_store(environment) or not local.exists():
+        return environment, "the environment"
+    return _read(local), local.name
+
+
+def open_app(chosen: argparse.Namespace) -> App:
+    """Return the app as the settings say; nothing is called yet."""
+    from shared.app import App
+
+    values, source = chosen_settings(chosen.settings)
+    if not _names_store(values):
+        where = "" if chosen.settings else f", and there is no {LOCAL.name} beside function_app.py"
+        raise Stopped(f"{source} has no setting {_STORE}{where}; set the app's settings, or give --settings FILE")
+    return App(Settings(values))
+
+
+def _names_store(values: Mapping[str, str]) -> bool:
+    return any(name == _STORE or name.startswith(f"{_STORE}__") for name in values)
+
+
+def _read(file: Path) -> Mapping[str, str]:
+    try:
+        body = json.loads(file.read_text("utf-8-sig"))
+    except OSError as error:
+        raise Stopped(f"{file} cannot be read: {error.strerror}", USAGE) from None
+    except ValueError:
+        raise Stopped(f"{file} is no JSON", USAGE) from None
+    values = body.get("Values") if isinstance(body, dict) else None
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise Stopped(f'{file} is no local.settings.json: "Values" with a text for each setting was expected', USAGE)
+    if body.get("IsEncrypted"):
+        raise Stopped(f"{file} is encrypted; decrypt it first: func settings decrypt", USAGE)
+    return values

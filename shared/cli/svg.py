@@ -1,0 +1,58 @@
+"""A small SVG, written by hand: shapes in, text out. It fetches nothing, and reads well on any background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from xml.sax.saxutils import escape, quoteattr
+
+from shared.cli.curves import Point
+
+INK, FAINT, PAPER = "#1f2328", "#d0d7de", "#ffffff"
+_FONT = "system-ui, sans-serif"
+
+
+class Svg:
+    def __init__(self, width: int, height: int, title: str, told: str) -> None:
+        self.width, self.height = width, height
+        self._title, self._told = title, told
+        self._shapes: list[str] = []
+
+    def text(
+        self, x: float, y: float, text: str, *, size: int = 12, anchor: str = "start", fill: str = INK, turn: int = 0
+    ) -> None:
+        turned = f' transform="rotate({turn} {x:g} {y:g})"' if turn else ""
+        self._shapes.append(
+            f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"{turned}>'
+            f"{escape(text)}</text>"
+        )
+
+    def line(self, start: Point, end: Point, *, stroke: str = INK, width: float = 1, dashes: str = "") -> None:
+        (x1, y1), (x2, y2) = start, end
+        self._shapes.append(f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"{_stroke(stroke, width, dashes)}/>')
+
+    def path(self, points: Iterable[Point], *, stroke: str, width: float = 2, dashes: str = "") -> None:
+        told = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self._shapes.append(f'<polyline points="{told}" fill="none"{_stroke(stroke, width, dashes)}/>')
+
+    def dot(self, x: float, y: float, *, fill: str) -> None:
+        self._shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{fill}" fill-opacity="0.45"/>')
+
+    def box(self, x: float, y: float, width: float, height: float, *, fill: str, share: float = 1) -> None:
+        self._shapes.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}" '
+            f'fill-opacity="{share:.3f}" stroke="{FAINT}"/>'
+        )
+
+    def __str__(self) -> str:
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" role="img" '
+            f"aria-label={quoteattr(self._title)} font-family={quoteattr(_FONT)}>\n"
+            f"<title>{escape(self._title)}</title>\n<desc>{escape(self._told)}</desc>\n"
+            f'<rect width="{self.width}" height="{self.height}" fill="{PAPER}"/>\n'
+            + "\n".join(self._shapes)
+            + "\n</svg>\n"
+        )
+
+
+def _stroke(stroke: str, width: float, dashes: str) -> str:
+    return f' stroke="{stroke}" stroke-width="{width:g}"' + (f' stroke-dasharray="{dashes}"' if dashes else "")

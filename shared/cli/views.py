@@ -1,0 +1,181 @@
+"""Records as people read them: rows of tables and lists of facts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from shared.champions import Action, Champion, HistoryEntry, Proof, Watch
+from shared.cli.output import Cell, Fact, short, told
+from shared.evaluation import Evaluation
+from shared.gate.verdict import Finding, Outcome, Verdict
+from shared.jobs import Approval, JobState, Model, Part, RetrainingJob
+
+_STYLES = {
+    JobState.PROMOTED: "green",
+    JobState.ACCEPTED: "green",
+    JobState.AWAITING: "bold magenta",
+    JobState.REJECTED: "yellow",
+    JobState.SUPERSEDED: "dim",
+    JobState.CANCELLED: "dim",
+    JobState.ROLLED_BACK: "red",
+    JobState.FAILED: "red",
+    JobState.TIMED_OUT: "red",
+}
+_ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.RESTORED: "red", Action.FOUND: "cyan"}
+_OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
+
+STATUS = ("pipeline", "live", "since (UTC)", "model", "under way", "to be looked at")
+JOBS = ("job", "state", "received (UTC)", "data", "why")
+HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
+
+
+def status_row(
+    pipeline: str, champion: Champion, jobs: Sequence[RetrainingJob], watch: Watch | None, now: datetime
+) -> tuple[Cell, ...]:
+    live = champion.live
+    under_way = [f"{job.id} {job.state.value}" for job in jobs]
+    if champion.change:
+        under_way.append(f"change to entry {champion.change.entry.number}, {champion.change.phase.value}")
+    if watch and watch.until > now:
+        under_way.append(f"watched until {told(watch.until)}")
+    return (
+        pipeline,
+        f"entry {live.number}, {live.action.value}" if live else ("nothing recorded yet", "dim"),
+        told(live.at) if live else "",
+        models(live.models) if live else "",
+        "\n".join(under_way),
+        ("\n".join(attention(jobs, watch)), "bold magenta"),
+    )
+
+
+def attention(jobs: Iterable[RetrainingJob], watch: Watch | None) -> list[str]:
+    """Return what waits for a person, or is in trouble."""
+    found = []
+    for job in jobs:
+        if job.state is JobState.AWAITING:
+            until = f" until {told(job.approval.expires_at)}" if job.approval else ""
+            found.append(f"approve or reject {job.id}{until}")
+        elif job.trouble:
+            found.append(f"{job.id}: {job.trouble}")
+    if watch and watch.trouble:
+        found.append(watch.trouble)
+    return found
+
+
+def job_row(job: RetrainingJob) -> tuple[Cell, ...]:
+    data = job.dataset.path if len(job.parts) < 2 else f"{job.dataset.path} and {len(job.parts) - 1} more"
+    why = job.reason or job.trouble or job.steps[-1].note
+    return (job.id, state(job), told(job.received_at), data, why)
+
+
+def state(job: RetrainingJob) -> Cell:
+    return job.state.value, _STYLES.get(job.state, "cyan")
+
+
+def job_facts(job: RetrainingJob) -> list[Fact]:
+    """Return all there is to say of a job, in the order in which it happened."""
+    facts: list[Fact] = [("state", state(job)), ("reason", job.reason or "")]
+    if job.trouble:
+        next_try = f" (tried again at {told(job.not_before)})" if job.not_before else ""
+        facts.append(("trouble", (f"{job.trouble}{next_try}", "red")))
+    facts += data_facts(job.parts)
+    facts += _parameters(job.parameters)
+    facts += [("BES job", job.bes_job or ""), ("model", job.model.sha256 if job.model else "")]
+    facts += _metrics(job.evaluation)
+    if job.held_out:
+        facts.append(("held-out rows", f"{job.held_out.rows:,} of {job.held_out.of:,}"))
+    facts += verdict_facts(job.verdict)
+    facts += approval_facts(job.approval)
+    steps = [f"{told(step.at)}  {step.state.value}  {step.note}" for step in job.steps]
+    facts += [("steps (UTC)" if number == 0 else "", step) for number, step in enumerate(steps)]
+    return [(name, cell) for name, cell in facts if cell]
+
+
+def entry_row(entry: HistoryEntry, live: int | None) -> tuple[Cell, ...]:
+    number = (f"{entry.number} ← live", "bold green") if entry.number == live else str(entry.number)
+    action = (entry.action.value, _ACTIONS[entry.action])
+    job = "-".join(entry.job.rsplit("-", 2)[1:]) if entry.job else ""  # the end of an id is enough for `job`
+    return (number, told(entry.at), action, models(entry.models), job, entry.by or "", entry.reason)
+
+
+def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> list[Fact]:
+    """Return what was live from when to when, and why; `digest` is the entry's own SHA-256."""
+    facts: list[Fact] = [
+        ("live", f"{told(entry.at)} to {told(until) if until else 'now'} (UTC)"),
+        ("what", (entry.action.value, _ACTIONS[entry.action])),
+        ("why", entry.reason),
+        ("by", entry.by or ""),
+    ]
+    facts += [(f"model of {name}", model.sha256) for name, model in entry.models.items()]
+    facts.append(("job", entry.job or ""))
+    facts += data_facts(entry.parts)
+    facts += _parameters(entry.parameters)
+    facts += _metrics(entry.evaluation)
+    facts += verdict_facts(entry.verdict)
+    facts += approval_facts(entry.approval)
+    facts += [(f"proof on {name}", proof(each)) for name, each in entry.proof.items()]
+    facts += [("fence", str(entry.fence)), ("SHA-256", digest), ("after", entry.chain or "")]
+    return [(name, cell) for name, cell in facts if cell]
+
+
+def verdict_facts(verdict: Verdict | None) -> list[Fact]:
+    if verdict is None:
+        return []
+    if verdict.same_rows:
+        on = f"both models on the same {verdict.same_rows:,} rows"
+    else:
+        on = "by numbers from different rows" if verdict.champion else "by the candidate's own numbers"
+    facts: list[Fact] = [("gate", (f"{verdict.outcome.value}, {on}", _OUTCOMES[verdict.outcome][1]))]
+    return facts + [("", _found(finding)) for finding in verdict.findings]
+
+
+def approval_facts(approval: Approval | None) -> list[Fact]:
+    if approval is None:
+        return []
+    if approval.approved is None:
+        return [("approval", f"asked for until {told(approval.expires_at)} (UTC)"), ("seen", approval.seen)]
+    what = "approved" if approval.approved else "rejected"
+    comment = f": {approval.comment}" if approval.comment else ""
+    return [("approval", f"{what} by {approval.by} at {told(approval.at)} (UTC){comment}"), ("seen", approval.seen)]
+
+
+def data_facts(parts: Iterable[Part]) -> list[Fact]:
+    facts: list[Fact] = []
+    for part in parts:
+        rows = f", {part.rows:,} rows" if part.rows is not None else ""
+        text = f"{part.dataset.path}{rows}, of {told(part.dataset.modified)}, SHA-256 {part.sha256}"
+        facts.append(("" if facts else "data", text))
+    return facts
+
+
+def proof(each: Proof) -> Cell:
+    return f"{'PROVEN' if each.proven else 'UNPROVEN'}: {each.text}", "green" if each.proven else "yellow"
+
+
+def models(by_target: Mapping[str, Model]) -> str:
+    """Return the one model of all targets, or each target's."""
+    hashes = {model.sha256 for model in by_target.values()}
+    if len(hashes) == 1:
+        return short(*hashes)
+    return ", ".join(f"{name} {short(model.sha256)}" for name, model in by_target.items())
+
+
+def _found(finding: Finding) -> Cell:
+    sign, style = _OUTCOMES[finding.outcome]
+    return f"{sign} {finding.text}", style
+
+
+def _parameters(parameters: Mapping[str, str]) -> list[Fact]:
+    told = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return [("parameters", told)] if told else []
+
+
+def _metrics(evaluation: Evaluation | None) -> list[Fact]:
+    if evaluation is None:
+        return []
+    return [("metrics", ", ".join(f"{name} {_number(text)}" for name, text in evaluation.metrics.items()))]
+
+
+def _number(text: str) -> str:
+    return f"{float(text):.4g}"

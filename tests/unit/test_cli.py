@@ -1,0 +1,270 @@
+"""What commands show and how they end: views, history, chain, pictures. The commands themselves are in integration."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+from sklearn import metrics
+
+from shared.__main__ import main
+from shared.champions import Action, Champion, HistoryEntry
+from shared.cli.chain import Verified, verify
+from shared.cli.curves import Confusion, Curve, Residuals, Roc, curves
+from shared.cli.history import live_during, read_moment
+from shared.cli.looking import find_job
+from shared.cli.pictures import draw
+from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
+from shared.jobs import Dataset, Model, Part, received
+from shared.rows import Rows
+from tests.support.fakes import START, World
+from tests.support.samples import breast_cancer, cellar, diabetes, learn
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def world() -> World:
+    """A pipeline with four entries in its history: found, and three promoted, a day apart."""
+    world = World()
+    champion = world.records.champion("income")
+    for number in range(4):
+        entry = HistoryEntry(
+            number=0,
+            at=START + number * DAY,
+            action=Action.PROMOTED if number else Action.FOUND,
+            reason=f"reason {number}",
+            models={"one": Model(sha256=f"{number}" * 64, size=1)},
+        )
+        champion = world.records.append(champion, entry)
+    world.documents.create("champions/income.json", msgspec.json.encode(champion))
+    return world
+
+
+def verified(world: World, noted: str | None = None) -> Verified:
+    return verify(world.records.stored_history("income"), world.records.champion("income"), noted)
+
+
+def name(number: int) -> str:
+    return f"history/income/{number:06}.json"
+
+
+def edit(world: World, number: int, /, **members: object) -> None:
+    content = json.loads(world.documents.contents[name(number)])
+    world.documents.contents[name(number)] = json.dumps({**content, **members}, separators=(",", ":")).encode()
+
+
+def test_a_history_as_it_was_written_is_whole(world: World) -> None:
+    found = verified(world)
+    assert (found.whole, found.entries, found.notes) == (True, 4, [])
+    assert found.head == world.records.champion("income").head
+    first = json.loads(world.documents.contents[name(2)])["chain"]
+    assert verified(world, noted=first).whole
+
+
+Meddle = Callable[[World], object]
+
+
+@pytest.mark.parametrize(
+    ("meddle", "fault"),
+    [
+        (
+            lambda w: edit(w, 2, reason="a better one"),
+            "entry 3 does not follow from entry 2: one of the two was edited",
+        ),
+        (lambda w: edit(w, 1, chain="00"), "entry 1 was edited: it says that there was one before"),
+        (lambda w: edit(w, 2, number=7), "entry 2 was edited: it says that it is entry 7"),
+        (lambda w: edit(w, 3, at="yesterday"), "entry 3 was edited: The record"),
+        (lambda w: edit(w, 4, by="nobody"), "entry 4 is not as the champion's record has it"),
+        (lambda w: w.documents.contents.pop(name(3)), "entry 3 is missing"),
+        (lambda w: w.documents.contents.pop(name(1)), "entry 1 is missing"),
+        (lambda w: w.documents.contents.pop(name(4)), "entry 4 is missing: the end was cut off"),
+        (lambda w: [w.documents.contents.pop(name(n)) for n in (1, 2, 3, 4)], "entries 1 to 4 are missing"),
+    ],
+)
+def test_an_edit_a_gap_and_a_cut_end_are_found(world: World, meddle: Meddle, fault: str) -> None:
+    meddle(world)
+    found = verified(world)
+    assert not found.whole
+    assert any(told.startswith(fault) for told in found.faults), found.faults
+
+
+def test_a_history_made_anew_as_a_whole_is_found_by_a_head_that_was_noted(world: World) -> None:
+    noted = world.records.champion("income").head
+    champion = Champion(pipeline="income")
+    for number in (1, 2, 3, 4):
+        entry = msgspec.json.decode(world.documents.contents.pop(name(number)), type=HistoryEntry)
+        champion = world.records.append(champion, msgspec.structs.replace(entry, reason="invented"))
+    world.documents.contents["champions/income.json"] = msgspec.json.encode(champion)
+    assert verified(world).whole
+    assert verified(world, noted).faults == [
+        f"no entry has the SHA-256 {noted}: the history is not the one that had this head"
+    ]
+
+
+def test_an_entry_that_a_dead_run_left_is_a_note_and_no_fault(world: World) -> None:
+    champion = world.records.champion("income")
+    world.records.append(champion, msgspec.structs.replace(champion.live, reason="left behind", job="other"))
+    found = verified(world)
+    assert found.whole
+    assert "ends at entry 4, the history at 5" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("on", "numbers"),
+    [
+        ("2026-11-23", []),
+        ("2026-11-24", [1]),
+        ("2026-11-25", [1, 2]),
+        ("2026-11-25T02:59", [1]),
+        ("2026-11-25T03:00", [2]),
+        ("2026-11-25T03:00+01:00", [1]),
+        ("2027-01-01", [4]),
+    ],
+)
+def test_what_was_live_on_a_day_or_at_a_time(world: World, on: str, numbers: list[int]) -> None:
+    found = live_during(list(world.records.entries("income")), read_moment(on))
+    assert [entry.number for entry, _, _ in found] == numbers
+    if numbers:
+        assert found[-1][2] == (None if numbers[-1] == 4 else START + numbers[-1] * DAY)
+
+
+def test_a_date_that_is_none_says_what_to_write() -> None:
+    with pytest.raises(ArgumentTypeError, match="'yesterday' is no date; write 2026-11-03"):
+        read_moment("yesterday")
+
+
+def test_jobs_are_listed_newest_first_and_only_the_pipelines_own() -> None:
+    world = World()
+    ids = {}
+    for number, pipeline in enumerate(("income", "bike", "income-eu", "income")):
+        at = datetime(2026, 11, 1 + number, tzinfo=UTC)
+        part = Part(dataset=Dataset(path="a.csv", etag="0x1", modified=at, size=1), sha256="00")
+        ids[number] = world.records.open(received(pipeline, [part], at)).job.id
+    assert world.records.job_ids() == [ids[3], ids[2], ids[1], ids[0]]
+    assert world.records.job_ids("income") == [ids[3], ids[0]]
+    assert find_job(world.records, ids[1][-10:]).id == ids[1]
+    with pytest.raises(Stopped, match=r"could be any of 3 jobs") as several:
+        find_job(world.records, "income")
+    with pytest.raises(Stopped, match="there is no job nobody") as none:
+        find_job(world.records, "nobody")
+    assert (several.value.code, none.value.code) == (USAGE, NOTHING)
+
+
+def scored(kind: str) -> tuple[list[str], list[Rows], float]:
+    """Return the truth, what a model and a worse one answer, and the first one's metric as its evaluation has it."""
+    table, label, what = {
+        "two-class": (breast_cancer(300), "diagnosis", "AUC"),
+        "multiclass": (cellar(), "cultivar", "Overall accuracy"),
+        "regression": (diabetes(300), "progression", "Root Mean Squared Error"),
+    }[kind]
+    learner = "ridge" if kind == "regression" else "logistic regression"
+    trained = learn(table, label, kind, learner)  # type: ignore[arg-type]
+    rows = Rows(list(trained.scored), [list(row) for row in zip(*trained.scored.values(), strict=True)])
+    worse = Rows(rows.columns, [*rows.values[1:], rows.values[0]])
+    return [cell for [cell] in rows.only([label]).values], [rows, worse], trained.evaluation[what]
+
+
+@pytest.mark.parametrize("kind", ["two-class", "multiclass", "regression"])
+def test_curves_give_the_metrics_of_the_evaluation_and_pictures_are_well_formed(kind: str) -> None:
+    truth, answers, expected = scored(kind)
+    drawn = curves(truth, answers)
+    assert metric(drawn[0]) == pytest.approx(expected)
+    assert metric(drawn[1]) != pytest.approx(expected)
+    svg = draw('income <"1"> & more', len(truth), drawn)
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert root.findtext("{http://www.w3.org/2000/svg}title") == 'income <"1"> & more'
+    texts = " ".join(str(each.text) for each in root.iter("{http://www.w3.org/2000/svg}text"))
+    assert "candidate, " in texts
+    assert "champion, " in texts
+    assert "href" not in svg
+    assert "nan" not in svg.lower()
+
+
+def metric(curve: Curve) -> float:
+    match curve:
+        case Roc():
+            return curve.area
+        case Residuals():
+            return curve.root_mean_square
+        case Confusion():
+            return curve.accuracy
+
+
+def test_a_roc_curve_is_that_of_scikit_learn_where_scores_tie() -> None:
+    truth = ["yes", "no", "yes", "no", "yes", "no"]
+    chances = [0.9, 0.9, 0.6, 0.3, 0.3, 0.1]
+    rows = Rows(["Scored Labels", "Scored Probabilities"], [["yes" if c > 0.5 else "no", str(c)] for c in chances])
+    [roc] = curves(truth, [rows])
+    assert isinstance(roc, Roc)
+    alarms, found, _ = metrics.roc_curve([each == "yes" for each in truth], chances, drop_intermediate=False)
+    assert [x for x, _ in roc.points] == pytest.approx(alarms.tolist())
+    assert [y for _, y in roc.points] == pytest.approx(found.tolist())
+
+
+@pytest.mark.parametrize(
+    ("truth", "cell", "told"),
+    [
+        (["", ""], "0.5", "no row has a truth"),
+        (["yes", "yes"], "0.7", "all rows are of one class"),
+        (["yes", "no"], "NaN", "'NaN' is no number"),
+    ],
+)
+def test_rows_that_cannot_be_drawn_say_why(truth: list[str], cell: str, told: str) -> None:
+    rows = Rows(["Scored Labels", "Scored Probabilities"], [["yes", cell], ["no", "0.1"]])
+    with pytest.raises(ValueError, match=told):
+        curves(truth, [rows])
+
+
+def settings_file(folder: Path, body: object) -> Path:
+    file = folder / "local.settings.json"
+    file.write_text(json.dumps(body), "utf-8")
+    return file
+
+
+def test_settings_come_from_one_place_and_are_never_mixed(tmp_path: Path) -> None:
+    local = settings_file(tmp_path, {"IsEncrypted": False, "Values": {"RETRAINING_STORE": "file's", "KEY": "file's"}})
+    other = {"KEY": "environment's"}
+    named = {"RETRAINING_STORE__blobServiceUri": "https://x", **other}
+    assert chosen_settings(None, named, local) == (named, "the environment")
+    assert chosen_settings(None, other, local)[0]["KEY"] == "file's"
+    assert chosen_settings(local, named)[0] == {"RETRAINING_STORE": "file's", "KEY": "file's"}
+    assert chosen_settings(None, other, tmp_path / "none.json") == (other, "the environment")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"IsEncrypted": True, "Values": {"A": "x"}}, "is encrypted; decrypt it first: func settings decrypt"),
+        ({"Values": {"A": 1}}, "is no local.settings.json"),
+        ([], "is no local.settings.json"),
+    ],
+)
+def test_a_settings_file_that_is_none_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: object, told: str
+) -> None:
+    assert main(["status", "--settings", str(settings_file(tmp_path, body))]) == USAGE
+    [line] = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_without_settings_the_line_says_how_to_give_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = str(settings_file(tmp_path, {"Values": {}}))
+    assert main(["jobs", "--settings", file, "--json"]) == FAILED
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exit"] == FAILED
+    assert "has no setting RETRAINING_STORE; set the app's settings, or give --settings FILE" in captured.err
+
+
+@pytest.mark.parametrize("command", [[], ["explode"], ["history"], ["rollback", "x", "--to", "1", "--model", "a" * 8]])
+def test_a_wrong_command_line_ends_as_argparse_does(command: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == USAGE

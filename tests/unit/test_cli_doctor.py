@@ -1,0 +1,178 @@
+"""What `doctor` decides without calling anybody: settings, names of ports, clocks, rights, versions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from local.children import ROOT
+from shared.adapters.arm_rights import WRITE, allows
+from shared.adapters.swagger import Description, read_description
+from shared.cli.doctor import settings as of_settings
+from shared.cli.doctor import versions
+from shared.cli.doctor.finding import Finding, Health, looked
+from shared.cli.doctor.services import scoring_ports, training_ports
+from shared.cli.doctor.storage import skew
+from shared.configuration.file import Scoring, Training
+from shared.configuration.kinds import Address
+from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable
+from shared.rows import Rows
+from shared.secret import Secret
+from shared.settings import Settings
+
+ADDRESS, KEY = Address("https://studio.example"), Secret("key")
+NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+
+
+def bad(findings: list[Finding]) -> dict[str, str]:
+    return {each.what: each.told for each in findings if each.health is not Health.OK}
+
+
+def test_the_committed_sample_of_settings_is_well() -> None:
+    values = json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"]
+    assert bad(list(of_settings.look(Settings(values)))) == {}
+
+
+def test_each_setting_that_is_missing_unresolved_or_malformed_is_told_of_at_once() -> None:
+    values = {
+        "AzureWebJobsStorage__accountName": "store",
+        "TRAINING_DATA__blobServiceUri": "https://store.blob.core.windows.net",
+        "TRAINING_DATA_PATH": "training-data",
+        "TRAINING_DATA_SOURCE": "telepathy",
+        "RETRAINING_STORE": "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/x)",
+        "PROMOTIONS": "UseDevelopmentStorage=true",
+        "PROMOTIONS_QUEUE": "Model_Promotions",
+        "POLL_SCHEDULE": "*/15 * * * *",
+    }
+    found = bad(list(of_settings.look(Settings(values))))
+    assert set(found) == {
+        f"setting {name}"
+        for name in (
+            "TRAINING_DATA",
+            "RETRAINING_STORE",
+            "TRAINING_DATA_PATH",
+            "TRAINING_DATA_SOURCE",
+            "PROMOTIONS_QUEUE",
+            "POLL_SCHEDULE",
+            "SWEEP_SCHEDULE",
+        )
+    }
+    assert "was not resolved" in found["setting RETRAINING_STORE"]
+
+
+def test_every_setting_that_the_pipelines_file_names_is_looked_for_but_not_those_in_comments(tmp_path: Path) -> None:
+    file = tmp_path / "pipelines.yaml"
+    file.write_text("# ${NAME} takes a setting\nkey: ${KEY}   # not ${OTHER}\naddress: ${ADDRESS}/x\n", "utf-8")
+    found = list(of_settings.of_the_file(file, Settings({"KEY": "x"})))
+    assert [each.what for each in found] == ["setting ADDRESS", "setting KEY"]
+    assert bad(found) == {"setting ADDRESS": "is missing"}
+
+
+DOCUMENT = {
+    "definitions": {
+        "ExecutionRequest": {
+            "properties": {"Inputs": {"$ref": "#/definitions/ExecutionInputs"}},
+            "example": {"GlobalParameters": {"Rows": ""}},
+        },
+        "ExecutionInputs": {"properties": {"input1": {"type": "array"}}},
+        "ExecutionResponse": {"properties": {"Results": {"properties": {"output1": {}}}}},
+        "JobRequest": {"properties": {"Outputs": {}}, "example": {"Outputs": {"output2": {}}}},
+        "input1Item": {"properties": {"age": {}, "income": {}}},
+    }
+}
+
+
+def test_ports_are_read_from_schemas_references_and_examples() -> None:
+    found = read_description(DOCUMENT)
+    assert (found.inputs, found.parameters) == ({"input1"}, {"Rows"})
+    assert found.outputs == {"output1", "output2"}
+    assert found.columns == {"input1": {"age", "income"}}
+
+
+def test_a_port_that_the_service_does_not_have_is_named_with_those_that_it_has() -> None:
+    training = Training(
+        address=ADDRESS, key=KEY, model="output1", evaluation="outptu2", scored="rest", parameters={"Row": "1"}
+    )
+    found = {each.what: each for each in training_ports("t", training, read_description(DOCUMENT))}
+    assert {what for what, each in found.items() if each.health is Health.WRONG} == {
+        "t.evaluation",
+        "t.scored",
+        "t.parameters",
+    }
+    assert found["t.evaluation"].remedy == "did you mean 'output2'?"
+    assert found["t.scored"].remedy == "it has: output1, output2"
+
+
+def test_a_service_that_describes_no_ports_is_not_called_wrong() -> None:
+    nothing = Description(frozenset(), frozenset(), frozenset(), {})
+    training = Training(address=ADDRESS, key=KEY, model="output1", evaluation="output2")
+    assert {each.health for each in training_ports("t", training, nothing)} == {Health.WARNING}
+
+
+def test_columns_of_the_proof_rows_are_compared_with_the_input() -> None:
+    scoring, rows = Scoring(address=ADDRESS, key=KEY), Rows(["age", "aeg"], [])
+    found = list(scoring_ports("s", scoring, rows, read_description(DOCUMENT)))
+    told = [each.told for each in found if each.health is Health.WARNING]
+    assert told == [
+        "the proof's rows have the column 'aeg', and the service's input does not",
+        "the proof's rows lack the input's column 'income'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("date", "health"),
+    [
+        ("Tue, 24 Nov 2026 03:00:30 GMT", Health.OK),
+        ("Tue, 24 Nov 2026 03:02:00 GMT", Health.WRONG),
+        ("Tue, 24 Nov 2026 02:50:00 GMT", Health.WRONG),
+        ("", Health.OK),
+    ],
+)
+def test_a_clock_that_is_off_by_more_than_a_minute_is_wrong(date: str, health: Health) -> None:
+    assert skew("storage", date, NOW).health is health
+
+
+@pytest.mark.parametrize(
+    ("permissions", "allowed"),
+    [
+        ([{"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]}], True),  # Contributor
+        ([{"actions": ["*/read"], "notActions": []}], False),  # Reader
+        ([{"actions": ["*"], "notActions": ["microsoft.machinelearning/webservices/*"]}], False),
+        ([{"actions": ["*/read"]}, {"actions": ["Microsoft.MachineLearning/webServices/*"]}], True),
+        ([], False),
+    ],
+)
+def test_rights_are_read_as_role_definitions_write_them(permissions: list[dict[str, list[str]]], allowed: bool) -> None:
+    assert allows(permissions, WRITE) is allowed
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (AccessRefused("answered 401"), "copy the key anew into the setting that t.key names"),
+        (ServiceRefused("answered 404", 404), "mend t.address"),
+        (ServiceRefused("answered 400", 400, ["BadArgument"]), "the line has the service's own reason"),
+        (ServiceUnavailable("no answer"), "check t.address, the network"),
+    ],
+)
+def test_what_to_do_follows_from_what_went_wrong(error: Exception, told: str) -> None:
+    def look() -> str:
+        raise error
+
+    found = looked("t", look, "t.key", "t.address")
+    assert found.health is Health.WRONG
+    assert told in found.remedy
+
+
+def test_another_version_than_was_tried_is_told_of(tmp_path: Path) -> None:
+    file = tmp_path / "requirements.txt"
+    file.write_text("# why\nmsgspec==0.0.1\nno-such-package==1.0\nother==1; python_version < '3.0'\n", "utf-8")
+    [python, packages] = versions.look(file)
+    assert python.told == ".".join(map(str, sys.version_info[:3]))
+    assert "msgspec is " in packages.told
+    assert "no-such-package is not installed" in packages.told
+    assert "other" not in packages.told
