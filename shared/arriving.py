@@ -113,6 +113,7 @@ class Arriving:
             job.parts,
             self.now(),
             once_more=request,
+            again=True,
             joined=job.joined,
             after=job.after,
             parameters=parameters,

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.evaluation import Evaluation
 from shared.gate.verdict import Verdict
-from shared.jobs import Approval, Dataset, Model, Part
+from shared.jobs import Approval, Dataset, Model, Part, RetrainingJob
 from shared.rows import Rows
 
 SETTLED_KEPT = 100  #: requests whose second delivery is still recognized
@@ -99,8 +99,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     begun: datetime
     until: datetime
     rows: Rows
-    answers: dict[str, Rows]
-    seconds: dict[str, float]
+    answers: dict[str, Rows] = {}
+    seconds: dict[str, float] = {}
     looks: int = 0
     slow: tuple[float, ...] = ()  #: the latest latencies over those of before, newest last
     failed: int = 0  #: looks in a row that met an error or other answers
@@ -130,9 +130,18 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
         """Return the record once the entry, of this SHA-256, is the newest of the history."""
         return self.but(live=entry, last=entry.number, head=digest)
 
-    def having_promoted(self, order: tuple[datetime, datetime]) -> Champion:
-        """Return the record after a promotion of data of this order (see `RetrainingJob.order`)."""
-        return self.but(newest_data=max(order, self.newest_data or order))
+    def has_overtaken(self, job: RetrainingJob) -> bool:
+        """Return whether what is live is newer than the job: by its data, or, for a training on the data that was
+        live, by what became live since it was asked for.
+        """
+        if not job.again:
+            return self.newest_data is not None and job.order <= self.newest_data
+        chosen = self.live is not None and self.live.action in (Action.PROMOTED, Action.ROLLED_BACK)
+        return chosen and self.live is not None and self.live.at > job.received_at
+
+    def having_promoted(self, job: RetrainingJob) -> Champion:
+        """Return the record after the job's promotion: older data is not promoted after it."""
+        return self if job.again else self.but(newest_data=max(job.order, self.newest_data or job.order))
 
     def settle(self, request: str) -> Champion:
         """Return the record with the request done with, so that its next delivery does nothing."""

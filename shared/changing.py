@@ -124,14 +124,15 @@ class Changing:
             self.switch.put_right(name, right, rows, self.answers.of(self.answers.keep_rows(rows), right.sha256))
             entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.RESTORED, reason=reason)
             self.held.save(self.records.append(self.held.champion, entry))
+            self.finishing.watch_strays(self.held.champion)
 
     def _overtaken(self, stored: StoredJob) -> bool:
         """End the job when newer data was promoted first; have it judged again when the champion is another one."""
         job, champion = stored.job, self.held.champion
         if job.state is not JobState.ACCEPTED:
             return False
-        if champion.newest_data and job.order <= champion.newest_data:
-            reason = f"A model of newer data was promoted first; live is entry {champion.last} of the history"
+        if champion.has_overtaken(job):
+            reason = f"A newer model was promoted first; live is entry {champion.last} of the history"
             ended = job.end(JobState.SUPERSEDED, self.now(), reason)
             self.finishing.save(stored, ended)
             self.records.close(ended)

@@ -59,8 +59,7 @@ class Finishing:
             log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
             change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=made)
             self.held.save(self.held.champion.but(change=change))
-        self.switch.undo(change)
-        self._settle_restored(change, stored)
+        self._settle_restored(change, stored, self.switch.undo(change))
 
     def _made(self, change: Change) -> Made | str:
         """Switch the endpoints; return the proof, or why the former models have to be put back."""
@@ -86,7 +85,7 @@ class Finishing:
         told = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
         self._end(change.request, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
         self._watch(change, champion, made, served)
-        self._settle(change.request, stored, champion.having_promoted(stored.job.order) if stored else champion)
+        self._settle(change.request, stored, champion.having_promoted(stored.job) if stored else champion)
 
     def _watch(self, change: Change, champion: Champion, made: Made, served: Mapping[str, Served]) -> None:
         """Have what is live now looked at for the bake time, and while a run that was overtaken may come late."""
@@ -107,17 +106,25 @@ class Finishing:
     def settle_unchanged(self, request_id: str, stored: StoredJob | None) -> None:
         self._end(request_id, stored, JobState.PROMOTED, "this very model is live already")
         champion = self.held.champion
-        self._settle(request_id, stored, champion.having_promoted(stored.job.order) if stored else champion)
+        self._settle(request_id, stored, champion.having_promoted(stored.job) if stored else champion)
 
-    def _settle_restored(self, change: Change, stored: StoredJob | None) -> None:
-        reason = f"{change.reason}; the former model is live again, and that is proven"
+    def _settle_restored(self, change: Change, stored: StoredJob | None, how_sure: str) -> None:
+        reason = f"{change.reason}; the former model is live again, and {how_sure}"
         champion = self.held.champion
         if champion.live and self.records.history(self.pipeline.name, champion.last + 1):
             # A run proved the switch, wrote its entry and died; it was live for a while.
             entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.RESTORED, reason=reason)
             champion = self.records.append(champion, entry)
         self._end(change.request, stored, JobState.ROLLED_BACK, reason)
+        self.watch_strays(champion)
         self._settle(change.request, stored, champion)
+
+    def watch_strays(self, champion: Champion) -> None:
+        """Have the endpoints looked at while a run that was overtaken may come late, unless they are already."""
+        if champion.strays and self.records.load_watch(self.pipeline.name) is None:
+            until = max(stray.until for stray in champion.strays)
+            watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
+            self.records.watch(self.pipeline.name, watch)
 
     def _end(self, request_id: str, stored: StoredJob | None, state: JobState, reason: str) -> None:
         """Write the outcome where its asker looks: on the job, or under the request made by hand."""

@@ -126,6 +126,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
     parts: tuple[Part, ...] = ()  #: the files of its batch; `dataset` is the newest of them
     joined: str | None = None  #: the blob in `batches` that the training reads, or the folder/; None: `dataset` itself
+    again: bool = False  #: trained once more on data that was live, because somebody or the schedule asked for it
     after: str | None = None  #: the promoted job whose rows come before these, where a training takes all
     parameters: dict[str, str] = {}  #: global parameters of this job alone
     state: JobState = JobState.RECEIVED

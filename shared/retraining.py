@@ -216,9 +216,8 @@ class Retraining:
         return job.end(JobState.TIMED_OUT, self.now(), reason)
 
     def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:
-        newest = self.records.champion(job.pipeline).newest_data
-        if newest and job.order <= newest:
-            return job.end(JobState.SUPERSEDED, self.now(), "A model of newer data was promoted while it waited")
+        if self.records.champion(job.pipeline).has_overtaken(job):
+            return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted while it waited")
         if job.approval and self.now() > job.approval.expires_at:
             reason = f"Nobody approved it until {job.approval.expires_at:%Y-%m-%d %H:%M} UTC"
             return job.end(JobState.TIMED_OUT, self.now(), reason)

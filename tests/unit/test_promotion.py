@@ -288,3 +288,30 @@ def test_a_target_that_is_new_in_the_configuration_gets_the_next_model_too(world
     world.endpoints = {"three": FakeEndpoint(world.clock, world.models, other), **world.endpoints}
     second = promoted(world, "b.csv")
     assert served(world) == {trained(world, second)}
+
+
+def test_a_training_asked_for_again_after_a_rollback_is_promoted_although_newer_data_was(world: World) -> None:
+    first, _ = promoted(world, "a.csv"), promoted(world, "b.csv")
+    world.clock.sleep(60)
+    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    world.clock.sleep(60)
+    again = world.arriving.retrain("income", {}, "m2")
+    assert again.parts == world.records.require(first).job.parts
+    world.retraining.start(again)
+    promote(world, again.id)
+    assert state(world, again.id) is JobState.PROMOTED
+    # And data that came before that, and is newer than all that was promoted, is no older for it.
+    newest = promoted(world, "c.csv")
+    assert served(world) == {trained(world, newest)}
+
+
+def test_a_training_asked_for_again_gives_way_to_what_became_live_meanwhile(world: World) -> None:
+    promoted(world, "a.csv")
+    world.clock.sleep(60)
+    again = world.arriving.retrain("income", {}, "m1")
+    world.retraining.start(again)
+    world.clock.sleep(60)
+    newer = promoted(world, "b.csv")
+    promote(world, again.id)
+    assert state(world, again.id) is JobState.SUPERSEDED
+    assert served(world) == {trained(world, newer)}

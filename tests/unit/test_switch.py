@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from shared.champions import Action, Change, HistoryEntry
@@ -103,3 +104,25 @@ def test_unless_it_is_known_what_the_new_model_answers_the_same_answers_prove_no
     endpoint = AlikeEndpoint(clock, models, models.link(before))
     with pytest.raises(Unproven, match="After 60 s the answers to the kept rows are still those of the former model"):
         switch(endpoint, models, clock).make(wanted)
+
+
+def test_what_answered_before_under_another_models_name_does_not_keep_the_way_back_from_ending() -> None:
+    clock = Clock()
+    models = FakeModels(clock)
+    wanted, before = change(models, Rows(["Scored Labels"], [["after"]]))
+    answers = {"one": Rows(["Scored Labels"], [["what somebody else deployed"]])}
+    endpoint = FakeEndpoint(clock, models, models.link(wanted.entry.models["one"]))
+    told = switch(endpoint, models, clock).undo(msgspec.structs.replace(wanted, answers=answers))
+    assert endpoint.score(wanted.rows).values == [["before"]]
+    assert "answers otherwise than before the change and than the new model" in told
+    assert endpoint.model().address == models.link(before).address
+
+
+def test_as_long_as_the_new_model_may_answer_the_way_back_has_not_ended() -> None:
+    clock = Clock()
+    models = FakeModels(clock)
+    wanted, _ = change(models, Rows(["Scored Labels"], [["after"]]))
+    endpoint = FakeEndpoint(clock, models, models.link(wanted.entry.models["one"]))
+    endpoint.deaf = 1
+    with pytest.raises(Unproven):
+        switch(endpoint, models, clock).undo(wanted)
