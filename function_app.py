@@ -81,7 +81,7 @@ def poll_jobs(
 
     if timer.past_due:
         logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
-    promotions.set([write_request(request) for request in relearn().retraining.poll()])
+    promotions.set([write_request(request) for request in relearn().poll()])
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")

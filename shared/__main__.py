@@ -43,6 +43,9 @@ def main() -> int:
         return 1
     for pipeline in pipelines.values():
         print(f"{pipeline.name}: {pipeline.blobs} -> {', '.join(target.name for target in pipeline.targets)}")
+    for fleet in pipelines.fleets.values():
+        names = ", ".join(target.name for target in fleet.template.targets)
+        print(f"{fleet.name}, for each {fleet.key}: {fleet.template.blobs} -> {names}")
     return 0
 
 

@@ -15,6 +15,7 @@ from shared.configuration.file import ClassicTarget, Scoring, Training
 from shared.configuration.kinds import Address
 from shared.deciding import Deciding
 from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.fleets import Fleet, Pipelines
 from shared.gate.judging import Gate
 from shared.gate.rules import parse_rule
 from shared.jobs import Dataset, Model
@@ -34,6 +35,8 @@ from shared.ports import (
 from shared.promotion import Promotion
 from shared.records import Records
 from shared.retraining import Retraining
+from shared.rolling_out import RollingOut
+from shared.rollout_records import RolloutRecords
 from shared.rows import Rows
 from shared.secret import Secret
 
@@ -315,11 +318,33 @@ class World:
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.pipelines = {"income": _pipeline(rules, baseline)}
+        self.fleets: dict[str, Fleet] = {}
+        self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
+
+    def all_pipelines(self) -> Pipelines:
+        return Pipelines(self.pipelines, self.fleets, self.arrivals.known)
+
+    def endpoints_of(self, pipeline: Pipeline) -> Mapping[str, FakeEndpoint]:
+        """Return the pipeline's endpoints; a member of a fleet has one of its own."""
+        if pipeline.fleet is None:
+            return self.endpoints
+        deployed = BlobReference("https://other.example/", "first.ilearner")
+        made = {target.name: FakeEndpoint(self.clock, self.models, deployed) for target in pipeline.targets}
+        return self.of_members.setdefault(pipeline.name, made)
+
+    @property
+    def rolling_out(self) -> RollingOut:
+        return RollingOut(
+            pipelines=self.all_pipelines(),
+            records=self.records,
+            rollouts=RolloutRecords(self.documents),
+            now=self.clock.now,
+        )
 
     @property
     def arriving(self) -> Arriving:
         return Arriving(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             arrivals=self.arrivals,
             records=self.records,
             data=self.data,
@@ -329,7 +354,7 @@ class World:
     @property
     def retraining(self) -> Retraining:
         return Retraining(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             data=self.data,
             judging=self.judging,
@@ -345,7 +370,7 @@ class World:
             data=self.data,
             models=self.models,
             reader=lambda _: self.reader,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             scoring=lambda _: self.scoring,
             now=self.clock.now,
         )
@@ -353,18 +378,18 @@ class World:
     @property
     def deciding(self) -> Deciding:
         return Deciding(
-            pipelines=self.pipelines, records=self.records, service=lambda _: self.service, now=self.clock.now
+            pipelines=self.all_pipelines(), records=self.records, service=lambda _: self.service, now=self.clock.now
         )
 
     @property
     def promotion(self) -> Promotion:
         return Promotion(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             answers=self.answers,
             models=self.models,
             reader=lambda _: self.reader,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             now=self.clock.now,
             sleep=self.clock.sleep,
         )
