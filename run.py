@@ -24,7 +24,7 @@ COMMANDS = {
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
-    "bench": "measure app, arrival and studio, or one of them: bench app",
+    "bench": "measure app, arrival, studio and fleet, or one of them: bench app",
     "clean": "remove what this command installed and made",
 }
 
@@ -63,7 +63,7 @@ def run(command: str, rest: Sequence[str]) -> int:
     if command == "test":
         settings |= setup.runtime(ROOT) | setup.clients(ROOT, python)
         return _call(python, ["-m", "pytest", "-n", "2", "--dist", "loadgroup", *rest], settings)
-    if command == "bench" and not {"app", "arrival", "-h", "--help"} & set(rest):
+    if command == "bench" and not {"app", "arrival", "fleet", "-h", "--help"} & set(rest):
         settings |= setup.mlflow(ROOT)
     return _call(python, ["-m", f"local.{command}", *rest], settings)
 

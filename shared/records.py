@@ -133,8 +133,9 @@ class Records:
         self._documents.create(_parked(fleet, job.id), b"{}")
         self.close(job)
 
-    def parked(self, fleet: str) -> list[str]:
-        return [stem(name) for name in self._documents.names(f"parked/{fleet}/")]
+    def parked(self, fleet: str | None = None) -> list[str]:
+        """Return the ids of the jobs that wait for a rollout of the fleet, or of any."""
+        return [stem(name) for name in self._documents.names(f"parked/{fleet}/" if fleet else "parked/")]
 
     def unpark(self, fleet: str, job_id: str) -> None:
         self._documents.delete(_parked(fleet, job_id))

@@ -164,5 +164,12 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.course.value}: {told}"
         return f"{text}; {self.told}" if self.told else text
 
+    @property
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """A line for each member: its name, its standing, the job or history entry it is about, and why."""
+        return [
+            (line.member, line.standing.value, line.job or f"entry {line.live}", line.reason) for line in self.lines
+        ]
+
     def but(self, **facts: Any) -> Rollout:
         return msgspec.structs.replace(self, **facts)

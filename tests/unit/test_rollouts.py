@@ -86,6 +86,9 @@ def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> N
     assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01"]
     assert [fleet.endpoint(member).updates for member in fleet.members[1:]] == [0] * 29
     assert fleet.served("bike-01") == "first.ilearner"
+    canary, second, *_ = fleet.rollout.table
+    assert canary[:2] == ("bike-01", "rolled back")
+    assert second == ("bike-02", "waiting", fleet.jobs("bike-02")[0].id, "")
 
 
 def test_a_large_wave_stops_soon_after_the_limit_and_what_is_promoted_stays_live() -> None:
