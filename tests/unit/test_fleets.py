@@ -219,6 +219,7 @@ def test_the_schedule_of_a_fleet_trains_every_member_again_once() -> None:
     world.take_up()
     world.take_up()
     assert [len(fleet_world.jobs(member)) for member in fleet_world.members] == [2, 2]
+    assert {world.all_pipelines()[member].schedule for member in fleet_world.members} == {None}
 
 
 def test_a_message_for_a_whole_fleet_says_who_asks_and_one_for_a_job_names_it() -> None:

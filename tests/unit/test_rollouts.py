@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import AskHuman, BadMessage
+from shared.errors import AskHuman, BadMessage, ServiceUnavailable
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from shared.rollouts import Course, Plan, Share, Standing, read_share
@@ -213,6 +213,31 @@ def test_a_rollback_of_the_fleet_brings_back_what_the_last_rollout_replaced_and_
     assert live.reason == "back to entry 1; asked for by ann"
     with pytest.raises(BadMessage, match="no member with a model to go back to"):
         fleet.ask(ROLLBACK, "m4")
+
+
+def test_a_rollback_of_the_fleet_leaves_a_member_alone_that_was_given_another_model_since() -> None:
+    fleet = ready(FEW)
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    fleet.drop("b.csv")
+    newer = max(fleet.jobs("bike-01"), key=lambda job: job.order)
+    request = Request(pipeline="bike-01", action=PROMOTE, job=newer.id, by="bob")
+    fleet.world.promotion.carry_out(request, "by-hand")
+    fleet.ask(ROLLBACK, "m2")
+    fleet.finish()
+    assert fleet.standing(Standing.ROLLED_BACK) == fleet.members[1:]
+    assert fleet.served("bike-01") == fleet.trained("bike-01")
+
+
+def test_a_promotion_under_way_is_waited_for_however_long_a_member_may_take() -> None:
+    fleet = ready(FEW[:1], within=30.0)
+    fleet.endpoint("bike-01").refuses = [ServiceUnavailable("503")] * 2
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    line = fleet.rollout.lines[0]
+    assert line.standing is Standing.PROMOTED
+    assert line.asked_at is not None
+    assert (fleet.world.clock.now() - line.asked_at).total_seconds() > fleet.rollout.within
 
 
 def test_a_rollback_that_fails_or_is_refused_says_so_in_its_line() -> None:
