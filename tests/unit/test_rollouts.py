@@ -230,7 +230,7 @@ def test_a_rollback_of_the_fleet_leaves_a_member_alone_that_was_given_another_mo
 
 
 def test_a_promotion_under_way_is_waited_for_however_long_a_member_may_take() -> None:
-    fleet = ready(FEW[:1], within=30.0)
+    fleet = ready(FEW[:1], within=10.0)
     fleet.endpoint("bike-01").refuses = [ServiceUnavailable("503")] * 2
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
