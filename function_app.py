@@ -49,6 +49,7 @@ def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host pass
     from shared.app import app as relearn
 
     relearn().arriving.sweep(relearn().data_container)
+    relearn().retention.run()
 
 
 @app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")

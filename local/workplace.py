@@ -70,13 +70,13 @@ def workplace(azurite: Azurite, folder: Path, *flags: str, apart: str | None = N
         yield publish(azurite, studio, apart if apart is not None else uuid4().hex[:8])
 
 
-def publish(azurite: Azurite, studio: RunningStudio, apart: str) -> Workplace:
+def publish(azurite: Azurite, studio: RunningStudio, apart: str, service: str = "breastcancer") -> Workplace:
     end = f"-{apart}" if apart else ""
     header, rows = breast_cancer()
     experiment = studio.studio.run(load_experiment(PIPELINE), as_csv(header, rows[:FIRST_ROWS]))
     training = studio.studio.deploy_training(experiment.experiment)
     [classic] = studio.studio.deploy_classic(experiment)
-    new = studio.studio.deploy_new(experiment, "breastcancer")
+    new = studio.studio.deploy_new(experiment, service)
     container, queue = f"training-data{end}", f"model-promotions{end}"
     storage = azurite.connection_string
     settings = {

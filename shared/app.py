@@ -30,10 +30,12 @@ from shared.messages import OF_A_FLEET, Asked, Request
 from shared.pipelines import Pipeline
 from shared.promotion import Promotion
 from shared.records import Records
+from shared.retention import Retention, read_rule
 from shared.retraining import Retraining
 from shared.rolling_out import RollingOut
 from shared.rollout_records import RolloutRecords
 from shared.settings import Settings
+from shared.watching import Watching
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -66,6 +68,10 @@ class App:
     @cached_property
     def answers(self) -> AnswerRecords:
         return AnswerRecords(self._documents)
+
+    def poll(self) -> list[Request]:
+        """Take every job as far as it goes, look at what was promoted; return what to ask of the promotion queue."""
+        return [*self.retraining.poll(), *self.watching.poll()]
 
     def carry_out(self, request: Request, message_id: str) -> None:
         """Do what a message asks for. Raises what `Promotion.carry_out` raises."""
@@ -156,6 +162,24 @@ class App:
     @cached_property
     def deciding(self) -> Deciding:
         return Deciding(pipelines=self.pipelines, records=self.records, service=self._training, now=_now)
+
+    @cached_property
+    def watching(self) -> Watching:
+        return Watching(
+            pipelines=self.pipelines, records=self.records, models=self._models, endpoints=self.endpoints, now=_now
+        )
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(
+            pipelines=self.pipelines,
+            records=self.records,
+            documents=self._documents,
+            models=self._models,
+            endpoints=self.endpoints,
+            rule=read_rule(self.settings),
+            now=_now,
+        )
 
     @cached_property
     def promotion(self) -> Promotion:

@@ -3,20 +3,23 @@
 arrivals/{pipeline}/{id}.json         one version of one blob, and what became of it
 active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came
 contents/{pipeline}/{sha256}.json     which arrival had this content first
-batches/{pipeline}.json               the batch that is being closed: its job, and the arrivals that go into it
+batches/{pipeline}.json               the batch that is being closed: its job or its faults, and the arrivals of it
+moved/{pipeline}/{sha256}.json        by its path's digest: which arrival took the original of a path into quarantine
+profiles/{pipeline}/{id}.json         what an arrival's data looks like, where drift is asked for
 profiles/{pipeline}.json              what the last accepted data looked like
 sweeps/{container}.json               how far the container was reconciled with these records
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from shared.arrivals import Arrival, ArrivalState
-from shared.checks import Profile
+from shared.checks import Fault, Profile
 from shared.errors import RecordChanged
 from shared.jobs import RetrainingJob
 from shared.ports import Documents
@@ -30,9 +33,13 @@ class StoredArrival:
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch whose job may not be recorded yet, and whose arrivals may not know of it."""
+    """A batch whose job may not be recorded yet, and whose arrivals may not know of it.
 
-    job: RetrainingJob
+    It has a job, or faults for which all of it is refused.
+    """
+
+    job: RetrainingJob | None = None
+    faults: tuple[Fault, ...] = ()
     arrivals: tuple[str, ...]
 
 
@@ -47,6 +54,27 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True)
 class StoredBatches:
     batches: Batches
+    etag: str
+
+
+class PutBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request puts back: `source`, whose copy it is, and the arrival that this became, once it is recorded."""
+
+    source: str
+    arrival: str | None = None
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A path whose original went into quarantine: last by `arrival`. `requests` have put it back since, by their id."""
+
+    path: str
+    arrival: str
+    requests: dict[str, PutBack] = {}
+
+
+@dataclass(frozen=True)
+class StoredMoved:
+    moved: Moved
     etag: str
 
 
@@ -147,14 +175,36 @@ class ArrivalRecords:
         """Write it, unless another run wrote first: then raise `RecordChanged`."""
         return StoredBatches(batches, self._documents.replace(_batches(pipeline), encode(batches), etag))
 
+    def moved(self, pipeline: str, path: str) -> StoredMoved | None:
+        name = _moved(pipeline, path)
+        document = self._documents.read(name)
+        return StoredMoved(decode(document.content, Moved, name), document.etag) if document else None
+
+    def save_moved(self, pipeline: str, moved: Moved, etag: str) -> StoredMoved:
+        return StoredMoved(moved, self._documents.replace(_moved(pipeline, moved.path), encode(moved), etag))
+
+    def note_moved(self, arrival: Arrival) -> None:
+        """Record that the arrival's original goes into quarantine, so that its path leads there."""
+        moved = Moved(path=arrival.dataset.path, arrival=arrival.id)
+        if self._documents.create(_moved(arrival.pipeline, moved.path), encode(moved)) is None:
+            stored = self.moved(arrival.pipeline, moved.path)
+            if stored and stored.moved.arrival != arrival.id:
+                again = msgspec.structs.replace(stored.moved, arrival=arrival.id)
+                self.save_moved(arrival.pipeline, again, stored.etag)
+
     def profile(self, pipeline: str) -> Profile | None:
         """Return what the last accepted data looked like, for the next to be compared with."""
         name = f"profiles/{pipeline}.json"
         document = self._documents.read(name)
         return decode(document.content, Profile, name) if document else None
 
-    def set_profile(self, pipeline: str, profile: Profile) -> None:
-        self._put(f"profiles/{pipeline}.json", encode(profile))
+    def keep_profile(self, arrival: Arrival, profile: Profile) -> None:
+        self._put(f"profiles/{arrival.pipeline}/{arrival.id}.json", encode(profile))
+
+    def accept_profile(self, arrival: Arrival) -> None:
+        """Have what comes next compared with this one."""
+        if kept := self.profile(f"{arrival.pipeline}/{arrival.id}"):
+            self._put(f"profiles/{arrival.pipeline}.json", encode(kept))
 
     def swept_until(self, container: str) -> datetime | None:
         name = f"sweeps/{container}.json"
@@ -180,6 +230,10 @@ def _arrival(pipeline: str, arrival_id: str) -> str:
 
 def _active(pipeline: str, arrival_id: str) -> str:
     return f"active/arrivals/{pipeline}/{arrival_id}.json"
+
+
+def _moved(pipeline: str, path: str) -> str:
+    return f"moved/{pipeline}/{hashlib.sha256(path.encode()).hexdigest()}.json"
 
 
 def _batches(pipeline: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.checks import Checks, Fault, Summary, asked_of_all, summed
 from shared.jobs import Dataset, Part
 
 
@@ -20,14 +21,16 @@ class ArrivalState(Enum):
     TAKEN = "taken"  #: in a job
     SAME = "same"  #: its very content was there before
     SUPERSEDED = "superseded"  #: newer data took its place before it was its turn
+    MOVING = "moving"  #: set aside with its fault; the original is to be deleted
     QUARANTINED = "quarantined"  #: set aside with its fault
     GONE = "gone"  #: overwritten or deleted before it was taken
 
 
 _S = ArrivalState
 NEXT = {
-    _S.SETTLING: frozenset({_S.READY, _S.SAME, _S.QUARANTINED, _S.GONE}),
-    _S.READY: frozenset({_S.TAKEN, _S.SUPERSEDED, _S.QUARANTINED}),
+    _S.SETTLING: frozenset({_S.READY, _S.SAME, _S.MOVING, _S.QUARANTINED, _S.GONE}),
+    _S.READY: frozenset({_S.TAKEN, _S.SUPERSEDED, _S.MOVING, _S.QUARANTINED, _S.GONE}),
+    _S.MOVING: frozenset({_S.QUARANTINED}),
 }
 
 
@@ -41,16 +44,21 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     state: ArrivalState = ArrivalState.SETTLING
     at: datetime  #: of the last change of state
     sha256: str | None = None
-    rows: int | None = None
+    summary: Summary | None = None  #: of what was read, for what is asked of its whole batch
     marker: bool = False  #: it carries no data: it says that its folder is complete
     files: tuple[Listed, ...] | None = None  #: what a manifest lists; None is the whole folder
     job: str | None = None  #: that took it, or had the same content
     reason: str | None = None
+    moved: str | None = None  #: where in quarantine the original went, if it did not stay
     replay: str = ""  #: the message that asked for it to be taken up again
 
     @property
     def open(self) -> bool:
         return self.state in NEXT
+
+    @property
+    def rows(self) -> int | None:
+        return self.summary.rows if self.summary else None
 
     @property
     def folder(self) -> str:
@@ -87,6 +95,11 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True):
     quiet: float = 300.0
     at_most: float = 3600.0
 
+    @property
+    def several(self) -> bool:
+        """Whether several files may make one retraining, so that one of them tells nothing of the whole."""
+        return self.by != "each"
+
 
 class Decision(msgspec.Struct, frozen=True):
     """`batch` makes the next job; `superseded` are left out, as the batch is newer; `refused` with the reason."""
@@ -108,6 +121,13 @@ def next_batch(arrivals: Sequence[Arrival], batching: Batching, now: datetime) -
             return _quiet(data, [each for each in arrivals if not each.marker], batching, now)
         case "marker":
             return _marked(ready, arrivals, batching, now)
+
+
+def faults_of(batch: Sequence[Arrival], checks: Checks) -> tuple[Fault, ...]:
+    """Return what speaks against the new rows of a batch as a whole; each file by itself has passed its checks."""
+    data = [each for each in batch if not each.marker]
+    name = f"The batch of {_listed(each.dataset.path for each in data)}"
+    return tuple(asked_of_all(name, checks, summed(each.summary for each in data if each.summary)))
 
 
 def _quiet(data: list[Arrival], arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:

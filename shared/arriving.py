@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 
 from shared.arrival_records import ArrivalRecords, Closing, StoredArrival, StoredBatches
-from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, name_of, next_batch
-from shared.checks import Report, check
-from shared.errors import BadMessage, DataChanged, RecordChanged, RetrainingError
+from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
+from shared.checks import Fault, Report, check, summed_up
+from shared.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
 from shared.fleets import Pipelines
 from shared.jobs import Dataset, RetrainingJob, received
 from shared.pipelines import Pipeline
 from shared.ports import TrainingData
+from shared.quarantine import Quarantine
 from shared.records import Records
 
 log = logging.getLogger("relearn.arriving")
@@ -40,11 +41,17 @@ class Arriving:
     data: TrainingData
     now: Callable[[], datetime]
 
+    @property
+    def quarantine(self) -> Quarantine:
+        return Quarantine(arrivals=self.arrivals, data=self.data, now=self.now)
+
     def see(self, path: str) -> list[Arrival]:
         """Record what is at this path, once for each pipeline whose pattern it fits."""
         dataset = self.data.find(path)
         if dataset is None:
-            log.warning("%s was deleted before it could be taken up", path)
+            takers = self.pipelines.taking(path)
+            if not any(self.arrivals.moved(pipeline.name, path) for pipeline in takers):
+                log.warning("%s was deleted before it could be taken up", path)
             return []
         return self._see(dataset)
 
@@ -99,6 +106,8 @@ class Arriving:
 
     def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
+        if self.pipelines[pipeline].training.folder in parameters:
+            raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
         live = self.records.champion(pipeline).live
         last = (live and live.job) or self.arrivals.batches(pipeline).batches.last
         stored = self.records.load(last) if last else None
@@ -118,10 +127,15 @@ class Arriving:
 
     def replay(self, pipeline: str, path: str, request: str) -> Arrival:
         """Take up once more what was set aside or left out, by the same path as new data, once for each request."""
+        takes = self.pipelines[pipeline].takes(path)
+        if takes and (arrival := self.quarantine.put_back(pipeline, path, request)):
+            return arrival
         dataset = self.data.find(path)
-        if dataset is None or not self.pipelines[pipeline].takes(path):
+        if dataset is None or not takes:
             raise BadMessage(f"Pipeline {pipeline} has no data at {path}: it is gone, or fits another pattern")
         first = self.arrivals.load(pipeline, arrival_id(dataset))
+        if first and first.arrival.state is _S.MOVING:
+            raise Busy(f"{path} is being moved into quarantine")
         if first and first.arrival.open:
             return first.arrival
         return next(each for each in self._see(dataset, request) if each.pipeline == pipeline)
@@ -139,6 +153,9 @@ class Arriving:
             return self._close_batches(pipeline, batches, advanced)
         except RecordChanged:
             return []  # another run is on it
+        except RetrainingError as error:
+            log.warning("The data of pipeline %s waits: %s", pipeline.name, error)
+            return []
         except Exception:
             # One pipeline must not keep the others from being taken up.
             log.exception("The data of pipeline %s could not be taken up", pipeline.name)
@@ -168,6 +185,8 @@ class Arriving:
         try:
             if stored.arrival.state is _S.SETTLING:
                 return self._settle(stored, pipeline)
+            if stored.arrival.state is _S.MOVING:
+                return self.quarantine.finish(stored)
             return stored
         except RecordChanged:
             return None  # another run is on it
@@ -179,29 +198,28 @@ class Arriving:
         arrival, now = stored.arrival, self.now()
         there = self.data.find(arrival.dataset.path)
         if there != arrival.dataset:
-            if there:
-                self._see(there)  # before this version is done with, so that a death in between loses neither
-            return self._end(stored, _S.GONE, "it was overwritten" if there else "it was deleted")
+            return self._gone(stored, there)
         if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
             return stored
         try:
             if arrival.marker:
                 return self._read_marker(stored, pipeline)
             profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
-            report = check(arrival.dataset.path, self.data.read(arrival.dataset), pipeline.checks_of_a_file, profile)
+            alone = not pipeline.arriving.batching.several
+            content = self.data.read(arrival.dataset)
+            report = check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
         except DataChanged:
             return stored  # the next look finds what is there now
         if report.reason:
-            return self._quarantine(stored, report.reason, report)
+            return self._quarantine(stored, pipeline, report.reason, report=report)
         first = self.arrivals.first_with(arrival, report.sha256)
         if first.id != arrival.id and not arrival.replay:
             where = f"job {first.job}" if first.job else "data that is waiting"
             reason = f"{first.dataset.path} had the same content; it is in {where}"
             return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
-        ready = self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, rows=report.rows))
         if pipeline.checks.drift and report.profile:
-            self.arrivals.set_profile(pipeline.name, report.profile)
-        return ready
+            self.arrivals.keep_profile(arrival, report.profile)
+        return self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, summary=report.summary))
 
     def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
@@ -213,23 +231,34 @@ class Arriving:
                 files = msgspec.json.decode(content, type=_Manifest).files
             except msgspec.MsgspecError as error:
                 fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
-                return self._quarantine(stored, fault)
+                return self._quarantine(stored, pipeline, fault)
         for dataset in self.data.listed(arrival.folder):
             if pipeline.takes(dataset.path) and dataset != arrival.dataset:
                 self._see(dataset)
-        ready = arrival.become(_S.READY, self.now(), files=files, sha256="", rows=0)
+        ready = arrival.become(_S.READY, self.now(), files=files, sha256="")
         return self.arrivals.save(stored, ready)
 
-    def _quarantine(self, stored: StoredArrival, fault: str, report: Report | None = None) -> StoredArrival:
-        arrival = stored.arrival
-        reason = {"pipeline": arrival.pipeline, "path": arrival.dataset.path, "reason": fault, "report": report}
-        told = report.text if report else f"{fault}\n"
-        folder = f"{arrival.pipeline}/{arrival.id}"
-        place = self.data.set_aside(
-            arrival.dataset, folder, msgspec.json.format(msgspec.json.encode(reason)), told.encode()
-        )
-        log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
-        return self._end(stored, _S.QUARANTINED, fault)
+    def _quarantine(
+        self,
+        stored: StoredArrival,
+        pipeline: Pipeline,
+        fault: str,
+        *,
+        report: Report | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> StoredArrival:
+        path = stored.arrival.dataset.path
+        shared = any(other.name != pipeline.name for other in self.pipelines.taking(path))
+        move = pipeline.arriving.refused == "move" and not shared
+        try:
+            return self.quarantine.take(stored, fault, report=report, faults=faults, move=move)
+        except DataChanged:
+            return self._gone(stored, self.data.find(path))
+
+    def _gone(self, stored: StoredArrival, there: Dataset | None) -> StoredArrival:
+        if there:
+            self._see(there)  # before this version is done with, so that a death in between loses neither
+        return self._end(stored, _S.GONE, "it was overwritten" if there else "it was deleted")
 
     def _end(self, stored: StoredArrival, state: ArrivalState, reason: str, **facts: Any) -> StoredArrival:
         ended = stored.arrival.become(state, self.now(), reason=reason, **facts)
@@ -247,32 +276,45 @@ class Arriving:
         while known and self._running(pipeline) < pipeline.arriving.jobs:
             decision = next_batch([each.arrival for each in known.values()], pipeline.arriving.batching, self.now())
             for marker, reason in decision.refused:
-                self._quarantine(known.pop(marker.id), reason)
+                self._quarantine(known.pop(marker.id), pipeline, reason)
             if not decision.batch:
                 if not decision.refused:
                     break
                 continue
-            job = self._received(pipeline, decision.batch)
-            closing = Closing(job=job, arrivals=tuple(each.id for each in decision.batch))
+            closing = self._closing(pipeline, decision.batch)
             batches = msgspec.structs.replace(stored.batches, closing=closing)
             stored = self.arrivals.save_batches(pipeline.name, batches, stored.etag)
             stored = self._finish(pipeline, closing, stored)
-            for older in decision.superseded:
-                reason = f"{decision.batch[0].dataset.path} is newer and was taken instead, by job {job.id}"
-                self._end(known.pop(older.id), _S.SUPERSEDED, reason, job=job.id)
-            for taken in decision.batch:
-                known.pop(taken.id)
-            jobs.append(job)
+            for done in closing.arrivals:
+                known.pop(done)
+            if job := closing.job:
+                jobs.append(job)
+                for older in decision.superseded:
+                    reason = f"{decision.batch[0].dataset.path} is newer and was taken instead, by job {job.id}"
+                    self._end(known.pop(older.id), _S.SUPERSEDED, reason, job=job.id)
         return jobs
 
+    def _closing(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> Closing:
+        arrivals = tuple(each.id for each in batch)
+        if pipeline.arriving.batching.several and (faults := faults_of(batch, pipeline.checks)):
+            return Closing(faults=faults, arrivals=arrivals)
+        return Closing(job=self._received(pipeline, batch), arrivals=arrivals)
+
     def _finish(self, pipeline: Pipeline, closing: Closing, batches: StoredBatches) -> StoredBatches:
-        """Record the batch's job, tell its arrivals, and forget the batch: each step may have been done before."""
-        self.records.open(closing.job)
-        for each in closing.arrivals:
-            stored = self.arrivals.require(pipeline.name, each)
-            if stored.arrival.state is _S.READY:
-                self._end(stored, _S.TAKEN, f"in job {closing.job.id}", job=closing.job.id)
-        closed = msgspec.structs.replace(batches.batches, closing=None, last=closing.job.id)
+        """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before."""
+        job = closing.job
+        if job:
+            self.records.open(job)
+        arrivals = [self.arrivals.require(pipeline.name, each) for each in closing.arrivals]
+        for stored in arrivals:
+            if stored.arrival.state is _S.READY and job:
+                self._end(stored, _S.TAKEN, f"in job {job.id}", job=job.id)
+            elif stored.arrival.state is _S.READY:
+                self._quarantine(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
+        if job and pipeline.checks.drift:
+            self.arrivals.accept_profile(max((each.arrival for each in arrivals), key=lambda each: each.rows or 0))
+        last = job.id if job else batches.batches.last
+        closed = msgspec.structs.replace(batches.batches, closing=None, last=last)
         return self.arrivals.save_batches(pipeline.name, closed, batches.etag)
 
     def _received(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> RetrainingJob:

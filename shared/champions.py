@@ -20,7 +20,7 @@ class Action(Enum):
     FOUND = "found"  #: somebody else deployed it; seen before the app's own change
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"  #: a former model, put back because somebody asked for it
-    RESTORED = "restored"  #: what a run that had been overtaken wrote late was put right
+    RESTORED = "restored"  #: put back after an entry whose model did not stay, or after a run that was overtaken
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +105,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     slow: tuple[float, ...] = ()  #: the latest latencies over those of before, newest last
     failed: int = 0  #: looks in a row that met an error or other answers
     trouble: str = ""
+    asked: int = 0  #: rollbacks that were asked for
+    not_before: datetime | None = None  #: nothing is asked for again until then
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,6 +79,9 @@ class Changing:
         if entry.models == self.live.models:
             self.finishing.settle_unchanged(request_id, stored if own else None)
             return
+        for model in entry.models.values():
+            if not self.models.touch(model):  # from here on it is not removed
+                raise BadMessage(f"The model {model.sha256} is not kept any more")
         rows, expected = self._kept_rows(stored.job if stored else None)
         served = self.switch.answers(rows)
         change = Change(
@@ -109,8 +112,8 @@ class Changing:
             return
         strays = {stray.sha256 for stray in champion.strays}
         for name, endpoint in self.endpoints.items():
-            there, right = self.models.identify(endpoint.model()), champion.live.models[name]
-            if there is None or there == right or there.sha256 not in strays:
+            there, right = self.models.identify(endpoint.model()), champion.live.models.get(name)
+            if there is None or right is None or there == right or there.sha256 not in strays:
                 continue
             reason = f"{name} was given {there.sha256[:12]} by a run that had been overtaken"
             log.error("Pipeline %s: %s", self.pipeline.name, reason)
@@ -251,6 +254,7 @@ class Changing:
             previous=champion.live.number if champion.live else None,
             fence=champion.fence,
         )
+        self.held.confirm()  # before the history is written: what was read may be of another time
         self.held.save(self.records.append(champion, entry))
 
 
@@ -258,9 +262,12 @@ def _wanted(job: RetrainingJob, request: Request) -> bool:
     """Return whether the message is more than a second delivery about a job that is done with."""
     if job.state in (JobState.ACCEPTED, JobState.PROMOTING):
         return True
+    if request.by and job.state in (JobState.JUDGING, JobState.AWAITING):
+        hint = "approve it instead" if job.state is JobState.AWAITING else "wait for the verdict"
+        raise BadMessage(f"Job {job.id} is {job.state.value}; {hint}")
     if job.model is None:
         raise BadMessage(f"Job {job.id} is {job.state.value} and has no model to promote")
-    return request.by is not None
+    return request.by is not None and job.final
 
 
 def _reason(text: str, request: Request) -> str:

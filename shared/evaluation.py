@@ -54,6 +54,11 @@ METRICS: dict[Kind, tuple[str, ...]] = {
     ),
 }
 
+#: what needs more than the truth and a model's answers: the learner's likelihood, or what it met in training
+_TOLD_ALONE = {"Training Log Loss", "Negative Log Likelihood"}
+#: the metrics that scored rows give
+FROM_ROWS = frozenset(name for names in METRICS.values() for name in names) - _TOLD_ALONE
+
 _OTHER_NAMES = {
     "f1": "F-Score",
     "f1 score": "F-Score",
@@ -68,6 +73,11 @@ _NAMES = {name.casefold(): name for names in METRICS.values() for name in names}
 def metric_name(text: str) -> str | None:
     """Return the metric's name as the tables write it, or None for a metric no table has."""
     return _NAMES.get(" ".join(text.split()).casefold())
+
+
+def kind_of(metric: str) -> Kind:
+    """Return the one kind whose tables have the metric."""
+    return next(kind for kind, names in METRICS.items() if metric in names)
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,5 +130,7 @@ def _kind_of(metrics: dict[str, str]) -> Kind | None:
 
 
 def shown(value: float) -> str:
-    """Return the number as people read it in a reason: 4 significant decimals, or the word."""
-    return f"{value:.4f}" if math.isfinite(value) else str(value)
+    """Return the number as people read it in a reason: 4 decimals, two digits of a smaller one, or the word."""
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2g}"

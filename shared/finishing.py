@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.answer_records import AnswerRecords
-from shared.champions import Champion, Change, Phase, Watch
+from shared.champions import Action, Champion, Change, Phase, Watch
 from shared.errors import Busy, RecordChanged, RetrainingError, TryLater
 from shared.jobs import SWITCHED, JobState, RetrainingJob
 from shared.kept_rows import first
@@ -51,19 +51,27 @@ class Finishing:
             job = stored.job.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.job.not_before)
             stored = self.records.save(stored, job)
         if change.phase is Phase.UPDATING:
-            try:
-                self._settle_proven(change, stored, self.switch.make(change), served or {})
+            made = self._made(change)
+            if isinstance(made, Made):
+                # Proven is proven: trouble from here on, however long, puts nothing back.
+                self._settle_proven(change, stored, made, served or {})
                 return
-            except (Busy, RecordChanged):
-                raise
-            except RetrainingError as error:
-                if isinstance(error, TryLater) and self.now() - change.begun < PATIENCE:
-                    raise
-                change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=str(error))
-            log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, change.reason)
+            log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
+            change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=made)
             self.held.save(self.held.champion.but(change=change))
         self.switch.undo(change)
         self._settle_restored(change, stored)
+
+    def _made(self, change: Change) -> Made | str:
+        """Switch the endpoints; return the proof, or why the former models have to be put back."""
+        try:
+            return self.switch.make(change)
+        except (Busy, RecordChanged):
+            raise
+        except RetrainingError as error:
+            if isinstance(error, TryLater) and self.now() - change.begun < PATIENCE:
+                raise
+            return str(error)
 
     def _settle_proven(
         self, change: Change, stored: StoredJob | None, made: Made, served: Mapping[str, Served]
@@ -103,8 +111,13 @@ class Finishing:
 
     def _settle_restored(self, change: Change, stored: StoredJob | None) -> None:
         reason = f"{change.reason}; the former model is live again, and that is proven"
+        champion = self.held.champion
+        if champion.live and self.records.history(self.pipeline.name, champion.last + 1):
+            # A run proved the switch, wrote its entry and died; it was live for a while.
+            entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.RESTORED, reason=reason)
+            champion = self.records.append(champion, entry)
         self._end(change.request, stored, JobState.ROLLED_BACK, reason)
-        self._settle(change.request, stored, self.held.champion)
+        self._settle(change.request, stored, champion)
 
     def _end(self, request_id: str, stored: StoredJob | None, state: JobState, reason: str) -> None:
         """Write the outcome where its asker looks: on the job, or under the request made by hand."""

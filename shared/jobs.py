@@ -125,7 +125,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     dataset: Dataset
     received_at: datetime
     parts: tuple[Part, ...] = ()  #: the files of its batch; `dataset` is the newest of them
-    joined: str | None = None  #: the blob in `batches` that the training reads, where it is not `dataset` itself
+    joined: str | None = None  #: the blob in `batches` that the training reads, or the folder/; None: `dataset` itself
     after: str | None = None  #: the promoted job whose rows come before these, where a training takes all
     parameters: dict[str, str] = {}  #: global parameters of this job alone
     state: JobState = JobState.RECEIVED

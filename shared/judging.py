@@ -191,7 +191,8 @@ def judged_against(champion: Champion, pipeline: Pipeline) -> str | None:
     """Return the model whose kept metrics a job is judged against, or None where the baseline stands in."""
     if not pipeline.gate.compares or not champion.live or not champion.evaluation:
         return None
-    return champion.live.models[pipeline.targets[0].name].sha256
+    model = champion.live.models.get(pipeline.targets[0].name)  # the target may be new
+    return model.sha256 if model else None
 
 
 def _whole(chunks: Iterator[bytes], at_most: int) -> bytes:

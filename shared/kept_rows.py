@@ -46,7 +46,7 @@ def first(rows: Rows, count: int) -> Rows:
 
 
 def _same_cell(one: str, other: str, tolerance: float) -> bool:
-    if one == other:
+    if one.casefold() == other.casefold():  # True of one service is true of another
         return True
     try:
         return math.isclose(float(one), float(other), rel_tol=tolerance, abs_tol=tolerance / 1000)

@@ -8,7 +8,7 @@ import msgspec
 
 from shared.arrivals import Batching
 from shared.blob_pattern import matches
-from shared.checks import Checks, Column
+from shared.checks import Checks
 from shared.configuration.file import Bake, Target, Training
 from shared.gate.judging import Gate
 from shared.rows import Rows
@@ -22,6 +22,7 @@ class Arriving(msgspec.Struct, frozen=True, kw_only=True):
     marker: str = "_SUCCESS"
     rows: Literal["new", "all"] = "new"
     jobs: int = 2
+    refused: Literal["stay", "move"] = "stay"
 
     def joins(self, files: int) -> bool:
         """Return whether a training on that many files reads a copy that is made for it."""
@@ -55,14 +56,6 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, path: str) -> bool:
         return matches(self.blobs, path) or self.is_marker(path)
-
-    @property
-    def checks_of_a_file(self) -> Checks:
-        """What one file must be: where several make a training, one of them may be short, or have one class."""
-        if self.arriving.batching.by == "each" or self.checks.label is None:
-            return self.checks
-        columns = (*self.checks.columns, Column(name=self.checks.label))
-        return msgspec.structs.replace(self.checks, columns=columns, label=None, rows_at_least=1)
 
     def is_marker(self, path: str) -> bool:
         """Return whether the blob says that its folder is complete: a folder in which data of this pipeline may be."""

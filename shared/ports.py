@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from shared.jobs import Dataset, Model
@@ -57,7 +58,10 @@ class Documents(Protocol):
         """Return the new etag; raise `RecordChanged` unless the document still has this one."""
         ...
 
-    def delete(self, name: str) -> None: ...
+    def delete(self, name: str, etag: str | None = None) -> None:
+        """Delete the document if it is there; raise `RecordChanged` when it has another etag than a given one."""
+        ...
+
     def names(self, prefix: str) -> Iterator[str]: ...
     def lease(self, name: str) -> AbstractContextManager[Lease]:
         """Hold the document, which must exist; raise `Busy` when another run holds it."""
@@ -79,7 +83,16 @@ class TrainingData(Protocol):
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
         """Write these versions as one blob `name` of the batches, behind the batch `after` if one is given.
 
-        Raises `DataChanged`, and `HeadersDiffer` when they are not one table.
+        `after` is a blob, or a folder with a final slash. Raises `DataChanged`, and `HeadersDiffer` when they are not
+        one table.
+        """
+        ...
+
+    def gather(self, folder: str, parts: Sequence[Dataset], after: str | None) -> str:
+        """Have these versions copied into a `folder` of the batches that has nothing else, as `join` joins them.
+
+        The folder has a final slash. Return its path as Studio's Import Data module takes it. What an earlier run has
+        copied is kept; raises `ServiceUnavailable` while a copy goes on.
         """
         ...
 
@@ -90,14 +103,49 @@ class TrainingData(Protocol):
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
     def link_joined(self, name: str, seconds: float) -> BlobReference: ...
     def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
-        """Copy it into quarantine beside its reason, for machines and for people; return where that is."""
+        """Copy it into quarantine beside its reason, for machines and for people; return where the copy is.
+
+        Raises `DataChanged` when another version is there, or none.
+        """
         ...
+
+    def delete(self, dataset: Dataset) -> None:
+        """Delete this version; where another one or none is there, do nothing."""
+        ...
+
+    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+        """Copy it from quarantine to where it was, once for this request; return what is there then.
+
+        Raises `DataChanged` when something else is there, or nothing in quarantine.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A model in the store, and when it was last kept or wanted."""
+
+    model: Model
+    touched: datetime
+    etag: str
 
 
 class Models(Protocol):
     """Every model that was a candidate or live, by content hash."""
 
-    def keep(self, chunks: Iterator[bytes]) -> Model: ...
+    def keep(self, chunks: Iterator[bytes]) -> Model:
+        """Store the model; one that is there already is touched."""
+        ...
+
+    def touch(self, model: Model) -> bool:
+        """Make it as young as a new one, so that it is not removed before a record needs it; False if it is gone."""
+        ...
+
+    def listed(self) -> Iterator[KeptModel]: ...
+    def remove(self, kept: KeptModel) -> bool:
+        """Remove the model unless it was touched since, or is gone; return whether that was done."""
+        ...
+
     def link(self, model: Model) -> BlobReference: ...
     def find(self, sha256: str) -> list[Model]:
         """Return the kept models whose hash begins so."""
@@ -147,8 +195,11 @@ BesJob = NotStarted | Running | Failed | Cancelled | Finished
 class BatchService(Protocol):
     """The Batch Execution Service of a web service: a training one, or a predictive one that scores many rows."""
 
-    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
-        """Create a BES job, which trains nothing before it is started; return its id."""
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        """Create a BES job, which trains nothing before it is started; return its id.
+
+        `data` is for its input port; None for a service that has none.
+        """
         ...
 
     def start(self, bes_job: str) -> None:

@@ -151,6 +151,11 @@ class Records:
         document = self._documents.read(_champion(pipeline))
         return decode(document.content, Champion, _champion(pipeline)) if document else Champion(pipeline=pipeline)
 
+    def champions(self) -> Iterator[Champion]:
+        """Yield every champion's record, also those of pipelines that the file has no more."""
+        for name in self._documents.names("champions/"):
+            yield self.champion(stem(name))
+
     @contextmanager
     def hold(self, pipeline: str) -> Iterator[HeldChampion]:
         """Give this run alone the champion's record; raise `Busy` when another has it."""
@@ -231,8 +236,9 @@ class Records:
     def save_watch(self, pipeline: str, stored: StoredWatch, watch: Watch) -> StoredWatch:
         return StoredWatch(watch, self._documents.replace(_watch(pipeline), encode(watch), stored.etag))
 
-    def unwatch(self, pipeline: str) -> None:
-        self._documents.delete(_watch(pipeline))
+    def unwatch(self, pipeline: str, stored: StoredWatch) -> None:
+        """End this watch, or raise `RecordChanged`: a promotion has begun another one."""
+        self._documents.delete(_watch(pipeline), stored.etag)
 
     def note_request(self, request_id: str, note: dict[str, str]) -> None:
         """Write down what became of a message, in place of what was said of an earlier try."""

@@ -7,14 +7,15 @@ answer that is lost and an event that comes twice all find the record, and the s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import msgspec
 
 from shared.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
-from shared.jobs import SWITCHED, WELL, JobState, RetrainingJob
+from shared.jobs import SWITCHED, WELL, Dataset, JobState, RetrainingJob
 from shared.judging import Judging
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
@@ -32,6 +33,8 @@ from shared.records import Records, StoredJob
 from shared.retry import delay
 
 log = logging.getLogger("relearn.retraining")
+
+T = TypeVar("T")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
@@ -143,12 +146,18 @@ class Retraining:
                 return job
 
     def _submit(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
-        training = pipeline.training
+        training, place = pipeline.training, _place(job, pipeline)
+        if place != job.joined:
+            return job.noting(self.now(), f"its data goes to batches/{place}", joined=place)
+        link, parameters = None, {**training.parameters, **job.parameters}
         try:
-            link = self._link(job, training.waiting + training.running + LINK_SLACK)
+            if training.folder:
+                parameters[training.folder] = self._brought(job, self.data.gather)
+            else:
+                link = self._link(job, training.waiting + training.running + LINK_SLACK)
         except DataChanged as error:
             return self._without_the_changed(job, error)
-        bes_job = self.service(pipeline).submit(link, {**training.parameters, **job.parameters})
+        bes_job = self.service(pipeline).submit(link, parameters)
         # Only the job whose id is recorded is ever started: an answer lost here leaves a job that trains nothing.
         return job.move_to(
             JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
@@ -159,7 +168,11 @@ class Retraining:
         left = tuple(part for part in job.parts if self.data.find(part.dataset.path) == part.dataset)
         if not left or len(left) == len(job.parts):
             return job.end(JobState.SUPERSEDED, self.now(), str(error))
-        return job.noting(self.now(), f"{error}; it goes on with {len(left)} files", parts=left)
+        facts: dict[str, Any] = {"parts": left}
+        if _is_folder(job.joined):
+            # Some may be copied by now. Of one batch there are only ever fewer files, so their number makes a new name.
+            facts["joined"] = f"{job.pipeline}/{job.id}-{len(left)}/"
+        return job.noting(self.now(), f"{error}; it goes on with {len(left)} files", **facts)
 
     def _link(self, job: RetrainingJob, seconds: float) -> BlobReference:
         """Return where the training reads its rows: the one file itself, or a copy that joins several."""
@@ -167,10 +180,15 @@ class Retraining:
             if self.data.find(job.dataset.path) != job.dataset:
                 raise DataChanged(f"{job.dataset.path} was overwritten or deleted before it was trained on")
             return self.data.link(job.dataset, seconds)
+        self._brought(job, self.data.join)
+        return self.data.link_joined(job.joined, seconds)
+
+    def _brought(self, job: RetrainingJob, bring: Callable[[str, Sequence[Dataset], str | None], T]) -> T:
+        """Bring the job's files to where its training reads them, behind those of the job that it comes after."""
+        assert job.joined is not None, "only what is not read where it was dropped is brought elsewhere"
         former = self.records.require(job.after).job if job.after else None
         parts = [*(former.parts if former and not former.joined else ()), *job.parts]
-        self.data.join(job.joined, [part.dataset for part in parts], former.joined if former else None)
-        return self.data.link_joined(job.joined, seconds)
+        return bring(job.joined, [part.dataset for part in parts], former.joined if former else None)
 
     def _follow(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
         service, training = self.service(pipeline), pipeline.training
@@ -221,6 +239,21 @@ class Retraining:
             return job.end(JobState.TIMED_OUT, now, f"Given up after {patience}: {error}")
         log.warning("Job %s waits: %s", job.id, error)
         return job.waiting(now + delay(job.attempts + 1, error), now, str(error))
+
+
+def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
+    """Return where in the batches the training reads: a folder/, a blob, or None for the dropped blob itself.
+
+    The job, or the one on whose data it trains again, may have been made when the service was of the other kind.
+    """
+    if _is_folder(job.joined) == bool(pipeline.training.folder):
+        return job.joined
+    suffix = job.dataset.path.rpartition("/")[2].partition(".")[2]
+    return f"{job.pipeline}/{job.id}/" if pipeline.training.folder else f"{job.pipeline}/{job.id}.{suffix}"
+
+
+def _is_folder(joined: str | None) -> bool:
+    return joined is not None and joined.endswith("/")
 
 
 def _known(bes_job: str | None) -> str:

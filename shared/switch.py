@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.champions import Change, Proof
-from shared.errors import AskHuman, NeverAgain, TryLater
+from shared.errors import AskHuman, BadConfiguration, NeverAgain, TryLater
 from shared.jobs import Model
 from shared.kept_rows import ALIKE, last, same_answers
 from shared.ports import BlobReference, Endpoint, Endpoints
@@ -64,8 +64,8 @@ class Switch:
     def make(self, change: Change) -> Made:
         """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time."""
         proof, answers = {}, {}
-        for name, endpoint in self.endpoints.items():
-            after = change.entry.models[name]
+        for name in change.before:
+            endpoint, after = self._endpoint(name), change.entry.models[name]
             if after == change.before[name]:
                 proof[name], answers[name] = Proof(proven=True, text="served this model already"), change.answers[name]
                 continue
@@ -79,8 +79,8 @@ class Switch:
 
     def undo(self, change: Change) -> None:
         """Put the former models back, also where the update seems not to have taken: it may be on its way."""
-        for name in reversed(list(self.endpoints)):
-            endpoint, link = self.endpoints[name], self.link(change.before[name])
+        for name in reversed(list(change.before)):
+            endpoint, link = self._endpoint(name), self.link(change.before[name])
             self.confirm()
             try:
                 endpoint.update(link, self._wait)
@@ -97,6 +97,14 @@ class Switch:
         self.confirm()
         endpoint.update(link, self._wait)
         self._await_former(endpoint, link, rows, answers)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        if name not in self.endpoints:
+            raise BadConfiguration(
+                f"The change under way is of the target {name!r}, which the pipelines file has no more; put it back "
+                "until the change is finished"
+            )
+        return self.endpoints[name]
 
     def _untouched(self, name: str, endpoint: Endpoint, change: Change) -> bool:
         if endpoint.model().address == self.link(change.entry.models[name]).address:

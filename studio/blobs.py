@@ -5,12 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, BlobSasPermissions, BlobServiceClient, ExponentialRetry, generate_blob_sas
+from azure.storage.blob import (
+    BlobClient,
+    BlobProperties,
+    BlobSasPermissions,
+    BlobServiceClient,
+    ExponentialRetry,
+    generate_blob_sas,
+)
 
 from studio.errors import StudioError, bad_argument
 from studio.records import Reference
@@ -52,6 +60,10 @@ class Blobs:
             raise _not_there(reference, target) from None
         except AzureError as error:
             raise _unreadable(error, reference, target) from None
+
+    def listed(self, container: str, prefix: str) -> Iterator[BlobProperties]:
+        """Yield the blobs of the own storage by name; raise `ResourceNotFoundError` when the container is not there."""
+        yield from self._own.get_container_client(container).list_blobs(name_starts_with=prefix or None)
 
     def check(self, reference: Reference, target: str) -> None:
         """Raise unless the blob is there and may be read."""

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from studio.errors import StudioError, not_found
-from studio.experiments import INPUT, Experiment
+from studio.experiments import Experiment
 
 VERSION = 3  #: of what the records hold
 
@@ -136,7 +136,7 @@ class Endpoint(Record):
     @property
     def inputs(self) -> list[str]:
         """The names of its input ports."""
-        return [INPUT] if self.training else list(dict.fromkeys(scorer.input for scorer in self.scorers))
+        return self.training.inputs if self.training else list(dict.fromkeys(scorer.input for scorer in self.scorers))
 
 
 class WebService(Record):

@@ -8,6 +8,7 @@ from pathlib import Path
 from studio.blobs import Blobs
 from studio.evaluation import as_table
 from studio.ilearner import pack
+from studio.importing import import_table
 from studio.models import Models
 from studio.records import Endpoint, Job, Records, Reference
 from studio.scoring import APPEND, score_columns
@@ -23,8 +24,10 @@ def carry_out(folder: Path, storage: str, job: Job) -> dict[str, Reference]:
         for port, reference in job.inputs.items()
     }
     outputs: dict[str, bytes] = {}
-    if endpoint.training:
-        for trained in train(endpoint.training, tables[endpoint.inputs[0]], job.parameters):
+    if experiment := endpoint.training:
+        values = {**experiment.parameters, **job.parameters}
+        data = import_table(blobs, values[experiment.imports]) if experiment.imports else tables[endpoint.inputs[0]]
+        for trained in train(experiment, data, job.parameters):
             part = trained.part
             outputs[part.model] = pack(trained.model)
             outputs[part.evaluation] = as_table(trained.evaluation, _name(job, part.evaluation))

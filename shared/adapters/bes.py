@@ -34,12 +34,14 @@ class BatchExecutionService:
     """`name` is how errors call it; the service's base address, key and input are the configuration's."""
 
     def __init__(self, session: requests.Session, name: str, place: Training | Scoring) -> None:
-        self._input = place.input
+        self._input = place.port if isinstance(place, Training) else place.input
         address, key = place.place
         self._service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
 
-    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
-        body = {"Inputs": {self._input: write_reference(data)}, "GlobalParameters": dict(parameters)}
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        # A service whose experiment imports its data has no inputs, and the member may be missing.
+        inputs = {"Inputs": {self._input: write_reference(data)}} if data else {}
+        body = {**inputs, "GlobalParameters": dict(parameters)}
         answer = self._service.call("POST", "jobs", body=body, **_VERSION)
         job_id = answer.json()
         if not isinstance(job_id, str) or not _JOB_ID.match(job_id):

@@ -59,10 +59,11 @@ class BlobDocuments:
             )
             return str(written["etag"])
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, etag: str | None = None) -> None:
+        only: Any = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         with storage_errors(f"deleting {name}"):
             try:
-                self._blob(name).delete_blob()
+                self._blob(name).delete_blob(**only)
             except ResourceNotFoundError:
                 return
 

@@ -7,12 +7,13 @@ import re
 import tempfile
 from collections.abc import Iterator
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from shared.adapters.blob_documents import create_container
 from shared.adapters.storage import BlobStore, storage_errors
 from shared.jobs import Model
-from shared.ports import BlobReference
+from shared.ports import BlobReference, KeptModel
 
 LINK_SECONDS = 86400.0  #: how long a service may take to fetch a model it was given
 _IN_MEMORY = 8 << 20  #: bytes; larger models wait in a temporary file
@@ -32,20 +33,52 @@ class BlobModels:
                 digest.update(chunk)
                 file.write(chunk)
             model = Model(sha256=digest.hexdigest(), size=file.tell())
-            with storage_errors(f"keeping the model {model.name}"):
-                try:
-                    self._upload(model, file)
-                except ResourceNotFoundError:
-                    create_container(self._container)
-                    self._upload(model, file)
+            # One that is there may be removed before it is touched.
+            while not self._upload(model, file) and not self.touch(model):
+                pass
         return model
 
-    def _upload(self, model: Model, file: tempfile.SpooledTemporaryFile[bytes]) -> None:
+    def _upload(self, model: Model, file: tempfile.SpooledTemporaryFile[bytes]) -> bool:
+        """Return whether it was not there before."""
         file.seek(0)
-        try:
-            self._container.upload_blob(model.name, file, length=model.size, overwrite=False)
-        except ResourceExistsError:
-            return
+        with storage_errors(f"keeping the model {model.name}"):
+            try:
+                self._container.upload_blob(model.name, file, length=model.size, overwrite=False)
+            except ResourceExistsError:
+                return False
+            except ResourceNotFoundError:
+                create_container(self._container)
+                return self._upload(model, file)
+            return True
+
+    def touch(self, model: Model) -> bool:
+        with storage_errors(f"touching the model {model.name}"):
+            try:
+                # Writing metadata, even none, gives a blob a new ETag and a new time.
+                self._container.get_blob_client(model.name).set_blob_metadata()
+            except ResourceNotFoundError:
+                return False
+            return True
+
+    def listed(self) -> Iterator[KeptModel]:
+        with storage_errors("listing the models"):
+            try:
+                for blob in self._container.list_blobs():
+                    if match := _NAME.fullmatch(blob.name):
+                        model = Model(sha256=match["sha256"], size=blob.size)
+                        yield KeptModel(model, blob.last_modified, blob.etag)
+            except ResourceNotFoundError:
+                return
+
+    def remove(self, kept: KeptModel) -> bool:
+        with storage_errors(f"removing the model {kept.model.name}"):
+            try:
+                self._container.get_blob_client(kept.model.name).delete_blob(
+                    etag=kept.etag, match_condition=MatchConditions.IfNotModified
+                )
+            except (ResourceModifiedError, ResourceNotFoundError):
+                return False
+            return True
 
     def link(self, model: Model) -> BlobReference:
         return self._store.link(self._name, model.name, LINK_SECONDS)

@@ -16,6 +16,8 @@ from shared.adf.translation import blob_pattern, duration, is_secret, service_ad
 
 Entry = dict[str, Any]
 
+_IMPORT_PATH = re.compile(r"path to (container|blob)", re.IGNORECASE)  #: what Import Data calls its path
+
 
 def carry_over(factory: Factory) -> tuple[dict[str, Entry], Report]:
     """Return the entries by name, and what they lack. No entry: the report says why."""
@@ -56,19 +58,24 @@ def _blobs(factory: Factory, report: Report, batch: BatchExecution, key: str) ->
     found = _training_data(factory, batch)
     if found is None:
         report.leave(
-            f"{batch.where}: webServiceInputs.{port}: {_lack(place, factory.path(place))}"
+            f"{batch.where}: {port}: {_lack(place, factory.path(place))}"
             if port
-            else f"{batch.where}: has no web service input: its experiment imports the data itself, and would not get "
-            "the blobs; give it a Web Service Input"
+            else f"{batch.where}: has no web service input, and no global parameter with a path in plain text: its "
+            "experiment imports the data itself; make its path a web service parameter for training.folder"
         )
         return report.fill_in(key, "BLOBS", "which blobs are training data, for example income/*.csv")
     container, pattern = found
     data_set = factory.data_set(place)
-    storage = data_set.storage if data_set else place.storage
-    report.fill_ins.append(
-        f"{key}: {pattern} lies in container {container!r} of linked service {storage!r}: set TRAINING_DATA_PATH to "
-        f"{container}/{{name}}, and TRAINING_DATA to that storage"
-    )
+    lies = f"{pattern} lies in container {container!r}"
+    path = f"set TRAINING_DATA_PATH to {container}/{{name}}, and TRAINING_DATA"
+    if _folder(batch):
+        # The account's name and key are in the experiment; it is to read the folders of `batches` now.
+        report.fill_ins.append(
+            f"{key}: {lies}: {path} and RETRAINING_STORE to the storage that the experiment imports from"
+        )
+    else:
+        storage = data_set.storage if data_set else place.storage
+        report.fill_ins.append(f"{key}: {lies} of linked service {storage!r}: {path} to that storage")
     if data_set and data_set.scheduled:
         report.leave(
             f"{data_set.file}: data set {data_set.name!r}: availability: a blob that arrives starts the retraining"
@@ -77,7 +84,16 @@ def _blobs(factory: Factory, report: Report, batch: BatchExecution, key: str) ->
 
 
 def _input_place(batch: BatchExecution) -> tuple[str, Place]:
-    return next(iter(batch.inputs.items()), ("", Place()))
+    """Return the port, or the parameter in its place, and what it reads; an empty name when there is neither."""
+    folder = _folder(batch)
+    if folder:
+        return f"globalParameters.{folder}", Place(path=read_text(batch.parameters[folder]))
+    return next(((f"webServiceInputs.{port}", place) for port, place in batch.inputs.items()), ("", Place()))
+
+
+def _folder(batch: BatchExecution) -> str | None:
+    """Return the global parameter with the path of an Import Data module, where the service has no input."""
+    return None if batch.inputs else next((name for name in batch.parameters if _IMPORT_PATH.match(name)), None)
 
 
 def _training_data(factory: Factory, batch: BatchExecution) -> tuple[str, str] | None:
@@ -110,7 +126,7 @@ def _training(factory: Factory, report: Report, training: Training, key: str) ->
     found: Entry = {
         "address": address or report.setting(f"{wish}_ADDRESS", f"{of}: mlEndpoint, without /jobs"),
         "key": report.setting(f"{wish}_KEY", f"{of}: apiKey"),
-        "input": _input(report, batch),
+        **({"folder": folder} if (folder := _folder(batch)) else {"input": _input(report, batch)}),
         "model": training.port or _unknown_port(report, f"{key}.model", "MODEL", "the ilearner", batch.outputs),
         "evaluation": _evaluation(factory, report, training, f"{key}.evaluation"),
     }
@@ -155,6 +171,8 @@ def _unknown_port(report: Report, key: str, sign: str, gives: str, ports: Mappin
 def _parameters(report: Report, batch: BatchExecution, key: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in batch.parameters.items():
+        if name == _folder(batch):
+            continue
         where = f"{batch.where}: globalParameters.{name}"
         text = _parameter(value)
         if value is None:

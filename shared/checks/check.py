@@ -11,18 +11,27 @@ import msgspec
 from shared.checks.drift import Profile, profile_of, shifts
 from shared.checks.report import Fault, Kind, Report
 from shared.checks.rules import Checks, Drift, Type
+from shared.checks.summary import Summary
 from shared.checks.table import EXTENSIONS, Table, Unreadable
+from shared.checks.whole import asked_of_all
 
 PIECE = 256 << 10  #: bytes looked at as one block, however the chunks come
 
 
 def check(
-    name: str, chunks: Iterable[bytes], checks: Checks, reference: Profile | None = None, *, piece_size: int = PIECE
+    name: str,
+    chunks: Iterable[bytes],
+    checks: Checks,
+    reference: Profile | None = None,
+    *,
+    alone: bool = True,
+    piece_size: int = PIECE,
 ) -> Report:
     """Return what there is to know about the data set of this name, whose bytes come in chunks of any size.
 
     Reads the chunks to their end in any case, for the hash, in constant memory; whatever they raise goes through.
-    `reference` is the profile of the last accepted data; without one nothing is compared.
+    `reference` is the profile of the last accepted data; without one nothing is compared. `alone` is whether the data
+    set is all that a training reads; of one among several, what is asked of the whole is left to `asked_of_all`.
     """
     digest, size = hashlib.sha256(), 0
     table, broken = Table(name, checks), _wrong_name(name)
@@ -38,14 +47,19 @@ def check(
     faults = [*table.faults, *_of_rows(table), *([broken] if broken else [])]
     if broken:
         return Report(**found, whole=False, faults=tuple(faults), notes=tuple(table.notes))
-    cells = _cells(table)
+    summary, cells = _summary(table), _cells(table)
+    if not table.rows:
+        faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{name} has a header and no rows"))
+    elif alone:
+        faults += asked_of_all(name, checks, summary)
     drift, drifted, notes = _drift(name, checks.drift, reference, cells)
     return Report(
         **found,
         whole=True,
-        faults=(*faults, *_of_all(table), *drifted),
+        faults=(*faults, *drifted),
         notes=(*table.notes, *_estimate(table), *notes),
         duplicates=table.duplicates.share if table.duplicates else None,
+        summary=summary,
         drift=drift,
         profile=profile_of(cells),
     )
@@ -88,36 +102,16 @@ def _counted(fault: Fault, count: int, what: str) -> Fault:
     return msgspec.structs.replace(fault, count=count, message=told)
 
 
-def _of_all(table: Table) -> Iterator[Fault]:
-    """Give the faults of the table as a whole."""
-    name, checks, rows = table.name, table.checks, table.rows
-    if not rows:
-        yield Fault(kind=Kind.TOO_FEW_ROWS, message=f"{name} has a header and no rows")
-        return
-    if rows < checks.rows_at_least:
-        told = f"{name} has {_many(rows, 'row')}, and {checks.rows_at_least:,} are needed at least"
-        yield Fault(kind=Kind.TOO_FEW_ROWS, message=told)
-    whole = rows - table.ragged
-    for column in table.columns:
-        if column.label and len(column.classes) < 2:
-            only = f"the one class {next(iter(column.classes))!r}" if column.classes else "no class at all"
-            told = f"{name}: the label {column.rule.name!r} has {only}; to learn from it takes two at least"
-            yield Fault(kind=Kind.ONE_CLASS, message=told, column=column.rule.name)
-        limit = checks.missing_at_most if column.rule.missing_at_most is None else column.rule.missing_at_most
-        if limit is not None and column.missing > limit * whole:
-            told = f"column {column.rule.name!r} is missing in {_share(column.missing, whole)} of the rows"
-            message = f"{name}: {told}, and {_percent(limit)} is allowed"
-            yield Fault(kind=Kind.MISSING_VALUES, message=message, column=column.rule.name, count=column.missing)
-    missing, cells = sum(column.missing for column in table.columns), whole * len(table.columns)
-    limit = checks.missing_in_all_at_most
-    if limit is not None and missing > limit * cells:
-        told = f"{name}: {_share(missing, cells)} of all cells are missing, and {_percent(limit)} is allowed"
-        yield Fault(kind=Kind.MISSING_VALUES, message=told, count=missing)
-    limit = checks.duplicates_at_most
-    if table.duplicates and limit is not None and (share := table.duplicates.share) > limit:
-        found = f"{'about ' if table.duplicates.one_in > 1 else ''}{_percent(share)}"
-        told = f"{name}: {found} of the rows repeat an earlier row, and {_percent(limit)} is allowed"
-        yield Fault(kind=Kind.DUPLICATE_ROWS, message=told)
+def _summary(table: Table) -> Summary:
+    found = table.duplicates
+    return Summary(
+        rows=table.rows,
+        cells=(table.rows - table.ragged) * len(table.columns),
+        missing={column.rule.name: column.missing for column in table.columns if column.missing},
+        classes=next((tuple(column.classes) for column in table.columns if column.label), None),
+        repeated=found.share * table.rows if found else None,
+        one_in=found.one_in if found else 1,
+    )
 
 
 def _estimate(table: Table) -> Iterator[str]:
@@ -158,15 +152,3 @@ def _drift(
         else:
             notes.append(f"{told}; with so few rows chance alone gives up to {shift.by_chance:.3f}, so it is let pass")
     return {column: shift.psi for column, shift in found.items()}, faults, notes
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _share(count: int, of: int) -> str:
-    return _percent(count / max(1, of))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g}%"

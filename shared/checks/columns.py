@@ -40,7 +40,7 @@ class ColumnCheck:
         self.wrong = 0  #: cells that are not what the rule says
         self.first: tuple[int, str] | None = None  #: row and cell of the first of them
         self.fault: Fault | None = None  #: that one, told
-        self.classes: set[str] = set()  #: two at most: more need not be known
+        self.classes: list[str] = []  #: the first two: more need not be known
         self._values = frozenset(rule.values)
         self._fits = self._values.__contains__ if rule.values else _FITS.get(rule.type, _anything)
 
@@ -79,7 +79,7 @@ class ColumnCheck:
         present = [*filter(None, cells)]
         self.missing += len(cells) - len(present)
         if self.label and len(self.classes) < 2:
-            self.classes = set(sorted(self.classes | set(present))[:2])
+            self.classes = [*dict.fromkeys([*self.classes, *present])][:2]
         if not all(map(self._fits, self._distinct(present))):
             for cell, row in zip(cells, rows, strict=True):
                 if cell and not self._fits(cell):

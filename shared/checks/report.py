@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
 
 from shared.checks.drift import Profile
+from shared.checks.summary import Summary
 
 SHOWN = 120  #: characters of a line or cell that a report repeats
 
@@ -55,15 +57,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()  #: what is worth knowing and is no fault, as sentences
     duplicates: float | None = None  #: share of rows that repeat an earlier one, where a rule asked for it
     drift: dict[str, float] = {}  #: PSI against the reference by column, where a rule asked for it
+    summary: Summary | None = None  #: what is asked of the whole, to be added to that of other files; None unless whole
     profile: Profile | None = None  #: of this data, for the next comparison; None unless whole
 
     @property
     def reason(self) -> str | None:
         """Return the first fault's sentence and how many more there are, or None when nothing is wrong."""
-        if not self.faults:
-            return None
-        more = len(self.faults) - 1
-        return self.faults[0].message + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
+        return summed_up(self.faults) if self.faults else None
 
     @property
     def text(self) -> str:
@@ -77,6 +77,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 told.append(f"   line {fault.row}: {fault.line}")
         told += [f"\nNote: {note}" for note in self.notes]
         return "\n".join(told) + "\n"
+
+
+def summed_up(faults: Sequence[Fault]) -> str:
+    """Return the first fault's sentence and how many more there are."""
+    more = len(faults) - 1
+    return faults[0].message + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
 
 
 def cut(text: str) -> str:

@@ -10,7 +10,6 @@ from msgspec import Meta
 from shared.checks import Checks
 from shared.configuration.kinds import Address, Duration, ResourceId, Schedule, read_duration, schema_hook
 from shared.gate.judging import Undecided
-from shared.gate.rules import Rule, parse_rule
 from shared.secret import Secret
 
 
@@ -27,7 +26,11 @@ class Training(Part, frozen=True, kw_only=True):
 
     address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
     key: Annotated[Secret, Meta(description="API key of the service; take it from a setting: ${NAME}")]
-    input: Annotated[str, Meta(description="Name of the input port")] = "input1"
+    input: Annotated[str | None, Meta(description="Name of the input port; input1")] = None
+    folder: Annotated[
+        str | None,
+        Meta(description="Instead of input: the global parameter with the path of the experiment's Import Data module"),
+    ] = None
     model: Annotated[str, Meta(description="Name of the output port that gives the ilearner")]
     evaluation: Annotated[str, Meta(description="Name of the output port that gives the metrics")]
     scored: Annotated[
@@ -47,13 +50,26 @@ class Training(Part, frozen=True, kw_only=True):
     def place(self) -> tuple[Address, Secret]:
         return self.address, self.key
 
+    @property
+    def port(self) -> str:
+        """The input port, where `folder` is not given."""
+        return self.input or "input1"
+
 
 class Gate(Part, frozen=True, kw_only=True):
     """When a model is good enough."""
 
-    rules: Annotated[list[str], Meta(min_length=1, description="All must hold: 'AUC >= champion - 0.005'")]
+    rules: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            description="All must hold: 'AUC >= champion - 0.005', 'AUC >= 0.9 or Recall >= 0.8', "
+            "'for each sex: AUC >= champion - 0.02'",
+        ),
+    ]
     baseline: Annotated[
-        dict[str, float], Meta(description="The champion's metrics until this app has promoted one")
+        dict[str, float],
+        Meta(description="The champion's metrics until this app has promoted one, without training.scored"),
     ] = {}
     confidence: Annotated[
         float, Meta(gt=0.5, lt=1, description="How sure a comparison on the same rows must be, by a paired bootstrap")
@@ -62,11 +78,9 @@ class Gate(Part, frozen=True, kw_only=True):
         Undecided, Meta(description="When the difference is within the noise: keep the champion, promote, or ask")
     ] = "keep"
     label: Annotated[str | None, Meta(description="Column with the truth, unless checks.label says it")] = None
-    rows_at_most: Annotated[int, Meta(ge=100, le=100_000, description="Held-out rows to compare on")] = 10_000
-
-    @property
-    def parsed(self) -> list[Rule]:
-        return [parse_rule(rule) for rule in self.rules]
+    rows_at_most: Annotated[
+        int, Meta(ge=100, le=100_000, description="Held-out rows to compare on, by chance where there are more")
+    ] = 10_000
 
 
 class Scoring(Part, frozen=True, kw_only=True):
@@ -138,6 +152,10 @@ class Arrival(Part, frozen=True, kw_only=True):
         Literal["new", "all"], Meta(description="Train on the new rows, or on those of the live model and the new")
     ] = "new"
     jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
+    refused: Annotated[
+        Literal["stay", "move"],
+        Meta(description="Refused data is copied into quarantine; the original stays, or is deleted then"),
+    ] = "stay"
 
 
 class Approvals(Part, frozen=True, kw_only=True):

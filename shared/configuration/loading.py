@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,12 @@ import msgspec
 
 from shared.arrivals import Batching
 from shared.configuration.explaining import explain
-from shared.configuration.file import Entry, NewTarget
+from shared.configuration.file import Entry, NewTarget, Training
 from shared.configuration.fleet import read_fleet, refuse_overlaps
+from shared.configuration.gate import read_gate
 from shared.configuration.kinds import dec_hook
 from shared.errors import BadConfiguration
-from shared.evaluation import metric_name
 from shared.fleets import NAME, Fleet, Pipelines
-from shared.gate.judging import Gate
-from shared.gate.rules import parse_rule
 from shared.pipelines import Approving, Arriving, Pipeline
 from shared.rows import Rows
 from shared.settings import Settings
@@ -69,20 +67,8 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     except msgspec.ValidationError as error:
         path, message = explain(str(error), filled)
         raise wrong(path, message) from None
-    for index, text in enumerate(entry.gate.rules):
-        try:
-            rule = parse_rule(text)
-        except ValueError as error:
-            raise wrong(f".gate.rules[{index}]", str(error)) from None
-        if rule.champion and rule.metric not in _named(entry.gate.baseline):
-            raise wrong(
-                ".gate.baseline",
-                f"{rule.text!r} compares with the champion; give the {rule.metric} of the model that is live now, "
-                "for the first retraining to be judged against",
-            )
-    for metric in entry.gate.baseline:
-        if metric_name(metric) is None:
-            raise wrong(f".gate.baseline.{metric}", "is no metric of an evaluation table")
+    _check_training(entry.training, wrong)
+    gate = read_gate(entry, wrong)
     names = [target.name for target in entry.targets]
     if len(set(names)) != len(names):
         raise wrong(".targets", f"two targets have the same name: {', '.join(names)}")
@@ -107,16 +93,10 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
             marker=entry.arrival.marker,
             rows=entry.arrival.rows,
             jobs=entry.arrival.jobs,
+            refused=entry.arrival.refused,
         ),
         training=entry.training,
-        gate=Gate(
-            rules=entry.gate.parsed,
-            baseline=_named(entry.gate.baseline),
-            confidence=entry.gate.confidence,
-            undecided=entry.gate.undecided,
-            label=entry.gate.label or entry.checks.label,
-            rows_at_most=entry.gate.rows_at_most,
-        ),
+        gate=gate,
         approval=Approving(required=entry.approval.required, within=float(entry.approval.within)),
         bake=entry.bake,
         targets=entry.targets,
@@ -126,8 +106,14 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     return read_fleet(entry, pipeline, filled, wrong)
 
 
-def _named(baseline: Mapping[str, float]) -> dict[str, float]:
-    return {metric_name(metric) or metric: value for metric, value in baseline.items()}
+def _check_training(training: Training, wrong: Callable[[str, str], BadConfiguration]) -> None:
+    if training.folder and training.input:
+        raise wrong(".training", "has 'input' and 'folder', and a training reads its data by one of them; remove one")
+    if training.folder in training.parameters:
+        raise wrong(
+            f".training.parameters.{training.folder}",
+            "is the parameter of 'folder', which gets the path of each job's data; remove it here",
+        )
 
 
 def _refuse_shared_targets(file: Path, pipelines: Iterable[Pipeline]) -> None:

@@ -19,7 +19,7 @@ class Outcome(Enum):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one condition found, on all rows or on those of one slice, with the numbers it saw.
 
-    `interval` is that of `candidate - bound` at the gate's confidence, where the rows tell the noise.
+    `interval` is that of `candidate - bound`, each of its ends at the gate's confidence, where the rows tell the noise.
     """
 
     rule: str
@@ -30,6 +30,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     champion: float | None = None
     bound: float | None = None
     interval: tuple[float, float] | None = None
+    counts: bool = True  #: not of an `or` that holds by another condition, nor of a slice too small to be judged
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """The findings that decided: all of an accepted model, else those that do not hold."""
-        told = [f.text for f in self.findings if self.accepted or f.outcome is not Outcome.HOLDS]
+        told = [f.text for f in self.findings if self.accepted or (f.counts and f.outcome is not Outcome.HOLDS)]
         return "; ".join(told)
 
     def seen_with(self, model_sha256: str) -> str:

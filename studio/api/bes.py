@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from studio.api import ports
 from studio.api.context import Call, Context
 from studio.errors import StudioError, bad_argument, not_found
+from studio.experiments import INPUT
 from studio.ilearner import SUFFIX
 from studio.jobs import FINAL, output_location
 from studio.keys import new_id
@@ -134,9 +135,11 @@ def _inputs(endpoint: Endpoint, body: dict[str, Any], version: str | None) -> di
             "MultipleInputsNotAllowed",
             f"The web service has several inputs ({', '.join(endpoint.inputs)}); give Inputs, by their names.",
         )
+    # The one Input of a service that has none is of a port that it has not.
+    port = next(iter(endpoint.inputs), INPUT)
     inputs = {
         name: _reference(given, name, "MissingInputBlobInformation", "Missing Azure storage blob information")
-        for name, given in _named({endpoint.inputs[0]: single} if single else several, "Inputs").items()
+        for name, given in _named({port: single} if single else several, "Inputs").items()
     }
     ports.check_inputs(inputs, endpoint.inputs)
     if missing := [name for name in endpoint.inputs if name not in inputs]:

@@ -68,7 +68,7 @@ def check_inputs(given: Mapping[str, Any], ports: list[str]) -> None:
         raise bad_argument(
             "BatchJobInputsTooManySpecified",
             "The request specified more inputs than defined in the service. List of accepted input(s): "
-            f"{', '.join(ports)}. Please ensure all input data is specified correctly and try again.",
+            f"{', '.join(ports) or 'none'}. Please ensure all input data is specified correctly and try again.",
             unknown[0],
         )
     if unknown:

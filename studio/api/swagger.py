@@ -127,10 +127,11 @@ def _definitions(endpoint: Endpoint, inputs: Columns, outputs: Columns) -> dict[
         "type": "object",
         "properties": {"code": text, "message": text, "details": {"type": "array", "items": detail}},
     }
+    accepted = {"Inputs": references} if endpoint.inputs else {}
     shared = {
         "JobRequest": {
             "type": "object",
-            "properties": {"Inputs": references, "Outputs": references, "GlobalParameters": globals_},
+            "properties": {**accepted, "Outputs": references, "GlobalParameters": globals_},
         },
         "JobStatus": {"type": "object", "properties": {"StatusCode": text, "Results": references, "Details": text}},
         "BlobReference": {"type": "object", "properties": dict.fromkeys(members, text)},

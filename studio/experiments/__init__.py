@@ -9,6 +9,9 @@
 
 Each model is learnt from all columns but the labels. Its training ports follow the order of the models: the model, its
 evaluation and the scored held-out rows are `output1` to `output3` of the first, `output4` to `output6` of the second.
+
+With `import`, the name of one of the parameters, an Import Data module stands in place of the input port: the service
+has no input, and trains on the blobs of the Studio's own storage that the parameter names.
 """
 
 from __future__ import annotations
@@ -40,12 +43,21 @@ class Learnt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training experiment. `parameters` are the web service's global parameters with their defaults."""
+    """A training experiment. `parameters` are the web service's global parameters with their defaults.
+
+    `imports` is the one that has the path of its Import Data module; None for an experiment with an input port.
+    """
 
     name: str
     seed: int
     models: list[Learnt]
     parameters: dict[str, str] = {}
+    imports: str | None = msgspec.field(default=None, name="import")
+
+    @property
+    def inputs(self) -> list[str]:
+        """The input ports of its web service."""
+        return [] if self.imports else [INPUT]
 
     @property
     def labels(self) -> list[str]:
@@ -110,7 +122,11 @@ def _check(experiment: Experiment) -> None:
         raise _Wrong("models: there is none; an experiment has one at least")
     if not 0 <= experiment.seed < 2**32:
         raise _Wrong(f"seed: {experiment.seed} is no number from 0 to {2**32 - 1}")
-    known = dict(SPLIT)
+    known: set[str] = set(SPLIT)
+    if experiment.imports is not None:
+        if experiment.imports not in experiment.parameters:
+            raise _Wrong(f"import: {experiment.imports!r} is none of its parameters; give it there with a path")
+        known.add(experiment.imports)
     for index, learnt in enumerate(experiment.models):
         able = names_for(learnt.kind)
         if learnt.learner not in able:
@@ -123,5 +139,6 @@ def _check(experiment: Experiment) -> None:
             read_parameters({**SPLIT, **LEARNERS[learnt.learner].parameters}, experiment.parameters)
         except ModuleError as error:
             raise _Wrong(f"parameters: {error.message}") from None
-    if unknown := sorted(experiment.parameters.keys() - known.keys()):
-        raise _Wrong(f"parameters: {unknown[0]!r} is no parameter of its learners; those are: {', '.join(known)}")
+    if unknown := sorted(experiment.parameters.keys() - known):
+        names = ", ".join(sorted(known))
+        raise _Wrong(f"parameters: {unknown[0]!r} is no parameter of its learners; those are: {names}")

@@ -48,7 +48,7 @@ def job(
         "Outputs": {port: _blob(file) for port, file in files.items()},
         "GlobalParameters": parameters,
     }
-    blobs = [_place(f"{port}.csv") for port in inputs]
+    blobs = [_place(f"{port}.csv") for port in inputs] or ["what its experiment imports"]
     return _samples("jobs", address=address, body=body, key=key, files=files, blobs=blobs)
 
 

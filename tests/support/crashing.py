@@ -77,6 +77,11 @@ def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
     return App(Settings(settings))
 
 
+def poll(settings: Mapping[str, str], die_after: int) -> None:
+    """Take every job as far as it goes, as the timer does."""
+    _app_that_dies(settings, die_after).retraining.poll()
+
+
 def take_up(settings: Mapping[str, str], die_after: int) -> None:
     """Take up what has arrived, as the timer does."""
     _app_that_dies(settings, die_after).arriving.take_up()

@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
@@ -19,7 +22,7 @@ from shared.fleets import Fleet, Pipelines
 from shared.gate.judging import Gate
 from shared.gate.rules import parse_rule
 from shared.jobs import Dataset, Model
-from shared.joining import joined
+from shared.joining import joined, name_in_folder
 from shared.judging import Judging
 from shared.pipelines import Arriving as Arriving_
 from shared.pipelines import Pipeline
@@ -28,17 +31,20 @@ from shared.ports import (
     BlobReference,
     Document,
     Finished,
+    KeptModel,
     Lease,
     NotStarted,
     Wait,
 )
 from shared.promotion import Promotion
 from shared.records import Records
+from shared.retention import Retention, Rule
 from shared.retraining import Retraining
 from shared.rolling_out import RollingOut
 from shared.rollout_records import RolloutRecords
 from shared.rows import Rows
 from shared.secret import Secret
+from shared.watching import Watching
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 EVALUATION = b"AUC,Recall\n0.95,0.9\n"
@@ -61,8 +67,9 @@ class FakeDocuments:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
-        self.leased: set[str] = set()
-        self.abandoned: set[str] = set()  #: leases whose holder died
+        self.leased: dict[str, FakeLease] = {}
+        self.latest: dict[str, FakeLease] = {}
+        self.abandoned: set[str] = set()  #: documents whose holder died, or lost its lease
         self.reads = 0
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
@@ -74,7 +81,7 @@ class FakeDocuments:
         return (
             None
             if content is None
-            else Document(content, str(self.versions[name]), name in self.abandoned | self.leased)
+            else Document(content, str(self.versions[name]), name in self.abandoned or name in self.leased)
         )
 
     def create(self, name: str, content: bytes) -> str | None:
@@ -85,9 +92,11 @@ class FakeDocuments:
             raise RecordChanged(name)
         return self._write(name, content)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, etag: str | None = None) -> None:
+        if etag and name in self.contents and str(self.versions[name]) != etag:
+            raise RecordChanged(name)
         self.contents.pop(name, None)
-        self._live()
+        self.live()
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in self.contents if name.startswith(prefix)))
@@ -96,23 +105,30 @@ class FakeDocuments:
     def lease(self, name: str) -> Iterator[Lease]:
         if name in self.leased:
             raise Busy(name)
-        self.leased.add(name)
+        lease = self.leased[name] = self.latest[name] = FakeLease(self, name)
         self.abandoned.discard(name)
         try:
-            yield FakeLease(self)
+            yield lease
         except KeyboardInterrupt:
             self.abandoned.add(name)
             raise
         finally:
-            self.leased.remove(name)
+            if self.leased.get(name) is lease:
+                del self.leased[name]
+
+    def expire(self, name: str) -> None:
+        """Let the lease run out, as it does when its holder is stopped."""
+        del self.leased[name]
+        self.abandoned.add(name)
 
     def _write(self, name: str, content: bytes) -> str:
         self.contents[name] = content
         self.versions[name] = self.versions.get(name, 0) + 1
-        self._live()
+        self.live()
         return str(self.versions[name])
 
-    def _live(self) -> None:
+    def live(self) -> None:
+        """Die here, if it is time for that."""
         if self.die_after is not None:
             self.die_after -= 1
             if self.die_after < 0:
@@ -122,23 +138,42 @@ class FakeDocuments:
 class FakeLease:
     id = "lease"
 
-    def __init__(self, documents: FakeDocuments) -> None:
-        self._documents = documents
+    def __init__(self, documents: FakeDocuments, name: str) -> None:
+        self._documents, self._name = documents, name
 
     def renew(self) -> None:
-        if self._documents.lease_lost:
+        if self._documents.lease_lost or self._documents.latest[self._name] is not self:
             raise Busy("the lease is lost")
 
 
 class FakeModels:
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.kept: dict[str, bytes] = {}
+        self.touched: dict[str, datetime] = {}
 
     def keep(self, chunks: Iterator[bytes]) -> Model:
         content = b"".join(chunks)
         model = Model(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
         self.kept[model.sha256] = content
+        self.touch(model)
         return model
+
+    def touch(self, model: Model) -> bool:
+        if model.sha256 in self.kept:
+            self.touched[model.sha256] = self._clock.now()
+        return model.sha256 in self.kept
+
+    def listed(self) -> Iterator[KeptModel]:
+        for sha256, content in sorted(self.kept.items()):
+            touched = self.touched[sha256]
+            yield KeptModel(Model(sha256=sha256, size=len(content)), touched, str(touched))
+
+    def remove(self, kept: KeptModel) -> bool:
+        if str(self.touched.get(kept.model.sha256)) != kept.etag:
+            return False
+        del self.kept[kept.model.sha256], self.touched[kept.model.sha256]
+        return True
 
     def link(self, model: Model) -> BlobReference:
         return BlobReference("https://store.example/", f"models/{model.name}")
@@ -155,14 +190,18 @@ class FakeModels:
 
 
 class FakeData:
-    """`contents` by path; `joined` by name."""
+    """`contents` by path; `joined` by name; `fails` are errors in the place of a gathered folder."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.times: dict[str, datetime] = {}
         self.modified = START
         self.joined: dict[str, bytes] = {}
-        self.aside: dict[str, bytes] = {}
+        self.fails: list[Exception] = []
+        self.aside: dict[str, bytes] = {}  #: reports by folder
+        self.copies: dict[str, bytes] = {}  #: by folder
+        self.put_back_by: dict[str, str] = {}  #: requests by ETag
+        self.alive: Callable[[], None] = lambda: None  #: called after each change: the process may die there
 
     def put(self, path: str, content: bytes) -> None:
         self.modified += timedelta(seconds=1)
@@ -175,6 +214,11 @@ class FakeData:
         modified = self.times[path]
         etag = hashlib.sha256(content + str(modified).encode()).hexdigest()
         return Dataset(path=path, etag=etag, modified=modified, size=len(content))
+
+    def require(self, path: str) -> Dataset:
+        found = self.find(path)
+        assert found, f"nothing is at {path}"
+        return found
 
     def listed(self, prefix: str = "") -> Iterator[Dataset]:
         for path in sorted(self.contents):
@@ -190,6 +234,15 @@ class FakeData:
         former = [(after, iter([self.joined[after]]))] if after else []
         self.joined[name] = b"".join(joined([*former, *((part.path, self.read(part)) for part in parts)]))
 
+    def gather(self, folder: str, parts: Sequence[Dataset], after: str | None) -> str:
+        if self.fails:
+            raise self.fails.pop(0)
+        former = [(name, iter([self.joined[name]])) for name in sorted(self.joined) if after and name.startswith(after)]
+        files = [*former, *((part.path, self.read(part)) for part in parts)]
+        for number, (path, chunks) in enumerate(files, 1):
+            self.joined[folder + name_in_folder(number, path)] = b"".join(chunks)
+        return f"batches/{folder}*"
+
     def link(self, dataset: Dataset, seconds: float) -> BlobReference:  # noqa: ARG002
         return BlobReference("https://store.example/", f"training-data/{dataset.path}")
 
@@ -197,8 +250,29 @@ class FakeData:
         return BlobReference("https://store.example/", f"batches/{name}")
 
     def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:  # noqa: ARG002
+        if self.find(dataset.path) != dataset and folder not in self.copies:
+            raise DataChanged(f"{dataset.path} was overwritten or deleted")
+        self.copies.setdefault(folder, self.contents.get(dataset.path, b""))
+        self.alive()
         self.aside[folder] = report
-        return f"quarantine/{folder}"
+        return f"quarantine/{folder}/{dataset.path.rpartition('/')[2]}"
+
+    def delete(self, dataset: Dataset) -> None:
+        if self.find(dataset.path) == dataset:
+            del self.contents[dataset.path]
+            self.alive()
+
+    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+        if path not in self.contents:
+            if folder not in self.copies:
+                raise DataChanged(f"{path} is not in quarantine any more")
+            self.put(path, self.copies[folder])
+            self.put_back_by[self.require(path).etag] = request
+            self.alive()
+        there = self.require(path)
+        if self.put_back_by.get(there.etag) != request:
+            raise DataChanged(f"Something newer is at {path}")
+        return there
 
 
 class FakeReader:
@@ -224,9 +298,10 @@ class FakeService:
         self.fails: list[Exception] = []
         self.answer: BesJob | None = None
 
-    def submit(self, data: BlobReference, parameters: Mapping[str, str]) -> str:
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
         self._fail()
-        self.data.append(data.relative)
+        if data:
+            self.data.append(data.relative)
         self.parameters = dict(parameters)
         job = f"bes-{len(self.created) + 1}"
         self.created.append(job)
@@ -270,7 +345,8 @@ class FakeEndpoint:
     """An endpoint that answers with its model's content.
 
     `late`: seconds until an update takes effect; `deaf`: updates answered well that have none; `loses`: updates that
-    take effect and whose answer is lost; `refuses`: an error instead of an update.
+    take effect and whose answer is lost; `refuses`: errors instead of updates; `slow`: seconds that an answer takes;
+    `fails`: errors instead of answers.
     """
 
     def __init__(self, clock: Clock, models: FakeModels, deployed: BlobReference) -> None:
@@ -279,6 +355,9 @@ class FakeEndpoint:
         self._next: tuple[datetime, BlobReference] | None = None
         self.late, self.deaf, self.loses = 0.0, 0, 0
         self.refuses: list[Exception] = []
+        self.stopped: Callable[[], None] | None = None  #: what happens while the next update is on its way
+        self.slow = 0.0
+        self.fails: list[Exception] = []
         self.updates = 0
 
     def model(self) -> BlobReference:
@@ -286,6 +365,9 @@ class FakeEndpoint:
 
     def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002
         self.updates += 1
+        if meanwhile := self.stopped:
+            self.stopped = None
+            meanwhile()
         if self.refuses:
             raise self.refuses.pop(0)
         if self.deaf:
@@ -299,6 +381,9 @@ class FakeEndpoint:
             raise ServiceUnavailable("PATCH got no answer")
 
     def score(self, rows: Rows) -> Rows:
+        self._clock.sleep(self.slow)
+        if self.fails:
+            raise self.fails.pop(0)
         if self._next and self._next[0] <= self._clock.now():
             self.serves, self._next = self._next[1], None
         kept = self._models.identify(self.serves)
@@ -307,17 +392,19 @@ class FakeEndpoint:
 
 
 class World:
-    """The flows over fakes: one pipeline `income` with two targets."""
+    """The flows over fakes: one pipeline `income` with two targets; `facts` are those of its configuration."""
 
-    def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9) -> None:
-        self.clock, self.documents, self.models = Clock(), FakeDocuments(), FakeModels()
+    def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, **facts: Any) -> None:
+        self.clock, self.documents = Clock(), FakeDocuments()
+        self.models = FakeModels(self.clock)
         self.data, self.reader = FakeData(), FakeReader()
+        self.data.alive = self.documents.live
         self.service, self.scoring = FakeService(), FakeService()
         self.records, self.arrivals = Records(self.documents), ArrivalRecords(self.documents)
         self.answers = AnswerRecords(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
-        self.pipelines = {"income": _pipeline(rules, baseline)}
+        self.pipelines = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
         self.fleets: dict[str, Fleet] = {}
         self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
 
@@ -379,6 +466,28 @@ class World:
     def deciding(self) -> Deciding:
         return Deciding(
             pipelines=self.all_pipelines(), records=self.records, service=lambda _: self.service, now=self.clock.now
+        )
+
+    @property
+    def watching(self) -> Watching:
+        return Watching(
+            pipelines=self.pipelines,
+            records=self.records,
+            models=self.models,
+            endpoints=lambda _: self.endpoints,
+            now=self.clock.now,
+        )
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(
+            pipelines=self.pipelines,
+            records=self.records,
+            documents=self.documents,
+            models=self.models,
+            endpoints=lambda _: self.endpoints,
+            rule=Rule(entries=2),
+            now=self.clock.now,
         )
 
     @property

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
 from shared.arrivals import Arrival
 from shared.champions import Champion
+from shared.errors import TryLater
 from shared.jobs import RetrainingJob
 from shared.messages import Request
 from shared.records import stem
 from shared.settings import Settings
+from studio.scoring import score
 from tests.support.waiting import until
 
 
 class Flow:
-    """`requests` are the promotion messages that were asked for and not yet carried out."""
+    """`requests` are promotion messages that were asked for and not yet carried out; `troubles` is what tries met."""
 
     def __init__(self, place: Workplace, settings: Mapping[str, str] | None = None) -> None:
         self.place = place
         self.app = App(Settings({**place.settings, **(settings or {})}))
         self.requests: list[Request] = []
+        self.troubles: list[str] = []
+        self.ahead = timedelta()
+        self.app.arriving = replace(self.app.arriving, now=self._now)
+        self.app.judging = replace(self.app.judging, now=self._now)
+        self.app.retraining = replace(self.app.retraining, now=self._now)
+        self.app.watching = replace(self.app.watching, now=self._now)
+        self.app.deciding = replace(self.app.deciding, now=self._now)
+        self.app.promotion = replace(self.app.promotion, now=self._now)
 
     def drop(self, name: str, content: bytes) -> RetrainingJob:
         """Drop a data set and take its blob event; return the job."""
@@ -52,12 +65,29 @@ class Flow:
         return self.app.records.require(job_id).job
 
     def poll(self) -> None:
-        self.requests += self.app.retraining.poll()
+        self.requests += self.app.poll()
 
     def promote(self) -> None:
+        """Deliver each message, again where another delivery is worth it, as the host does."""
         while self.requests:
-            request = self.requests.pop(0)
-            self.app.promotion.carry_out(request, f"message-{len(self.requests)}")
+            request, message = self.requests.pop(0), f"message-{uuid4().hex}"
+            while not self._delivered(request, message):
+                pass
+
+    def _delivered(self, request: Request, message: str) -> bool:
+        try:
+            self.app.promotion.carry_out(request, message)
+        except TryLater as error:
+            self.troubles.append(str(error))
+            return False
+        return True
+
+    def pass_time(self, span: timedelta) -> None:
+        """Let the app's clock go ahead, so that nothing has to be waited for."""
+        self.ahead += span
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
     def finish(self, job: RetrainingJob) -> RetrainingJob:
         """Poll and promote until the job is final."""
@@ -77,5 +107,11 @@ class Flow:
     def answers(self) -> dict[str, list[list[str]]]:
         """Return what both services answer for the kept rows, asked as any client would."""
         pipeline = self.app.pipelines[PIPELINE]
-        endpoints = self.app.promotion.endpoints(pipeline)
-        return {name: endpoint.score(pipeline.rows) for name, endpoint in endpoints.items()}
+        endpoints = self.app.endpoints(pipeline)
+        return {name: endpoint.score(pipeline.rows).values for name, endpoint in endpoints.items()}
+
+    def predicted(self, sha256: str) -> list[list[str]]:
+        """Return what the model answers for the kept rows, by the Studio's own scoring of the file."""
+        rows = self.app.pipelines[PIPELINE].rows
+        model = self.place.studio.studio.models.load(sha256)
+        return [row[-2:] for row in score(model, rows.columns, rows.values).values]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.arrivals import Arrival, ArrivalState, Batching
-from shared.checks import Checks
-from shared.errors import BadMessage
+from shared.checks import Checks, Drift
+from shared.errors import BadMessage, Busy, DataChanged
 from shared.jobs import JobState
 from tests.support.fakes import World
+
+
+class Died(BaseException):
+    """The process is killed at a write."""
 
 
 @pytest.fixture
@@ -371,6 +376,312 @@ def test_a_schedule_retrains_once_however_many_of_its_times_went_by(world: World
     assert len(world.service.started) == before + 1
 
 
+def checking(world: World, **rules: Any) -> None:
+    """Set what the pipeline asks of its data."""
+    pipeline = world.pipelines["income"]
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks(**rules))
+
+
+def all_taken_up(world: World) -> list[str]:
+    """Take up until nothing is open; return the jobs."""
+    jobs = world.take_up()
+    for _ in range(5):
+        if nothing_open(world):
+            break
+        jobs += world.take_up()
+    assert nothing_open(world)
+    return jobs
+
+
+def died_after(world: World, writes: int, *steps: Callable[[], Any]) -> bool:
+    """Take the steps until the process dies right after that many writes; return whether it did."""
+    world.documents.die_after, world.documents.death = writes, Died
+    try:
+        for step in steps:
+            step()
+    except Died:
+        return True
+    finally:
+        world.documents.die_after = None
+    return False
+
+
+BATCHINGS = [Batching(by="quiet", quiet=1.0), Batching(by="marker")]
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_their_batch_is_not(
+    world: World, batching: Batching
+) -> None:
+    arriving(world, batching=batching)
+    checking(world, label="income", rows_at_least=4, missing_at_most=0.3, duplicates_at_most=0.2)
+    for name, rows in (("a", "1,low\n,low\n"), ("b", "2,high\n"), ("c", "3,low\n4,low\n4,low\n")):
+        world.arriving.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
+    world.arriving.see(world.put("_SUCCESS", b""))
+    world.clock.sleep(2)
+    [job_id] = [job for _ in range(2) for job in world.take_up()]
+    assert len(paths(world, job_id)) == 3
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({"rows_at_least": 10}, "has 5 rows, and 10 are needed at least"),
+        ({"label": "income"}, "the label 'income' has the one class 'low'"),
+        ({"missing_at_most": 0.3}, "column 'age' is missing in 60% of the rows, and 30% is allowed"),
+        ({"missing_in_all_at_most": 0.1}, "30% of all cells are missing"),
+        ({"duplicates_at_most": 0.1}, "20% of the rows repeat an earlier row"),
+    ],
+)
+def test_a_batch_that_fails_as_a_whole_is_set_aside_as_a_whole_before_it_costs_anything(
+    world: World, batching: Batching, rules: dict[str, Any], told: str
+) -> None:
+    arriving(world, batching=batching, rows="all")
+    checking(world, **rules)
+    for name, rows in (("a", "1,low\n,low\n"), ("b", "5,low\n"), ("c", ",low\n,low\n")):
+        world.arriving.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
+    world.arriving.see(world.put("_SUCCESS", b""))
+    world.clock.sleep(2)
+    for _ in range(3):
+        assert world.take_up() == []
+    assert set(states(world)) == {ArrivalState.QUARANTINED}
+    [reason] = {arrival.reason for arrival in arrivals(world)}
+    assert reason is not None
+    assert reason.startswith("The batch of income/a.csv and 2 more")
+    assert told in reason
+    assert {json.loads(report)["report"]["faults"][0]["message"] for report in world.data.aside.values()} == {reason}
+    assert len(world.data.aside) == len(arrivals(world))
+    assert nothing_open(world)
+    assert world.service.created == []
+
+
+def test_a_batch_is_set_aside_as_a_whole_wherever_the_process_dies() -> None:
+    for writes in itertools.count():
+        world = World()
+        arriving(world, batching=Batching(by="quiet", quiet=1.0), refused="move")
+        checking(world, missing_at_most=0.3)
+        for name, rows in (("a", ",1\n"), ("b", ",2\n,3\n"), ("c", "5,5\n")):  # c alone would pass
+            world.arriving.see(world.put(f"{name}.csv", f"age,x\n{rows}".encode()))
+        world.clock.sleep(2)
+        died = died_after(world, writes, world.take_up, world.take_up, world.take_up)
+        world.arriving.see(world.put("d.csv", b"age,x\n8,9\n"))  # must not make another batch of what is left
+        world.clock.sleep(2)
+        jobs = [job for _ in range(4) for job in world.take_up()]
+        [last] = [arrival for arrival in arrivals(world) if arrival.dataset.path == "income/d.csv"]
+        others = [arrival for arrival in arrivals(world) if arrival != last]
+        if last.state is ArrivalState.TAKEN:
+            assert [paths(world, job) for job in jobs] == [["income/d.csv"]]
+        assert {arrival.state for arrival in others} == {ArrivalState.QUARANTINED}
+        assert len({arrival.reason for arrival in others}) == 1
+        assert set(world.data.contents) == ({"income/d.csv"} if last.state is ArrivalState.TAKEN else set())
+        assert nothing_open(world)
+        if not died:
+            assert last.state is ArrivalState.TAKEN
+            break
+    assert writes > 20
+
+
+def test_a_file_of_a_refused_batch_that_was_overwritten_meanwhile_is_gone_and_the_new_one_is_taken_up(
+    world: World,
+) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=1.0), refused="move")
+    checking(world, rows_at_least=3)
+    for name in "ab":
+        world.arriving.see(world.put(f"{name}.csv"))
+    world.take_up()
+    world.put("a.csv", b"age\n7\n8\n9\n")
+    world.clock.sleep(2)
+    assert world.take_up() == []
+    jobs = [job for _ in range(3) for job in (world.clock.sleep(2), *world.take_up())[1:]]
+    assert states(world) == [ArrivalState.GONE, ArrivalState.QUARANTINED, ArrivalState.TAKEN]
+    assert paths(world, jobs[0]) == ["income/a.csv"]
+
+
+def test_drift_is_measured_from_the_largest_file_of_the_last_batch_that_made_a_job(world: World) -> None:
+    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    checking(world, drift=Drift(), rows_at_least=50)
+
+    def batch(*files: tuple[int, int]) -> list[str]:
+        for number, (least, rows) in enumerate(files):
+            ages = "".join(f"{least + row % 20}\n" for row in range(rows))
+            world.arriving.see(world.put(f"{len(world.data.contents)}-{number}.csv", f"age\n{ages}".encode()))
+        world.clock.sleep(2)
+        return all_taken_up(world)
+
+    assert batch((20, 400), (60, 30))
+    assert batch((60, 49)) == []  # drifted
+    checking(world, drift=Drift(at_most=100.0), rows_at_least=50)
+    assert batch((60, 48)) == []  # too short, so what comes next is still compared with the first
+    checking(world, drift=Drift())
+    assert batch((20, 410))
+    assert batch((60, 420)) == []
+    reasons = [arrival.reason or "" for arrival in arrivals(world) if arrival.state is ArrivalState.QUARANTINED]
+    assert ["drifted" in reason for reason in reasons] == [True, False, True]
+
+
+BROKEN = b"age\n1,2\n"
+
+
+def test_the_original_of_refused_data_stays_or_moves_by_configuration(world: World) -> None:
+    for refused in ("stay", "move"):
+        arriving(world, refused=refused)
+        world.arriving.see(world.put(f"{refused}.csv", BROKEN))
+        all_taken_up(world)
+    assert set(world.data.contents) == {"income/stay.csv"}
+    stayed, moved = arrivals(world)
+    assert (stayed.moved, moved.moved) == (None, f"quarantine/income/{moved.id}/move.csv")
+    assert world.data.copies[f"income/{moved.id}"] == BROKEN
+    assert moved.reason
+
+
+def test_a_version_uploaded_while_the_old_one_is_moved_survives_and_is_taken_up(world: World) -> None:
+    arriving(world, refused="move")
+    path = world.put("a.csv", BROKEN)
+    copy = world.data.set_aside
+
+    def slow(*arguments: Any) -> str:
+        place = copy(*arguments)
+        world.put("a.csv", b"age\n7\n")
+        return place
+
+    world.data.set_aside = slow  # type: ignore[method-assign]
+    world.arriving.see(path)
+    world.take_up()
+    world.arriving.see(path)
+    assert len(world.take_up()) == 1
+    assert world.data.contents[path] == b"age\n7\n"
+    assert states(world) == [ArrivalState.QUARANTINED, ArrivalState.TAKEN]
+
+
+def test_a_move_is_finished_wherever_the_process_dies_and_loses_nothing() -> None:
+    for writes in itertools.count():
+        world = World()
+        arriving(world, refused="move")
+        path = world.put("a.csv", BROKEN)
+        see = functools.partial(world.arriving.see, path)
+        died = died_after(world, writes, see, world.take_up, world.take_up)
+        assert BROKEN in (*world.data.contents.values(), *world.data.copies.values())
+        world.arriving.sweep("training-data")
+        all_taken_up(world)
+        [arrival] = arrivals(world)
+        assert arrival.state is ArrivalState.QUARANTINED
+        assert (world.data.contents, world.data.copies) == ({}, {f"income/{arrival.id}": BROKEN})
+        assert nothing_open(world)
+        if not died:
+            break
+    assert writes > 6
+
+
+def test_events_and_sweeps_of_what_was_moved_say_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    arriving(world, refused="move")
+    path = world.put("a.csv", BROKEN)
+    world.arriving.see(path)
+    all_taken_up(world)
+    caplog.clear()
+    assert world.arriving.see(path) == []
+    assert world.arriving.sweep("training-data") == 0
+    assert world.take_up() == []
+    assert caplog.records == []
+
+
+def test_what_another_pipeline_takes_too_or_a_job_may_have_been_made_of_is_not_moved(world: World) -> None:
+    arriving(world, refused="move")
+    taken = world.drop("a.csv", b"age\n1\n")
+    checking(world, rows_at_least=2)
+    world.arriving.replay("income", "income/a.csv", "m1")
+    world.take_up()
+    world.pipelines["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages", checks=Checks())
+    world.arriving.see(world.put("b.csv", b"age\n3\n"))
+    world.take_up()
+    assert paths(world, taken) == ["income/a.csv"]
+    assert states(world).count(ArrivalState.QUARANTINED) == 2
+    assert set(world.data.contents) == {"income/a.csv", "income/b.csv"}
+
+
+def moved_with_its_rule_mended(world: World) -> str:
+    arriving(world, refused="move")
+    checking(world, rows_at_least=2)
+    path = world.put("a.csv", b"age\n1\n")
+    world.arriving.see(path)
+    all_taken_up(world)
+    assert world.data.contents == {}
+    checking(world)
+    return path
+
+
+def test_a_replay_puts_back_what_was_moved_and_takes_it_up_once_however_often_it_is_delivered(world: World) -> None:
+    path = moved_with_its_rule_mended(world)
+    again = [world.arriving.replay("income", path, "m1") for _ in range(2)]
+    world.arriving.see(path)  # the copy has its event too
+    [job_id] = world.take_up()
+    again.append(world.arriving.replay("income", path, "m1"))
+    assert {arrival.id for arrival in again} == {arrivals(world)[-1].id}
+    assert arrivals(world)[-1].replay == "m1"
+    assert world.take_up() == []
+    assert paths(world, job_id) == [path]
+    world.arriving.replay("income", path, "m2")  # another request trains once more on what is there now
+    assert len(world.take_up()) == 1
+    del world.data.contents[path]
+    assert world.arriving.replay("income", path, "m1").id == again[0].id
+    assert world.data.contents == {}
+
+
+def test_what_is_refused_again_after_a_replay_moves_again_and_only_another_request_puts_it_back(world: World) -> None:
+    path = moved_with_its_rule_mended(world)
+    checking(world, rows_at_least=3)
+    for request, moves in (("m1", 2), ("m1", 2), ("m2", 3)):
+        world.arriving.replay("income", path, request)
+        all_taken_up(world)
+        assert states(world) == [ArrivalState.QUARANTINED] * moves
+    assert world.data.contents == {}
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(mended: bool) -> None:
+    for writes in itertools.count():
+        world = World()
+        path = moved_with_its_rule_mended(world)
+        if not mended:
+            checking(world, rows_at_least=2)
+        died = died_after(world, writes, functools.partial(world.arriving.replay, "income", path, "m1"))
+        world.arriving.sweep("training-data")  # or its event: the copy may be taken up before the message comes again
+        jobs = all_taken_up(world)
+        for _ in range(2):
+            world.arriving.replay("income", path, "m1")
+            jobs += all_taken_up(world)
+        assert len(jobs) == mended
+        assert len(arrivals(world)) == 2
+        assert nothing_open(world)
+        if not died:
+            break
+    assert writes >= 5
+
+
+def test_a_replay_says_so_when_something_newer_is_at_the_path(world: World) -> None:
+    path = moved_with_its_rule_mended(world)
+    world.put("a.csv", b"age\n2\n")
+    for _ in range(2):
+        with pytest.raises(DataChanged, match=f"Something newer is at {path}, .*quarantine/income/.*/a.csv"):
+            world.arriving.replay("income", path, "m1")
+        world.arriving.see(path)
+    [job_id] = world.take_up()
+    world.arriving.replay("income", path, "m2")  # what is there was taken up, so it is what a replay means now
+    [again] = world.take_up()
+    assert paths(world, again) == paths(world, job_id)
+    assert world.data.contents[path] == b"age\n2\n"
+
+
+def test_a_replay_of_what_is_on_its_way_to_quarantine_is_to_be_asked_again(world: World) -> None:
+    arriving(world, refused="move")
+    path = world.put("a.csv", BROKEN)
+    world.arriving.see(path)
+    world.take_up()
+    assert states(world) == [ArrivalState.MOVING]
+    with pytest.raises(Busy, match="is being moved into quarantine"):
+        world.arriving.replay("income", path, "m1")
+
+
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("drop"), st.integers(0, 5), st.integers(0, 3), st.booleans()),
@@ -378,10 +689,6 @@ EVENTS = st.lists(
     ),
     max_size=25,
 )
-
-
-class Died(BaseException):
-    """The process is killed at a write."""
 
 
 @settings(max_examples=150, deadline=None)

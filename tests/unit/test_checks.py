@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.checks import Checks, Column, Drift, Kind, Profile, Report, Type, check
+from shared.checks import Checks, Column, Drift, Kind, Profile, Report, Summary, Type, asked_of_all, check, summed
 from shared.checks.drift import Numbers, profile_of, psi
 from shared.checks.duplicates import Duplicates
 
@@ -309,6 +309,38 @@ def test_a_label_needs_two_classes_and_a_table_enough_rows() -> None:
 
     assert kinds(report) == [Kind.TOO_FEW_ROWS, Kind.ONE_CLASS]
     assert "has the one class 'low'" in report.faults[1].message
+
+
+def test_of_one_file_among_several_only_what_it_is_by_itself_is_asked() -> None:
+    rules = Checks(label="income", rows_at_least=10, missing_at_most=0.1, duplicates_at_most=0.1)
+
+    report = check("a.csv", [b"age,income\n,low\n,low\n"], rules, alone=False)
+
+    assert report.faults == ()
+    assert kinds(check("a.csv", [b"age,income\n"], rules, alone=False)) == [Kind.TOO_FEW_ROWS]
+    assert kinds(check("a.csv", [b"age\n1\n"], rules, alone=False)) == [Kind.MISSING_COLUMN]
+    found = [*asked_of_all("all", rules, summed([report.summary or Summary()] * 2))]
+    assert [fault.kind for fault in found] == [
+        Kind.TOO_FEW_ROWS,
+        Kind.ONE_CLASS,
+        Kind.MISSING_VALUES,
+        Kind.DUPLICATE_ROWS,
+    ]
+
+
+ROW = st.tuples(st.sampled_from(["", "1", "2"]), st.sampled_from(["", "low", "high", "middle"]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(ROW, min_size=1, max_size=5), min_size=1, max_size=4))
+def test_the_summaries_of_files_add_up_to_that_of_all_their_rows(files: list[list[tuple[str, str]]]) -> None:
+    rules = Checks(label="income", columns=(Column(name="age", type=Type.INTEGER),))
+
+    def summary(rows: list[tuple[str, str]]) -> Summary:
+        content = "age,income\n" + "".join(f"{age},{income}\n" for age, income in rows)
+        return checked(content, checks=rules).summary or Summary()
+
+    assert summed(map(summary, files)) == summary([row for rows in files for row in rows])
 
 
 # Duplicates

@@ -31,6 +31,15 @@ def test_an_experiment_is_read_with_its_ports(tmp_path: Path) -> None:
     assert (second.resource, second.model, second.scored) == ("Wine [trained model] 2", "output4", "output6")
 
 
+def test_an_experiment_with_an_import_data_module_has_no_input_port(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(GOOD.replace("seed: 7", "seed: 7\nimport: Path").replace("{Number", "{Path: a/b*.csv, Number"))
+    experiment = load_experiment(file)
+    assert (experiment.imports, experiment.inputs) == ("Path", [])
+    file.write_text(GOOD)
+    assert load_experiment(file).inputs == ["input1"]
+
+
 @pytest.mark.parametrize("name", [file.stem for file in FOLDER.glob("*.yaml")])
 def test_every_experiment_that_comes_with_the_studio_loads(name: str) -> None:
     assert load_experiment(name).models
@@ -55,6 +64,7 @@ def test_every_experiment_that_comes_with_the_studio_loads(name: str) -> None:
         ("40", "many", """parameters: "Number of trees" must be a whole number from 1 to 1000; it is 'many'"""),
         ("0.7", "7", 'parameters: "Fraction of rows for training" must be a number from 0.1 to 0.9'),
         ("0.7", "[1]", "Expected `str`, got `array` - at `$.parameters"),
+        ("seed: 7", "seed: 7\nimport: Path", "import: 'Path' is none of its parameters; give it there with a path"),
         ("seed: 7", "seed: -1", "seed: -1 is no number from 0 to"),
         ("seed: 7", "seed: x", "Expected `int`, got `str` - at `$.seed`"),
         ("seed: 7", "", "missing required field `seed`"),
@@ -76,7 +86,9 @@ def test_a_mistake_names_the_file_the_key_and_what_would_be_right(
 
 
 def test_an_experiment_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no experiment 'vine'.*breast-cancer, diabetes, wine, wine-cellar"):
+    with pytest.raises(
+        ValueError, match=r"no experiment 'vine'.*breast-cancer, breast-cancer-folder, diabetes, wine, wine-cellar"
+    ):
         load_experiment("vine")
     folder = tmp_path / "folder.yaml"
     folder.mkdir()

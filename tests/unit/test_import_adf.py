@@ -538,6 +538,25 @@ def test_a_service_without_input_port_name_or_input_is_reported(imported: Import
     outcome.filled()
 
 
+@pytest.mark.parametrize(
+    ("path", "blobs"), [("labeled/income/*.csv", "income/*.csv"), ("labeled/income", "income/*"), ("@concat('a')", "")]
+)
+def test_the_path_of_an_import_data_module_becomes_the_folder_parameter(
+    imported: Import, path: str, blobs: str
+) -> None:
+    parameters = {"Path to container, directory or blob": path, "Number of trees": "8"}
+    files = v2(v2_batch(webServiceInputs={}, globalParameters=parameters), v2_update())
+    outcome = imported.of(files)
+    found = outcome.filled()["income"]
+    assert found.training.folder == "Path to container, directory or blob"
+    assert found.training.input is None
+    assert found.training.parameters == {"Number of trees": "8"}
+    assert found.blobs == (blobs or MEANT["BLOBS"])
+    assert ("RETRAINING_STORE to the storage that the experiment imports from" in outcome.told) == bool(blobs)
+    lacks = "globalParameters.Path to container, directory or blob: its file is an expression" in outcome.told
+    assert lacks == (not blobs)
+
+
 def test_the_default_endpoint_and_the_training_as_its_own_target_are_told(imported: Import) -> None:
     files = v2(v2_batch(), v2_update(to="classic"))
     members = files["classic.json"]["properties"]["typeProperties"]

@@ -11,7 +11,7 @@ import pytest
 
 from studio.page.guard import is_for_this_machine
 from studio.page.paging import AT_ONCE, part
-from studio.page.samples import KEY, score, update
+from studio.page.samples import KEY, job, score, update
 from studio.page.views import Model, Place, view_endpoint
 from studio.publishing import new_endpoint
 from studio.records import NEVER, Endpoint, Reference, Resource, Scorer, Service, now
@@ -138,3 +138,9 @@ def test_a_host_that_is_this_machine_is_served(host: str) -> None:
 )
 def test_any_other_host_is_not(host: str) -> None:
     assert not is_for_this_machine(host)
+
+
+def test_a_job_of_a_service_that_imports_its_data_needs_no_blob_of_its_own() -> None:
+    for sample in job("http://h/jobs", [], {"output1": "output1results.ilearner"}, {"Path": "a/b"}, None):
+        assert "the data: what its experiment imports." in sample.text
+        assert "input1" not in sample.text

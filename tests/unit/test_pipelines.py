@@ -15,6 +15,7 @@ from local.children import ROOT
 from shared.configuration.file import schema
 from shared.configuration.loading import load_pipelines
 from shared.errors import BadConfiguration
+from shared.pipelines import Pipeline
 from shared.settings import Settings
 
 SETTINGS = {
@@ -40,7 +41,7 @@ def sample(tmp_path: Path) -> dict[str, object]:
     return found
 
 
-def load(folder: Path, content: object, settings: dict[str, str] | None = None) -> object:
+def load(folder: Path, content: object, settings: dict[str, str] | None = None) -> dict[str, Pipeline]:
     file = folder / "pipelines.yaml"
     file.write_text(yaml.safe_dump(content), "utf-8")
     return load_pipelines(file, Settings(SETTINGS if settings is None else settings))
@@ -79,14 +80,15 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
         (("gate", "rules"), ["AUC > best"], r"\.gate\.rules\[0\].*is no rule"),
         (("gate", "rules"), ["Recal >= 0.5"], r"\.gate\.rules\[0\].*did you mean 'Recall'"),
         (("gate", "rules"), [], r"\.gate\.rules"),
-        (("gate", "baseline"), {}, r"\.gate\.baseline.*give the AUC of the model that is live"),
         (("gate", "baseline"), {"AUK": 1.0}, r"\.gate\.baseline"),
+        (("gate", "rules"), ["AUC > 0.9", "RMSE < 3"], r"\.gate\.rules\[1\]: Root Mean Squared Error is of regression"),
         (("targets",), [], r"\.targets"),
         (("proof", "rows"), "nowhere.csv", r"\.proof\.rows.*nowhere\.csv does not exist"),
         (("blobs",), 7, r"\.blobs.*Expected `str`"),
         (("training", "parameters"), {"a": "x", "b": 0.7}, r"\.training\.parameters\.b: .*; write it in quotes"),
         (("gate", "baseline"), {"AUC": "0.9"}, r"\.gate\.baseline\.AUC: .*; write a number, without quotes"),
         (("checks", "columns"), "age, income", r"\.checks\.columns: .*; write a list: \[a, b\]"),
+        (("training", "folder"), "Path", r"\.training: has 'input' and 'folder', and .* remove one"),
         (("training", "cancel_late"), "yes", r"\.training\.cancel_late: .*; write true or false"),
         (("training",), None, r"\.training: .*; write keys and their values below it"),
         (("training", "running"), "999999999d", r"\.training\.running.*up to 365d"),
@@ -114,6 +116,21 @@ def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
     assert str(raised.value).startswith("pipelines.yaml: ")
 
 
+def test_data_goes_by_an_input_port_or_by_a_parameter_that_nothing_else_gives(
+    sample: dict[str, object], tmp_path: Path
+) -> None:
+    training: Any = sample["pipelines"]["breast-cancer"]["training"]  # type: ignore[index]
+    del training["input"]
+    loaded: Any = load(tmp_path, sample)
+    assert loaded["breast-cancer"].training.port == "input1"
+    training["folder"] = "Path to container"
+    loaded = load(tmp_path, sample)
+    assert loaded["breast-cancer"].training.folder == "Path to container"
+    training["parameters"]["Path to container"] = "mine"
+    with pytest.raises(BadConfiguration, match=r"\.training\.parameters\.Path to container: .*remove it here"):
+        load(tmp_path, sample)
+
+
 @pytest.mark.parametrize("place", [("training", "address"), ("targets", 1, "id")])
 def test_a_key_in_the_place_of_something_else_is_not_told(
     sample: dict[str, object], tmp_path: Path, place: tuple[str | int, ...]
@@ -125,6 +142,34 @@ def test_a_key_in_the_place_of_something_else_is_not_told(
     with pytest.raises(BadConfiguration, match="what stands there is no") as raised:
         load(tmp_path, sample)
     assert "token-three" not in str(raised.value)
+
+
+def test_with_scored_rows_no_baseline_is_needed_but_of_what_rows_cannot_tell(
+    sample: dict[str, object], tmp_path: Path
+) -> None:
+    part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    part["training"]["scored"] = "output3"
+    part["gate"] = {"rules": ["AUC > champion", "for each sex: Recall > champion or Recall > 0.9"]}
+    gate = load(tmp_path, sample)["breast-cancer"].gate
+    assert (gate.needs_rows, gate.label, gate.baseline) == (True, "diagnosis", {})
+    part["gate"]["label"] = "other"
+    assert load(tmp_path, sample)["breast-cancer"].gate.label == "other"
+    part["gate"] = {"rules": ["Training Log Loss > champion"]}
+    with pytest.raises(BadConfiguration, match=r"\.gate\.baseline: .*give the Training Log Loss"):
+        load(tmp_path, sample)
+    part["gate"] = {"rules": ["for each sex: Training Log Loss > 1"]}
+    with pytest.raises(BadConfiguration, match=r"\.gate\.rules\[0\]: Training Log Loss cannot be computed from scored"):
+        load(tmp_path, sample)
+
+
+def test_rows_that_are_judged_need_a_label(sample: dict[str, object], tmp_path: Path) -> None:
+    part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    part["training"]["scored"] = "output3"
+    del part["checks"]["label"]
+    with pytest.raises(BadConfiguration, match=r"\.gate\.label: is missing: name the column that has the truth"):
+        load(tmp_path, sample)
+    part["gate"]["rules"] = ["AUC >= 0.9"]
+    load(tmp_path, sample)
 
 
 def test_a_key_that_stands_twice_is_a_mistake_and_merged_keys_are_none(
@@ -170,4 +215,22 @@ def test_two_pipelines_cannot_share_a_target(sample: dict[str, object], tmp_path
     pipelines: dict[str, object] = sample["pipelines"]  # type: ignore[assignment]
     pipelines["other"] = pipelines["breast-cancer"]
     with pytest.raises(BadConfiguration, match="two pipelines would overwrite each other"):
+        load(tmp_path, sample)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("AUC >= champion", r"\.gate\.baseline.*give the AUC of the model that is live"),
+        ("Recall > 0 or Recall > champion", r"\.gate\.baseline: 'Recall > champion' .*the Recall of"),
+        ("for each sex: AUC > 0.9", r"\.gate\.rules\[0\].*name the output port .* training\.scored"),
+    ],
+)
+def test_a_rule_that_needs_scored_rows_or_a_baseline_and_has_none_is_found_at_the_start(
+    sample: dict[str, object], tmp_path: Path, rule: str, told: str
+) -> None:
+    part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    part["gate"]["rules"] = [rule]
+    del part["training"]["scored"]
+    with pytest.raises(BadConfiguration, match=told):
         load(tmp_path, sample)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 
+from shared.champions import Action, HistoryEntry
 from shared.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
 from shared.jobs import JobState
 from shared.messages import Asked, Request
-from tests.support.fakes import World, refused
+from shared.ports import BlobReference
+from tests.support.fakes import FakeEndpoint, World, refused
 
 PROMOTE, ROLLBACK = Asked.PROMOTE, Asked.ROLLBACK
 
@@ -253,3 +256,35 @@ def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: Wo
     assert outcome(world, "m2").startswith(f"failed: The {what} failed at every delivery")
     world.promotion.carry_out(request, "m1")
     assert outcome(world, "m1").startswith("done: entry ")
+
+
+def test_trouble_with_the_records_after_the_proof_puts_nothing_back_however_long_it_lasts(world: World) -> None:
+    job_id = world.accepted()
+    world.clock.sleep(1)
+    append = world.records.append
+
+    def away(champion: object, entry: HistoryEntry) -> object:
+        if entry.action is Action.PROMOTED:
+            raise ServiceUnavailable("storage is away")
+        return append(champion, entry)  # type: ignore[arg-type]
+
+    world.records.append = away  # type: ignore[method-assign, assignment]
+    for _ in range(3):
+        with pytest.raises(ServiceUnavailable):
+            promote(world, job_id)
+        world.clock.sleep(20 * 60)
+    assert served(world) == {trained(world, job_id)}
+    world.records.append = append  # type: ignore[method-assign]
+    promote(world, job_id)
+    assert state(world, job_id) is JobState.PROMOTED
+
+
+def test_a_target_that_is_new_in_the_configuration_gets_the_next_model_too(world: World) -> None:
+    promoted(world, "a.csv")
+    pipeline = world.pipelines["income"]
+    third = msgspec.structs.replace(pipeline.targets[0], name="three")
+    world.pipelines["income"] = msgspec.structs.replace(pipeline, targets=[third, *pipeline.targets])
+    other = BlobReference("https://other.example/", "first.ilearner")
+    world.endpoints = {"three": FakeEndpoint(world.clock, world.models, other), **world.endpoints}
+    second = promoted(world, "b.csv")
+    assert served(world) == {trained(world, second)}

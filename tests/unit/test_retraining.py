@@ -189,7 +189,7 @@ def test_a_model_that_the_gate_refuses_is_kept_and_not_promoted() -> None:
     job_id = world.accepted()
     job = world.records.require(job_id).job
     assert job.state is JobState.REJECTED
-    assert job.reason == "AUC 0.9500 fails AUC >= champion + 0.1 = 1.0000"
+    assert job.reason == "AUC 0.9500 fails AUC >= champion + 0.1 = 1.0000; 0.9000 is the baseline's, from other rows"
     assert job.model is not None
     assert job.model.sha256 in world.models.kept
 

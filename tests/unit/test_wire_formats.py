@@ -112,6 +112,12 @@ def test_an_unknown_status_is_asked_for_again(code: object) -> None:
         read_bes_job({"StatusCode": code})
 
 
+def test_a_service_that_imports_its_data_is_given_no_input(service: Scripted) -> None:
+    service.answer(200, "job-1")
+    assert bes(service).submit(None, {"Path": "batches/income/j/*"}) == "job-1"
+    assert service.asked[-1][2] == {"GlobalParameters": {"Path": "batches/income/j/*"}}
+
+
 def test_results_are_found_by_name_and_their_signature_is_not_seen() -> None:
     job = read_bes_job({"StatusCode": "Finished", "Results": {"output2": RESULT, "output1": RESULT}})
     assert isinstance(job, Finished)

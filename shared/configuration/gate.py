@@ -1,0 +1,82 @@
+"""The gate as it is configured. A rule that could never be judged is found here, before the first training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from shared.configuration.file import Entry
+from shared.errors import BadConfiguration
+from shared.evaluation import kind_of, metric_name
+from shared.gate.judging import Gate
+from shared.gate.rules import Rule, parse_rule
+
+
+def read_gate(entry: Entry, wrong: Callable[[str, str], BadConfiguration]) -> Gate:
+    """Return the gate; `wrong` makes the error of a key's path and what is wrong there."""
+    rules = []
+    for index, text in enumerate(entry.gate.rules):
+        try:
+            rules.append(parse_rule(text))
+        except ValueError as error:
+            raise wrong(f".gate.rules[{index}]", str(error)) from None
+    for metric in entry.gate.baseline:
+        if metric_name(metric) is None:
+            raise wrong(f".gate.baseline.{metric}", "is no metric of an evaluation table")
+    gate = Gate(
+        rules=rules,
+        baseline=_named(entry.gate.baseline),
+        confidence=entry.gate.confidence,
+        undecided=entry.gate.undecided,
+        label=entry.gate.label or entry.checks.label,
+        rows_at_most=entry.gate.rows_at_most,
+    )
+    has_rows = entry.training.scored is not None
+    first = gate.rules[0].conditions[0].metric
+    for index, rule in enumerate(rules):
+        if problem := _of_another_kind(rule, first) or _never_judged(rule, has_rows):
+            raise wrong(f".gate.rules[{index}]", problem)
+    if has_rows and gate.needs_rows and gate.label is None:
+        raise wrong(".gate.label", "is missing: name the column that has the truth in the scored rows")
+    for rule in rules:
+        _require_baseline(rule, gate, has_rows, wrong)
+    return gate
+
+
+def _of_another_kind(rule: Rule, first: str) -> str | None:
+    for condition in rule.conditions:
+        if (kind := kind_of(condition.metric)) is not (expected := kind_of(first)):
+            return (
+                f"{condition.metric} is of {kind.value} models and {first} of {expected.value} ones; "
+                "no evaluation table has both"
+            )
+    return None
+
+
+def _never_judged(rule: Rule, has_rows: bool) -> str | None:
+    if rule.each is None:
+        return None
+    if not has_rows:
+        return (
+            f"{rule.text!r} is judged on scored rows; name the output port that gives them in training.scored "
+            "(its rows need the column and the label)"
+        )
+    for condition in rule.conditions:
+        if not condition.from_rows:
+            return f"{condition.metric} cannot be computed from scored rows, which 'for each {rule.each}' is judged on"
+    return None
+
+
+def _require_baseline(rule: Rule, gate: Gate, has_rows: bool, wrong: Callable[[str, str], BadConfiguration]) -> None:
+    """On rows that the live model scores too it needs no number; without them the first retraining has none."""
+    for condition in rule.conditions:
+        on_rows = has_rows and condition.from_rows
+        if condition.champion and not on_rows and condition.metric not in gate.baseline:
+            raise wrong(
+                ".gate.baseline",
+                f"{condition.text!r} compares with the champion; give the {condition.metric} of the model that is live "
+                "now, for the first retraining to be judged against",
+            )
+
+
+def _named(baseline: Mapping[str, float]) -> dict[str, float]:
+    return {metric_name(metric) or metric: value for metric, value in baseline.items()}

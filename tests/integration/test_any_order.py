@@ -1,0 +1,274 @@
+"""Arrivals, polls, promotions, approvals, rollbacks, deaths and second deliveries in any order: what always holds.
+
+Each run is a story of its own against Azurite and the local Studio. However it goes, it ends with one champion, one
+history without gaps, and endpoints that serve what the history says.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobLeaseClient
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from shared.history import check_chain
+
+from local.azurite import Azurite
+from local.azurite import azurite as run_azurite
+from local.datasets import as_csv
+from local.studio import RunningStudio, running_studio
+from local.workplace import PIPELINE, publish
+from shared.champions import Action, Champion
+from shared.errors import BadMessage, RetrainingError, TryLater
+from shared.jobs import JobState
+from shared.messages import Asked, Request
+from studio.records import Job
+from tests.support.crashing import wait_for_bes_jobs
+from tests.support.dying import dying
+from tests.support.flow import Flow
+from tests.support.waiting import until
+
+STORIES, STEPS = 6, 25
+ROWS = [200, 240, 280, 320, 360, 400]
+#: calls after which a run dies; most runs live
+DEATHS = st.one_of(st.none(), st.none(), st.integers(1, 60))
+
+
+class Story(RuleBasedStateMachine):
+    """`deliverable` are messages in the queue, each with its id; some are delivered more than once."""
+
+    azurite: ClassVar[Azurite]
+    studio: ClassVar[RunningStudio]
+    numbers: ClassVar[Iterator[int]] = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deliverable: list[tuple[Request, str]] = []
+        self.dropped: list[str] = []
+        self.folder = tempfile.TemporaryDirectory()
+
+    @initialize(approval=st.booleans(), rows=st.sampled_from(ROWS))
+    def begin(self, approval: bool, rows: int) -> None:
+        name = f"story{next(self.numbers)}"
+        self.place = publish(self.azurite, self.studio, name, name)
+        sample = Path(self.place.settings["PIPELINES_FILE"])
+        text = sample.read_text().replace("AUC >= champion - 0.01", "AUC >= champion - 0.5").replace("0.95", "0.5")
+        text = text.replace("settle: 1s", "settle: 0.001s").replace("samples/", f"{sample.parent}/samples/")
+        text = text.replace("    targets:", f"    approval: {{required: {str(approval).lower()}}}\n    targets:")
+        file = Path(self.folder.name) / "pipelines.yaml"
+        file.write_text(text)
+        self.settings = {"PIPELINES_FILE": str(file)}
+        self.flow = Flow(self.place, self.settings)
+        self.retrain(rows, None, None, None)
+
+    @rule(rows=st.sampled_from(ROWS), told=st.booleans())
+    def drop(self, rows: int, told: bool) -> None:
+        """Data arrives; its event may be lost. The same rows are the same content as another file's."""
+        name = f"{len(self.dropped)}.csv"
+        self.dropped.append(self.place.drop(name, as_csv(self.place.header, self.place.rows[:rows])))
+        if told:
+            self.flow.app.arriving.see(self.dropped[-1])
+
+    @rule(after=DEATHS)
+    def sweep(self, after: int | None) -> None:
+        self._run(after, lambda flow: flow.app.arriving.sweep(self.place.container))
+
+    @rule(after=DEATHS)
+    def take_up(self, after: int | None) -> None:
+        def run(flow: Flow) -> None:
+            for job in flow.app.arriving.take_up():
+                flow.app.retraining.start(job)
+
+        self._run(after, run)
+        wait_for_bes_jobs(self.studio.studio.folder)
+
+    @rule(after=DEATHS)
+    def poll(self, after: int | None) -> None:
+        """The messages of a poll that dies are lost with it."""
+
+        def run(flow: Flow) -> None:
+            self.deliverable += [(each, self._id()) for each in flow.app.retraining.poll()]
+
+        self._run(after, run)
+
+    @rule(rows=st.sampled_from(ROWS), taken_up=DEATHS, polled=DEATHS, delivered=DEATHS)
+    def retrain(self, rows: int, taken_up: int | None, polled: int | None, delivered: int | None) -> None:
+        """Take one data set all the way, with deaths on it."""
+        self.drop(rows, True)
+        self.take_up(taken_up)
+        self.poll(polled)
+        self.poll(None)
+        self.decide(Asked.APPROVE, 0)
+        self.poll(None)
+        if self.deliverable:
+            self.deliver(delivered, len(self.deliverable) - 1, False)
+
+    @precondition(lambda self: self.deliverable)
+    @rule(after=DEATHS, which=st.integers(0, 5), again=st.booleans())
+    def deliver(self, after: int | None, which: int, again: bool) -> None:
+        request, message = self.deliverable.pop(which % len(self.deliverable))
+        if self._carry_out(after, request, message) and not again:
+            return
+        self.deliverable.append((request, message))
+
+    @rule(action=st.sampled_from([Asked.APPROVE, Asked.REJECT, Asked.CANCEL]), which=st.integers(0, 5))
+    def decide(self, action: Asked, which: int) -> None:
+        jobs = [self.flow.job(each) for each in self.flow.app.records.active()]
+        if jobs:
+            job = jobs[which % len(jobs)]
+            seen = job.approval.seen if job.approval else "0123456789abcdef"
+            request = Request(pipeline=PIPELINE, action=action, job=job.id, by="ann", seen=seen)
+            with suppress(BadMessage):
+                self.flow.app.ask(request, self._id())
+
+    @rule()
+    def ask_to_roll_back(self) -> None:
+        self.deliverable.append((Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann"), self._id()))
+
+    @rule(minutes=st.sampled_from([1, 5, 20]))
+    def time_passes(self, minutes: int) -> None:
+        self.flow.pass_time(timedelta(minutes=minutes))
+
+    @invariant()
+    def one_champion_and_one_history(self) -> None:
+        if not hasattr(self, "flow"):
+            return
+        entries = list(self.flow.app.records.entries(PIPELINE))
+        assert check_chain(entries, self.flow.champion.head) == []
+        promoted = [entry.job for entry, _ in entries if entry.action is Action.PROMOTED]
+        assert len(promoted) == len(set(promoted)) or self.flow.champion.change is not None
+
+    def teardown(self) -> None:
+        """Let all that is open come to its end, and look at what there is then."""
+        try:
+            if hasattr(self, "flow"):
+                self._end()
+                for container in self.place.blobs.list_containers():
+                    self.place.blobs.delete_container(container.name)
+        finally:
+            self.folder.cleanup()
+
+    def _end(self) -> None:
+        def nothing_open() -> bool:
+            self._run(None, lambda flow: flow.app.arriving.sweep(self.place.container))
+            self.take_up_all()
+            for request in self.flow.app.retraining.poll():
+                self.deliverable.append((request, self._id()))
+            while self.deliverable:
+                request, message = self.deliverable.pop(0)
+                if not self._carry_out(None, request, message):
+                    self.deliverable.append((request, message))
+            for job_id in self.flow.app.records.active():
+                job = self.flow.job(job_id)
+                if job.state is JobState.AWAITING and job.approval:
+                    seen = job.approval.seen
+                    request = Request(pipeline=PIPELINE, action=Asked.APPROVE, job=job_id, by="ann", seen=seen)
+                    self.flow.app.ask(request, self._id())
+            self.flow.pass_time(timedelta(minutes=3))
+            records = self.place.blobs.get_container_client("retraining")
+            names = [name for name in records.list_blob_names(name_starts_with="active/") if PIPELINE in name]
+            return not [name for name in names if "/watches/" not in name]
+
+        until(nothing_open, lambda: [self.flow.job(each) for each in self.flow.app.records.active()])
+        import os
+
+        if os.environ.get("SEE"):
+            from collections import Counter
+
+            names = list(self.place.blobs.get_container_client("retraining").list_blob_names(name_starts_with="jobs/"))
+            from shared.records import stem
+
+            print(
+                Counter(self.flow.job(stem(n)).state.value for n in names),
+                [e.action.value for e, _ in self.flow.app.records.entries(PIPELINE)],
+                self.flow.champion.fence,
+                len(self.dropped),
+            )
+        self.one_champion_and_one_history()
+        self._serves_what_the_history_says(self.flow.champion)
+        self._trained_once_for_each_content()
+
+    def take_up_all(self) -> None:
+        for job in self.flow.app.arriving.take_up():
+            self.flow.app.retraining.start(job)
+
+    def _serves_what_the_history_says(self, champion: Champion) -> None:
+        if champion.live is None:
+            return
+        for name, model in champion.live.models.items():
+            assert self.flow.answers()[name] == self.flow.predicted(model.sha256)
+
+    def _trained_once_for_each_content(self) -> None:
+        started = [job for job in self.studio.studio.records.all(Job) if job.queued is not None]
+        read = [str(job.inputs["input1"].relative_location) for job in started if "input1" in job.inputs]
+        mine = [path for path in read if path.startswith(f"{self.place.container}/")]
+        assert len(mine) == len(set(mine))
+
+    def _carry_out(self, after: int | None, request: Request, message: str) -> bool:
+        """Return whether the message is done with: it is delivered again otherwise, as the host does."""
+        done = []
+
+        def run(flow: Flow) -> None:
+            try:
+                flow.app.carry_out(request, message)
+                done.append(True)
+            except TryLater:
+                flow.pass_time(timedelta(seconds=30))
+            except RetrainingError:
+                done.append(True)  # it is written down
+
+        self._run(after, run)
+        return bool(done)
+
+    def _run(self, after: int | None, what: object) -> None:
+        """Run it in the app, which may die of it; then another process goes on once the leases have run out."""
+        with dying(after):
+            what(self.flow)  # type: ignore[operator]
+            return
+        ahead = self.flow.ahead
+        self.flow = Flow(self.place, self.settings)
+        self.flow.pass_time(ahead)
+        blob = self.place.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json")
+        with suppress(HttpResponseError):  # it is not there yet, or was not leased
+            BlobLeaseClient(blob).break_lease(0)
+
+    def _id(self) -> str:
+        return f"message-{next(self.numbers)}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[None]:
+    with run_azurite() as storage, running_studio(tmp_path / "studio", storage.connection_string) as studio:
+        Story.azurite, Story.studio = storage, studio
+        yield
+
+
+@pytest.mark.usefixtures("world")
+def test_in_any_order_one_champion_is_live_and_the_history_says_which() -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Story,
+        settings=settings(
+            max_examples=STORIES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,161 @@
+"""The services fail in each way they did: the right model is live at the end, and the record says what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from local.azurite import azurite as run_azurite
+from local.datasets import as_csv
+from local.workplace import Workplace
+from local.workplace import workplace as run_workplace
+from shared.champions import HistoryEntry
+from shared.jobs import FINAL, JobState, RetrainingJob
+from tests.support.flow import Flow
+from tests.support.waiting import until
+
+ROWS = count(300, 3)  #: of the next data set: each gives another model
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("faults"), "--control") as running:
+        yield running
+
+
+@pytest.fixture
+def flow(place: Workplace, tmp_path: Path) -> Iterator[Flow]:
+    """A flow that waits 2 seconds for new answers, and whose gate passes every model."""
+    sample = Path(place.settings["PIPELINES_FILE"])
+    text = sample.read_text().replace("AUC >= champion - 0.01", "AUC >= champion - 0.5").replace("0.95", "0.5")
+    text = text.replace("settle: 1s", "settle: 0.001s").replace("timeout: 3m", "timeout: 2s")
+    file = tmp_path / "pipelines.yaml"
+    file.write_text(text.replace("samples/", f"{sample.parent}/samples/"))
+    yield Flow(place, {"PIPELINES_FILE": str(file)})
+    requests.delete(f"{place.studio.control}/faults", timeout=30)
+
+
+def order(flow: Flow, kind: str, **options: Any) -> None:
+    answer = requests.post(f"{flow.place.studio.control}/faults", json={"kind": kind, **options}, timeout=30)
+    assert answer.status_code == 201, answer.text
+
+
+def retrained(flow: Flow) -> RetrainingJob:
+    """Drop a data set like no other and return its job when it is final; waits for services pass at once."""
+    job = flow.drop("new.csv", as_csv(flow.place.header, flow.place.rows[: next(ROWS)]))
+
+    def final() -> bool:
+        flow.poll()
+        flow.promote()
+        job_now = flow.job(job.id)
+        if not job_now.final and job_now.not_before:
+            flow.pass_time(timedelta(seconds=30))
+        return job_now.state in FINAL
+
+    until(final, lambda: flow.job(job.id))
+    return flow.job(job.id)
+
+
+def live(flow: Flow) -> HistoryEntry:
+    """Return what the history says is live, once both services were seen to serve just that."""
+    champion = flow.champion
+    assert champion.live is not None
+    assert champion.change is None
+    for name, model in champion.live.models.items():
+        assert flow.answers()[name] == flow.predicted(model.sha256)
+    return champion.live
+
+
+def told(job: RetrainingJob) -> str:
+    return "\n".join([*(step.note for step in job.steps), job.reason or ""])
+
+
+UPDATES = ["classic.update", "arm.patch"]
+
+
+@pytest.mark.parametrize("operation", ["bes.create", "bes.start", "bes.read", *UPDATES])
+def test_an_answer_that_is_lost_changes_nothing_of_the_outcome(flow: Flow, operation: str) -> None:
+    order(flow, "lost answer", operation=operation, count=1)
+    job = retrained(flow)
+    assert job.state is JobState.PROMOTED, told(job)
+    assert live(flow).job == job.id
+    assert "got no answer" in told(job) + "\n".join(flow.troubles)
+
+
+@pytest.mark.parametrize("kind", ["throttled", "unavailable"])
+@pytest.mark.parametrize("operation", ["bes.start", *UPDATES])
+def test_a_service_that_is_away_is_asked_again_when_it_said(flow: Flow, kind: str, operation: str) -> None:
+    order(flow, kind, operation=operation, count=2, seconds=0)
+    job = retrained(flow)
+    assert job.state is JobState.PROMOTED, told(job)
+    assert live(flow).job == job.id
+    assert f"answered {429 if kind == 'throttled' else 503}" in told(job) + "\n".join(flow.troubles)
+
+
+@pytest.mark.parametrize("endpoint", ["classic", "new"])
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("no effect", "the definition names another model"), ("deaf", "are still ")],
+)
+def test_an_update_without_effect_leaves_the_former_model_live_everywhere(
+    flow: Flow, endpoint: str, kind: str, says: str
+) -> None:
+    assert retrained(flow).state is JobState.PROMOTED
+    before = live(flow)
+    order(flow, kind, endpoint=name_of(flow, endpoint), count=1)
+    job = retrained(flow)
+    assert job.state is JobState.ROLLED_BACK, told(job)
+    assert says in (job.reason or "")
+    assert "the former model is live again, and that is proven" in (job.reason or "")
+    assert live(flow) == before
+
+
+@pytest.mark.parametrize("endpoint", ["classic", "new"])
+def test_an_update_that_takes_effect_late_is_waited_for(flow: Flow, endpoint: str) -> None:
+    order(flow, "late", endpoint=name_of(flow, endpoint), count=1, seconds=1)
+    job = retrained(flow)
+    assert job.state is JobState.PROMOTED, told(job)
+    entry = live(flow)
+    assert entry.job == job.id
+    seconds = float(entry.proof[endpoint].text.split(" after ")[1].split()[0])
+    assert seconds >= 0.5
+
+
+def test_an_operation_that_fails_after_it_was_accepted_leaves_the_former_model_live_everywhere(flow: Flow) -> None:
+    assert retrained(flow).state is JobState.PROMOTED
+    before = live(flow)
+    order(flow, "failing operation", count=1)
+    job = retrained(flow)
+    assert job.state is JobState.ROLLED_BACK, told(job)
+    assert "Failed" in (job.reason or "")
+    assert live(flow) == before
+
+
+def test_results_whose_link_has_expired_are_asked_for_again(flow: Flow) -> None:
+    order(flow, "expired result", count=1)
+    job = retrained(flow)
+    assert job.state is JobState.PROMOTED, told(job)
+    assert "its signature may have expired" in told(job)
+    assert live(flow).job == job.id
+
+
+def test_a_training_that_fails_leaves_the_live_model_and_says_why(flow: Flow) -> None:
+    assert retrained(flow).state is JobState.PROMOTED
+    before = live(flow)
+    order(flow, "failed job", count=1)
+    job = retrained(flow)
+    assert job.state is JobState.FAILED
+    assert "The training failed: " in (job.reason or "")
+    assert live(flow) == before
+
+
+def name_of(flow: Flow, endpoint: str) -> str:
+    """Return how orders name the endpoint."""
+    published = getattr(flow.place, endpoint)
+    return str(published.management.rsplit("/", 1)[-1])

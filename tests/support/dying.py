@@ -1,0 +1,41 @@
+"""A process that dies right after its n-th call, within this one: from then on none of its calls gets out.
+
+What a dying process would still do (give a lease back, write an outcome) fails as it would there, so that only what
+was sent before counts. It is for many deaths in a short time; `crashing` kills real processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests.adapters
+
+
+class Died(BaseException):
+    """No `except Exception` catches it."""
+
+
+@contextmanager
+def dying(after: int | None) -> Iterator[None]:
+    """Let what is done within die after that many calls; None lets it live. Swallows the death."""
+    send = requests.adapters.HTTPAdapter.send
+    calls = 0
+
+    def counted(self: requests.adapters.HTTPAdapter, *arguments: object, **options: object) -> requests.Response:
+        nonlocal calls
+        if after is not None and calls >= after:
+            raise Died
+        calls += 1
+        answer = send(self, *arguments, **options)  # type: ignore[arg-type]
+        if calls == after:
+            raise Died
+        return answer
+
+    requests.adapters.HTTPAdapter.send = counted  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    except Died:
+        return
+    finally:
+        requests.adapters.HTTPAdapter.send = send  # type: ignore[method-assign]

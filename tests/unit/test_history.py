@@ -1,0 +1,155 @@
+"""The history is one chain without gaps, wherever a run dies, and any later edit of it shows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+import pytest
+
+from shared.champions import Action, HistoryEntry
+from shared.history import check_chain
+from shared.jobs import JobState
+from shared.messages import Asked, Request
+from shared.records import encode
+from tests.support.fakes import START, World
+
+Chain = list[tuple[HistoryEntry, str]]
+
+
+def written(entries: int) -> Chain:
+    chain: Chain = []
+    for number in range(1, entries + 1):
+        former = chain[-1][1] if chain else None
+        entry = HistoryEntry(number=number, at=START, action=Action.FOUND, reason="r", models={}, chain=former)
+        chain.append((entry, hashlib.sha256(encode(entry)).hexdigest()))
+    return chain
+
+
+def edited(chain: Chain, number: int) -> Chain:
+    entry = msgspec.structs.replace(chain[number - 1][0], reason="another")
+    return [*chain[: number - 1], (entry, hashlib.sha256(encode(entry)).hexdigest()), *chain[number:]]
+
+
+def test_a_history_as_it_was_written_has_no_findings() -> None:
+    chain = written(4)
+    assert check_chain(chain, chain[-1][1]) == []
+    assert check_chain([], None) == []
+
+
+def test_an_entry_that_a_dead_run_left_behind_is_no_finding() -> None:
+    chain = written(4)
+    assert check_chain(chain, chain[2][1]) == []
+    assert check_chain(chain[:1], None) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda chain: edited(chain, 2), "entry 2 is not what entry 3 was written after"),
+        (lambda chain: edited(chain, 4), "names a newest entry that is not there"),
+        (lambda chain: chain[:3], "names a newest entry that is not there"),
+        (lambda chain: chain[:1] + chain[2:], "where entry 2 should be is entry 3: those between were removed"),
+        (lambda chain: chain[1:], "where entry 1 should be is entry 2"),
+        (lambda chain: [*chain[:2], chain[1], *chain[2:]], "where entry 3 should be is entry 2"),
+        (lambda _: [], "names a newest entry that is not there"),
+    ],
+)
+def test_an_edit_or_a_gap_is_found(change: Callable[[Chain], Chain], found: str) -> None:
+    chain = written(4)
+    [finding] = check_chain(change(chain), chain[-1][1])
+    assert found in finding
+
+
+def rollback(world: World, message: str) -> None:
+    world.promotion.carry_out(Request(pipeline="income", action=Asked.ROLLBACK, by="ann"), message)
+
+
+def story(world: World) -> list[Callable[[], None]]:
+    """Two promotions, a model that somebody else deployed, a rollback: what each message asks for."""
+    jobs = [world.accepted(name) for name in ("a.csv", "b.csv", "c.csv")]
+
+    def promote(job_id: str) -> None:
+        world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+
+    def deploy() -> None:
+        stranger = world.models.link(world.models.keep(iter([b"by hand"])))
+        for endpoint in world.endpoints.values():
+            endpoint.named = endpoint.serves = stranger
+
+    return [
+        lambda: promote(jobs[0]),
+        lambda: promote(jobs[1]),
+        deploy,
+        lambda: promote(jobs[2]),
+        lambda: rollback(world, "back"),
+    ]
+
+
+def run(world: World, die_after: int) -> bool:
+    """Take the story to its end, with one death; a message whose run died is delivered again."""
+    died = False
+    steps = story(world)
+    world.documents.die_after = die_after
+    for step in steps:
+        try:
+            step()
+        except KeyboardInterrupt:
+            died, world.documents.die_after = True, None
+            step()
+    world.documents.die_after = None
+    return died
+
+
+def test_wherever_a_run_dies_the_history_is_one_chain_and_its_head_is_the_champions() -> None:
+    writes = 0
+    while True:
+        world = World()
+        died = run(world, writes)
+        champion, entries = world.records.champion("income"), list(world.records.entries("income"))
+        assert check_chain(entries, champion.head) == [], writes
+        newest, digest = entries[-1]
+        assert (newest.number, digest, newest) == (champion.last, champion.head, champion.live), writes
+        told = [(entry.action.value, entry.previous) for entry, _ in entries]
+        assert told == [("found", None), ("promoted", 1), ("promoted", 2), ("found", 3), ("promoted", 4),
+                        ("rolled back", 3)], writes  # fmt: skip
+        assert champion.change is None
+        assert all(world.models.identify(each.serves) == newest.models["one"] for each in world.endpoints.values())
+        if not died:
+            break
+        writes += 1
+    assert writes > 30
+    assert world.records.active() == []
+
+
+def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_came_after_it() -> None:
+    # The run dies after it wrote the entry; until the next one comes by, the endpoints have gone back and deaf.
+    for writes in range(20):
+        world = World()
+        job_id = world.accepted()
+        request = Request(pipeline="income", action=Asked.PROMOTE, job=job_id)
+        world.documents.die_after = writes
+        with suppress(KeyboardInterrupt):
+            world.promotion.carry_out(request, "m")
+        if "history/income/000002.json" in world.documents.contents:
+            break
+    world.documents.die_after = None
+    former = world.records.champion("income").live
+    assert former is not None
+    for endpoint in world.endpoints.values():
+        endpoint.update(world.models.link(former.models["one"]), world.clock.sleep)
+        endpoint.deaf = 1
+    world.promotion.carry_out(request, "m")
+    assert world.records.require(job_id).job.state is JobState.ROLLED_BACK
+    world.promotion.carry_out(msgspec.structs.replace(request, by="ann"), "by hand")
+    champion, entries = world.records.champion("income"), list(world.records.entries("income"))
+    assert check_chain(entries, champion.head) == []
+    assert [(entry.action.value, entry.by) for entry, _ in entries] == [
+        ("found", None),
+        ("promoted", None),
+        ("restored", None),
+        ("promoted", "ann"),
+    ]
+    assert entries[2][0].models == former.models

@@ -1,0 +1,194 @@
+"""Kept models that nothing needs go after a while; what is live and what a rollback goes back to never does."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import BadConfiguration, BadMessage, ServiceUnavailable
+from shared.jobs import JobState, Model
+from shared.messages import Asked, Request
+from shared.ports import KeptModel
+from shared.retention import YOUNG, Rule, read_rule, to_remove
+from shared.settings import Settings
+from tests.support.fakes import START, World
+
+DAY = timedelta(days=1)
+LONG = 91 * 86400.0
+
+
+def kept(sha256: str, age: timedelta) -> KeptModel:
+    return KeptModel(Model(sha256=sha256, size=1), START - age, "etag")
+
+
+def removed(models: list[KeptModel], needed: set[str], rule: Rule) -> list[str]:
+    return [each.model.sha256 for each in to_remove(models, needed, START, rule)]
+
+
+def test_only_what_is_old_and_not_needed_is_removed() -> None:
+    models = [kept("needed", 400 * DAY), kept("old", 91 * DAY), kept("used", 89 * DAY)]
+    assert removed(models, {"needed"}, Rule()) == ["old"]
+
+
+def test_nothing_younger_than_a_day_is_removed_whatever_the_rule_says() -> None:
+    models = [kept("young", YOUNG), kept("older", YOUNG + timedelta(seconds=1))]
+    assert removed(models, set(), Rule(unused=timedelta(0))) == ["older"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"KEEP_MODELS": "0"}, "Setting KEEP_MODELS is '0'"),
+        ({"KEEP_MODELS": "many"}, "write how many former models stay"),
+        ({"KEEP_MODELS_FOR": "90"}, "Setting KEEP_MODELS_FOR: '90' is no time span"),
+        ({"KEEP_MODELS_FOR": "12h"}, "write 1d or more"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(settings: dict[str, str], fault: str) -> None:
+    with pytest.raises(BadConfiguration, match=fault):
+        read_rule(Settings(settings))
+
+
+def test_the_settings_are_what_the_rule_says() -> None:
+    assert read_rule(Settings({})) == Rule(entries=10, unused=90 * DAY)
+    assert read_rule(Settings({"KEEP_MODELS": "3", "KEEP_MODELS_FOR": "30d"})) == Rule(entries=3, unused=30 * DAY)
+
+
+def promoted(world: World, name: str) -> str:
+    """Promote a job's model; return its SHA-256."""
+    job_id = world.accepted(name)
+    world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
+    assert world.records.require(job_id).job.state is JobState.PROMOTED
+    return model(world, job_id)
+
+
+def model(world: World, job_id: str) -> str:
+    kept = world.records.require(job_id).job.model
+    assert kept is not None
+    return kept.sha256
+
+
+def roll_back(world: World, message: str, **where: int | str) -> None:
+    request = Request(pipeline="income", action=Asked.ROLLBACK, by="ann", **where)  # type: ignore[arg-type]
+    world.promotion.carry_out(request, message)
+
+
+def test_what_is_live_and_the_entries_before_it_stay_and_older_ones_and_refused_ones_go() -> None:
+    world = World()
+    models = [promoted(world, f"{name}.csv") for name in "abcd"]
+    refused = world.models.keep(iter([b"refused"])).sha256
+    first = world.records.history("income", 1)
+    assert first is not None
+    world.clock.sleep(LONG)
+    gone = world.retention.run()  # keeps two entries before the live one
+    assert set(gone) == {refused, first.models["one"].sha256, models[0]}
+    assert set(world.models.kept) == set(models[1:])
+    [day] = world.documents.names("retention/")
+    assert set(json.loads(world.documents.contents[day])["models"]) == set(gone)
+
+
+def test_after_a_rollback_what_the_next_ones_go_back_to_stays_too() -> None:
+    world = World()
+    models = [promoted(world, f"{name}.csv") for name in "abcde"]
+    roll_back(world, "m1", to=4)  # live is what c.csv gave, again; before it are b and a
+    world.clock.sleep(LONG)
+    world.retention.run()
+    assert set(models) <= set(world.models.kept)
+    roll_back(world, "m2")
+    roll_back(world, "m3")
+    live = world.records.champion("income").live
+    assert live is not None
+    assert live.models["one"].sha256 == models[0]
+
+
+def test_the_models_of_jobs_that_are_not_done_stay() -> None:
+    world = World()
+    waiting = world.accepted()
+    world.clock.sleep(LONG)
+    assert world.retention.run() == []
+    assert model(world, waiting) in world.models.kept
+
+
+def test_both_models_of_a_change_under_way_stay_also_of_a_pipeline_that_the_file_has_no_more() -> None:
+    world = World()
+    promoted(world, "a.csv")
+    job_id = world.accepted("b.csv")
+    world.documents.die_after = 4
+    with pytest.raises(KeyboardInterrupt):
+        world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+    world.documents.die_after = None
+    change = world.records.champion("income").change
+    assert change is not None
+    for name in list(world.documents.names("active/")):
+        world.documents.delete(name)
+    world.pipelines.clear()
+    world.clock.sleep(LONG)
+    world.retention.run()
+    assert {change.entry.models["one"].sha256, change.before["one"].sha256} <= set(world.models.kept)
+
+
+def test_what_somebody_else_made_live_of_the_kept_models_stays() -> None:
+    world = World()
+    by_hand = world.models.keep(iter([b"by hand"]))
+    world.endpoints["two"].named = world.models.link(by_hand)
+    world.clock.sleep(LONG)
+    assert world.retention.run() == []
+
+
+def test_nothing_is_removed_while_an_endpoint_does_not_say_what_is_live() -> None:
+    world = World()
+    world.models.keep(iter([b"old"]))
+    world.clock.sleep(LONG)
+
+    def silent() -> None:
+        raise ServiceUnavailable("GET answered 503")
+
+    world.endpoints["two"].model = silent  # type: ignore[assignment]
+    with pytest.raises(ServiceUnavailable):
+        world.retention.run()
+    assert world.models.kept
+
+
+def test_it_runs_once_a_day() -> None:
+    world = World()
+    assert world.retention.run() == []
+    world.models.keep(iter([b"old"]))
+    world.models.touched = dict.fromkeys(world.models.kept, START - 100 * DAY)
+    assert world.retention.run() == []
+    world.clock.sleep(86400)
+    assert len(world.retention.run()) == 1
+
+
+def test_a_rollback_to_an_old_model_that_begins_meanwhile_finds_it_or_is_refused() -> None:
+    world = World()
+    old = promoted(world, "a.csv")
+    for name in "bcd":
+        promoted(world, f"{name}.csv")
+    world.clock.sleep(LONG)
+    remove = world.models.remove
+
+    def after_a_rollback(kept: KeptModel) -> bool:
+        if kept.model.sha256 == old:
+            roll_back(world, "m1", model=old)
+        return remove(kept)
+
+    world.models.remove = after_a_rollback  # type: ignore[method-assign]
+    assert old not in world.retention.run()
+    live = world.records.champion("income").live
+    assert live is not None
+    assert live.models["one"].sha256 == old
+    assert old in world.models.kept
+    gone = world.records.history("income", 1)
+    assert gone is not None
+    with pytest.raises(BadMessage, match=r"is not kept any more"):
+        roll_back(world, "m2", to=1)
+
+
+def test_a_model_that_is_trained_once_more_is_young_again() -> None:
+    world = World()
+    world.models.keep(iter([b"the same"]))
+    world.clock.sleep(LONG)
+    world.models.keep(iter([b"the same"]))
+    assert world.retention.run() == []

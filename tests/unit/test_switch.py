@@ -1,0 +1,105 @@
+"""What shows that an endpoint serves a model, and what does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.champions import Action, Change, HistoryEntry
+from shared.jobs import Model
+from shared.kept_rows import most_telling, same_answers
+from shared.rows import Rows
+from shared.switch import Switch, Unproven, doubt_of_answers
+from tests.support.fakes import Clock, FakeEndpoint, FakeModels
+
+
+def scores(*probabilities: float) -> Rows:
+    return Rows(["Scored Labels", "Scored Probabilities"], [[str(p > 0.5), str(p)] for p in probabilities])
+
+
+BEFORE = scores(0.1, 0.2, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected", "told"),
+    [
+        (scores(0.1, 0.2, 0.9), None, "still those of the former model"),
+        (scores(0.1, 0.3, 0.9), None, None),
+        (scores(0.1, 0.3, 0.8), scores(0.3, 0.8), None),
+        (scores(0.1, 0.2, 0.9), scores(0.3, 0.8), "still the former model's and not those that the new model gave"),
+        (scores(0.1, 0.4, 0.4), scores(0.3, 0.8), "neither the former model's nor those that the new model gave"),
+        (scores(0.1, 0.2, 0.9), scores(0.2, 0.9), None),
+    ],
+)
+def test_where_training_gave_the_new_models_answers_they_are_waited_for_and_no_others(
+    answers: Rows, expected: Rows | None, told: str | None
+) -> None:
+    doubt = doubt_of_answers(answers, BEFORE, expected)
+    assert (doubt is None) == (told is None)
+    assert told is None or told in (doubt or "")
+
+
+def test_answers_are_compared_in_the_columns_they_share_and_to_the_last_digits_alone() -> None:
+    labels = Rows(["Scored Labels"], [["True"]])
+    assert same_answers(scores(0.7), labels)
+    assert same_answers(scores(0.7), scores(0.7000000000001))
+    assert not same_answers(scores(0.7), scores(0.70001))
+    assert not same_answers(scores(0.7), Rows(["Scored Score"], [["0.7"]]))
+    assert not same_answers(scores(0.7), scores(0.7, 0.7))
+
+
+def test_the_rows_that_two_models_differ_most_on_tell_most() -> None:
+    candidate, champion = scores(0.1, 0.2, 0.9, 0.4), scores(0.1, 0.8, 0.85, 0.3)
+    assert most_telling(candidate, champion, 2) == [1, 3]
+    assert most_telling(candidate, None, 2) == [0, 1]
+    assert most_telling(candidate, champion, 9) == [0, 1, 2, 3]
+
+
+class AlikeEndpoint(FakeEndpoint):
+    """An endpoint whose models all answer alike."""
+
+    def score(self, rows: Rows) -> Rows:
+        return Rows(["Scored Labels"], [["yes"] for _ in rows.values])
+
+
+def change(models: FakeModels, expected: Rows | None) -> tuple[Change, Model]:
+    before, after = models.keep(iter([b"before"])), models.keep(iter([b"after"]))
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    entry = HistoryEntry(number=2, at=now, action=Action.PROMOTED, reason="", models={"one": after})
+    answers = {"one": Rows(["Scored Labels"], [["yes"]])}
+    rows = Rows(["age"], [["39"]])
+    return Change(
+        request="m", begun=now, entry=entry, before={"one": before}, rows=rows, answers=answers, expected=expected
+    ), before
+
+
+def switch(endpoint: FakeEndpoint, models: FakeModels, clock: Clock) -> Switch:
+    return Switch(
+        endpoints={"one": endpoint},
+        timeout=60.0,
+        link=models.link,
+        confirm=lambda: None,
+        renew=lambda: None,
+        now=clock.now,
+        sleep=clock.sleep,
+    )
+
+
+def test_two_models_that_answer_alike_are_switched_and_it_is_said_that_nothing_shows_it() -> None:
+    clock = Clock()
+    models = FakeModels(clock)
+    wanted, before = change(models, Rows(["Scored Labels"], [["yes"]]))
+    endpoint = AlikeEndpoint(clock, models, models.link(before))
+    made = switch(endpoint, models, clock).make(wanted)
+    assert not made.proof["one"].proven
+    assert "both models answer alike for all 1 kept rows" in made.proof["one"].text
+
+
+def test_unless_it_is_known_what_the_new_model_answers_the_same_answers_prove_nothing() -> None:
+    clock = Clock()
+    models = FakeModels(clock)
+    wanted, before = change(models, None)
+    endpoint = AlikeEndpoint(clock, models, models.link(before))
+    with pytest.raises(Unproven, match="After 60 s the answers to the kept rows are still those of the former model"):
+        switch(endpoint, models, clock).make(wanted)
