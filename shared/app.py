@@ -194,8 +194,9 @@ class App:
             sleep=time.sleep,
         )
 
-    def endpoints(self, pipeline: Pipeline) -> Endpoints:
-        create = pipeline.fleet is not None
+    def endpoints(self, pipeline: Pipeline, *, only_look: bool = False) -> Endpoints:
+        """Return the endpoints by target. A missing one of a fleet is made, unless this is to look only."""
+        create = pipeline.fleet is not None and not only_look
         return {target.name: self._endpoint(target, create=create) for target in pipeline.targets}
 
     def _training(self, pipeline: Pipeline) -> BatchService:
