@@ -69,10 +69,6 @@ class App:
     def answers(self) -> AnswerRecords:
         return AnswerRecords(self._documents)
 
-    def poll(self) -> list[Request]:
-        """Take every job as far as it goes, look at what was promoted; return what to ask of the promotion queue."""
-        return [*self.retraining.poll(), *self.watching.poll()]
-
     def carry_out(self, request: Request, message_id: str) -> None:
         """Do what a message asks for. Raises what `Promotion.carry_out` raises."""
         whole_fleet = request.pipeline in self.pipelines.fleets
@@ -116,8 +112,8 @@ class App:
         )
 
     def poll(self) -> list[Request]:
-        """Take rollouts and jobs as far as they go; return what is to be asked of the promotion queue."""
-        return [*self.rolling_out.advance(), *self.retraining.poll()]
+        """Take rollouts and jobs as far as they go, look at what was promoted; return what to ask of the queue."""
+        return [*self.rolling_out.advance(), *self.retraining.poll(), *self.watching.poll()]
 
     @cached_property
     def rolling_out(self) -> RollingOut:

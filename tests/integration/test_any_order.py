@@ -27,7 +27,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from shared.history import check_chain
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
@@ -36,6 +35,7 @@ from local.studio import RunningStudio, running_studio
 from local.workplace import PIPELINE, publish
 from shared.champions import Action, Champion
 from shared.errors import BadMessage, RetrainingError, TryLater
+from shared.history import check_chain
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from studio.records import Job

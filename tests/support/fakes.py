@@ -471,21 +471,21 @@ class World:
     @property
     def watching(self) -> Watching:
         return Watching(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             models=self.models,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             now=self.clock.now,
         )
 
     @property
     def retention(self) -> Retention:
         return Retention(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             documents=self.documents,
             models=self.models,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             rule=Rule(entries=2),
             now=self.clock.now,
         )
