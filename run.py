@@ -24,7 +24,7 @@ COMMANDS = {
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
-    "bench": "measure app, arrival, studio and fleet, or one of them: bench app",
+    "bench": "measure it all, or one: bench app, arrival, studio, fleet",
     "clean": "remove what this command installed and made",
 }
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from local.children import ROOT
+from shared.app import App
 from shared.arrivals import Batching
 from shared.configuration.file import ClassicTarget
 from shared.configuration.loading import load_pipelines
@@ -231,3 +232,48 @@ def test_a_message_for_a_whole_fleet_says_who_asks_and_one_for_a_job_names_it() 
     world = World()
     with pytest.raises(BadMessage, match="is no fleet, so its promotion needs the job"):
         world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m1")
+
+
+def app_over(world: World) -> App:
+    app = App(Settings({}))
+    flows = {name: getattr(world, name) for name in ("arriving", "records", "rolling_out", "deciding", "promotion")}
+    app.__dict__.update(flows, pipelines=world.all_pipelines())
+    return app
+
+
+def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pipeline_can_do() -> None:
+    fleet_world = FleetWorld(["01", "02"])
+    fleet_world.drop()
+    app = app_over(fleet_world.world)
+    retrain = Request(pipeline="bike", action=Asked.RETRAIN)
+    assert app.ask(retrain, "m1") == app.ask(retrain, "m1") == "2 jobs"
+    assert [len(fleet_world.jobs(member)) for member in fleet_world.members] == [2, 2]
+    [*_, job] = fleet_world.jobs("bike-01")
+    for request in (
+        Request(pipeline="bike", action=Asked.PROMOTE, job=job.id, by="ann"),
+        Request(pipeline="bike", action=Asked.REPLAY, path="bike/01/a.csv"),
+        Request(pipeline="bike", action=Asked.ROLLBACK),
+    ):
+        with pytest.raises(
+            BadMessage, match=r"bike is a fleet of 2 pipelines: name one of them, such as bike-\{\.\.\.\}"
+        ):
+            app.carry_out(request, "m2")
+
+
+def test_a_pipeline_that_is_no_fleet_is_not_cancelled_as_one() -> None:
+    app = app_over(World())
+    with pytest.raises(BadMessage, match="income is no fleet, so the message needs the job"):
+        app.carry_out(Request(pipeline="income", action=Asked.CANCEL, by="ann"), "m1")
+    with pytest.raises(BadMessage, match="income is no fleet, so its promotion needs the job"):
+        app.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m2")
+
+
+def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_further() -> None:
+    fleet_world = FleetWorld(["01", "02"])
+    fleet_world.drop()
+    app = app_over(fleet_world.world)
+    app.__dict__["retraining"] = fleet_world.world.retraining
+    app.carry_out(Request(pipeline="bike", action=Asked.PROMOTE, by="ann"), "m1")
+    assert (fleet_world.world.records.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
+    [request] = app.poll()
+    assert (request.pipeline, request.action) == ("bike-01", Asked.PROMOTE)
