@@ -236,7 +236,10 @@ def test_a_message_for_a_whole_fleet_says_who_asks_and_one_for_a_job_names_it() 
 
 def app_over(world: World) -> App:
     app = App(Settings({}))
-    flows = {name: getattr(world, name) for name in ("arriving", "records", "rolling_out", "deciding", "promotion")}
+    flows = {
+        name: getattr(world, name)
+        for name in ("arriving", "records", "rolling_out", "deciding", "promotion", "watching")
+    }
     app.__dict__.update(flows, pipelines=world.all_pipelines())
     return app
 
