@@ -24,7 +24,7 @@ COMMANDS = {
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
-    "bench": "measure app, arrival and studio, or one of them: bench app",
+    "bench": "measure it all, or one: bench app, arrival, studio, fleet",
     "clean": "remove what this command installed and made",
 }
 
@@ -65,7 +65,7 @@ def run(command: str, rest: Sequence[str]) -> int:
         # A file's tests share a Studio, so they stay together; much of a test's time is waiting for one.
         spread = ["-n", str(1 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
         return _call(python, ["-m", "pytest", *spread, *rest], settings)
-    if command == "bench" and not {"app", "arrival", "-h", "--help"} & set(rest):
+    if command == "bench" and not {"app", "arrival", "fleet", "-h", "--help"} & set(rest):
         settings |= setup.mlflow(ROOT)
     return _call(python, ["-m", f"local.{command}", *rest], settings)
 

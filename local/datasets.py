@@ -1,6 +1,6 @@
-"""The breast cancer data that scikit-learn ships, as the CSV files that users would drop.
+"""Data that scikit-learn ships, as the CSV files that users would drop.
 
-`python -m local.datasets 400 > november.csv` writes its first 400 rows.
+`python -m local.datasets 400 > november.csv` writes the first 400 rows of the breast cancer data.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import random
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 LABEL = "diagnosis"
 
@@ -28,6 +29,17 @@ def breast_cancer() -> tuple[list[str], list[list[str]]]:
         for row, target in zip(data.data, data.target, strict=True)
     ]
     return header, rows
+
+
+@cache
+def diabetes() -> tuple[list[str], list[list[str]]]:
+    """Return the header and the 442 rows as text; the label is the last column, `progression`, a number."""
+    from sklearn.datasets import load_diabetes
+
+    data = load_diabetes()
+    rows = zip(data.data, data.target, strict=True)
+    header = [*(str(name) for name in data.feature_names), "progression"]
+    return header, [[*(repr(float(value)) for value in row), repr(float(target))] for row, target in rows]
 
 
 def as_csv(header: Sequence[str], rows: Rows) -> bytes:

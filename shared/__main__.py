@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shared.cli import acting, comparing, configuration, deciding, doctor, history, looking
+from shared.cli import acting, comparing, configuration, deciding, doctor, fleet, history, looking
 from shared.cli.output import show_json, tell
 from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped
 from shared.errors import RetrainingError, TryLater
 
-SUBJECTS = (looking, history, comparing, deciding, acting, doctor, configuration)
+SUBJECTS = (looking, history, comparing, deciding, acting, fleet, doctor, configuration)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

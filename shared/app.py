@@ -26,13 +26,16 @@ from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Trainin
 from shared.configuration.loading import load_pipelines
 from shared.deciding import Deciding
 from shared.errors import BadMessage
+from shared.fleets import Pipelines
 from shared.judging import Judging
-from shared.messages import Asked, Request
+from shared.messages import OF_A_FLEET, Asked, Request
 from shared.pipelines import Pipeline
 from shared.promotion import Promotion
 from shared.records import Records
 from shared.retention import Retention, read_rule
 from shared.retraining import Retraining
+from shared.rolling_out import RollingOut
+from shared.rollout_records import RolloutRecords
 from shared.settings import Settings
 from shared.watching import Watching
 
@@ -53,8 +56,9 @@ class App:
         self.settings = settings
 
     @cached_property
-    def pipelines(self) -> dict[str, Pipeline]:
-        return load_pipelines(self.settings.pipelines_file, self.settings)
+    def pipelines(self) -> Pipelines:
+        read = load_pipelines(self.settings.pipelines_file, self.settings)
+        return Pipelines(read.alone, read.fleets, lambda prefix: ArrivalRecords(self._documents).known(prefix))
 
     @cached_property
     def data_container(self) -> str:
@@ -69,13 +73,10 @@ class App:
     def answers(self) -> AnswerRecords:
         return AnswerRecords(self._documents)
 
-    def poll(self) -> list[Request]:
-        """Take every job as far as it goes, look at what was promoted; return what to ask of the promotion queue."""
-        return [*self.retraining.poll(), *self.watching.poll()]
-
     def carry_out(self, request: Request, message_id: str) -> None:
         """Do what a message asks for. Raises what `Promotion.carry_out` raises."""
-        if request.action not in (Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME):
+        whole_fleet = request.pipeline in self.pipelines.fleets
+        if whole_fleet or request.action not in (Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME):
             self.ask(request, message_id)
         else:
             self.promotion.carry_out(request, message_id)
@@ -83,12 +84,16 @@ class App:
     def ask(self, request: Request, request_id: str) -> str:
         """Do what needs no endpoint, once for each request; return what was made of it.
 
-        Have data taken up or trained on again, approve, reject or cancel a job.
+        Have data taken up or trained on again, approve, reject or cancel a job, roll a fleet out.
         """
-        if request.pipeline not in self.pipelines:
-            known = ", ".join(sorted(self.pipelines))
+        if request.pipeline in self.pipelines.fleets:
+            outcome = self._ask_fleet(request, request_id)
+        elif request.pipeline not in self.pipelines:
+            known = self.pipelines.entries
             raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
-        if request.job:
+        elif request.action is Asked.CANCEL and not request.job:
+            raise BadMessage(f"The pipeline {request.pipeline} is no fleet, so the message needs the job")
+        elif request.job:
             outcome = self.deciding.decide(request, request_id)
         elif request.path:
             arrival = self.arriving.replay(request.pipeline, request.path, request_id)
@@ -97,6 +102,28 @@ class App:
             outcome = f"job {self.arriving.retrain(request.pipeline, request.parameters, request_id).id}"
         self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome})
         return outcome
+
+    def _ask_fleet(self, request: Request, request_id: str) -> str:
+        if request.action in OF_A_FLEET and not request.job and request.by:
+            return self.rolling_out.ask(request, request_id)
+        members = self.pipelines.members(request.pipeline)
+        if request.action is Asked.RETRAIN:
+            jobs = [self.arriving.retrain(member, request.parameters, request_id) for member in members]
+            return f"{len(jobs)} jobs"
+        raise BadMessage(
+            f"{request.pipeline} is a fleet of {len(members)} pipelines: name one of them, such as "
+            f'{request.pipeline}-{{...}}, or for the whole fleet send promote, rollback, resume or cancel with a "by"'
+        )
+
+    def poll(self) -> list[Request]:
+        """Take rollouts and jobs as far as they go, look at what was promoted; return what to ask of the queue."""
+        return [*self.rolling_out.advance(), *self.retraining.poll(), *self.watching.poll()]
+
+    @cached_property
+    def rolling_out(self) -> RollingOut:
+        return RollingOut(
+            pipelines=self.pipelines, records=self.records, rollouts=RolloutRecords(self._documents), now=_now
+        )
 
     @cached_property
     def arriving(self) -> Arriving:
@@ -167,8 +194,10 @@ class App:
             sleep=time.sleep,
         )
 
-    def endpoints(self, pipeline: Pipeline) -> Endpoints:
-        return {target.name: self._endpoint(target) for target in pipeline.targets}
+    def endpoints(self, pipeline: Pipeline, *, only_look: bool = False) -> Endpoints:
+        """Return the endpoints by target. A missing one of a fleet is made, unless this is to look only."""
+        create = pipeline.fleet is not None and not only_look
+        return {target.name: self._endpoint(target, create=create) for target in pipeline.targets}
 
     def describe(self, name: str, place: Training | Scoring) -> Description:
         """Return what a web service says of its ports; errors call it by the name."""
@@ -187,7 +216,10 @@ class App:
 
     def _scoring(self, pipeline: Pipeline) -> BatchService:
         target = pipeline.targets[0]
-        return BatchExecutionService(self._session, f"scoring of {target.name}", target.scoring)
+        scoring = target.scoring
+        if isinstance(target, ClassicTarget):
+            scoring = ClassicEndpoint(self._session, target, create=pipeline.fleet is not None).scoring()
+        return BatchExecutionService(self._session, f"scoring of {target.name}", scoring)
 
     @cached_property
     def _documents(self) -> BlobDocuments:
@@ -218,9 +250,9 @@ class App:
     def _reader(self, pipeline: Pipeline) -> ConfiguredBlobReader:
         return ConfiguredBlobReader(self._session, [self._store, self._data_store], pipeline.training.results)
 
-    def _endpoint(self, target: ClassicTarget | NewTarget) -> Endpoint:
+    def _endpoint(self, target: ClassicTarget | NewTarget, *, create: bool) -> Endpoint:
         if isinstance(target, ClassicTarget):
-            return ClassicEndpoint(self._session, target)
+            return ClassicEndpoint(self._session, target, create=create)
         return ArmWebService(self._session, target, self._token(target))
 
     def _token(self, target: NewTarget) -> Callable[[], str]:

@@ -8,7 +8,7 @@ finished by the next, and no file is taken twice or left out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,8 @@ from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of
 from shared.at_once import at_once
 from shared.checks import Fault, Report, check, summed_up
 from shared.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
-from shared.jobs import Dataset, RetrainingJob, pipeline_of, received
+from shared.fleets import Pipelines
+from shared.jobs import Dataset, RetrainingJob, received
 from shared.pipelines import Pipeline
 from shared.ports import TrainingData
 from shared.quarantine import Quarantine
@@ -36,7 +37,7 @@ OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings
 
 @dataclass(frozen=True)
 class Arriving:
-    pipelines: Mapping[str, Pipeline]
+    pipelines: Pipelines
     arrivals: ArrivalRecords
     records: Records
     data: TrainingData
@@ -50,17 +51,16 @@ class Arriving:
         """Record what is at this path, once for each pipeline whose pattern it fits."""
         dataset = self.data.find(path)
         if dataset is None:
-            takers = [name for name, pipeline in self.pipelines.items() if pipeline.takes(path)]
-            if not any(self.arrivals.moved(name, path) for name in takers):
+            takers = self.pipelines.taking(path)
+            if not any(self.arrivals.moved(pipeline.name, path) for pipeline in takers):
                 log.warning("%s was deleted before it could be taken up", path)
             return []
         return self._see(dataset)
 
     def _see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
-        pipelines = [pipeline for pipeline in self.pipelines.values() if pipeline.takes(dataset.path)]
+        pipelines = self.pipelines.taking(dataset.path)
         if not pipelines:
-            patterns = ", ".join(pipeline.blobs for pipeline in self.pipelines.values())
-            log.warning("%s belongs to no pipeline; their patterns are: %s", dataset.path, patterns)
+            log.warning("%s belongs to no pipeline; %s", dataset.path, self.pipelines.why_none(dataset.path))
         now = self.now()
         return [
             self.arrivals.open(
@@ -79,7 +79,15 @@ class Arriving:
 
     def take_up(self) -> list[RetrainingJob]:
         """Take every open arrival as far as it goes; return the jobs that were made."""
-        return [job for pipeline in self.pipelines.values() for job in self._take_up(pipeline)]
+        return [job for pipeline in self._to_take_up() for job in self._take_up(pipeline)]
+
+    def _to_take_up(self) -> Iterator[Pipeline]:
+        """Yield every pipeline that is alone, each fleet for its schedule, and its members with open arrivals."""
+        yield from self.pipelines.alone.values()
+        for name, fleet in self.pipelines.fleets.items():
+            if fleet.template.schedule:
+                yield fleet.template
+            yield from self.pipelines.of_fleet(name, sorted(self.arrivals.with_open(f"{name}-")))
 
     def sweep(self, container: str) -> int:
         """Record what no event told of; return how much that was. What older sweeps saw costs a glance each."""
@@ -89,8 +97,8 @@ class Arriving:
         for dataset in self.data.listed():
             if since and dataset.modified < since - OVERLAP:
                 continue
-            for pipeline in self.pipelines.values():
-                if pipeline.takes(dataset.path) and not self.arrivals.load(pipeline.name, arrival_id(dataset)):
+            for pipeline in self.pipelines.taking(dataset.path):
+                if not self.arrivals.load(pipeline.name, arrival_id(dataset)):
                     self._see(dataset)
                     missed += 1
         self.arrivals.set_swept(container, begun)
@@ -167,10 +175,11 @@ class Arriving:
             due = croniter(pipeline.schedule, since, second_at_beginning=True).get_next(datetime)
             if due > now:
                 return stored
-            try:
-                self.retrain(pipeline.name, {}, f"{due:%Y%m%dT%H%M%S}")
-            except BadMessage as error:
-                log.warning("%s", error)  # there is no data yet
+            for name in self.pipelines.members(pipeline.name):
+                try:
+                    self.retrain(name, {}, f"{due:%Y%m%dT%H%M%S}")
+                except BadMessage as error:
+                    log.warning("%s", error)  # there is no data yet
         return self.arrivals.save_batches(
             pipeline.name, msgspec.structs.replace(stored.batches, scheduled=now), stored.etag
         )
@@ -256,7 +265,7 @@ class Arriving:
         faults: Sequence[Fault] = (),
     ) -> StoredArrival:
         path = stored.arrival.dataset.path
-        shared = any(other.takes(path) for other in self.pipelines.values() if other.name != pipeline.name)
+        shared = any(other.name != pipeline.name for other in self.pipelines.taking(path))
         move = pipeline.arriving.refused == "move" and not shared
         try:
             return self.quarantine.take(stored, fault, report=report, faults=faults, move=move)
@@ -348,7 +357,7 @@ class Arriving:
         return job
 
     def _running(self, pipeline: Pipeline) -> int:
-        return sum(pipeline_of(job_id) == pipeline.name for job_id in self.records.active())
+        return len(self.records.active(pipeline.name))
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -127,10 +127,14 @@ class Changing:
             self.finishing.watch_strays(self.held.champion)
 
     def _overtaken(self, stored: StoredJob) -> bool:
-        """End the job when newer data was promoted first; have it judged again when the champion is another one."""
+        """Return whether the job is not to be promoted (yet): end it when newer data was promoted first, have it
+        judged again when the champion is another one.
+        """
         job, champion = stored.job, self.held.champion
         if job.state is not JobState.ACCEPTED:
             return False
+        if self.pipeline.waits and not job.rollout:
+            return True  # its rollout has taken it back: the next one asks for it
         if champion.has_overtaken(job):
             reason = f"A newer model was promoted first; live is entry {champion.last} of the history"
             ended = job.end(JobState.SUPERSEDED, self.now(), reason)

@@ -141,6 +141,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     scoring: ChampionScoring | None = None
     verdict: Verdict | None = None
     approval: Approval | None = None
+    rollout: str | None = None  #: the rollout of its fleet that asks for its promotion
     attempts: int = 0  #: failed tries in a row
     not_before: datetime | None = None  #: nothing is tried again until then
     trouble: str | None = None  #: what the last failed try met; None when all is well

@@ -7,6 +7,7 @@
     {"pipeline": "income", "action": "cancel", "job": "income-...", "by": "ann"}
     {"pipeline": "income", "action": "retrain", "parameters": {"Regularization weight": "0.5"}}
     {"pipeline": "income", "action": "replay", "path": "income/2026-11.csv"}
+    {"pipeline": "bike", "action": "promote", "by": "ann"}      all of the fleet `bike`; also rollback, resume, cancel
 
 A message names a pipeline and a job, never an address. Promoting by hand a job that is settled takes a `by`:
 without it the message is a second delivery of the app's own and does nothing.
@@ -22,13 +23,14 @@ import msgspec
 from shared.errors import BadMessage
 
 _JOB = re.compile(r"[A-Za-z0-9-]{1,128}")
+_ID = re.compile(r"[A-Za-z0-9-]{1,128}")
 _MODEL = re.compile(r"[0-9a-f]{8,64}")
 
 
 class Asked(Enum):
     PROMOTE = "promote"
     ROLLBACK = "rollback"
-    RESUME = "resume"  #: finish the change that an earlier run began
+    RESUME = "resume"  #: finish the change that an earlier run began; of a fleet, its rollout that was stopped
     RETRAIN = "retrain"  #: on the same data again, perhaps with other global parameters
     APPROVE = "approve"  #: a job that awaits it, on the numbers that were seen
     REJECT = "reject"
@@ -37,6 +39,7 @@ class Asked(Enum):
 
 
 _OF_A_JOB = (Asked.PROMOTE, Asked.APPROVE, Asked.REJECT, Asked.CANCEL)
+OF_A_FLEET = (Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME, Asked.CANCEL)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -51,6 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     to: int | None = None  #: number of the history entry to roll back to
     model: str | None = None  #: the kept model to roll back to, by the beginning of its SHA-256
     live: int | None = None  #: roll back only while this history entry is live
+    id: str | None = None  #: in place of the message's own, so that it counts once however often it is sent
 
     @property
     def by_hand(self) -> bool:
@@ -79,10 +83,14 @@ def _fault(request: Request) -> str | None:
     # They become part of a record's name, which must not lead to another container.
     if request.job and not _JOB.fullmatch(request.job):
         return f"{request.job[:200]!r} is no job's id, such as income-20261103T021500-1f0c2d3e4b"
+    if request.id and not _ID.fullmatch(request.id):
+        return f"{request.id[:200]!r} is no id; write letters, digits and dashes, 128 at most"
     if request.model and not _MODEL.fullmatch(request.model):
         return f"{request.model[:80]!r} is no model; write 8 or more digits of its SHA-256, as the history has it"
-    if (action in _OF_A_JOB) != bool(request.job):
-        return f'{name} {"needs the" if action in _OF_A_JOB else "takes no"} "job"'
+    if request.job and action not in _OF_A_JOB:
+        return f'{name} takes no "job"'
+    if not request.job and action in _OF_A_JOB and not (action in OF_A_FLEET and request.by):
+        return f'{name} needs the "job", or for a whole fleet a "by": who asks'
     if action in (Asked.APPROVE, Asked.REJECT, Asked.CANCEL) and not request.by:
         return f'{name} needs a "by": who decides'
     if (action in (Asked.APPROVE, Asked.REJECT)) != bool(request.seen):

@@ -51,6 +51,8 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     targets: list[Target]
     rows: Rows
     proof_timeout: float  #: seconds
+    fleet: str | None = None  #: the entry that this is one of many pipelines of
+    waits: bool = False  #: its accepted jobs wait until a rollout of the fleet asks for them
 
     def takes(self, path: str) -> bool:
         return matches(self.blobs, path) or self.is_marker(path)

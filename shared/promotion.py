@@ -10,14 +10,15 @@ overtaken, and what it may have written late is put right.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.answer_records import AnswerRecords
 from shared.changing import Changing
-from shared.errors import BadMessage, Busy, RecordChanged, RetrainingError
+from shared.errors import BadMessage, Busy, NeverAgain, RecordChanged, RetrainingError
 from shared.finishing import Finishing
+from shared.fleets import Pipelines
 from shared.messages import Asked, Request
 from shared.pipelines import Pipeline
 from shared.ports import BlobReader, Endpoints, Models
@@ -30,7 +31,7 @@ log = logging.getLogger("relearn.promotion")
 
 @dataclass(frozen=True)
 class Promotion:
-    pipelines: Mapping[str, Pipeline]
+    pipelines: Pipelines
     records: Records
     answers: AnswerRecords
     models: Models
@@ -44,10 +45,13 @@ class Promotion:
 
         Raises `TryLater` or `AskHuman` when another delivery is worth it, `NeverAgain` when none is.
         """
+        message_id = request.id or message_id
         pipeline = self.pipelines.get(request.pipeline)
         if pipeline is None:
-            known = ", ".join(sorted(self.pipelines))
+            known = self.pipelines.entries
             raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
+        if request.action is Asked.PROMOTE and not request.job:
+            raise BadMessage(f"The pipeline {pipeline.name} is no fleet, so its promotion needs the job")
         self._job(request)
         try:
             with self.records.hold(pipeline.name) as held:
@@ -60,6 +64,7 @@ class Promotion:
 
     def give_up(self, request: Request, message_id: str) -> None:
         """Note that the message failed for the last time. A job's promotion is asked for again by the poll."""
+        message_id = request.id or message_id
         what = "rollback" if request.action is Asked.ROLLBACK else "promotion"
         note = f"The {what} failed at every delivery of message {message_id}"
         stored = self._job(request)
@@ -111,4 +116,5 @@ class Promotion:
             job, now = stored.job, self.now()
             self.records.save(stored, job.waiting(now + delay(job.attempts + 1, error), now, str(error)))
         elif request.by_hand:
-            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"not yet: {error}"})
+            word = "refused" if isinstance(error, NeverAgain) else "not yet"
+            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"{word}: {error}"})

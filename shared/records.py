@@ -2,6 +2,7 @@
 
 jobs/{id}.json                 one retraining
 active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all
+parked/{fleet}/{id}.json       a mark in place of that one while an accepted job waits for a rollout of its fleet
 champions/{pipeline}.json      what the endpoints serve and the change under way; written under its lease
 active/changes/{pipeline}.json a mark while a change asked for by hand is under way
 active/watches/{pipeline}.json what is looked at after a change, until its bake time is over
@@ -119,9 +120,25 @@ class Records:
         """Take the final job off the list of active ones."""
         self._documents.delete(_active(job.id))
 
-    def active(self) -> list[str]:
-        """Return the ids of the jobs that may not be final yet."""
-        return [stem(name) for name in self._documents.names("active/jobs/")]
+    def active(self, pipeline: str | None = None) -> list[str]:
+        """Return the ids of the jobs, of one pipeline or of all, that may not be final yet."""
+        names = self._documents.names(f"active/jobs/{pipeline}-" if pipeline else "active/jobs/")
+        return [job_id for job_id in map(stem, names) if pipeline is None or pipeline_of(job_id) == pipeline]
+
+    def activate(self, job: RetrainingJob) -> None:
+        self._documents.create(_active(job.id), encode(job))
+
+    def park(self, job: RetrainingJob, fleet: str) -> None:
+        """Have the accepted job wait for a rollout of the fleet, which no poll looks at."""
+        self._documents.create(_parked(fleet, job.id), b"{}")
+        self.close(job)
+
+    def parked(self, fleet: str | None = None) -> list[str]:
+        """Return the ids of the jobs that wait for a rollout of the fleet, or of any."""
+        return [stem(name) for name in self._documents.names(f"parked/{fleet}/" if fleet else "parked/")]
+
+    def unpark(self, fleet: str, job_id: str) -> None:
+        self._documents.delete(_parked(fleet, job_id))
 
     def job_ids(self, pipeline: str | None = None) -> list[str]:
         """Return the ids of all jobs, or of the pipeline's, those of the newest data first."""
@@ -243,7 +260,7 @@ class Records:
         self._put(f"requests/{request_id}.json", msgspec.json.encode(note))
 
     def outcome(self, request_id: str) -> str | None:
-        """Return what became of a message, or None where nothing is written down of it."""
+        """Return what is said of a message: `done: ...`, or `not done`, `not yet`, `failed`, `refused`."""
         name = f"requests/{request_id}.json"
         document = self._documents.read(name)
         return decode(document.content, dict[str, str], name).get("outcome") if document else None
@@ -270,6 +287,10 @@ def _job(job_id: str) -> str:
 
 def _active(job_id: str) -> str:
     return f"active/jobs/{job_id}.json"
+
+
+def _parked(fleet: str, job_id: str) -> str:
+    return f"parked/{fleet}/{job_id}.json"
 
 
 def _champion(pipeline: str) -> str:

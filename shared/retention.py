@@ -84,12 +84,16 @@ class Retention:
         return removed
 
     def _needed(self) -> frozenset[str]:
-        models = {model for champion in self.records.champions() for model in self._of_champion(champion)}
-        for job_id in self.records.active():
+        champions = list(self.records.champions())
+        models = {model for champion in champions for model in self._of_champion(champion)}
+        changed = {champion.pipeline for champion in champions}
+        for job_id in (*self.records.active(), *self.records.parked()):
             if stored := self.records.load(job_id):
                 models |= {stored.job.model.sha256} if stored.job.model else set()
                 models |= {stored.job.scoring.model} if stored.job.scoring else set()
         for pipeline in self.pipelines.values():
+            if pipeline.fleet and pipeline.name not in changed:
+                continue  # its endpoint may not be there yet
             for endpoint in self.endpoints(pipeline).values():
                 # Somebody may have deployed a kept model without this app.
                 if live := self.models.identify(endpoint.model()):

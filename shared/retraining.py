@@ -95,6 +95,10 @@ class Retraining:
         job = stored.job
         if job.state not in (JobState.ACCEPTED, JobState.PROMOTING) or not self._due(job):
             return None
+        pipeline = self.pipelines.get(job.pipeline)
+        if pipeline and pipeline.fleet and pipeline.waits and job.state is JobState.ACCEPTED and not job.rollout:
+            self.records.park(job, pipeline.fleet)
+            return None
         self.records.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
         return Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id)
 

@@ -1,4 +1,4 @@
-"""`run.py bench [app|arrival|studio]`: everything measured in one run, as one table."""
+"""`run.py bench [app|arrival|studio|fleet]`: everything measured in one run, as one table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.bench import app, arrival, studio
+from local.bench import app, arrival, fleet, studio
 from local.bench.rows import Row
 from local.children import end_in_order
 
@@ -22,9 +22,11 @@ def main() -> int:
         "app": app.measure,
         "arrival": arrival.measure,
         "studio": lambda folder, _: studio.measure(folder),
+        "fleet": lambda folder, _: fleet.measure(folder, chosen.endpoints),
     }
     parser.add_argument("subject", nargs="?", choices=subjects, help="one of them; all unless given")
     parser.add_argument("--gib", type=float, default=2.0, help="size of the large data sets")
+    parser.add_argument("--endpoints", type=int, default=1000, help="endpoints of the fleet")
     chosen = parser.parse_args()
     end_in_order()
     console = Console(highlight=False)

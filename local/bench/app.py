@@ -28,6 +28,7 @@ from local.children import ROOT
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
 from shared.app import App
+from shared.fleets import Pipelines
 from shared.jobs import JobState, RetrainingJob
 from shared.ports import Finished
 from shared.settings import Settings
@@ -222,7 +223,7 @@ def app_that_waits_for_nothing(settings: Mapping[str, str]) -> App:
     app = App(Settings(settings))
     pipeline = app.pipelines[PIPELINE]
     at_once = msgspec.structs.replace(pipeline.arriving, settle=0.0)
-    app.__dict__["pipelines"] = {PIPELINE: msgspec.structs.replace(pipeline, arriving=at_once)}
+    app.__dict__["pipelines"] = Pipelines({PIPELINE: msgspec.structs.replace(pipeline, arriving=at_once)})
     return app
 
 

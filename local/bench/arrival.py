@@ -21,6 +21,7 @@ from local.workplace import PIPELINE, Workplace, workplace
 from shared.adapters.training_data import BlobTrainingData
 from shared.app import App
 from shared.arrivals import Batching
+from shared.fleets import Pipelines
 from shared.jobs import Dataset
 
 OLD = 1_000_000  #: blobs of a simulated listing: a real one of that size is slow in Azurite, not here
@@ -71,7 +72,9 @@ def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
     """Many files that wait for their batch: checked, then looked at once more, beside as many bare reads in turn."""
     pipeline = app.pipelines[PIPELINE]
     waiting = msgspec.structs.replace(pipeline.arriving, batching=Batching(by="marker"))
-    flow = dataclasses.replace(app.arriving, pipelines={PIPELINE: msgspec.structs.replace(pipeline, arriving=waiting)})
+    flow = dataclasses.replace(
+        app.arriving, pipelines=Pipelines({PIPELINE: msgspec.structs.replace(pipeline, arriving=waiting)})
+    )
     first, *others = place.rows[0]
     for number in range(WAITING):
         row = [f"{float(first) + number / 1e5:.5f}", *others]

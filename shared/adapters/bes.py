@@ -35,7 +35,8 @@ class BatchExecutionService:
 
     def __init__(self, session: requests.Session, name: str, place: Training | Scoring) -> None:
         self._input = place.port if isinstance(place, Training) else place.input
-        self._service = Service(session, name, place.address, lambda: f"Bearer {place.key.reveal()}")
+        address, key = place.place
+        self._service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
 
     def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
         # A service whose experiment imports its data has no inputs, and the member may be missing.

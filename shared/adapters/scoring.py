@@ -21,9 +21,8 @@ ROWS_AT_ONCE = 500  #: of one call
 class ScoringService:
     def __init__(self, session: requests.Session, name: str, scoring: Scoring) -> None:
         self._scoring = scoring
-        self._service = Service(
-            session, f"scoring of {name}", scoring.address, lambda: f"Bearer {scoring.key.reveal()}"
-        )
+        address, key = scoring.place
+        self._service = Service(session, f"scoring of {name}", address, lambda: f"Bearer {key.reveal()}")
 
     def score(self, rows: Rows) -> Rows:
         """Return the scored columns (labels, probabilities) of each row, as text."""

@@ -28,7 +28,8 @@ class Description:
 
 def describe(session: requests.Session, name: str, place: Training | Scoring) -> Description:
     """Return the description; raise as every call of a service does."""
-    service = Service(session, name, place.address, lambda: f"Bearer {place.key.reveal()}")
+    address, key = (place.address, place.key) if isinstance(place, Training) else place.place
+    service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
     return service.call("GET", "swagger.json").read(read_description, "swagger document")
 
 

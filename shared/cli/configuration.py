@@ -27,13 +27,16 @@ def add(commands: Any) -> None:
 
 def _check(chosen: argparse.Namespace) -> int:
     from shared.configuration.loading import load_pipelines
+    from shared.retention import read_rule
 
     settings = Settings(chosen_settings(chosen.settings)[0])
-    pipelines = load_pipelines(settings.pipelines_file, settings).values()
+    pipelines = load_pipelines(settings.pipelines_file, settings)
+    read_rule(settings)
+    entries = [*pipelines.alone.values(), *(fleet.template for fleet in pipelines.fleets.values())]
     if chosen.json:
-        show_json([{"pipeline": p.name, "blobs": p.blobs, "targets": [t.name for t in p.targets]} for p in pipelines])
+        show_json([{"pipeline": p.name, "blobs": p.blobs, "targets": [t.name for t in p.targets]} for p in entries])
     else:
-        rows = [(p.name, p.blobs, ", ".join(target.name for target in p.targets)) for p in pipelines]
+        rows = [(p.name, p.blobs, ", ".join(target.name for target in p.targets)) for p in entries]
         show_table(("pipeline", "blobs", "targets"), rows)
     return DONE
 

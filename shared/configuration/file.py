@@ -47,6 +47,10 @@ class Training(Part, frozen=True, kw_only=True):
     ] = []
 
     @property
+    def place(self) -> tuple[Address, Secret]:
+        return self.address, self.key
+
+    @property
     def port(self) -> str:
         """The input port, where `folder` is not given."""
         return self.input or "input1"
@@ -80,12 +84,23 @@ class Gate(Part, frozen=True, kw_only=True):
 
 
 class Scoring(Part, frozen=True, kw_only=True):
-    """Where rows are scored (RRS)."""
+    """Where rows are scored (RRS): by address and key, or where a Classic endpoint itself says, at `services`."""
 
-    address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
-    key: Annotated[Secret, Meta(description="API key; take it from a setting: ${NAME}")]
+    address: Annotated[Address | None, Meta(description="Base address, up to and with /services/{id}")] = None
+    key: Annotated[Secret | None, Meta(description="API key; take it from a setting: ${NAME}")] = None
+    services: Annotated[
+        Address | None,
+        Meta(description="In place of both, the host that the endpoint's own address must be on: https://..."),
+    ] = None
     input: Annotated[str, Meta(description="Name of the input port")] = "input1"
     output: Annotated[str, Meta(description="Name of the output port")] = "output1"
+
+    @property
+    def place(self) -> tuple[Address, Secret]:
+        """The address and the key, once they are known."""
+        assert self.address is not None, "checked when the file is read, or asked of the endpoint"
+        assert self.key is not None, "checked when the file is read, or asked of the endpoint"
+        return self.address, self.key
 
 
 class ClassicTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="classic"):
@@ -158,10 +173,28 @@ class Bake(Part, frozen=True, kw_only=True):
     failures: Annotated[int, Meta(ge=1, description="Looks in a row that may not fail")] = 3
 
 
+class Rollout(Part, frozen=True, kw_only=True):
+    """How the models of an entry with for_each go live: together, when a message asks for it, in waves."""
+
+    waves: Annotated[
+        list[int | str], Meta(min_length=1, description="Up to how many members each wave goes; [1, 10%, 100%]")
+    ] = msgspec.field(default_factory=lambda: [1, "10%", "100%"])
+    failures_at_most: Annotated[int | str, Meta(description="Members that may fail before it stops: 0, or 2%")] = 0
+    at_once: Annotated[int, Meta(ge=1, le=1000, description="Members under way at once; 50")] = 50
+    within: Annotated[Duration, Meta(description="How long a member may take before it counts as failed; 1h")] = (
+        _default("1h")
+    )
+
+
 class Entry(Part, frozen=True, kw_only=True):
-    """One pipeline as it is written."""
+    """One pipeline as it is written; with `for_each`, many."""
 
     blobs: Annotated[str, Meta(description="Path pattern within the training container: income/*.csv")]
+    for_each: Annotated[
+        str | None, Meta(description="Key, such as location, that stands as {location} in blobs: a pipeline for each")
+    ] = None
+    only: Annotated[list[str], Meta(description="The values that the key may have; any unless given")] = []
+    rollout: Rollout | None = None
     checks: Checks = Checks()
     arrival: Arrival = msgspec.field(default_factory=Arrival)
     schedule: Annotated[

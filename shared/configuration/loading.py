@@ -15,9 +15,11 @@ import msgspec
 from shared.arrivals import Batching
 from shared.configuration.explaining import explain
 from shared.configuration.file import Entry, NewTarget, Training
+from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
 from shared.configuration.kinds import dec_hook
 from shared.errors import BadConfiguration
+from shared.fleets import NAME, Fleet, Pipelines
 from shared.pipelines import Approving, Arriving, Pipeline
 from shared.rows import Rows
 from shared.settings import Settings
@@ -25,10 +27,9 @@ from shared.settings import Settings
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
 _SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO_SETTING = re.compile(r"\$\{(?![A-Za-z_][A-Za-z0-9_]*\})[^}]*\}?")
-_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
 
-def load_pipelines(file: Path, settings: Settings) -> dict[str, Pipeline]:
+def load_pipelines(file: Path, settings: Settings) -> Pipelines:
     """Return the pipelines by name."""
     import yaml
 
@@ -46,16 +47,19 @@ def load_pipelines(file: Path, settings: Settings) -> dict[str, Pipeline]:
         raise BadConfiguration(f"{file} cannot be read: {error.strerror}") from None
     if not isinstance(raw, dict) or set(raw) != {"pipelines"} or not isinstance(raw["pipelines"], dict):
         raise BadConfiguration(f"{file.name} must have one key, 'pipelines', with an entry for each pipeline by name")
-    pipelines = {str(name): _pipeline(file, str(name), body, settings) for name, body in raw["pipelines"].items()}
-    _refuse_shared_targets(file, pipelines.values())
-    return pipelines
+    read = {str(name): _pipeline(file, str(name), body, settings) for name, body in raw["pipelines"].items()}
+    alone = {name: each for name, each in read.items() if isinstance(each, Pipeline)}
+    fleets = {name: each for name, each in read.items() if isinstance(each, Fleet)}
+    refuse_overlaps(file, read)
+    _refuse_shared_targets(file, [*alone.values(), *(fleet.template for fleet in fleets.values())])
+    return Pipelines(alone, fleets)
 
 
-def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeline:
+def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeline | Fleet:
     def wrong(path: str, message: str) -> BadConfiguration:
         return BadConfiguration(f"{file.name}: pipelines.{name}{path}: {message}")
 
-    if not _NAME.match(name):
+    if not NAME.fullmatch(name):
         raise wrong("", "a pipeline's name has lower-case letters, digits and dashes, 63 at most")
     filled = _fill(body, settings, lambda path, message: wrong(path, message), "")
     try:
@@ -72,7 +76,11 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         rows = _read_rows(file.parent / entry.proof.rows)
     except ValueError as error:
         raise wrong(".proof.rows", str(error)) from None
-    return Pipeline(
+    for index, target in enumerate(entry.targets):
+        scoring = target.scoring
+        if bool(scoring.services) == bool(scoring.address or scoring.key) or bool(scoring.address) != bool(scoring.key):
+            raise wrong(f".targets[{index}].scoring", "needs an address and a key, or for a Classic target services")
+    pipeline = Pipeline(
         name=name,
         blobs=entry.blobs,
         checks=entry.checks,
@@ -95,6 +103,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         rows=rows,
         proof_timeout=float(entry.proof.timeout),
     )
+    return read_fleet(entry, pipeline, filled, wrong)
 
 
 def _check_training(training: Training, wrong: Callable[[str, str], BadConfiguration]) -> None:

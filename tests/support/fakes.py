@@ -19,6 +19,7 @@ from shared.configuration.file import ClassicTarget, Scoring, Training
 from shared.configuration.kinds import Address
 from shared.deciding import Deciding
 from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.fleets import Fleet, Pipelines
 from shared.gate.judging import Gate
 from shared.gate.rules import parse_rule
 from shared.jobs import Dataset, Model
@@ -40,6 +41,8 @@ from shared.promotion import Promotion
 from shared.records import Records
 from shared.retention import Retention, Rule
 from shared.retraining import Retraining
+from shared.rolling_out import RollingOut
+from shared.rollout_records import RolloutRecords
 from shared.rows import Rows
 from shared.secret import Secret
 from shared.watching import Watching
@@ -406,11 +409,33 @@ class World:
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.pipelines = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
+        self.fleets: dict[str, Fleet] = {}
+        self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
+
+    def all_pipelines(self) -> Pipelines:
+        return Pipelines(self.pipelines, self.fleets, self.arrivals.known)
+
+    def endpoints_of(self, pipeline: Pipeline) -> Mapping[str, FakeEndpoint]:
+        """Return the pipeline's endpoints; a member of a fleet has one of its own."""
+        if pipeline.fleet is None:
+            return self.endpoints
+        deployed = BlobReference("https://other.example/", "first.ilearner")
+        made = {target.name: FakeEndpoint(self.clock, self.models, deployed) for target in pipeline.targets}
+        return self.of_members.setdefault(pipeline.name, made)
+
+    @property
+    def rolling_out(self) -> RollingOut:
+        return RollingOut(
+            pipelines=self.all_pipelines(),
+            records=self.records,
+            rollouts=RolloutRecords(self.documents),
+            now=self.clock.now,
+        )
 
     @property
     def arriving(self) -> Arriving:
         return Arriving(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             arrivals=self.arrivals,
             records=self.records,
             data=self.data,
@@ -420,7 +445,7 @@ class World:
     @property
     def retraining(self) -> Retraining:
         return Retraining(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             data=self.data,
             judging=self.judging,
@@ -436,7 +461,7 @@ class World:
             data=self.data,
             models=self.models,
             reader=lambda _: self.reader,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             scoring=lambda _: self.scoring,
             now=self.clock.now,
         )
@@ -444,27 +469,27 @@ class World:
     @property
     def deciding(self) -> Deciding:
         return Deciding(
-            pipelines=self.pipelines, records=self.records, service=lambda _: self.service, now=self.clock.now
+            pipelines=self.all_pipelines(), records=self.records, service=lambda _: self.service, now=self.clock.now
         )
 
     @property
     def watching(self) -> Watching:
         return Watching(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             models=self.models,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             now=self.clock.now,
         )
 
     @property
     def retention(self) -> Retention:
         return Retention(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             documents=self.documents,
             models=self.models,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             rule=Rule(entries=2),
             now=self.clock.now,
         )
@@ -472,12 +497,12 @@ class World:
     @property
     def promotion(self) -> Promotion:
         return Promotion(
-            pipelines=self.pipelines,
+            pipelines=self.all_pipelines(),
             records=self.records,
             answers=self.answers,
             models=self.models,
             reader=lambda _: self.reader,
-            endpoints=lambda _: self.endpoints,
+            endpoints=self.endpoints_of,
             now=self.clock.now,
             sleep=self.clock.sleep,
         )

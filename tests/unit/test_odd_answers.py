@@ -51,6 +51,13 @@ def classic(address: str) -> ClassicEndpoint:
     return ClassicEndpoint(requests.Session(), target)
 
 
+def told(address: str) -> ClassicEndpoint:
+    """An endpoint that itself says where it scores."""
+    scoring = Scoring(services=Address(address))
+    target = ClassicTarget(name="one", address=Address(address), key=Secret("key"), resource=NAME, scoring=scoring)
+    return ClassicEndpoint(requests.Session(), target, create=True)
+
+
 def arm(address: str) -> ArmWebService:
     scoring = Scoring(address=Address(address), key=Secret("key"))
     service = ResourceId("/subscriptions/s/resourceGroups/g/providers/p")
@@ -68,6 +75,10 @@ CALLS: dict[str, tuple[Callable[[str], object], Any]] = {
     "status": (lambda at: bes(at).status("1"), {"StatusCode": "Finished", "Results": {"output1": LOCATION}}),
     "failed": (lambda at: bes(at).status("1"), {"StatusCode": "Failed", "Details": '{"Exception":{"Message":"x"}}'}),
     "classic": (lambda at: classic(at).model(), {"Resources": [{"Name": NAME, "Location": LOCATION}]}),
+    "told": (
+        lambda at: told(at).scoring(),
+        {"ApiLocation": "https://studio.example/workspaces/w/services/e", "PrimaryKey": "key"},
+    ),
     "new": (lambda at: arm(at).model(), {"properties": {"assets": {"asset1": ASSET}}}),
     "update": (
         lambda at: arm(at).update(MODEL, enough),

@@ -65,7 +65,7 @@ def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
     except BadConfiguration as error:
         yield wrong("pipelines file", str(error), "mend it; the services are looked at once it can be read")
         return
-    yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {', '.join(pipelines)}")
+    yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
     if unknown := [name for name in only if name not in pipelines]:
         raise Stopped(
             f"there is no pipeline {unknown[0]!r}; the pipelines are: {', '.join(sorted(pipelines))}", NOTHING

@@ -94,7 +94,7 @@ def _described(
 
 def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
     at = f"pipelines.{pipeline.name}.targets ({target.name})"
-    endpoint = app.endpoints(pipeline)[target.name]
+    endpoint = app.endpoints(pipeline, only_look=True)[target.name]
     if isinstance(target, NewTarget):
         secret, address = (f"{at}.token" if target.token else ""), f"{at}.id"
     else:
@@ -112,16 +112,17 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
         yield looked(f"{at}, storage", lambda: _account(app, f"{at}, storage", target))
         yield looked(f"{at}, right to write", lambda: _may_write(app, f"{at}, right to write", target))
     scoring = f"{at}.scoring"
-    yield from _described(
-        app, scoring, target.scoring, lambda found: scoring_ports(scoring, target.scoring, pipeline.rows, found)
-    )
+    if target.scoring.address:
+        yield from _described(
+            app, scoring, target.scoring, lambda found: scoring_ports(scoring, target.scoring, pipeline.rows, found)
+        )
 
     def score() -> str:
         answers = endpoint.score(pipeline.rows)
         return f"scores the proof's {len(pipeline.rows.values)} rows: {', '.join(answers.columns)}"
 
     yield looked(scoring, score, f"{scoring}.key", f"{scoring}.address")
-    if pipeline.training.scored and pipeline.gate.needs_rows and target is pipeline.targets[0]:
+    if pipeline.training.scored and pipeline.gate.needs_rows and target is pipeline.targets[0] and served:
         yield _batch(f"{scoring}, batch", app.judging.scoring(pipeline), f"{scoring}.key", f"{scoring}.address")
 
 

@@ -1,0 +1,130 @@
+"""An entry with `for_each`: where its `{key}` may stand, and how it is rolled out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.configuration.file import Entry, NewTarget
+from shared.errors import BadConfiguration
+from shared.fleets import Fleet
+from shared.pipelines import Pipeline
+from shared.rollouts import Plan, read_share
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
+_ALLOWED = re.compile(r"\.blobs|\.training\.parameters\..*|\.targets\[\d+\]\.(name|address)")
+
+Wrong = Callable[[str, str], BadConfiguration]
+
+
+def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> Pipeline | Fleet:
+    """Return the pipeline, or the fleet of an entry with `for_each`."""
+    key = entry.for_each
+    if key is None:
+        for name, given in (("only", entry.only), ("rollout", entry.rollout)):
+            if given:
+                raise wrong(f".{name}", "is for an entry with for_each")
+        for index, target in enumerate(entry.targets):
+            if target.scoring.services and isinstance(target, NewTarget):
+                raise wrong(f".targets[{index}].scoring.services", "is for a Classic target; write address and key")
+        return pipeline
+    if not _KEY.fullmatch(key):
+        raise wrong(".for_each", f"{key!r} is no key; write a word such as location, and {{location}} in blobs")
+    place = f"{{{key}}}"
+    _check_blobs(entry.blobs, place, wrong)
+    for path, text in _texts(body):
+        if place in text and not _ALLOWED.fullmatch(path):
+            raise wrong(
+                path, f"{place} cannot stand here, but in blobs, training.parameters, a target's name and address"
+            )
+    for index, target in enumerate(entry.targets):
+        if isinstance(target, NewTarget):
+            raise wrong(f".targets[{index}].kind", "a fleet's targets are endpoints of a Classic web service")
+        base, _, name = target.address.rpartition("/")
+        if place not in name or not base.endswith("/endpoints") or place in base:
+            raise wrong(
+                f".targets[{index}].address",
+                f"must end with an endpoint's name for each {key}: .../webservices/{{id}}/endpoints/rentalloc{place}",
+            )
+        if not target.scoring.services:
+            raise wrong(
+                f".targets[{index}].scoring.services",
+                "is missing; each endpoint tells where it scores, and this is where that must be: "
+                "https://ussouthcentral.services.azureml.net",
+            )
+    fleet = Fleet(
+        template=msgspec.structs.replace(pipeline, fleet=pipeline.name, waits=entry.rollout is not None),
+        key=key,
+        only=frozenset(entry.only),
+        plan=_plan(entry, wrong),
+    )
+    for index, value in enumerate(entry.only):
+        if fault := fleet.fault(value):
+            raise wrong(f".only[{index}]", fault)
+    return fleet
+
+
+def refuse_overlaps(file: Path, entries: Mapping[str, Pipeline | Fleet]) -> None:
+    """Raise for an entry whose name, or whose endpoint, could be that of a fleet's member."""
+    for fleet in [each for each in entries.values() if isinstance(each, Fleet)]:
+        for name, entry in entries.items():
+            if name.startswith(f"{fleet.name}-"):
+                raise BadConfiguration(
+                    f"{file.name}: pipelines.{name}: could be a member of {fleet.name}, which is for each {fleet.key}; "
+                    "rename one of the two"
+                )
+            targets = entry.targets if isinstance(entry, Pipeline) else []
+            for target in targets:
+                if any(_could_be(target.address, each.address, fleet.place) for each in fleet.template.targets):
+                    raise BadConfiguration(
+                        f"{file.name}: pipelines.{name}.targets ({target.name}): could be the endpoint of a member of "
+                        f"{fleet.name}; two pipelines would overwrite each other"
+                    )
+
+
+def _could_be(address: str, endpoint: str, place: str) -> bool:
+    begin, end = endpoint.casefold().split(place.casefold())
+    address = address.casefold()
+    return address.startswith(begin) and address.endswith(end) and "/" not in address[len(begin) :]
+
+
+def _check_blobs(pattern: str, place: str, wrong: Wrong) -> None:
+    folders = pattern.split("/")
+    holding = [index for index, folder in enumerate(folders) if place in folder]
+    if pattern.count(place) != 1 or re.search(r"[{}]", pattern.replace(place, "")):
+        raise wrong(".blobs", f"must have {place} once, as in bike/{place}/*.csv")
+    # Otherwise a path could have its value in more than one place.
+    if re.search(r"[*?]", folders[holding[0]]) or "**" in "/".join(folders[: holding[0]]):
+        raise wrong(".blobs", f"can have no * or ? beside {place}, and no ** before it: bike/{place}/*.csv")
+
+
+def _texts(body: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(body, dict):
+        for key, value in body.items():
+            yield from _texts(value, f"{path}.{key}")
+    elif isinstance(body, list):
+        for index, value in enumerate(body):
+            yield from _texts(value, f"{path}[{index}]")
+    elif isinstance(body, str):
+        yield path, body
+
+
+def _plan(entry: Entry, wrong: Wrong) -> Plan:
+    rollout = entry.rollout
+    if rollout is None:
+        return Plan()
+    waves = []
+    for index, wave in enumerate(rollout.waves):
+        try:
+            waves.append(read_share(wave))
+        except ValueError as error:
+            raise wrong(f".rollout.waves[{index}]", str(error)) from None
+    try:
+        failures = read_share(rollout.failures_at_most)
+    except ValueError as error:
+        raise wrong(".rollout.failures_at_most", str(error)) from None
+    return Plan(waves=tuple(waves), failures_at_most=failures, at_once=rollout.at_once, within=float(rollout.within))

@@ -1,0 +1,120 @@
+"""A fleet over the fakes: `bike`, for each location, with an endpoint a member."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from shared.configuration.file import ClassicTarget, Scoring
+from shared.configuration.kinds import Address
+from shared.errors import TryLater
+from shared.fleets import Fleet
+from shared.jobs import RetrainingJob
+from shared.messages import Asked, Request
+from shared.rollout_records import RolloutRecords
+from shared.rollouts import Course, Plan, Rollout, Standing
+from shared.secret import Secret
+from tests.support.fakes import FakeEndpoint, World
+
+SERVICES = Address("https://studio.example")
+
+
+def fleet(world: World, *, waits: bool = True, **plan: Any) -> Fleet:
+    """Return the fleet `bike` made of the world's pipeline."""
+    target = ClassicTarget(
+        name="rental",
+        address=Address("https://studio.example/workspaces/w/webservices/s/endpoints/rentalloc{location}"),
+        key=Secret("key"),
+        resource="r",
+        scoring=Scoring(services=SERVICES),
+    )
+    template = msgspec.structs.replace(
+        world.pipelines["income"],
+        name="bike",
+        blobs="bike/{location}/*.csv",
+        fleet="bike",
+        waits=waits,
+        targets=[target],
+        training=msgspec.structs.replace(world.pipelines["income"].training, parameters={"Location": "{location}"}),
+    )
+    return Fleet(template=template, key="location", plan=Plan(**plan))
+
+
+@dataclass
+class FleetWorld:
+    """The fleet's members are `locations`, each with an accepted job of its own."""
+
+    locations: list[str]
+    plan: dict[str, Any] = field(default_factory=dict)
+    world: World = field(default_factory=World)
+
+    def __post_init__(self) -> None:
+        self.world.fleets["bike"] = fleet(self.world, **self.plan)
+        self.messages = count(1)
+
+    @property
+    def members(self) -> list[str]:
+        return [f"bike-{location}" for location in self.locations]
+
+    def drop(self, name: str = "a.csv") -> None:
+        """Drop data of its own for each member, train on it and have it judged."""
+        world = self.world
+        for location in self.locations:
+            path = f"bike/{location}/{name}"
+            world.clock.sleep(1)
+            world.data.put(path, f"age\n{len(world.data.contents) + 1}\n".encode())
+            world.arriving.see(path)
+        assert len(world.take_up()) == len(self.locations)
+        self.poll()
+
+    def endpoint(self, member: str) -> FakeEndpoint:
+        pipeline = self.world.all_pipelines()[member]
+        return self.world.endpoints_of(pipeline)["rental"]
+
+    def served(self, member: str) -> str:
+        """Return the content of the model that the member's endpoint answers with."""
+        return self.endpoint(member).score(self.world.pipelines["income"].rows).values[0][0]
+
+    def jobs(self, member: str) -> list[RetrainingJob]:
+        names = self.world.documents.names(f"jobs/{member}-")
+        found = [self.world.records.require(name.removeprefix("jobs/").removesuffix(".json")).job for name in names]
+        return [job for job in found if job.pipeline == member]
+
+    def trained(self, member: str) -> str:
+        """Return the content of the model of the member's newest job."""
+        model = max(self.jobs(member), key=lambda job: job.order).model
+        assert model is not None
+        return self.world.models.kept[model.sha256].decode()
+
+    def poll(self, times: int = 1) -> None:
+        """Do what the poll does, and deliver what it asks for."""
+        for _ in range(times):
+            for request in [*self.world.rolling_out.advance(), *self.world.retraining.poll()]:
+                try:
+                    self.world.promotion.carry_out(request, f"message-{next(self.messages)}")
+                except TryLater:
+                    continue  # it is asked for again
+            self.world.clock.sleep(15)
+
+    def ask(self, action: Asked, message: str, by: str = "ann") -> str:
+        return self.world.rolling_out.ask(Request(pipeline="bike", action=action, by=by), message)
+
+    @property
+    def rollout(self) -> Rollout:
+        stored = RolloutRecords(self.world.documents).latest("bike")
+        assert stored is not None
+        return stored.rollout
+
+    def standing(self, standing: Standing) -> list[str]:
+        return [line.member for line in self.rollout.lines if line.standing is standing]
+
+    def finish(self) -> None:
+        """Poll until the rollout runs no more."""
+        for _ in range(400):
+            self.poll()
+            if self.rollout.course is not Course.RUNNING:
+                return
+        raise AssertionError(self.rollout.text)

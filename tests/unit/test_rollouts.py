@@ -1,0 +1,326 @@
+"""A fleet goes live, and back, in waves that stop at a failure limit, whatever dies or comes twice meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import AskHuman, BadMessage, ServiceUnavailable
+from shared.jobs import JobState
+from shared.messages import Asked, Request
+from shared.rollouts import Course, Plan, Share, Standing, read_share
+from tests.support.fakes import refused
+from tests.support.fleets import FleetWorld
+
+PROMOTE, ROLLBACK, RESUME, CANCEL = Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME, Asked.CANCEL
+FEW = ["01", "02", "03", "04"]
+MANY = [f"{number:02}" for number in range(1, 31)]
+
+
+def ready(locations: list[str], **plan: object) -> FleetWorld:
+    """Return a fleet whose members each have an accepted job."""
+    fleet = FleetWorld(locations, plan)
+    fleet.drop()
+    return fleet
+
+
+def test_a_wave_goes_as_far_as_the_plan_says_and_the_last_one_to_the_end() -> None:
+    assert Plan().reaches(1000) == (1, 100, 1000)
+    assert Plan().reaches(5) == (1, 5)
+    assert Plan(waves=(Share(3),)).reaches(2) == (2,)
+    assert Plan(waves=(Share(5, percent=True),)).reaches(1000) == (50, 1000)
+    assert read_share("2.5 %") == Share(2.5, percent=True)
+
+
+@pytest.mark.parametrize("value", ["ten", "-1%", -1, "101%", "10"])
+def test_a_share_that_is_none_is_named(value: int | str) -> None:
+    with pytest.raises(ValueError, match="is no share of a fleet"):
+        read_share(value)
+
+
+def test_accepted_jobs_wait_for_a_rollout_and_cost_a_poll_nothing_meanwhile() -> None:
+    fleet = ready(FEW)
+    assert {job.state for member in fleet.members for job in fleet.jobs(member)} == {JobState.ACCEPTED}
+    assert fleet.world.records.active() == []
+    before = fleet.world.documents.reads
+    fleet.poll()
+    assert fleet.world.documents.reads == before
+    assert {fleet.served(member) for member in fleet.members} == {"first.ilearner"}
+
+
+def test_a_rollout_promotes_each_member_s_own_model_one_wave_after_the_other() -> None:
+    fleet = ready(MANY)
+    fleet.ask(PROMOTE, "m1")
+    sizes = []
+    while fleet.rollout.course is Course.RUNNING:
+        fleet.poll()
+        sizes.append(len(fleet.standing(Standing.PROMOTED)))
+    assert [size for size in sizes if size] == sorted(size for size in sizes if size)
+    assert {1, 3, 30} <= set(sizes)
+    assert fleet.rollout.course is Course.DONE
+    for member in fleet.members:
+        assert fleet.served(member) == fleet.trained(member)
+        live = fleet.world.records.champion(member).live
+        assert live is not None
+        assert live.job == fleet.jobs(member)[0].id
+    assert len({fleet.served(member) for member in fleet.members}) == len(MANY)
+    assert [name for name in fleet.world.documents.contents if name.startswith(("active/", "parked/"))] == []
+
+
+def test_no_more_members_are_under_way_at_once_than_the_plan_says() -> None:
+    fleet = ready(MANY, at_once=4)
+    fleet.ask(PROMOTE, "m1")
+    while fleet.rollout.course is Course.RUNNING:
+        fleet.world.rolling_out.advance()
+        assert len(fleet.rollout.asked) <= 4
+        fleet.poll()
+    assert fleet.rollout.course is Course.DONE
+
+
+def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> None:
+    fleet = ready(MANY)
+    fleet.endpoint("bike-01").deaf = 1
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    assert fleet.rollout.course is Course.STOPPED
+    assert fleet.rollout.told.startswith("1 of 30 failed, and 0 may; bike-01: After 180 s the answers")
+    assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01"]
+    assert [fleet.endpoint(member).updates for member in fleet.members[1:]] == [0] * 29
+    assert fleet.served("bike-01") == "first.ilearner"
+    canary, second, *_ = fleet.rollout.table
+    assert canary[:2] == ("bike-01", "rolled back")
+    assert second == ("bike-02", "waiting", fleet.jobs("bike-02")[0].id, "")
+
+
+def test_a_large_wave_stops_soon_after_the_limit_and_what_is_promoted_stays_live() -> None:
+    fleet = ready(MANY, waves=(Share(100, percent=True),), failures_at_most=Share(10, percent=True), at_once=2)
+    for member in fleet.members[4:]:
+        fleet.endpoint(member).deaf = 1
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    assert fleet.rollout.course is Course.STOPPED
+    assert fleet.standing(Standing.PROMOTED) == fleet.members[:4]
+    assert 4 <= len(fleet.standing(Standing.ROLLED_BACK)) <= 5
+    assert len(fleet.standing(Standing.WAITING)) >= 21
+    for member in fleet.members[:4]:
+        assert fleet.served(member) == fleet.trained(member)
+
+
+def test_a_stopped_rollout_goes_on_when_it_is_resumed_and_failures_of_before_are_forgiven() -> None:
+    fleet = ready(MANY)
+    fleet.endpoint("bike-01").deaf = 1
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    assert fleet.ask(RESUME, "m2").startswith("rollout 1 of bike (promote) is running")
+    fleet.finish()
+    assert fleet.rollout.course is Course.DONE
+    assert fleet.standing(Standing.PROMOTED) == fleet.members[1:]
+    assert fleet.ask(RESUME, "m2").startswith("rollout 1 of bike (promote) is done")  # the same message again
+    with pytest.raises(BadMessage, match="no rollout to go on with"):
+        fleet.ask(RESUME, "m3")
+
+
+def test_a_person_may_stop_a_rollout_and_those_under_way_come_to_their_end() -> None:
+    fleet = ready(FEW, waves=(Share(1), Share(3)))
+    fleet.ask(PROMOTE, "m1")
+    fleet.world.rolling_out.advance()
+    fleet.ask(CANCEL, "m2")
+    fleet.finish()
+    assert fleet.rollout.course is Course.STOPPED
+    assert fleet.rollout.told == "stopped by ann"
+    assert fleet.standing(Standing.PROMOTED) == ["bike-01"]
+    with pytest.raises(BadMessage, match="No rollout of bike is running"):
+        fleet.ask(CANCEL, "m3")
+
+
+def test_the_same_message_twice_makes_one_rollout_and_another_one_has_to_wait() -> None:
+    fleet = ready(FEW)
+    assert fleet.ask(PROMOTE, "m1") == fleet.ask(PROMOTE, "m1")
+    with pytest.raises(BadMessage, match="let it end, or stop it"):
+        fleet.ask(PROMOTE, "m2")
+    fleet.finish()
+    assert fleet.rollout.number == 1
+    with pytest.raises(BadMessage, match="no accepted job that waits"):
+        fleet.ask(PROMOTE, "m3")
+
+
+def test_of_two_accepted_jobs_of_a_member_the_newer_goes_live_and_the_older_is_superseded() -> None:
+    fleet = ready(FEW)
+    fleet.drop("b.csv")
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    for member in fleet.members:
+        older, newer = sorted(fleet.jobs(member), key=lambda job: job.order)
+        assert (older.state, newer.state) == (JobState.SUPERSEDED, JobState.PROMOTED)
+        assert fleet.served(member) == fleet.trained(member)
+
+
+def test_a_job_that_was_promoted_or_cancelled_by_hand_is_not_rolled_out_again() -> None:
+    fleet = ready(FEW)
+    [by_hand], [cancelled] = fleet.jobs("bike-01"), fleet.jobs("bike-02")
+    request = Request(pipeline="bike-01", action=PROMOTE, job=by_hand.id, by="ann")
+    fleet.world.promotion.carry_out(request, "m0")
+    request = Request(pipeline="bike-02", action=CANCEL, job=cancelled.id, by="ann")
+    fleet.world.deciding.decide(request, "m1")
+    fleet.ask(PROMOTE, "m2")
+    fleet.finish()
+    assert fleet.standing(Standing.PROMOTED) == ["bike-03", "bike-04"]
+    assert fleet.served("bike-01") == fleet.trained("bike-01")
+    assert fleet.world.records.champion("bike-02").last == 0
+
+
+def test_a_member_without_an_outcome_in_time_counts_as_failed_and_is_taken_back() -> None:
+    fleet = ready(FEW)
+    fleet.endpoint("bike-01").model = _forbidden  # type: ignore[method-assign]
+    fleet.ask(PROMOTE, "m1")
+    for _ in range(400):
+        try:
+            fleet.poll()
+        except AskHuman:
+            fleet.world.clock.sleep(60)
+        if fleet.rollout.course is not Course.RUNNING:
+            break
+    assert fleet.rollout.course is Course.STOPPED
+    assert "no outcome within 3600 s; the key is wrong" in fleet.rollout.told
+    fleet.poll()
+    [job] = fleet.jobs("bike-01")
+    assert (job.state, job.rollout) == (JobState.ACCEPTED, None)
+    assert job.id in fleet.world.records.parked("bike")
+    # What was asked before, and comes late, finds that it was taken back.
+    del fleet.endpoint("bike-01").model
+    fleet.world.promotion.carry_out(Request(pipeline="bike-01", action=PROMOTE, job=job.id), "late")
+    assert fleet.endpoint("bike-01").updates == 0
+
+
+def _forbidden() -> None:
+    raise AskHuman("the key is wrong")
+
+
+def test_a_rollback_of_the_fleet_brings_back_what_the_last_rollout_replaced_and_nothing_else() -> None:
+    fleet = ready(FEW)
+    fleet.endpoint("bike-03").deaf = 1
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    fleet.ask(RESUME, "m2")
+    fleet.finish()
+    assert fleet.standing(Standing.PROMOTED) == ["bike-01", "bike-02", "bike-04"]
+    fleet.ask(ROLLBACK, "m3")
+    fleet.finish()
+    assert fleet.rollout.course is Course.DONE
+    assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01", "bike-02", "bike-04"]
+    assert {fleet.served(member) for member in fleet.members} == {"first.ilearner"}
+    live = fleet.world.records.champion("bike-01").live
+    assert live is not None
+    assert live.reason == "back to entry 1; asked for by ann"
+    with pytest.raises(BadMessage, match="no member with a model to go back to"):
+        fleet.ask(ROLLBACK, "m4")
+
+
+def test_a_rollback_of_the_fleet_leaves_a_member_alone_that_was_given_another_model_since() -> None:
+    fleet = ready(FEW)
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    fleet.drop("b.csv")
+    newer = max(fleet.jobs("bike-01"), key=lambda job: job.order)
+    request = Request(pipeline="bike-01", action=PROMOTE, job=newer.id, by="bob")
+    fleet.world.promotion.carry_out(request, "by-hand")
+    fleet.ask(ROLLBACK, "m2")
+    fleet.finish()
+    assert fleet.standing(Standing.ROLLED_BACK) == fleet.members[1:]
+    assert fleet.served("bike-01") == fleet.trained("bike-01")
+
+
+def test_a_promotion_under_way_is_waited_for_however_long_a_member_may_take() -> None:
+    fleet = ready(FEW[:1], within=10.0)
+    fleet.endpoint("bike-01").refuses = [ServiceUnavailable("503")] * 2
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    line = fleet.rollout.lines[0]
+    assert line.standing is Standing.PROMOTED
+    assert line.asked_at is not None
+    assert (fleet.world.clock.now() - line.asked_at).total_seconds() > fleet.rollout.within
+
+
+def test_a_rollback_that_fails_or_is_refused_says_so_in_its_line() -> None:
+    fleet = ready(FEW, failures_at_most=Share(4))
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    fleet.endpoint("bike-02").deaf = 1
+    fleet.ask(ROLLBACK, "m2")
+    fleet.world.promotion.carry_out(Request(pipeline="bike-03", action=ROLLBACK, by="bob"), "by-hand")
+    while fleet.rollout.course is Course.RUNNING:
+        try:
+            fleet.poll()
+        except BadMessage:
+            continue
+    lines = {line.member: line for line in fleet.rollout.lines}
+    assert lines["bike-02"].standing is lines["bike-03"].standing is Standing.FAILED
+    assert lines["bike-02"].reason.startswith("After 180 s the answers")
+    assert lines["bike-03"].reason == "Entry 2 is not live any more, entry 3 is"
+    assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01", "bike-04"]
+    assert fleet.served("bike-02") == fleet.trained("bike-02")
+
+
+def test_without_a_rollout_key_each_member_promotes_by_itself_and_all_can_be_rolled_back() -> None:
+    fleet = FleetWorld(FEW, {"waits": False})
+    fleet.drop()
+    fleet.poll()
+    assert [fleet.served(member) for member in fleet.members] == [fleet.trained(member) for member in fleet.members]
+    fleet.ask(ROLLBACK, "m1")
+    fleet.finish()
+    assert {fleet.served(member) for member in fleet.members} == {"first.ilearner"}
+
+
+def test_an_update_that_is_refused_is_a_failure_with_the_service_s_words() -> None:
+    fleet = ready(FEW)
+    fleet.endpoint("bike-01").refuses = [refused(), refused()]
+    fleet.ask(PROMOTE, "m1")
+    fleet.finish()
+    assert "PATCH answered 400" in fleet.rollout.told
+
+
+@pytest.mark.parametrize("action", [PROMOTE, ROLLBACK])
+def test_a_run_that_dies_after_any_write_loses_no_member_and_changes_none_twice(action: Asked) -> None:
+    writes = 0
+    for die_after in range(1000):
+        fleet = ready(FEW[:3])
+        if action is ROLLBACK:
+            fleet.ask(PROMOTE, "m0")
+            fleet.finish()
+        fleet.world.documents.die_after = die_after
+        try:
+            fleet.ask(action, "m1")
+            fleet.finish()
+            died = False
+        except KeyboardInterrupt:
+            died = True
+        fleet.world.documents.die_after = None
+        fleet.world.clock.sleep(200)  # after which leases have run out, and what got no answer is asked again
+        fleet.ask(action, "m1")  # its second delivery
+        fleet.finish()
+        fleet.world.clock.sleep(16 * 60)  # after which a change that nobody finished is finished
+        fleet.poll(3)
+        for member in fleet.members:
+            last = fleet.world.records.champion(member).last
+            if action is PROMOTE:
+                assert (fleet.served(member), last) == (fleet.trained(member), 2), f"died after write {die_after}"
+            else:
+                assert (fleet.served(member), last) == ("first.ilearner", 3), f"died after write {die_after}"
+        assert fleet.rollout.course is Course.DONE, f"died after write {die_after}: {fleet.rollout.text}"
+        marks = [name for name in fleet.world.documents.contents if name.startswith(("active/", "parked/"))]
+        open_marks = [name for name in marks if not name.startswith("active/watches/")]
+        assert open_marks == [], f"died after write {die_after}"
+        if not died:
+            writes = die_after
+            break
+    assert writes > 25
+
+
+def test_two_runs_of_the_poll_at_once_ask_no_member_twice() -> None:
+    fleet = ready(FEW)
+    fleet.ask(PROMOTE, "m1")
+    one, other = fleet.world.rolling_out, fleet.world.rolling_out
+    one.advance()
+    other.advance()
+    assert [line.member for line in fleet.rollout.asked] == ["bike-01"]
+    fleet.finish()
+    assert [fleet.endpoint(member).updates for member in fleet.members] == [1] * 4
