@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from shared.cli.looking import add_job, find_job
 from shared.cli.output import Cell, short, show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
+from shared.errors import BadConfiguration, BadEvaluation
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.cli.curves import Curve
     from shared.evaluation import Evaluation
+    from shared.gate.metrics import Answered
     from shared.jobs import RetrainingJob
-    from shared.rows import Rows
 
 
 def add(commands: Any) -> None:
@@ -34,20 +36,43 @@ def add(commands: Any) -> None:
 
 @dataclass(frozen=True)
 class Compared:
-    """`champion` is the SHA-256 of the model compared with; `theirs` its metrics when it was promoted: other rows."""
+    """`champion` is the SHA-256 of the model compared with; `theirs` its metrics when it was promoted: other rows.
+
+    `models` are what the candidate and, if it is in the records, the champion answered for the same held-out rows.
+    """
 
     job: RetrainingJob
     champion: str | None
     theirs: Evaluation | None
+    models: Sequence[Answered]
 
     @property
-    def metrics(self) -> list[dict[str, float | str | None]]:
-        ours = self.job.evaluation.metrics if self.job.evaluation else {}
-        rows: list[dict[str, float | str | None]] = []
-        for name, text in ours.items():
-            theirs = self.theirs.value(name) if self.theirs else None
-            rows.append({"metric": name, "candidate": float(text), "champion": theirs})
-        return rows
+    def rows(self) -> int:
+        """How many held-out rows both answered."""
+        return len(self.models[0].truth) if len(self.models) > 1 else 0
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Of both on the same rows, if there are any, else each by its own evaluation."""
+        if self.rows:
+            from shared.gate.sample import metrics_of
+
+            ours, theirs = map(metrics_of, self.models)
+        else:
+            ours, theirs = _numbers(self.job.evaluation), _numbers(self.theirs)
+        return [
+            {
+                "metric": name,
+                "candidate": value,
+                "champion": theirs.get(name),
+                "difference": value - theirs[name] if name in theirs else None,
+            }
+            for name, value in ours.items()
+        ]
+
+
+def _numbers(evaluation: Evaluation | None) -> dict[str, float]:
+    return {name: float(text) for name, text in evaluation.metrics.items()} if evaluation else {}
 
 
 def _compare(chosen: argparse.Namespace) -> int:
@@ -55,7 +80,9 @@ def _compare(chosen: argparse.Namespace) -> int:
     job = find_job(app.records, chosen.job)
     if job.model is None:
         raise Stopped(f"job {job.id} is {job.state.value} and has no model to compare", NOTHING)
-    compared = _compared(app, job)
+    compared = _compared(app, job, must_have_rows=bool(chosen.svg))
+    if chosen.svg:
+        _draw(compared, chosen.svg)
     if chosen.json:
         findings = job.verdict.findings if job.verdict else ()
         show_json(
@@ -67,17 +94,21 @@ def _compare(chosen: argparse.Namespace) -> int:
                 "outcome": job.verdict.outcome if job.verdict else None,
                 "same_rows": job.verdict.same_rows if job.verdict else 0,
                 "findings": findings,
-                "metrics": compared.metrics,
+                "rows": compared.rows,
+                "metrics": [{name: _finite(value) for name, value in each.items()} for each in compared.metrics],
             }
         )
     else:
         _show(compared)
-    if chosen.svg:
-        _draw(app, compared, chosen.svg)
     return DONE
 
 
-def _compared(app: App, job: RetrainingJob) -> Compared:
+def _finite(value: Any) -> Any:
+    """JSON has no other numbers."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _compared(app: App, job: RetrainingJob, must_have_rows: bool) -> Compared:
     live = app.records.champion(job.pipeline).live
     champion = job.verdict.champion if job.verdict else None
     if champion is None and live and live.job != job.id and len({*live.models.values()}) == 1:
@@ -86,7 +117,26 @@ def _compared(app: App, job: RetrainingJob) -> Compared:
     for entry, _ in app.records.entries(job.pipeline) if champion else ():
         if entry.evaluation and champion in {model.sha256 for model in entry.models.values()}:
             theirs = entry.evaluation
-    return Compared(job, champion, theirs)
+    models: Sequence[Answered] = ()
+    try:
+        models = _answered(app, job, champion)
+    except (BadConfiguration, BadEvaluation) as error:
+        if must_have_rows:
+            raise
+        tell(f"not compared on the same rows: {error}")
+    return Compared(job, champion, theirs, models)
+
+
+def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[Answered]:
+    """Return what the candidate and, if it is in the records, the champion answered for the held-out rows, if any."""
+    rows = app.answers.rows(job.held_out.digest) if job.held_out else None
+    pipeline = app.pipelines.get(job.pipeline) if rows else None
+    if job.held_out is None or rows is None or pipeline is None or pipeline.gate.label is None:
+        return ()
+    from shared.gate.answers import read_answers
+
+    theirs = app.answers.of(job.held_out.digest, champion) if champion else None
+    return read_answers(rows, pipeline.gate.label, theirs)[1]
 
 
 def _show(compared: Compared) -> None:
@@ -109,10 +159,16 @@ def _show(compared: Compared) -> None:
         )
         print()
     metrics = [
-        (str(each["metric"]), _number(each["candidate"]), _number(each["champion"]), _difference(each))
+        (each["metric"], _number(each["candidate"]), _number(each["champion"]), _number(each["difference"], "+"))
         for each in compared.metrics
     ]
-    show_table(("metric of its own held-out rows", "candidate", "champion", "difference"), metrics)
+    show_table((_heading(compared), "candidate", "champion", "difference"), metrics)
+
+
+def _heading(compared: Compared) -> str:
+    if compared.rows:
+        return f"metric on the same {compared.rows:,} held-out rows"
+    return "metric of its own held-out rows" + (", the champion's of other rows" if compared.theirs else "")
 
 
 def _row(finding: Any) -> tuple[Cell, ...]:
@@ -123,49 +179,28 @@ def _row(finding: Any) -> tuple[Cell, ...]:
     return (rule, *numbers, within, (finding.outcome.value, style))
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4f}" if value is not None else ""
+def _number(value: float | None, sign: str = "") -> str:
+    return f"{value:{sign}.4f}" if value is not None else ""
 
 
-def _difference(metric: dict[str, Any]) -> str:
-    return f"{metric['candidate'] - metric['champion']:+.4f}" if metric["champion"] is not None else ""
-
-
-def _draw(app: App, compared: Compared, file: Path) -> None:
+def _draw(compared: Compared, file: Path) -> None:
+    from shared.cli.curves import curve
     from shared.cli.pictures import draw
 
-    job = compared.job
-    rows, curves = _curves(app, compared)
-    against = f"against {short(compared.champion)}" if compared.champion and len(curves) > 1 else "alone"
-    try:
-        file.write_text(draw(f"{job.id} {against}", rows, curves), "utf-8")
-    except ValueError as error:
-        raise Stopped(f"job {job.id} cannot be drawn: {error}", FAILED) from None
-    except OSError as error:
-        raise Stopped(f"{file} cannot be written: {error.strerror}", FAILED) from None
-    if len(curves) == 1:
-        tell("the champion's answers for these rows are not in the records: the candidate is drawn alone")
-    tell(f"drawn in {file}")
-
-
-def _curves(app: App, compared: Compared) -> tuple[int, list[Curve]]:
-    """Return how many rows there are and, on these same rows, the candidate's curve and the champion's if known."""
-    from shared.cli.curves import curves
-
-    job = compared.job
-    pipeline = app.pipelines.get(job.pipeline)
-    label = pipeline.gate.label if pipeline else None
-    rows = app.answers.rows(job.held_out.digest) if job.held_out else None
-    if rows is None or job.held_out is None or label is None:
+    job, models = compared.job, compared.models
+    if not models:
         raise Stopped(
             f"job {job.id} has no held-out rows to draw; name the port that gives them in training.scored, and their "
             "label in checks.label or gate.label",
             NOTHING,
         )
-    answers: list[Rows] = [rows]
-    if compared.champion and (theirs := app.answers.of(job.held_out.digest, compared.champion)):
-        answers.append(theirs)
+    against = f"against {short(compared.champion)}" if compared.champion and compared.rows else "alone"
     try:
-        return len(rows.values), curves([cell for [cell] in rows.only([label]).values], answers)
+        file.write_text(draw(f"{job.id} {against}", len(models[0].truth), [*map(curve, models)]), "utf-8")
     except ValueError as error:
         raise Stopped(f"job {job.id} cannot be drawn: {error}", FAILED) from None
+    except OSError as error:
+        raise Stopped(f"{file} cannot be written: {error.strerror}", FAILED) from None
+    if not compared.rows:
+        tell("the champion's answers for these rows are not in the records: the candidate is drawn alone")
+    tell(f"drawn in {file}")

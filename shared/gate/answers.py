@@ -96,7 +96,7 @@ def _multiclass(truth: list[str], answers: list[list[str]]) -> list[Answered]:
     names = sorted({*truth, *(label for labels in answers for label in labels)})
     number = {name: place for place, name in enumerate(names)}
     of = np.array([number[name] for name in truth])
-    return [Multiclass(of, np.array([number[name] for name in labels]), len(names)) for labels in answers]
+    return [Multiclass(of, np.array([number[name] for name in labels]), names) for labels in answers]
 
 
 def _two_class(truth: list[str], tables: list[_Table]) -> list[Answered]:

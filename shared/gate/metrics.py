@@ -9,7 +9,7 @@ Definitions are those of scikit-learn with `sample_weight`; where it divides by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -110,11 +110,11 @@ class WeighedTwoClass:
 
 @dataclass(frozen=True)
 class Multiclass:
-    """What a multiclass model answered, by row; each class is a number from 0."""
+    """What a multiclass model answered, by row; each class is its place in `classes`."""
 
     truth: Places
     labels: Places
-    classes: int
+    classes: Sequence[str]
     kind = Kind.MULTICLASS
 
     def at(self, places: Places) -> Multiclass:
@@ -142,7 +142,7 @@ class WeighedMulticlass:
         truth, labels = model.groups
 
         def by_class(groups: _Groups, weights: Floats) -> Floats:
-            sums = np.zeros((*weights.shape[:-1], model.classes))
+            sums = np.zeros((*weights.shape[:-1], len(model.classes)))
             sums[..., groups.keys] = groups.sums(weights)
             return sums
 

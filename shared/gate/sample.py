@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from shared.evaluation import kind_of
+from shared.evaluation import FROM_ROWS, METRICS, kind_of
 from shared.gate.bootstrap import REPLICATES, interval, replicates, spare
-from shared.gate.metrics import Answered, Floats, TwoClass
+from shared.gate.metrics import Answered, Floats, TwoClass, measure
 from shared.gate.rules import COMPARE, Condition
 from shared.gate.verdict import Outcome
 
@@ -91,3 +91,9 @@ class Sample:
     def at(self, places: Sequence[int], metrics: Iterable[str]) -> Sample:
         chosen = np.array(places)
         return Sample([model.at(chosen) for model in self._models], metrics)
+
+
+def metrics_of(model: Answered) -> dict[str, float]:
+    """Return all that the rows tell of the model, each row counting once, in the order of an evaluation table."""
+    weighed = model.weigh(np.ones(len(model.truth)))
+    return {name: float(measure(name, weighed)) for name in METRICS[model.kind] if name in FROM_ROWS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 import yaml
+from sklearn import metrics
 
 from local.azurite import KEY
 from local.azurite import azurite as run_azurite
@@ -27,6 +29,7 @@ from shared.arrivals import ArrivalState
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, WAITING
 from shared.jobs import JobState
 from shared.messages import Asked, Request
+from shared.rows import Rows
 from tests.support.flow import Flow
 from tests.support.waiting import until
 
@@ -244,18 +247,75 @@ def test_candidate_and_champion_are_compared_and_drawn_on_the_same_rows(terminal
     job = terminal.flow.job(second)
     assert job.verdict is not None
     assert job.held_out is not None
+    assert job.verdict.champion is not None
     shown = terminal.json("compare", second)
-    assert shown["champion"] == job.verdict.champion
-    [auc] = [each for each in shown["metrics"] if each["metric"] == "AUC"]
-    assert 0.9 < auc["champion"] <= 1
+    assert (shown["champion"], shown["rows"]) == (job.verdict.champion, job.held_out.rows)
+    answers = terminal.flow.app.answers
+    candidate, champion = answers.rows(job.held_out.digest), answers.of(job.held_out.digest, job.verdict.champion)
+    assert candidate is not None
+    assert champion is not None
+    truth = [cell for [cell] in candidate.only([LABEL]).values]
+    ours, theirs = by_scikit_learn(truth, candidate), by_scikit_learn(truth, champion)
+    assert ours != theirs
+    expected = [(name, ours[name], theirs[name], ours[name] - theirs[name]) for name in ours]
+    for each, row in zip(shown["metrics"], expected, strict=True):
+        assert tuple(each.values()) == pytest.approx(row, abs=1e-9)
     file = terminal.folder / "roc.svg"
     code, out, err = terminal.run("compare", second, "--svg", str(file))
     assert (code, f"drawn in {file}" in err) == (DONE, True)
-    assert "AUC" in out
+    head, *table = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()[-1 - len(expected) :]]
+    assert head[0] == f"metric on the same {job.held_out.rows} held-out rows"
+    assert table == [[name, f"{a:.4f}", f"{b:.4f}", f"{c:+.4f}"] for name, a, b, c in expected]
     told = ElementTree.parse(file).getroot().findtext("{http://www.w3.org/2000/svg}desc") or ""
-    assert told.startswith(f"ROC on the same {job.held_out.rows} held-out rows: candidate AUC")
-    assert "champion AUC" in told
-    assert LABEL not in told
+    aucs = f"candidate AUC {ours['AUC']:.4f}, champion AUC {theirs['AUC']:.4f}"
+    assert told == f"ROC on the same {job.held_out.rows} held-out rows: {aucs}"
+
+
+def by_scikit_learn(truth: list[str], answers: Rows) -> dict[str, float]:
+    """Return the metrics of an evaluation table; the positive class is the last in the alphabet."""
+    labels, chances = zip(*answers.only(["Scored Labels", "Scored Probabilities"]).values, strict=True)
+    positive, scores = max(truth), [float(chance) for chance in chances]
+    return {
+        "Accuracy": metrics.accuracy_score(truth, labels),
+        "Precision": metrics.precision_score(truth, labels, pos_label=positive),
+        "Recall": metrics.recall_score(truth, labels, pos_label=positive),
+        "F-Score": metrics.f1_score(truth, labels, pos_label=positive),
+        "AUC": metrics.roc_auc_score([each == positive for each in truth], scores),
+        "Average Log Loss": metrics.log_loss(truth, scores),
+    }
+
+
+def test_without_the_champions_answers_each_is_told_by_its_own_rows(terminal: Terminal) -> None:
+    job = terminal.flow.job(job_of(terminal, "450.csv"))
+    assert job.verdict is not None
+    assert job.held_out is not None
+    assert job.evaluation is not None
+    blob = f"answers/{job.held_out.digest}/{job.verdict.champion}.json"
+    store = terminal.flow.place.blobs.get_blob_client("retraining", blob)
+    content = store.download_blob().readall()
+    store.delete_blob()
+    try:
+        shown = terminal.json("compare", job.id)
+        _, out, err = terminal.run("compare", job.id, "--svg", str(terminal.folder / "roc.svg"))
+    finally:
+        store.upload_blob(content)
+    assert shown["rows"] == 0
+    assert {each["metric"]: each["candidate"] for each in shown["metrics"]} == {
+        name: float(text) for name, text in job.evaluation.metrics.items()
+    }
+    assert "metric of its own held-out rows, the champion's of other rows" in out
+    assert "the candidate is drawn alone" in err
+
+
+def test_rows_that_cannot_be_read_leave_the_table_and_stop_the_picture(terminal: Terminal) -> None:
+    job = job_of(terminal, "450.csv")
+    file = str(changed_file(terminal.folder, lambda entry: entry.update(gate={**entry["gate"], "label": "nowhere"})))
+    told = "The scored rows have no column 'nowhere'"
+    code, out, err = terminal.run("compare", job, PIPELINES_FILE=file)
+    assert (code, f"not compared on the same rows: {told}" in err) == (DONE, True)
+    assert "the champion's of other rows" in out
+    code, out, err = terminal.run("compare", job, "--svg", str(terminal.folder / "roc.svg"), PIPELINES_FILE=file)
+    assert (code, out, told in err) == (FAILED, "", True)
 
 
 def test_the_commands_run_as_a_program_with_the_environment_alone(flow: Flow) -> None:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
+import numpy as np
 import pytest
 from sklearn import metrics
 
 from shared.__main__ import main
 from shared.champions import Action, Champion, HistoryEntry
 from shared.cli.chain import Verified, verify
-from shared.cli.curves import Confusion, Curve, Residuals, Roc, curves
+from shared.cli.curves import Confusion, Curve, Residuals, Roc, curve
 from shared.cli.history import live_during, read_moment
 from shared.cli.looking import find_job
 from shared.cli.pictures import draw
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
+from shared.gate.answers import read_answers
+from shared.gate.metrics import Answered, Multiclass, TwoClass
 from shared.jobs import Dataset, Model, Part, received
 from shared.rows import Rows
 from tests.support.fakes import START, World
@@ -157,8 +160,8 @@ def test_jobs_are_listed_newest_first_and_only_the_pipelines_own() -> None:
     assert (several.value.code, none.value.code) == (USAGE, NOTHING)
 
 
-def scored(kind: str) -> tuple[list[str], list[Rows], float]:
-    """Return the truth, what a model and a worse one answer, and the first one's metric as its evaluation has it."""
+def scored(kind: str) -> tuple[Sequence[Answered], float]:
+    """Return what a model and a worse one answered, and the first one's metric as its evaluation has it."""
     table, label, what = {
         "two-class": (breast_cancer(300), "diagnosis", "AUC"),
         "multiclass": (cellar(), "cultivar", "Overall accuracy"),
@@ -168,59 +171,61 @@ def scored(kind: str) -> tuple[list[str], list[Rows], float]:
     trained = learn(table, label, kind, learner)  # type: ignore[arg-type]
     rows = Rows(list(trained.scored), [list(row) for row in zip(*trained.scored.values(), strict=True)])
     worse = Rows(rows.columns, [*rows.values[1:], rows.values[0]])
-    return [cell for [cell] in rows.only([label]).values], [rows, worse], trained.evaluation[what]
+    return read_answers(rows, label, worse)[1], trained.evaluation[what]
 
 
 @pytest.mark.parametrize("kind", ["two-class", "multiclass", "regression"])
 def test_curves_give_the_metrics_of_the_evaluation_and_pictures_are_well_formed(kind: str) -> None:
-    truth, answers, expected = scored(kind)
-    drawn = curves(truth, answers)
+    models, expected = scored(kind)
+    drawn = [curve(model) for model in models]
     assert metric(drawn[0]) == pytest.approx(expected)
     assert metric(drawn[1]) != pytest.approx(expected)
-    svg = draw('income <"1"> & more', len(truth), drawn)
+    svg = draw('income <"1"> & more', len(models[0].truth), drawn)
     root = ElementTree.fromstring(svg)
     assert root.tag.endswith("svg")
     assert root.findtext("{http://www.w3.org/2000/svg}title") == 'income <"1"> & more'
     texts = " ".join(str(each.text) for each in root.iter("{http://www.w3.org/2000/svg}text"))
     assert "candidate, " in texts
     assert "champion, " in texts
+    assert kind != "multiclass" or "second" in texts
     assert "href" not in svg
     assert "nan" not in svg.lower()
 
 
-def metric(curve: Curve) -> float:
-    match curve:
-        case Roc():
-            return curve.area
-        case Residuals():
-            return curve.root_mean_square
-        case Confusion():
-            return curve.accuracy
+def metric(drawn: Curve) -> float:
+    """Return what a picture tells in its words, from what it shows."""
+    match drawn:
+        case Roc(points, area):
+            assert metrics.auc([x for x, _ in points], [y for _, y in points]) == pytest.approx(area)
+            return area
+        case Residuals(points, told):
+            assert np.sqrt(np.mean([error**2 for _, error in points])) == pytest.approx(told)
+            return told
+        case Confusion(_, counts, accuracy):
+            assert np.trace(counts) / np.sum(counts) == pytest.approx(accuracy)
+            return accuracy
 
 
 def test_a_roc_curve_is_that_of_scikit_learn_where_scores_tie() -> None:
-    truth = ["yes", "no", "yes", "no", "yes", "no"]
-    chances = [0.9, 0.9, 0.6, 0.3, 0.3, 0.1]
-    rows = Rows(["Scored Labels", "Scored Probabilities"], [["yes" if c > 0.5 else "no", str(c)] for c in chances])
-    [roc] = curves(truth, [rows])
+    truth = np.array([1.0, 0, 1, 0, 1, 0])
+    chances = np.array([0.3, 0.9, 0.6, 0.1, 0.9, 0.3])
+    roc = curve(TwoClass(truth, (chances > 0.5).astype(float), chances))
     assert isinstance(roc, Roc)
-    alarms, found, _ = metrics.roc_curve([each == "yes" for each in truth], chances, drop_intermediate=False)
+    alarms, found, _ = metrics.roc_curve(truth, chances, drop_intermediate=False)
     assert [x for x, _ in roc.points] == pytest.approx(alarms.tolist())
     assert [y for _, y in roc.points] == pytest.approx(found.tolist())
 
 
-@pytest.mark.parametrize(
-    ("truth", "cell", "told"),
-    [
-        (["", ""], "0.5", "no row has a truth"),
-        (["yes", "yes"], "0.7", "all rows are of one class"),
-        (["yes", "no"], "NaN", "'NaN' is no number"),
-    ],
-)
-def test_rows_that_cannot_be_drawn_say_why(truth: list[str], cell: str, told: str) -> None:
-    rows = Rows(["Scored Labels", "Scored Probabilities"], [["yes", cell], ["no", "0.1"]])
-    with pytest.raises(ValueError, match=told):
-        curves(truth, [rows])
+def test_confusion_counts_are_by_class_and_by_what_it_was_scored_as() -> None:
+    truth, labels = np.array([0, 0, 0, 2, 1]), np.array([0, 1, 1, 2, 2])
+    drawn = curve(Multiclass(truth, labels, ["a", "b", "c"]))
+    assert isinstance(drawn, Confusion)
+    assert (drawn.classes, drawn.counts) == (["a", "b", "c"], metrics.confusion_matrix(truth, labels).tolist())
+
+
+def test_rows_of_one_class_make_no_roc_curve() -> None:
+    with pytest.raises(ValueError, match="all rows are of one class"):
+        curve(TwoClass(np.ones(2), np.ones(2), np.array([0.7, 0.9])))
 
 
 def settings_file(folder: Path, body: object) -> Path:

@@ -73,7 +73,7 @@ def test_the_multiclass_metrics_are_those_of_scikit_learn_over_the_classes_that_
 ) -> None:
     random = np.random.default_rng(seed)
     truth, labels = (random.integers(0, classes, size) for _ in range(2))
-    model, weight = Multiclass(truth, labels, classes), weights(random, size)
+    model, weight = Multiclass(truth, labels, [*map(str, range(classes))]), weights(random, size)
     met = sorted(set(truth[weight > 0].tolist()))
     options: dict[str, Any] = {"sample_weight": weight, "labels": met, "average": "macro", "zero_division": 0}
     accuracy = metrics.accuracy_score(truth, labels, sample_weight=weight)
@@ -121,7 +121,7 @@ def test_a_truth_that_does_not_vary_makes_the_relative_errors_infinite() -> None
 
 MAKES: list[Callable[[np.random.Generator], Answered]] = [
     lambda random: two_class(random, 40),
-    lambda random: Multiclass(random.integers(0, 3, 40), random.integers(0, 3, 40), 3),
+    lambda random: Multiclass(random.integers(0, 3, 40), random.integers(0, 3, 40), "abc"),
     lambda random: Regression(random.normal(size=40), random.normal(size=40)),
 ]
 

@@ -108,7 +108,7 @@ def test_several_classes_are_those_of_the_truth_and_of_both_models() -> None:
     _, [candidate, champion] = read_answers(rows, "y", Rows(columns, [["1", "c"], ["1", "a"]]))
     assert isinstance(candidate, Multiclass)
     assert isinstance(champion, Multiclass)
-    assert candidate.classes == champion.classes == 4
+    assert [*candidate.classes] == [*champion.classes] == ["a", "b", "c", "true"]
     assert candidate.truth.tolist() == champion.truth.tolist() == [0, 3]
     assert [candidate.labels.tolist(), champion.labels.tolist()] == [[1, 3], [2, 0]]
 
