@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from local.children import ROOT
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.arrivals import ArrivalState
@@ -132,26 +128,6 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
     flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path, by="ann"), "m2")
     assert flow.arrive(path) == []
     assert [each.state for each in flow.arrivals()][-2:] == [ArrivalState.QUARANTINED] * 2
-
-
-def test_a_command_does_what_the_message_does(workplace: Workplace) -> None:
-    flow = Flow(workplace)
-    flow.finish(flow.drop("a.csv", as_csv(workplace.header, workplace.rows[:400])))
-
-    def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "shared", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env={**os.environ, **workplace.settings}, capture_output=True, text=True, check=False
-        )
-
-    done = asked("retrain", PIPELINE, "--parameter", "Fraction of rows for training=0.8")
-    assert (done.returncode, done.stderr) == (0, "")
-    [job_id] = flow.app.records.active()
-    assert done.stdout == f"job {job_id}\n"
-    assert asked("replay", PIPELINE, f"{PIPELINE}/a.csv").stdout.startswith("taken up again as arrival ")
-    refused = asked("replay", PIPELINE, "none.csv")
-    assert refused.returncode == 1
-    assert "has no data at none.csv" in refused.stderr
 
 
 @pytest.mark.parametrize("path", ["nowhere.csv", f"{PIPELINE}/none.csv"])

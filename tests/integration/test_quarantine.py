@@ -129,7 +129,8 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     assert place.dropped.download_blob(newer).readall() == HEADER + b"1,2,benign\n3,4,malignant\n"
     place.dropped.delete_blob(newer)
 
-    place.app.pipelines[place.pipeline] = msgspec.structs.replace(place.app.pipelines[place.pipeline], checks=Checks())
+    mended = msgspec.structs.replace(place.app.pipelines[place.pipeline], checks=Checks())
+    place.app.pipelines.alone = {place.pipeline: mended}
     outcomes = {place.app.ask(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2") for _ in range(2)}
     assert len(outcomes) == 1
     place.app.arriving.see(path)
