@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+import requests
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -25,6 +26,7 @@ from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
 from shared.app import App
 from shared.arrivals import Arrival, ArrivalState, arrival_id
 from shared.gate.verdict import Outcome, Verdict
+from shared.history import check_chain
 from shared.jobs import JobState, RetrainingJob
 from shared.ports import BesJob
 from shared.rows import Rows
@@ -32,14 +34,18 @@ from shared.settings import Settings
 
 DEADLINE = 60.0  #: seconds for one step
 NEW_ROWS = 400
-#: The Studio's queue and its training take a moment here too, so that there is something to follow.
-PACE = ("--queued-for", "1", "--slow", "1")
+MORE_ROWS = 450
+#: The Studio's queue and its training take a moment here too, so that there is something to follow; and it takes orders
+#: to misbehave.
+PACE = ("--queued-for", "1", "--slow", "1", "--control")
+PROOF_TIMEOUT = "6s"  #: in place of the sample's: nobody wants to watch an update without effect for three minutes
 
 _COLOURS = {
     JobState.PROMOTED: "green",
     JobState.ACCEPTED: "green",
     JobState.REJECTED: "yellow",
 }
+_SIGNS = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "yellow"), Outcome.UNDECIDED: ("?", "yellow")}
 
 
 class NotShown(Exception):
@@ -59,7 +65,7 @@ def main() -> int:
     except (NotShown, NotStarted) as error:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(error))}")
         return 1
-    console.print(f"\n[bold green]All six steps happened and were checked[/] in {time.monotonic() - begun:.0f} s.")
+    console.print(f"\n[bold green]All eight steps happened and were checked[/] in {time.monotonic() - begun:.0f} s.")
     if chosen.svg:
         picture = console.export_svg(title="python3 run.py demo")
         # The picture must not fetch its font from another host; the reader's own monospace one will do.
@@ -73,14 +79,16 @@ def run(console: Console, folder: Path) -> None:
         console.status("starting Azurite, the local Studio and the triggers") as status,
         azurite() as storage,
         workplace(storage, folder, *PACE, apart="") as place,
-        triggers(place.settings, heard.put),
+        triggers(_impatient(place, folder), heard.put),
     ):
         demo = Demo(console, status, place, heard)
         demo.published()
         before = demo.retrained()
         demo.broken()
         demo.shuffled()
+        demo.without_effect()
         demo.rolled_back(before)
+        demo.told()
 
 
 class Demo:
@@ -106,7 +114,6 @@ class Demo:
             ("first model", f"trained on {FIRST_ROWS} of {len(place.rows)} rows, AUC {auc:.4f}"),
         ):
             self._state(name, told, "cyan")
-        self._check(auc == self._pipeline.gate.baseline["AUC"], "the gate's baseline is the first model's AUC")
         answers = self._answers()
         self._check(answers["classic"] == answers["new"], "Classic and New answer alike: one model is live on both")
 
@@ -117,10 +124,16 @@ class Demo:
         job = self._follow("november.csv", as_csv(self._place.header, self._place.rows[:NEW_ROWS]))
         self._verdict(job.verdict)
         self._check(job.state is JobState.PROMOTED, "the job is promoted", job.reason)
+        rows = job.verdict.same_rows if job.verdict else 0
+        self._check(rows > 0, f"both models were judged on the same {rows} rows, which the training had kept back")
         self._step(3, "The same rows, scored before and after")
         after = self._answers()
         self._compare(before, after)
-        self._check(all(before[name] != after[name] for name in before), "both web services answer with the new model")
+        live = self._app.records.champion(PIPELINE).live
+        for name, proof in live.proof.items() if live else ():
+            self._say("[green]proof[/]", escape(f"{name} {proof.text}"))
+        proven = live is not None and all(proof.proven for proof in live.proof.values())
+        self._check(proven, "both web services answer with the new model, as it did in training")
         return before
 
     def broken(self) -> None:
@@ -143,8 +156,18 @@ class Demo:
         self._check(job.state is JobState.REJECTED, "it is trained, judged, and refused by the gate", job.reason)
         self._check(self._answers() == live, "the live model is untouched")
 
+    def without_effect(self) -> None:
+        self._step(6, "The next update is answered well and has no effect: the Classic service is told to do so once")
+        live = self._answers()
+        order = {"kind": "no effect", "endpoint": self._place.classic.name, "count": 1}
+        requests.post(f"{self._place.studio.control}/faults", json=order, timeout=30).raise_for_status()
+        job = self._follow("february.csv", as_csv(self._place.header, self._place.rows[:MORE_ROWS]))
+        self._verdict(job.verdict)
+        self._check(job.state is JobState.ROLLED_BACK, "it is found out and put back, on both services", job.reason)
+        self._check(self._answers() == live, "the former model answers on both")
+
     def rolled_back(self, before: dict[str, Rows]) -> None:
-        self._step(6, "A rollback is asked for by a message")
+        self._step(7, "A rollback is asked for by a message")
         message = f'{{"pipeline": "{PIPELINE}", "action": "rollback", "by": "ann", "reason": "to show it"}}'
         last = self._app.records.champion(PIPELINE).last
         self._place.send(message)
@@ -155,6 +178,19 @@ class Demo:
         after = self._answers()
         self._compare(before, after)
         self._check(after == before, "both web services answer with the first model again")
+
+    def told(self) -> None:
+        self._step(8, "What was live, and why: the history, in which each entry has the hash of the one before")
+        entries = list(self._app.records.entries(PIPELINE))
+        table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+        for title in ("entry", "what", "model", "SHA-256 of entry", "why"):
+            table.add_column(title, no_wrap=title != "why")
+        for entry, digest in entries:
+            model = next(iter(entry.models.values())).sha256
+            table.add_row(str(entry.number), entry.action.value, model[:12], digest[:12], escape(entry.reason))
+        self._console.print(Padding(table, (0, 0, 0, 12)))
+        head = self._app.records.champion(PIPELINE).head
+        self._check(check_chain(entries, head) == [], "nothing of it was edited or removed since")
 
     def _rolled_back_since(self, last: int) -> bool:
         champion = self._app.records.champion(PIPELINE)
@@ -236,7 +272,7 @@ class Demo:
 
     def _verdict(self, verdict: Verdict | None) -> None:
         for finding in verdict.findings if verdict else ():
-            sign, colour = ("✓", "green") if finding.outcome is Outcome.HOLDS else ("✗", "yellow")
+            sign, colour = _SIGNS[finding.outcome]
             self._say(f"[{colour}]gate {sign:<7}[/]", escape(finding.text))
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
@@ -265,6 +301,16 @@ class Demo:
         if not happened:
             raise NotShown(f"this did not happen: {what}{f' ({otherwise})' if otherwise else ''}")
         self._console.print(f"   [green]✓[/] {escape(what)}")
+
+
+def _impatient(place: Workplace, folder: Path) -> dict[str, str]:
+    """Return the app's settings with a pipelines file whose proof waits for a moment only."""
+    sample = Path(place.settings["PIPELINES_FILE"])
+    text = sample.read_text("utf-8").replace("timeout: 3m", f"timeout: {PROOF_TIMEOUT}")
+    file = folder / "pipelines.yaml"
+    file.write_text(text.replace("rows: samples/", f"rows: {sample.parent}/samples/"), "utf-8")
+    place.settings["PIPELINES_FILE"] = str(file)
+    return place.settings
 
 
 def _shown(cells: Sequence[str]) -> str:

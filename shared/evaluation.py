@@ -133,4 +133,6 @@ def shown(value: float) -> str:
     """Return the number as people read it in a reason: 4 decimals, two digits of a smaller one, or the word."""
     if not math.isfinite(value):
         return str(value)
+    # What is left of a sum of equal numbers is no number of anybody's.
+    value = 0.0 if abs(value) < 1e-12 else value
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2g}"

@@ -1,11 +1,13 @@
 """Arrivals, polls, promotions, approvals, rollbacks, deaths and second deliveries in any order: what always holds.
 
 Each run is a story of its own against Azurite and the local Studio. However it goes, it ends with one champion, one
-history without gaps, and endpoints that serve what the history says.
+history without gaps, and endpoints that serve what the history says. The stories are the same at each run;
+RELEARN_STORIES=100 makes as many new ones.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +25,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -44,10 +45,13 @@ from tests.support.dying import dying
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
-STORIES, STEPS = 6, 25
+STORIES, STEPS = 7, 15
+MORE = os.environ.get("RELEARN_STORIES")
+OTHERS = ("drop", "sweep", "take up", "poll", "decide", "wait")
 ROWS = [200, 240, 280, 320, 360, 400]
-#: calls after which a run dies; most runs live
-DEATHS = st.one_of(st.none(), st.none(), st.integers(1, 60))
+#: writes after which a run dies: reading changes nothing, so that a death after it is one after the write before.
+#: Some runs have fewer, and live.
+DEATHS = st.one_of(st.integers(1, 14), st.none())
 
 
 class Story(RuleBasedStateMachine):
@@ -61,6 +65,7 @@ class Story(RuleBasedStateMachine):
         super().__init__()
         self.deliverable: list[tuple[Request, str]] = []
         self.dropped: list[str] = []
+        self.rollbacks = 0
         self.folder = tempfile.TemporaryDirectory()
 
     @initialize(approval=st.booleans(), rows=st.sampled_from(ROWS))
@@ -71,7 +76,6 @@ class Story(RuleBasedStateMachine):
         self.flow = Flow(self.place, self.settings)
         self.retrain(rows, None, None, None)
 
-    @rule(rows=st.sampled_from(ROWS), told=st.booleans())
     def drop(self, rows: int, told: bool) -> None:
         """Data arrives; its event may be lost. The same rows are the same content as another file's."""
         name = f"{len(self.dropped)}.csv"
@@ -79,11 +83,9 @@ class Story(RuleBasedStateMachine):
         if told:
             self.flow.app.arriving.see(self.dropped[-1])
 
-    @rule(after=DEATHS)
     def sweep(self, after: int | None) -> None:
         self._run(after, lambda flow: flow.app.arriving.sweep(self.place.container))
 
-    @rule(after=DEATHS)
     def take_up(self, after: int | None) -> None:
         def run(flow: Flow) -> None:
             for job in flow.app.arriving.take_up():
@@ -92,7 +94,6 @@ class Story(RuleBasedStateMachine):
         self._run(after, run)
         wait_for_bes_jobs(self.studio.studio.folder)
 
-    @rule(after=DEATHS)
     def poll(self, after: int | None) -> None:
         """The messages of a poll that dies are lost with it."""
 
@@ -101,7 +102,38 @@ class Story(RuleBasedStateMachine):
 
         self._run(after, run)
 
-    @rule(rows=st.sampled_from(ROWS), taken_up=DEATHS, polled=DEATHS, delivered=DEATHS)
+    # One rule for all: of several, hypothesis leaves some out of most stories.
+    @rule(
+        what=st.sampled_from([*["retrain", "roll back", "deliver"] * 2, *OTHERS]),
+        rows=st.sampled_from(ROWS),
+        deaths=st.tuples(DEATHS, DEATHS, DEATHS),
+        action=st.sampled_from([Asked.REJECT, Asked.CANCEL, Asked.APPROVE]),
+        again=st.booleans(),
+    )
+    def happens(
+        self, what: str, rows: int, deaths: tuple[int | None, int | None, int | None], action: Asked, again: bool
+    ) -> None:
+        after = deaths[0]
+        match what:
+            case "retrain":
+                self.retrain(rows, *deaths)
+            case "roll back":
+                self.roll_back(after, again)
+            case "deliver":
+                self.deliver(after, rows, again)
+            case "drop":
+                self.drop(rows, told=again)
+            case "sweep":
+                self.sweep(after)
+            case "take up":
+                self.take_up(after)
+            case "poll":
+                self.poll(after)
+            case "decide":
+                self.decide(action, rows)
+            case "wait":
+                self.flow.pass_time(timedelta(minutes=after or 1))
+
     def retrain(self, rows: int, taken_up: int | None, polled: int | None, delivered: int | None) -> None:
         """Take one data set all the way, with deaths on it."""
         self.drop(rows, True)
@@ -110,18 +142,16 @@ class Story(RuleBasedStateMachine):
         self.poll(None)
         self.decide(Asked.APPROVE, 0)
         self.poll(None)
-        if self.deliverable:
-            self.deliver(delivered, len(self.deliverable) - 1, False)
+        self.deliver(delivered, len(self.deliverable) - 1, rows % 3 == 0)
 
-    @precondition(lambda self: self.deliverable)
-    @rule(after=DEATHS, which=st.integers(0, 5), again=st.booleans())
     def deliver(self, after: int | None, which: int, again: bool) -> None:
+        if not self.deliverable:
+            return
         request, message = self.deliverable.pop(which % len(self.deliverable))
         if self._carry_out(after, request, message) and not again:
             return
         self.deliverable.append((request, message))
 
-    @rule(action=st.sampled_from([Asked.APPROVE, Asked.REJECT, Asked.CANCEL]), which=st.integers(0, 5))
     def decide(self, action: Asked, which: int) -> None:
         jobs = [self.flow.job(each) for each in self.flow.app.records.active()]
         if jobs:
@@ -131,13 +161,10 @@ class Story(RuleBasedStateMachine):
             with suppress(BadMessage):
                 self.flow.app.ask(request, self._id())
 
-    @rule()
-    def ask_to_roll_back(self) -> None:
+    def roll_back(self, delivered: int | None, again: bool) -> None:
         self.deliverable.append((Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann"), self._id()))
-
-    @rule(minutes=st.sampled_from([1, 5, 20]))
-    def time_passes(self, minutes: int) -> None:
-        self.flow.pass_time(timedelta(minutes=minutes))
+        self.rollbacks += 1
+        self.deliver(delivered, len(self.deliverable) - 1, again)
 
     @invariant()
     def one_champion_and_one_history(self) -> None:
@@ -146,7 +173,8 @@ class Story(RuleBasedStateMachine):
         entries = list(self.flow.app.records.entries(PIPELINE))
         assert check_chain(entries, self.flow.champion.head) == []
         promoted = [entry.job for entry, _ in entries if entry.action is Action.PROMOTED]
-        assert len(promoted) == len(set(promoted)) or self.flow.champion.change is not None
+        assert len(promoted) == len(set(promoted))
+        assert sum(entry.action is Action.ROLLED_BACK for entry, _ in entries) <= self.rollbacks
 
     def teardown(self) -> None:
         """Let all that is open come to its end, and look at what there is then."""
@@ -183,6 +211,8 @@ class Story(RuleBasedStateMachine):
         self.one_champion_and_one_history()
         self._serves_what_the_history_says(self.flow.champion)
         self._trained_once_for_each_content()
+        jobs = [self.flow.job(each) for each in self.flow.app.records.job_ids()]
+        assert [job for job in jobs if not job.final] == []
 
     def take_up_all(self) -> None:
         for job in self.flow.app.arriving.take_up():
@@ -244,10 +274,11 @@ def test_in_any_order_one_champion_is_live_and_the_history_says_which() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Story,
         settings=settings(
-            max_examples=STORIES,
+            max_examples=int(MORE or STORIES),
             stateful_step_count=STEPS,
             deadline=None,
-            derandomize=True,
+            database=None,
+            derandomize=MORE is None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),

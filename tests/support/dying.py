@@ -1,4 +1,4 @@
-"""A process that dies right after its n-th call, within this one: from then on none of its calls gets out.
+"""A process that dies right after its n-th write, within this one: from then on none of its calls gets out.
 
 What a dying process would still do (give a lease back, write an outcome) fails as it would there, so that only what
 was sent before counts. It is for many deaths in a short time; `crashing` kills real processes.
@@ -18,17 +18,22 @@ class Died(BaseException):
 
 @contextmanager
 def dying(after: int | None) -> Iterator[None]:
-    """Let what is done within die after that many calls; None lets it live. Swallows the death."""
-    send = requests.adapters.HTTPAdapter.send
-    calls = 0
+    """Let what is done within die after that many calls that may change something; None lets it live.
 
-    def counted(self: requests.adapters.HTTPAdapter, *arguments: object, **options: object) -> requests.Response:
-        nonlocal calls
-        if after is not None and calls >= after:
+    Swallows the death.
+    """
+    send = requests.adapters.HTTPAdapter.send
+    writes = 0
+
+    def counted(
+        self: requests.adapters.HTTPAdapter, request: requests.PreparedRequest, **options: object
+    ) -> requests.Response:
+        nonlocal writes
+        if after is not None and writes >= after:
             raise Died
-        calls += 1
-        answer = send(self, *arguments, **options)  # type: ignore[arg-type]
-        if calls == after:
+        writes += request.method not in ("GET", "HEAD")
+        answer = send(self, request, **options)  # type: ignore[arg-type]
+        if writes == after:
             raise Died
         return answer
 
