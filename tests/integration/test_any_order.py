@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -180,7 +181,11 @@ class Story(RuleBasedStateMachine):
         """Let all that is open come to its end, and look at what there is then."""
         try:
             if hasattr(self, "flow"):
-                self._end()
+                try:
+                    self._end()
+                except AssertionError:
+                    traceback.print_exc()  # of what hypothesis tells next, this is the cause
+                    raise
                 for container in self.place.blobs.list_containers():
                     self.place.blobs.delete_container(container.name)
         finally:
