@@ -26,7 +26,7 @@ from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
 from shared.app import App
 from shared.arrivals import Arrival, ArrivalState, arrival_id
 from shared.gate.verdict import Outcome, Verdict
-from shared.history import check_chain
+from shared.history import verify
 from shared.jobs import JobState, RetrainingJob
 from shared.ports import BesJob
 from shared.rows import Rows
@@ -189,8 +189,8 @@ class Demo:
             model = next(iter(entry.models.values())).sha256
             table.add_row(str(entry.number), entry.action.value, model[:12], digest[:12], escape(entry.reason))
         self._console.print(Padding(table, (0, 0, 0, 12)))
-        head = self._app.records.champion(PIPELINE).head
-        self._check(check_chain(entries, head) == [], "nothing of it was edited or removed since")
+        found = verify(self._app.records.stored_history(PIPELINE), self._app.records.champion(PIPELINE))
+        self._check(found.whole, "nothing of it was edited or removed since")
 
     def _rolled_back_since(self, last: int) -> bool:
         champion = self._app.records.champion(PIPELINE)

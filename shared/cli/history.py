@@ -97,7 +97,7 @@ def _shown(entry: HistoryEntry, digest: str) -> dict[str, Any]:
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    from shared.cli.chain import verify
+    from shared.history import verify
 
     if chosen.head and not chosen.pipeline:
         raise Stopped("a head is that of one history; name its pipeline", USAGE)

@@ -37,7 +37,7 @@ from local.studio import RunningStudio, running_studio
 from local.workplace import PIPELINE, publish
 from shared.champions import Action, Champion
 from shared.errors import BadMessage, RetrainingError, TryLater
-from shared.history import check_chain
+from shared.history import verify
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from studio.records import Job
@@ -172,7 +172,7 @@ class Story(RuleBasedStateMachine):
         if not hasattr(self, "flow"):
             return
         entries = list(self.flow.app.records.entries(PIPELINE))
-        assert check_chain(entries, self.flow.champion.head) == []
+        assert verify(self.flow.app.records.stored_history(PIPELINE), self.flow.champion).faults == []
         promoted = [entry.job for entry, _ in entries if entry.action is Action.PROMOTED]
         assert len(promoted) == len(set(promoted))
         assert sum(entry.action is Action.ROLLED_BACK for entry, _ in entries) <= self.rollbacks

@@ -18,7 +18,7 @@ from local.workplace import workplace as run_workplace
 from shared.adapters.model_store import BlobModels
 from shared.adapters.storage import open_store
 from shared.champions import Action
-from shared.history import check_chain
+from shared.history import verify
 from shared.jobs import JobState
 from shared.messages import Asked
 from shared.settings import Settings
@@ -82,7 +82,7 @@ def test_an_endpoint_that_goes_bad_gets_its_former_model_back_by_itself(
     assert flow.answers() == before
     flow.poll()
     assert flow.requests == []
-    assert check_chain(flow.app.records.entries(PIPELINE), flow.champion.head) == []
+    assert verify(flow.app.records.stored_history(PIPELINE), flow.champion).whole
 
 
 def test_a_kept_model_that_is_kept_or_wanted_again_is_not_removed(storage: Azurite) -> None:

@@ -16,7 +16,6 @@ from sklearn import metrics
 
 from shared.__main__ import main
 from shared.champions import Action, Champion, HistoryEntry
-from shared.cli.chain import Verified, verify
 from shared.cli.curves import Confusion, Curve, Residuals, Roc, curve
 from shared.cli.history import live_during, read_moment
 from shared.cli.looking import find_job
@@ -24,6 +23,7 @@ from shared.cli.pictures import draw
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
 from shared.gate.answers import read_answers
 from shared.gate.metrics import Answered, Multiclass, TwoClass
+from shared.history import Verified, verify
 from shared.jobs import Dataset, Model, Part, received
 from shared.rows import Rows
 from tests.support.fakes import START, World
