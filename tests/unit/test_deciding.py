@@ -134,3 +134,30 @@ def test_a_promotion_by_hand_does_not_get_around_an_approval(world: World) -> No
     with pytest.raises(BadMessage, match="is awaiting approval; approve it instead"):
         promote(world, job_id, by="bob")
     assert world.records.champion("income").last == 0
+
+
+@pytest.mark.parametrize("action", [Asked.APPROVE, Asked.REJECT, Asked.CANCEL])
+def test_wherever_a_run_dies_the_decision_is_carried_out_once_by_its_next_delivery(action: Asked) -> None:
+    for writes in range(10):
+        world = World(approval=Approving(required=True))
+        job_id = world.accepted()
+        seen = asked(world, job_id).seen if action is not Asked.CANCEL else None
+        world.documents.die_after = writes
+        died = False
+        try:
+            decide(world, action, job_id, seen, "m")
+        except KeyboardInterrupt:
+            died = True
+        world.documents.die_after = None
+        decide(world, action, job_id, seen, "m")
+        for request in world.retraining.poll():
+            world.promotion.carry_out(request, "p")
+        job = world.records.require(job_id).job
+        wanted = {Asked.APPROVE: JobState.PROMOTED, Asked.REJECT: JobState.REJECTED, Asked.CANCEL: JobState.CANCELLED}
+        assert job.state is wanted[action], writes
+        assert sum("by ann" in step.note for step in job.steps) == 1, writes
+        world.retraining.poll()
+        assert world.records.active() == []
+        if not died:
+            break
+    assert 0 < writes < 9
