@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import requests.adapters
 
 from shared.app import App
+from shared.errors import Busy
 from shared.jobs import RetrainingJob
 from shared.messages import Request
 from shared.settings import Settings
@@ -21,6 +23,7 @@ from studio.records import Job, Records
 from tests.support.waiting import until
 
 KILLED = 9
+OVERTAKEN = 8
 DEADLINE = 60.0
 
 
@@ -87,3 +90,22 @@ def take_up(settings: Mapping[str, str], die_after: int) -> None:
     while not app.records.active():
         app.arriving.take_up()
     app.retraining.poll()
+
+
+def stopped_before_patch(settings: Mapping[str, str], request: Request, marker: str) -> None:
+    """Do what the message asks for; this process stops right before its first PATCH, until somebody lets it go on."""
+    send = requests.adapters.HTTPAdapter.send
+
+    def stopping(
+        self: requests.adapters.HTTPAdapter, prepared: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        if prepared.method == "PATCH" and not Path(marker).exists():
+            Path(marker).touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return send(self, prepared, **options)
+
+    requests.adapters.HTTPAdapter.send = stopping  # type: ignore[method-assign, assignment]
+    try:
+        App(Settings(settings)).promotion.carry_out(request, "the worker's message")
+    except Busy:
+        os._exit(OVERTAKEN)
