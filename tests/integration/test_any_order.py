@@ -46,7 +46,7 @@ from tests.support.dying import dying
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
-STORIES, STEPS = 7, 15
+STORIES, STEPS = 5, 15
 MORE = os.environ.get("RELEARN_STORIES")
 OTHERS = ("drop", "sweep", "take up", "poll", "decide", "wait")
 ROWS = [200, 240, 280, 320, 360, 400]

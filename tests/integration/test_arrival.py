@@ -24,7 +24,7 @@ FILES = 1_000
 COPIES = 20
 WRITERS = 8
 KILLS = 4
-CALLS = 2_500  #: to storage, at most, before a worker is killed; taking up all of the files asks for more
+CHANGES = 900  #: in the storage, at most, before a worker is killed; taking up all of the files makes more
 
 
 def flow_with(place: Workplace, folder: Path, arrival: str) -> Flow:
@@ -65,8 +65,8 @@ def test_a_thousand_files_of_many_writers_with_lost_events_and_killed_workers_ar
         list(writers.map(drop, range(FILES + COPIES), [*contents, *copies]))
     flow.app.arriving.see(workplace.drop("_SUCCESS", b""))
 
-    for die_after in (dice.randrange(1, CALLS) for _ in range(KILLS)):
-        assert killed(take_up, settings, die_after), f"it was done within {die_after} calls"
+    for die_after in (dice.randrange(1, CHANGES) for _ in range(KILLS)):
+        assert killed(take_up, settings, die_after), f"it was done within {die_after} changes"
     until(lambda: bool(flow.app.arriving.take_up() or flow.app.records.active()), "the job")
 
     [job_id] = flow.app.records.active()

@@ -1,13 +1,12 @@
-"""The process is killed after every single call it makes; the flow, taken up again, ends right.
+"""The process is killed after every single call that may change something; the flow, taken up again, ends right.
 
-Both the storage client and the services are reached through the same HTTP library, so that every write and every call
-is a point at which to die. Dying before the next call leaves the world as dying after the last one does.
+Both the storage client and the services are reached through the same HTTP library, so that every write is a point at
+which to die. Dying before the next one, or after reading, leaves the world as dying after the last one does.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 LATER = timedelta(minutes=5)  #: after which leases have run out and messages are asked for again
-POINTS_AT_LEAST = 20
+POINTS_AT_LEAST = 8
 
 
 @pytest.fixture
@@ -78,18 +77,10 @@ def nothing_left_open(flow: Flow) -> bool:
     return all(name.startswith("active/watches/") for name in names)
 
 
-def points(part: int) -> Iterator[int]:
-    """The calls after which to die: every second one, so that two tests share them."""
-    return iter(range(1 + part, 1000, 2))
-
-
-@pytest.mark.parametrize("part", [0, 1], ids=["odd calls", "even calls"])
-def test_killed_after_any_call_the_flow_ends_with_one_training_one_promotion_and_the_right_model(
-    flow: Flow, part: int
-) -> None:
+def test_killed_after_any_change_the_flow_ends_with_one_training_one_promotion_and_the_right_model(flow: Flow) -> None:
     header, rows, studio = flow.place.header, flow.place.rows, flow.place.studio.studio.folder
     settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
-    for die_after in points(part):
+    for die_after in range(1, 1000):
         path = flow.place.drop(f"{die_after}.csv", as_csv(header, rows[: 200 + 2 * die_after]))
         last = flow.champion.last
         was_killed = killed(retrain, settings, studio, path, die_after)
@@ -103,9 +94,9 @@ def test_killed_after_any_call_the_flow_ends_with_one_training_one_promotion_and
         while not nothing_left_open(taken_up):
             taken_up.poll()
             taken_up.promote()
-        assert job.state is JobState.PROMOTED, f"killed after call {die_after}: {job.state}: {job.reason}"
-        assert started_trainings(taken_up, path) == 1, f"killed after call {die_after}"
-        assert len(entries(taken_up, job.id, last)) == 1, f"killed after call {die_after}"
+        assert job.state is JobState.PROMOTED, f"killed after change {die_after}: {job.state}: {job.reason}"
+        assert started_trainings(taken_up, path) == 1, f"killed after change {die_after}"
+        assert len(entries(taken_up, job.id, last)) == 1, f"killed after change {die_after}"
         assert job.model is not None
         assert_live(taken_up, job.model.sha256)
         if not was_killed:
@@ -115,7 +106,7 @@ def test_killed_after_any_call_the_flow_ends_with_one_training_one_promotion_and
     assert die_after > POINTS_AT_LEAST
 
 
-def test_killed_after_any_call_a_rollback_is_finished_once_by_its_next_delivery(flow: Flow) -> None:
+def test_killed_after_any_change_a_rollback_is_finished_once_by_its_next_delivery(flow: Flow) -> None:
     header, rows = flow.place.header, flow.place.rows
     settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
     request = Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann")
@@ -130,7 +121,7 @@ def test_killed_after_any_call_a_rollback_is_finished_once_by_its_next_delivery(
         was_killed = killed(carry_out, settings, request, f"by-hand-{die_after}", die_after)
         taken_up = later(flow)
         taken_up.app.promotion.carry_out(request, f"by-hand-{die_after}")
-        assert taken_up.champion.last == last + 1, f"killed after call {die_after}"
+        assert taken_up.champion.last == last + 1, f"killed after change {die_after}"
         assert_live(taken_up, first.model.sha256)
         taken_up.poll()
         taken_up.promote()

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import requests.adapters
 
+from tests.support.crashing import changes
+
 
 class Died(BaseException):
     """No `except Exception` catches it."""
@@ -31,7 +33,7 @@ def dying(after: int | None) -> Iterator[None]:
         nonlocal writes
         if after is not None and writes >= after:
             raise Died
-        writes += request.method not in ("GET", "HEAD")
+        writes += changes(request)
         answer = send(self, request, **options)  # type: ignore[arg-type]
         if writes == after:
             raise Died
