@@ -34,8 +34,9 @@ def one_azurite() -> Iterator[Azurite]:
 
 @pytest.fixture(scope="session")
 def one_studio(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudio]:
-    """A local Studio, which keeps what earlier tests published and trained."""
-    with running_studio(tmp_path_factory.mktemp("studio") / "studio", one_azurite.connection_string) as running:
+    """A local Studio, which keeps what earlier tests published and trained, and takes orders to misbehave."""
+    folder = tmp_path_factory.mktemp("studio") / "studio"
+    with running_studio(folder, one_azurite.connection_string, "--control") as running:
         yield running
 
 
@@ -43,6 +44,17 @@ def one_studio(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -
 def azurite(one_azurite: Azurite) -> Iterator[Azurite]:
     """An Azurite with nothing in it."""
     yield one_azurite
+    empty(one_azurite)
+
+
+@pytest.fixture(scope="module")
+def place(one_azurite: Azurite, one_studio: RunningStudio) -> Iterator[Workplace]:
+    """The same as `workplace`, for all tests of a file together."""
+    yield publish(one_azurite, one_studio, uuid4().hex[:8])
+    empty(one_azurite)
+
+
+def empty(one_azurite: Azurite) -> None:
     with BlobServiceClient.from_connection_string(one_azurite.connection_string) as blobs:
         for container in blobs.list_containers():
             blobs.delete_container(container)

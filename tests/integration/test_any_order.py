@@ -17,7 +17,6 @@ from itertools import count
 from pathlib import Path
 from typing import ClassVar
 
-import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobLeaseClient
 from hypothesis import HealthCheck, Phase, settings
@@ -31,9 +30,8 @@ from hypothesis.stateful import (
 )
 
 from local.azurite import Azurite
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
-from local.studio import RunningStudio, running_studio
+from local.studio import RunningStudio
 from local.workplace import PIPELINE, publish
 from shared.champions import Action, Champion
 from shared.errors import BadMessage, RetrainingError, TryLater
@@ -267,15 +265,10 @@ class Story(RuleBasedStateMachine):
         return f"message-{next(self.numbers)}"
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[None]:
-    with run_azurite() as storage, running_studio(tmp_path / "studio", storage.connection_string) as studio:
-        Story.azurite, Story.studio = storage, studio
-        yield
-
-
-@pytest.mark.usefixtures("world")
-def test_in_any_order_one_champion_is_live_and_the_history_says_which() -> None:
+def test_in_any_order_one_champion_is_live_and_the_history_says_which(
+    azurite: Azurite, one_studio: RunningStudio
+) -> None:
+    Story.azurite, Story.studio = azurite, one_studio
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Story,
         settings=settings(

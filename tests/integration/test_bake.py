@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,8 @@ import requests
 import yaml
 
 from local.azurite import Azurite
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from shared.adapters.model_store import BlobModels
 from shared.adapters.storage import open_store
 from shared.champions import Action
@@ -24,18 +21,6 @@ from shared.messages import Asked
 from shared.settings import Settings
 from tests.support.flow import Flow
 from tests.support.waiting import until
-
-
-@pytest.fixture(scope="module")
-def storage() -> Iterator[Azurite]:
-    with run_azurite() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def place(storage: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with run_workplace(storage, tmp_path_factory.mktemp("bake"), "--control") as running:
-        yield running
 
 
 @pytest.fixture
@@ -85,8 +70,8 @@ def test_an_endpoint_that_goes_bad_gets_its_former_model_back_by_itself(
     assert verify(flow.app.records.stored_history(PIPELINE), flow.champion).whole
 
 
-def test_a_kept_model_that_is_kept_or_wanted_again_is_not_removed(storage: Azurite) -> None:
-    models = BlobModels(open_store(Settings({"X": storage.connection_string}), "X"), "models-apart")
+def test_a_kept_model_that_is_kept_or_wanted_again_is_not_removed(one_azurite: Azurite) -> None:
+    models = BlobModels(open_store(Settings({"X": one_azurite.connection_string}), "X"), "models-apart")
     assert list(models.listed()) == []
     model = models.keep(iter([b"a model"]))
     [first] = models.listed()

@@ -53,7 +53,10 @@ def later(flow: Flow) -> Flow:
 
 def started_trainings(flow: Flow, path: str) -> int:
     jobs = flow.place.studio.studio.records.all(Job)
-    return sum(job.queued is not None and str(job.inputs["input1"].relative_location).endswith(path) for job in jobs)
+    return sum(
+        job.queued is not None and str(getattr(job.inputs.get("input1"), "relative_location", "")).endswith(path)
+        for job in jobs
+    )
 
 
 def entries(flow: Flow, job_id: str, after: int) -> list[int]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from shared.errors import AskHuman
 from shared.jobs import JobState, RetrainingJob
 from studio.blobs import Blobs
@@ -34,16 +31,15 @@ PATH = "Path to container, directory or blob"
 EXPERIMENT = "breast-cancer-folder"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+@pytest.fixture(scope="module", name="place")
+def without_input(place: Workplace) -> Workplace:
     """A workplace whose training web service has no input."""
-    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("studio")) as made:
-        training = made.studio.studio.deploy_training(load_experiment(EXPERIMENT))
-        own = {
-            "BREAST_CANCER_TRAINING_ADDRESS": f"{made.studio.address}{training.path}",
-            "BREAST_CANCER_TRAINING_KEY": training.key,
-        }
-        yield replace(made, settings=made.settings | own)
+    training = place.studio.studio.deploy_training(load_experiment(EXPERIMENT))
+    own = {
+        "BREAST_CANCER_TRAINING_ADDRESS": f"{place.studio.address}{training.path}",
+        "BREAST_CANCER_TRAINING_KEY": training.key,
+    }
+    return replace(place, settings=place.settings | own)
 
 
 def flow_of(place: Workplace, folder: Path, rows: str = "new") -> Flow:
@@ -166,7 +162,7 @@ def test_killed_between_copies_the_folder_is_finished_by_the_next_run_and_nothin
         return {each.name: each.etag for each in batches.list_blobs(name_starts_with=f"{PIPELINE}/{job.id}/")}
 
     seen: list[dict[str, str]] = []
-    while len(seen) < 5 and killed(poll, settings, 12):
+    while len(seen) < 5 and killed(poll, settings, 2):
         seen.append(copied())
     assert any(0 < len(each) < len(files) for each in seen), seen
     started = flow.app.retraining.start(job)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from shared import judging
 from shared.gate.verdict import Outcome
 from shared.jobs import HeldOut, JobState, RetrainingJob
@@ -27,12 +24,6 @@ from tests.support.waiting import until
 ROWS = count(300, 3)
 #: from "Finished" to the verdict; after each is a place to die
 WRITES_AT_LEAST = 5
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("judging")) as running:
-        yield running
 
 
 #: the gate's own numbers, and room for jobs that earlier tests have left
@@ -130,7 +121,7 @@ def test_many_rows_are_scored_by_a_bes_job_and_a_death_anywhere_starts_no_second
 def scorings(place: Workplace) -> int:
     """Return how many BES jobs of the predictive web service were started."""
     return sum(
-        each.queued is not None and str(each.inputs["input1"].relative_location).endswith(".held-out.csv")
+        each.queued is not None and str(each.inputs.get("input1")).find(".held-out.csv") > 0
         for each in place.studio.studio.records.all(Job)
     )
 

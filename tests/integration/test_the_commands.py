@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,9 @@ import yaml
 from sklearn import metrics
 
 from local.azurite import KEY
-from local.azurite import azurite as run_azurite
 from local.children import ROOT
 from local.datasets import LABEL, as_csv, with_a_short_row
-from local.workplace import PIPELINE
-from local.workplace import workplace as run_workplace
+from local.workplace import PIPELINE, Workplace
 from shared.__main__ import main
 from shared.arrivals import ArrivalState
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, WAITING
@@ -37,15 +35,14 @@ SECRET = ("_KEY", "_TOKEN")
 
 
 @pytest.fixture(scope="module")
-def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+def flow(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Flow:
     """A pipeline that asks for approvals, with two promoted jobs."""
     folder = tmp_path_factory.mktemp("commands")
-    with run_azurite() as storage, run_workplace(storage, folder, "--control") as place:
-        flow = Flow(place)
-        for rows in (400, 450):
-            job = flow.finish(flow.drop(f"{rows}.csv", as_csv(place.header, place.rows[:rows])))
-            assert job.state is JobState.PROMOTED, job.reason
-        yield Flow(place, {"PIPELINES_FILE": str(changed_file(folder, lambda entry: approving(entry)))})
+    flow = Flow(place)
+    for rows in (400, 450):
+        job = flow.finish(flow.drop(f"{rows}.csv", as_csv(place.header, place.rows[:rows])))
+        assert job.state is JobState.PROMOTED, job.reason
+    return Flow(place, {"PIPELINES_FILE": str(changed_file(folder, lambda entry: approving(entry)))})
 
 
 def approving(entry: dict[str, Any]) -> None:

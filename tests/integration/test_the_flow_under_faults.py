@@ -11,22 +11,14 @@ from typing import Any
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import Workplace
-from local.workplace import workplace as run_workplace
 from shared.champions import HistoryEntry
 from shared.jobs import FINAL, JobState, RetrainingJob
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
 ROWS = count(300, 3)  #: of the next data set: each gives another model
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("faults"), "--control") as running:
-        yield running
 
 
 @pytest.fixture
