@@ -96,8 +96,7 @@ class FleetPlace:
 
     def poll(self) -> list[Request]:
         """Do what the two timers do; return the messages that are to be carried out."""
-        for job in self.app.arriving.take_up():
-            self.app.retraining.start(job)
+        self.app.take_up()
         return self.app.poll()
 
     def train(self, clinics: Sequence[str]) -> Iterator[int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import requests
@@ -22,6 +23,7 @@ from shared.adapters.training_data import BlobTrainingData
 from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
+from shared.at_once import at_once, in_time
 from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
 from shared.configuration.loading import load_pipelines
 from shared.deciding import Deciding
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from shared.ports import BatchService, Endpoint, Endpoints
 
+STARTING = timedelta(minutes=3)  #: after which one call starts no other new job
 ARM_SCOPE = "https://management.azure.com/.default"
 
 
@@ -108,12 +111,16 @@ class App:
             return self.rolling_out.ask(request, request_id)
         members = self.pipelines.members(request.pipeline)
         if request.action is Asked.RETRAIN:
-            jobs = [self.arriving.retrain(member, request.parameters, request_id) for member in members]
+            jobs = at_once(lambda member: self.arriving.retrain(member, request.parameters, request_id), members)
             return f"{len(jobs)} jobs"
         raise BadMessage(
             f"{request.pipeline} is a fleet of {len(members)} pipelines: name one of them, such as "
             f'{request.pipeline}-{{...}}, or for the whole fleet send promote, rollback, resume or cancel with a "by"'
         )
+
+    def take_up(self) -> None:
+        """Take what was dropped as far as it goes, and start the jobs that are made of it; the poll starts the rest."""
+        in_time(self.retraining.start, self.arriving.take_up(), STARTING, _now, "new jobs")
 
     def poll(self) -> list[Request]:
         """Take rollouts and jobs as far as they go, look at what was promoted; return what to ask of the queue."""
@@ -245,6 +252,8 @@ class App:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = False  # neither a proxy nor a .netrc may come between the keys and their service
+        # Threads share it, and only its cookies are not safe for that.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
     def _reader(self, pipeline: Pipeline) -> ConfiguredBlobReader:

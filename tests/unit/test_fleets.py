@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +283,29 @@ def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_furthe
     assert (fleet_world.world.records.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
     [request] = app.poll()
     assert (request.pipeline, request.action) == ("bike-01", Asked.PROMOTE)
+
+
+def test_data_of_many_members_that_there_is_no_time_for_is_taken_up_by_the_next_timers_and_once() -> None:
+    fleet_world = FleetWorld([f"{number:03}" for number in range(60)], {"waits": False})
+    world = fleet_world.world
+    fleet_world.see()
+
+    def slow() -> datetime:
+        world.clock.sleep(3)
+        return world.clock.now()
+
+    made: list[list[str]] = []
+    while sum(map(len, made)) < len(fleet_world.members):
+        made.append([job.pipeline for job in replace(world.arriving, now=slow).take_up()])
+    assert sorted(chain(*made)) == fleet_world.members
+    assert len(made) > 2
+
+
+def test_what_a_poll_asks_for_stands_in_the_order_of_the_jobs() -> None:
+    fleet_world = FleetWorld([f"{number:03}" for number in range(60)], {"waits": False})
+    world = fleet_world.world
+    fleet_world.see()
+    world.take_up()
+    asked = [request.job for request in world.retraining.poll()]
+    assert asked == sorted(world.records.active())
+    assert len(asked) == len(fleet_world.members)
