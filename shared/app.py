@@ -103,10 +103,16 @@ class App:
             outcome = f"taken up again as arrival {arrival.id}"
         else:
             outcome = f"job {self.arriving.retrain(request.pipeline, request.parameters, request_id).id}"
-        self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome})
+        who = {name: told for name, told in (("by", request.by), ("reason", request.reason)) if told}
+        self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome, **who})
         return outcome
 
     def _ask_fleet(self, request: Request, request_id: str) -> str:
+        if request.to or request.model or request.live:
+            raise BadMessage(
+                f"{request.pipeline} is a fleet, each of whose members goes back to its own former model: "
+                f'"to", "model" and "live" are for one of them, such as {request.pipeline}-{{...}}'
+            )
         if request.action in OF_A_FLEET and not request.job and request.by:
             return self.rolling_out.ask(request, request_id)
         members = self.pipelines.members(request.pipeline)

@@ -264,6 +264,19 @@ def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pip
             BadMessage, match=r"bike is a fleet of 2 pipelines: name one of them, such as bike-\{\.\.\.\}"
         ):
             app.carry_out(request, "m2")
+    for facts in ({"to": 3}, {"model": "0" * 8}, {"live": 2}):
+        with pytest.raises(BadMessage, match='"to", "model" and "live" are for one of them'):
+            app.carry_out(Request(pipeline="bike", action=Asked.ROLLBACK, by="ann", **facts), "m3")
+
+
+def test_who_asked_for_a_rollout_to_stop_or_go_on_is_kept_with_the_reason() -> None:
+    fleet_world = FleetWorld(["01", "02"])
+    fleet_world.drop()
+    app, world = app_over(fleet_world.world), fleet_world.world
+    for action, message in ((Asked.PROMOTE, "m1"), (Asked.CANCEL, "m2"), (Asked.RESUME, "m3")):
+        app.carry_out(Request(pipeline="bike", action=action, by="ann", reason=f"for {message}"), message)
+        note = msgspec.json.decode(world.documents.contents[f"requests/{message}.json"])
+        assert (note["by"], note["reason"]) == ("ann", f"for {message}")
 
 
 def test_a_pipeline_that_is_no_fleet_is_not_cancelled_as_one() -> None:
