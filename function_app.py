@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import List  # noqa: UP035 (see poll_jobs)
 
 import azure.functions as func
@@ -37,11 +39,11 @@ def start_retraining(blob: BlobName) -> None:
 
 
 @app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
-def take_up_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host passes it)
+def take_up_data(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (the host passes it)
     from shared.app import app as relearn
 
-    for job in relearn().arriving.take_up():
-        relearn().retraining.start(job)
+    with _threads_of(context):
+        relearn().take_up()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%")
@@ -76,13 +78,15 @@ def watch_poisoned_blobs(message: func.QueueMessage) -> None:
 def poll_jobs(
     timer: func.TimerRequest,
     promotions: func.Out[List[str]],  # noqa: UP006 (the Functions runtime takes list[str] for no type)
+    context: func.Context,
 ) -> None:
     from shared.app import app as relearn
     from shared.messages import write_request
 
     if timer.past_due:
         logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
-    promotions.set([write_request(request) for request in relearn().poll()])
+    with _threads_of(context):
+        promotions.set([write_request(request) for request in relearn().poll()])
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")
@@ -108,6 +112,21 @@ def watch_poisoned_promotions(message: func.QueueMessage) -> None:
         relearn().promotion.give_up(read_request(message.get_body()), _id(message))
     except NeverAgain as error:
         relearn().promotion.refuse(_id(message), str(error))
+
+
+@contextmanager
+def _threads_of(context: func.Context) -> Iterator[None]:
+    """Have what the threads of this call log told as its own: the host drops lines of none."""
+    from shared.at_once import entering
+
+    def enter() -> None:
+        context.thread_local_storage.invocation_id = context.invocation_id  # type: ignore[attr-defined]
+
+    token = entering.set(enter)
+    try:
+        yield
+    finally:
+        entering.reset(token)
 
 
 def _id(message: func.QueueMessage) -> str:

@@ -96,8 +96,7 @@ class FleetPlace:
 
     def poll(self) -> list[Request]:
         """Do what the two timers do; return the messages that are to be carried out."""
-        for job in self.app.arriving.take_up():
-            self.app.retraining.start(job)
+        self.app.take_up()
         return self.app.poll()
 
     def train(self, clinics: Sequence[str]) -> Iterator[int]:
@@ -112,6 +111,10 @@ class FleetPlace:
     def roll_out(self, action: Asked, message: str) -> Iterator[Rollout]:
         """Have the whole fleet promoted or rolled back; yield the rollout after each poll, at last as it ended."""
         self.app.carry_out(Request(pipeline=FLEET, action=action, by="ann"), message)
+        yield from self.follow(message)
+
+    def follow(self, message: str) -> Iterator[Rollout]:
+        """Carry out what the rollout that was begun asks for; yield it after each poll, at last as it ended."""
         numbers = count()
         with ThreadPoolExecutor(AT_ONCE) as threads:
             course = Course.RUNNING

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import requests
@@ -22,6 +23,7 @@ from shared.adapters.training_data import BlobTrainingData
 from shared.answer_records import AnswerRecords
 from shared.arrival_records import ArrivalRecords
 from shared.arriving import Arriving
+from shared.at_once import at_once, in_time
 from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
 from shared.configuration.loading import load_pipelines
 from shared.deciding import Deciding
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from shared.ports import BatchService, Endpoint, Endpoints
 
+STARTING = timedelta(minutes=3)  #: after which one call starts no other new job
 ARM_SCOPE = "https://management.azure.com/.default"
 
 
@@ -100,20 +103,30 @@ class App:
             outcome = f"taken up again as arrival {arrival.id}"
         else:
             outcome = f"job {self.arriving.retrain(request.pipeline, request.parameters, request_id).id}"
-        self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome})
+        who = {name: told for name, told in (("by", request.by), ("reason", request.reason)) if told}
+        self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome, **who})
         return outcome
 
     def _ask_fleet(self, request: Request, request_id: str) -> str:
+        if request.to or request.model or request.live:
+            raise BadMessage(
+                f"{request.pipeline} is a fleet, each of whose members goes back to its own former model: "
+                f'"to", "model" and "live" are for one of them, such as {request.pipeline}-{{...}}'
+            )
         if request.action in OF_A_FLEET and not request.job and request.by:
             return self.rolling_out.ask(request, request_id)
         members = self.pipelines.members(request.pipeline)
         if request.action is Asked.RETRAIN:
-            jobs = [self.arriving.retrain(member, request.parameters, request_id) for member in members]
+            jobs = at_once(lambda member: self.arriving.retrain(member, request.parameters, request_id), members)
             return f"{len(jobs)} jobs"
         raise BadMessage(
             f"{request.pipeline} is a fleet of {len(members)} pipelines: name one of them, such as "
             f'{request.pipeline}-{{...}}, or for the whole fleet send promote, rollback, resume or cancel with a "by"'
         )
+
+    def take_up(self) -> None:
+        """Take what was dropped as far as it goes, and start the jobs that are made of it; the poll starts the rest."""
+        in_time(self.retraining.start, self.arriving.take_up(), STARTING, _now, "new jobs")
 
     def poll(self) -> list[Request]:
         """Take rollouts and jobs as far as they go, look at what was promoted; return what to ask of the queue."""
@@ -245,6 +258,8 @@ class App:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = False  # neither a proxy nor a .netrc may come between the keys and their service
+        # Threads share it, and only its cookies are not safe for that.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
     def _reader(self, pipeline: Pipeline) -> ConfiguredBlobReader:

@@ -17,7 +17,7 @@ import msgspec
 
 from shared.arrival_records import ArrivalRecords, Closing, StoredArrival, StoredBatches
 from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
-from shared.at_once import at_once
+from shared.at_once import alone_if, at_once, in_time
 from shared.checks import Fault, Report, check, summed_up
 from shared.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
 from shared.fleets import Pipelines
@@ -32,6 +32,7 @@ log = logging.getLogger("relearn.arriving")
 _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
+LONGEST = timedelta(minutes=3)  #: after which one call takes up no other pipeline's data
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -78,8 +79,9 @@ class Arriving:
         ]
 
     def take_up(self) -> list[RetrainingJob]:
-        """Take every open arrival as far as it goes; return the jobs that were made."""
-        return [job for pipeline in self._to_take_up() for job in self._take_up(pipeline)]
+        """Take every open arrival as far as it goes, while there is time; return the jobs that were made."""
+        taken = in_time(self._take_up, self._to_take_up(), LONGEST, self.now, "pipelines with data to be taken up")
+        return [job for jobs in taken for job in jobs]
 
     def _to_take_up(self) -> Iterator[Pipeline]:
         """Yield every pipeline that is alone, each fleet for its schedule, and its members with open arrivals."""
@@ -175,11 +177,14 @@ class Arriving:
             due = croniter(pipeline.schedule, since, second_at_beginning=True).get_next(datetime)
             if due > now:
                 return stored
-            for name in self.pipelines.members(pipeline.name):
+
+            def again(name: str) -> None:
                 try:
                     self.retrain(name, {}, f"{due:%Y%m%dT%H%M%S}")
                 except BadMessage as error:
                     log.warning("%s", error)  # there is no data yet
+
+            at_once(again, self.pipelines.members(pipeline.name))
         return self.arrivals.save_batches(
             pipeline.name, msgspec.structs.replace(stored.batches, scheduled=now), stored.etag
         )
@@ -217,8 +222,9 @@ class Arriving:
                 return self._read_marker(stored, pipeline)
             profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
             alone = not pipeline.arriving.batching.several
-            content = self.data.read(arrival.dataset)
-            report = check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
+            with alone_if(arrival.dataset.size > SMALL):
+                content = self.data.read(arrival.dataset)
+                report = check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
         except DataChanged:
             return self._as_found(stored)
         if report.reason:

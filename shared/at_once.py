@@ -1,18 +1,74 @@
-"""The same work on many things, several at a time: what it waits for is the storage."""
+"""The same work on many things, several at a time: what it waits for is the storage and the services."""
 
 from __future__ import annotations
 
+import logging
+import random
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar, copy_context
+from datetime import datetime, timedelta
+from threading import Lock
 from typing import TypeVar
+
+log = logging.getLogger("relearn.work")
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-WORKERS = 8  #: fewer than the 10 connections that the storage client keeps open
+WORKERS = 8  #: fewer than the 10 connections that the storage client and a `requests.Session` keep open
+_POOL = ThreadPoolExecutor(WORKERS, "relearn")  # one for the process, so that work within work makes no more of them
+_LARGE = Lock()
+
+#: what a thread does first when it works for this call: the Functions runtime tells log lines apart by their threads
+entering: ContextVar[Callable[[], None]] = ContextVar("entering", default=lambda: None)
 
 
 def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
-    """Return the results in the order of the things. The first failure is raised, and what had not begun is left."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(work, things))
+    """Return the results in the order of the things. The first failure is raised, and what had not begun is left.
+
+    The calling thread does what no other has begun, so that work may itself have much to do at once; a single thing
+    needs no other thread.
+    """
+    things = list(things)
+    if len(things) < 2:
+        return [work(thing) for thing in things]
+    futures = [_POOL.submit(copy_context().run, _entered, work, thing) for thing in things]
+    try:
+        return [
+            work(thing) if future.cancel() else future.result() for thing, future in zip(things, futures, strict=True)
+        ]
+    finally:
+        wait([future for future in futures if not future.cancel()])
+
+
+def _entered(work: Callable[[T], R], thing: T) -> R:
+    entering.get()()
+    return work(thing)
+
+
+def in_time(
+    work: Callable[[T], R], things: Iterable[T], longest: timedelta, now: Callable[[], datetime], what: str
+) -> list[R]:
+    """Return the results, in the order of the things, of those that could be begun before `longest` had passed.
+
+    The others are for the caller's next time. They are begun in any order, so that each has its turn where the time is
+    always too short.
+    """
+    things, begun = list(things), now()
+
+    def timely(number: int) -> tuple[int, R] | None:
+        return (number, work(things[number])) if now() - begun <= longest else None
+
+    done = dict(filter(None, at_once(timely, random.sample(range(len(things)), len(things)))))
+    if len(done) < len(things):
+        log.warning(
+            "There was no time for %d of %d %s; they come next time", len(things) - len(done), len(things), what
+        )
+    return [done[number] for number in sorted(done)]
+
+
+def alone_if(large: bool) -> AbstractContextManager[object]:
+    """Return a context that is entered by one thread at a time if what it does is large, for the memory."""
+    return _LARGE if large else nullcontext()

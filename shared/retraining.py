@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shared.at_once import alone_if, in_time
 from shared.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
 from shared.jobs import SWITCHED, WELL, Dataset, JobState, RetrainingJob
 from shared.judging import Judging
@@ -37,6 +38,8 @@ log = logging.getLogger("relearn.retraining")
 T = TypeVar("T")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
+LONGEST = timedelta(minutes=4)  #: after which one poll begins with no other job
+MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
 
 
@@ -54,8 +57,9 @@ class Retraining:
         return self._guarded(self.records.require(job.id))
 
     def poll(self) -> list[Request]:
-        """Take every active job as far as it goes; return what is to be asked of the promotion queue."""
-        requests = [request for job_id in self.records.active() if (request := self._poll_one(job_id))]
+        """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
+        polled = in_time(self._poll_one, self.records.active(), LONGEST, self.now, "active jobs")
+        requests = [request for request in polled if request]
         for pipeline in self.records.changes_to_finish(self.now()):
             self.records.mark_change(pipeline, self.now() + ASK_AGAIN)
             requests.append(Request(pipeline=pipeline, action=Asked.RESUME))
@@ -137,9 +141,11 @@ class Retraining:
                 self.service(pipeline).start(_known(job.bes_job))
                 return job.move_to(JobState.TRAINING, self.now(), "BES job started")
             case JobState.TRAINING:
-                return self._follow(job, pipeline)
+                with alone_if(pipeline.gate.rows_at_most > MANY):
+                    return self._follow(job, pipeline)
             case JobState.JUDGING:
-                return self.judging.judge(job, pipeline)
+                with alone_if(pipeline.gate.rows_at_most > MANY):
+                    return self.judging.judge(job, pipeline)
             case JobState.AWAITING:
                 return self._unless_expired(job)
             case _:

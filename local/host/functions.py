@@ -7,12 +7,15 @@ import inspect
 import json
 import logging
 import sys
+import threading
 import time
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import azure.functions as func
 from azure.functions import meta
@@ -20,6 +23,9 @@ from azure.functions import meta
 from local.host.settings import Wrong, filled
 
 log = logging.getLogger("host")
+
+CONTEXT = "context"  #: the parameter that the runtime knows by its name
+_INVOCATION_OF_THREAD = threading.local()
 
 Send = Callable[[str], None]  #: puts one message on an output's queue
 
@@ -33,6 +39,7 @@ class Function:
     trigger: Mapping[str, Any]
     outputs: Mapping[str, Mapping[str, Any]]
     annotation: Any  #: the type of the trigger's parameter
+    contextual: bool  #: whether it takes the invocation's context
 
     @property
     def id(self) -> str:
@@ -76,10 +83,10 @@ def _read(registered: Any) -> Function:
     if len(triggers) != 1 or triggers[0]["type"] not in ("blobTrigger", "queueTrigger", "timerTrigger"):
         raise Wrong(f"{name}: this trigger loop knows one blob, queue or timer trigger a function")
     declared, given = set(inspect.signature(call).parameters), {binding["name"] for binding in bindings}
-    if declared != given:
+    if declared - {CONTEXT} != given:
         raise Wrong(f"{name}: its parameters {sorted(declared)} are not its bindings {sorted(given)}")
     annotation = typing.get_type_hints(call).get(triggers[0]["name"])
-    return Function(name, call, triggers[0], outputs, annotation)
+    return Function(name, call, triggers[0], outputs, annotation, contextual=CONTEXT in declared)
 
 
 def run(function: Function, argument: Any, send: Mapping[str, Send]) -> bool:
@@ -88,7 +95,8 @@ def run(function: Function, argument: Any, send: Mapping[str, Send]) -> bool:
     begun = time.monotonic()
     log.info("Executing '%s'", function.name)
     try:
-        function.call(**{function.trigger["name"]: argument}, **outputs)
+        context = {CONTEXT: _context(function)} if function.contextual else {}
+        function.call(**{function.trigger["name"]: argument}, **outputs, **context)
         for name, output in outputs.items():
             for message in output.messages:
                 send[name](message)
@@ -97,6 +105,13 @@ def run(function: Function, argument: Any, send: Mapping[str, Send]) -> bool:
         return False
     log.info("Executed '%s' (Succeeded, %.0f ms)", function.name, 1000 * (time.monotonic() - begun))
     return True
+
+
+def _context(function: Function) -> Any:
+    """Return what the runtime's own `func.Context` has and an app needs for the log lines of its threads."""
+    return SimpleNamespace(
+        function_name=function.name, invocation_id=str(uuid4()), thread_local_storage=_INVOCATION_OF_THREAD
+    )
 
 
 def blob_argument(function: Function, container: str, name: str) -> Any:

@@ -1,7 +1,8 @@
 """`promote`, `rollback`, `retrain`, `replay`: what a message on the queue asks for, done by this command itself.
 
-A change of models goes through the same lease, fence and proof as the app's own. A command that is stopped halfway
-leaves a change in the records, which the app's timer finishes.
+For the entry of a fleet it begins a rollout, which the app's timer carries out. A change of models goes through the
+same lease, fence and proof as the app's own. A command that is stopped halfway leaves a change in the records, which
+the app's timer finishes.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.cli.deciding import ask
-from shared.cli.looking import add_job, find_job
+from shared.cli.deciding import ask, ask_fleet
+from shared.cli.looking import find_job
+from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import (
     DONE,
@@ -38,12 +40,12 @@ TRIES = 5  #: as the host gives a message
 
 def add(commands: Any) -> None:
     promote = commands.add_parser("promote", help="make a job's model live, with proof; also one that was refused")
-    add_job(promote)
+    add_job_or_fleet(promote)
     _add_change(promote)
     promote.set_defaults(run=_promote)
 
     rollback = commands.add_parser("rollback", help="make a former model live again, with proof")
-    rollback.add_argument("pipeline")
+    add_pipeline_or_fleet(rollback)
     where = rollback.add_mutually_exclusive_group()
     where.add_argument("--to", type=int, metavar="N", help="to this entry of the history; else the one before")
     where.add_argument("--model", metavar="SHA256", help="to this kept model; 8 digits or more of its hash")
@@ -51,7 +53,7 @@ def add(commands: Any) -> None:
     rollback.set_defaults(run=_rollback)
 
     retrain = commands.add_parser("retrain", help="train once more on the data that is live")
-    retrain.add_argument("pipeline")
+    add_pipeline_or_fleet(retrain)
     retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
     add_person(retrain)
     add_common(retrain)
@@ -86,6 +88,8 @@ def _parameter(text: str) -> tuple[str, str]:
 
 def _promote(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
+    if chosen.job in app.pipelines.fleets:
+        return ask_fleet(app, chosen, chosen.job, Asked.PROMOTE)
     job = find_job(app.records, chosen.job)
     request = Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason)
     return _change(app, chosen, request)
@@ -93,7 +97,9 @@ def _promote(chosen: argparse.Namespace) -> int:
 
 def _rollback(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
-    pipeline = _known(app, chosen.pipeline)
+    pipeline = known(app, chosen.pipeline)
+    if pipeline in app.pipelines.fleets:
+        return ask_fleet(app, chosen, pipeline, Asked.ROLLBACK, to=chosen.to, model=chosen.model)
     live = app.records.champion(pipeline).live
     request = Request(
         pipeline=pipeline,
@@ -111,7 +117,7 @@ def _rollback(chosen: argparse.Namespace) -> int:
 def _retrain(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     request = Request(
-        pipeline=_known(app, chosen.pipeline),
+        pipeline=known(app, chosen.pipeline),
         action=Asked.RETRAIN,
         parameters=dict(chosen.parameter),
         by=person(chosen),
@@ -122,19 +128,11 @@ def _retrain(chosen: argparse.Namespace) -> int:
 
 def _replay(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
-    pipeline = _known(app, chosen.pipeline)
+    pipeline = known_alone(app, chosen.pipeline)
     if not app.arriving.data.find(chosen.path):
         raise Stopped(f"there is no blob {chosen.path} in the container {app.data_container}", NOTHING)
     request = Request(pipeline=pipeline, action=Asked.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason)
     return ask(app, chosen, request)
-
-
-def _known(app: App, pipeline: str) -> str:
-    if pipeline not in app.pipelines:
-        raise Stopped(
-            f"there is no pipeline {pipeline!r}; the pipelines are: {', '.join(sorted(app.pipelines))}", NOTHING
-        )
-    return pipeline
 
 
 def _change(app: App, chosen: argparse.Namespace, request: Request) -> int:

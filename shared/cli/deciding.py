@@ -1,4 +1,4 @@
-"""`approve`, `reject`, `cancel`: what a person decides about a job."""
+"""`approve`, `reject`, `cancel`: what a person decides about a job; `cancel` also of a fleet's rollout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from shared.cli.looking import add_job, find_job
-from shared.cli.output import say, show_facts, show_json
+from shared.cli.names import add_job_or_fleet
+from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person
 from shared.messages import Asked, Request
 
@@ -33,8 +34,8 @@ def add(commands: Any) -> None:
         add_common(parser)
         parser.set_defaults(run=_answer, action=action)
 
-    cancel = commands.add_parser("cancel", help="end a retraining that is not promoted yet")
-    add_job(cancel)
+    cancel = commands.add_parser("cancel", help="end a retraining that is not promoted yet, or stop a fleet's rollout")
+    add_job_or_fleet(cancel)
     add_person(cancel)
     add_common(cancel)
     cancel.set_defaults(run=_cancel)
@@ -55,6 +56,8 @@ def _answer(chosen: argparse.Namespace) -> int:
 
 def _cancel(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
+    if chosen.job in app.pipelines.fleets:
+        return ask_fleet(app, chosen, chosen.job, Asked.CANCEL)
     job = find_job(app.records, chosen.job)
     return ask(app, chosen, Request(**_request(chosen, job), action=Asked.CANCEL))
 
@@ -68,6 +71,14 @@ def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
     else:
         say(f"{request.pipeline}: {outcome}")
     return DONE
+
+
+def ask_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Asked, **facts: Any) -> int:
+    """Have the whole fleet rolled out, back, stopped or gone on with; the app's timers do it."""
+    done = ask(app, chosen, Request(pipeline=fleet, action=action, by=person(chosen), reason=chosen.reason, **facts))
+    if not chosen.json:
+        tell(f"the app's timer does it; see how far it is: python -m shared rollout {fleet}")
+    return done
 
 
 def _request(chosen: argparse.Namespace, job: RetrainingJob) -> dict[str, Any]:

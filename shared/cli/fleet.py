@@ -1,36 +1,73 @@
-"""`rollout`: how far a fleet's newest rollout is, with a line for each member."""
+"""`rollout`, `resume`: how far a fleet's rollout is, with a line for each member, and having it go on."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from shared.cli.deciding import ask_fleet
+from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
-from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
+from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, add_person, open_app
+from shared.messages import Asked
+
+if TYPE_CHECKING:
+    from shared.app import App
 
 
 def add(commands: Any) -> None:
     rollout = commands.add_parser("rollout", help="a fleet's newest rollout, with a line for each endpoint")
-    rollout.add_argument("fleet", help="the entry with for_each")
+    _add_fleet(rollout)
     rollout.add_argument("--number", type=int, metavar="N", help="this rollout, not the newest")
     rollout.add_argument("--standing", metavar="STANDING", help="only the members that stand so: failed")
     add_common(rollout)
     rollout.set_defaults(run=_rollout)
 
+    resume = commands.add_parser("resume", help="go on with a fleet's rollout that was stopped; forgives what failed")
+    _add_fleet(resume)
+    add_person(resume)
+    add_common(resume)
+    resume.set_defaults(run=_resume)
+
+
+def _add_fleet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("fleet", metavar="FLEET", help="the entry with for_each")
+
 
 def _rollout(chosen: argparse.Namespace) -> int:
-    from shared.rollouts import Course
+    import msgspec
 
+    from shared.rollouts import Course, Standing
+
+    standings = {each.value for each in Standing}
+    if chosen.standing not in {None, *standings}:
+        raise Stopped(f"{chosen.standing!r} is no standing; write one of: {', '.join(sorted(standings))}", USAGE)
     app = open_app(chosen)
+    _known_fleet(app, chosen.fleet)
     rollouts = (stored.rollout for stored in app.rolling_out.rollouts.all(chosen.fleet))
     rollout = next((each for each in rollouts if chosen.number in (None, each.number)), None)
     if rollout is None:
-        fleets = ", ".join(sorted(app.pipelines.fleets)) or "none"
-        raise Stopped(f"{chosen.fleet!r} has no such rollout; the fleets are: {fleets}", NOTHING)
+        what = "no rollout yet" if chosen.number is None else f"no rollout {chosen.number}"
+        raise Stopped(f"{chosen.fleet} has {what}; one begins by: python -m shared promote {chosen.fleet}", NOTHING)
+    shown = tuple(line for line in rollout.lines if chosen.standing in (None, line.standing.value))
     if chosen.json:
-        show_json(rollout)
+        show_json(msgspec.structs.replace(rollout, lines=shown))
     else:
-        rows = [row for row in rollout.table if chosen.standing in (None, row[1])]
-        show_table(["member", "standing", "of", "why"], rows, cut="why")
+        show_table(["member", "standing", "of", "why"], rollout.but(lines=shown).table, cut="why")
         say(rollout.text)
     return FAILED if rollout.course is Course.STOPPED else DONE
+
+
+def _resume(chosen: argparse.Namespace) -> int:
+    app = open_app(chosen)
+    return ask_fleet(app, chosen, _known_fleet(app, chosen.fleet), Asked.RESUME)
+
+
+def _known_fleet(app: App, name: str) -> str:
+    fleets = app.pipelines.fleets
+    if name not in fleets:
+        members = [member for fleet in fleets for member in app.pipelines.members(fleet)]
+        raise Stopped(
+            f"{name!r} is no fleet; the fleets are: {listed(members, fleets) or ', '.join(fleets) or 'none'}", NOTHING
+        )
+    return name

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.cli.names import fleets_of, listed
 from shared.cli.output import show_facts, show_json, show_table, tell, told
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, open_app
 
@@ -62,13 +63,14 @@ def live_during(
 def _history(chosen: argparse.Namespace) -> int:
     from shared.cli.views import HISTORY, entry_facts, entry_row
 
-    records = open_app(chosen).records
+    app = open_app(chosen)
+    records = app.records
     champion = records.champion(chosen.pipeline)
     # An entry that the champion's record does not name was never settled: what it tells was not, or not yet, live.
     entries = [each for each in records.entries(chosen.pipeline) if each[0].number <= champion.last]
     if not entries:
-        known = ", ".join(records.pipelines()) or "none"
-        raise Stopped(f"{chosen.pipeline!r} has no history; pipelines that have: {known}", NOTHING)
+        having = listed(records.pipelines(), fleets_of(app)) or "none"
+        raise Stopped(f"{chosen.pipeline!r} has no history; pipelines that have: {having}", NOTHING)
     if chosen.on is None:
         live = champion.live.number if champion.live else None
         if chosen.json:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from shared.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.cli.output import Cell, Fact, short, told
 from shared.evaluation import Evaluation
 from shared.gate.verdict import Finding, Outcome, Verdict
 from shared.jobs import Approval, JobState, Model, Part, RetrainingJob
+from shared.rollouts import Course
 
 _STYLES = {
     JobState.PROMOTED: "green",
@@ -26,6 +28,7 @@ _ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.RESTO
 _OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
 
 STATUS = ("pipeline", "live", "since (UTC)", "model", "under way", "to be looked at")
+ATTENTION = 3  #: lines of a fleet about what is to be looked at
 JOBS = ("job", "state", "received (UTC)", "data", "why")
 HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
 
@@ -46,6 +49,28 @@ def status_row(
         models(live.models) if live else "",
         "\n".join(under_way),
         ("\n".join(attention(jobs, watch)), "bold magenta"),
+    )
+
+
+def fleet_row(fleet: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """Return the one line of a fleet, of what `status --json` says of it."""
+    under_way = [f"{count} {state}" for state, count in fleet["jobs"].items()]
+    if fleet["waiting"]:
+        under_way.append(f"{fleet['waiting']} accepted, and waiting for a rollout")
+    if fleet["rollout"]:
+        under_way.append(fleet["rollout"]["text"])
+    looked_at = fleet["attention"][:ATTENTION]
+    if more := len(fleet["attention"]) - len(looked_at):
+        looked_at.append(f"and {more} more: status {fleet['fleet']} --members")
+    if fleet["rollout"] and fleet["rollout"]["course"] is Course.STOPPED:
+        looked_at.insert(0, f"the rollout is stopped: resume {fleet['fleet']}, or rollback {fleet['fleet']}")
+    return (
+        fleet["fleet"],
+        f"{fleet['live']} of {fleet['members']} members",
+        "",
+        "",
+        "\n".join(under_way),
+        ("\n".join(looked_at), "bold magenta"),
     )
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
 
 from local.azurite import Azurite
 from local.fleet import FLEET, fleet_place
 from shared.champions import Action
+from shared.cli.place import DONE, FAILED, NOTHING, USAGE
 from shared.messages import Asked
 from shared.rollouts import Course, Standing
 from studio.scoring import score
+from tests.support.terminal import CommandLine
 
 CLINICS = [f"{number:03}" for number in range(1, 21)]
+SUCH_AS = f"{FLEET} (20 members, such as {FLEET}-001)"
 
 
-def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(azurite: Azurite, tmp_path: Path) -> None:
+def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
+    azurite: Azurite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with fleet_place(azurite, tmp_path) as place:
+        terminal = CommandLine(place.settings, tmp_path, capsys)
+        before_any_data(terminal)
         place.drop(CLINICS)
         place.drop(["Not a clinic"])  # belongs to no pipeline
         list(place.train(CLINICS))
@@ -25,10 +35,12 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(azu
         models = {job.pipeline.removeprefix(f"{FLEET}-"): job.model.sha256 for job in jobs if job.model}
         assert len(set(models.values())) == len(CLINICS)
 
-        promoted = [
-            sum(line.standing is Standing.PROMOTED for line in rollout.lines)
-            for rollout in place.roll_out(Asked.PROMOTE, "m1")
-        ]
+        before_the_first_rollout(terminal)
+        assert "is running: 20 waiting" in terminal.run("promote", FLEET, "--by", "ann", "--reason", "November")[1]
+        assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now")[0] == DONE
+        assert place.app.poll() == []
+        stopped(terminal)
+        promoted = [sum(line.standing is Standing.PROMOTED for line in rollout.lines) for rollout in place.follow("m1")]
         assert [size for size in dict.fromkeys(promoted) if size] == [1, 2, 20]
         assert sorted(place.endpoints) == [*(f"clinic{clinic}" for clinic in CLINICS), "default"]
         rows, ilearners = place.app.pipelines[f"{FLEET}-001"].rows, place.studio.studio.models
@@ -38,10 +50,98 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(azu
             entries = [entry for entry, _ in place.app.records.entries(f"{FLEET}-{clinic}")]
             assert [entry.action for entry in entries] == [Action.FOUND, Action.PROMOTED]
             assert entries[1].models[f"progression of {clinic}"].sha256 == models[clinic]
+        all_live(terminal)
 
-        *_, rollout = place.roll_out(Asked.ROLLBACK, "m2")
-        assert rollout.course is Course.DONE
+        assert terminal.run("rollback", FLEET, "--by", "ann")[0] == DONE
+        *_, rollout = place.follow("m2")
+        assert (rollout.course, rollout.action) == (Course.DONE, Asked.ROLLBACK)
         assert {line.standing for line in rollout.lines} == {Standing.ROLLED_BACK}
         default = place.endpoints["default"].scorers[0].resource.sha256
         first = [row[-1:] for row in score(ilearners.load(default), rows.columns, rows.values).values]
         assert [place.answers(clinic) for clinic in CLINICS] == [first] * len(CLINICS)
+
+        assert terminal.json("retrain", FLEET, "--by", "ann")["outcome"] == "20 jobs"
+        [shown] = terminal.json("status")
+        assert shown["jobs"] == {"received": 20}
+
+
+def before_any_data(terminal: CommandLine) -> None:
+    """What the members share is looked at by the web service's default endpoint; there is nothing to show or do yet."""
+    found = services(terminal, FLEET)
+    assert {each["health"] for each in found.values()} == {"ok"}
+    assert found[f"pipelines.{FLEET}.training"]["told"] == "batch execution answers, and takes the key"
+    assert (
+        "scores the proof's 5 rows" in found[f"pipelines.{FLEET}.targets (progression of {{clinic}}).scoring"]["told"]
+    )
+    [shown] = terminal.json("status")
+    assert (shown["members"], shown["live"], shown["rollout"]) == (0, 0, None)
+    for command in (("rollback", f"{FLEET}-001"), ("jobs", f"{FLEET}-001"), ("doctor", f"{FLEET}-001")):
+        assert terminal.run(*command)[::2] == (
+            NOTHING,
+            f"there is no pipeline '{FLEET}-001'; the pipelines are: {FLEET} (no members yet)\n",
+        )
+
+
+def services(terminal: CommandLine, *names: str) -> dict[str, dict[str, str]]:
+    """Return what the doctor finds out about services; the app's own settings and timers are not all here."""
+    findings = json.loads(terminal.run("doctor", *names, "--json")[1])
+    return {each["what"]: each for each in findings if each["what"].startswith("pipelines.")}
+
+
+def before_the_first_rollout(terminal: CommandLine) -> None:
+    [shown] = terminal.json("status")
+    assert (shown["members"], shown["live"], shown["waiting"]) == (20, 0, 20)
+    assert len(terminal.json("status", FLEET, "--members")) == 21
+    assert [each["pipeline"] for each in terminal.json("status", f"{FLEET}-007")] == [f"{FLEET}-007"]
+    assert len(terminal.json("jobs", FLEET, "--limit", "50")["jobs"]) == 20
+    assert len(terminal.json("jobs", f"{FLEET}-007")["jobs"]) == 1
+    found = services(terminal, f"{FLEET}-007")
+    target = f"pipelines.{FLEET}-007.targets (progression of 007)"
+    assert (found[target]["health"], found[target]["told"]) == ("warning", "its endpoint is not made yet")
+    for command, code, told in [
+        (("rollout", FLEET), NOTHING, f"{FLEET} has no rollout yet; one begins by: python -m shared promote {FLEET}"),
+        (("rollout", "bike"), NOTHING, f"'bike' is no fleet; the fleets are: {SUCH_AS}"),
+        (("rollout", f"{FLEET}-007"), NOTHING, f"'{FLEET}-007' is no fleet; the fleets are: {SUCH_AS}"),
+        (("resume", FLEET), FAILED, f"Fleet {FLEET} has no rollout to go on with"),
+        (("cancel", FLEET), FAILED, f"No rollout of {FLEET} is running"),
+        (("rollback", FLEET), FAILED, f"Fleet {FLEET} has no member with a model to go back to for a rollout"),
+        (("rollback", FLEET, "--to", "7"), FAILED, '"to", "model" and "live" are for one of them'),
+        (("rollback", f"{FLEET}-999"), NOTHING, f"the pipelines are: {SUCH_AS}"),
+        (("retrain", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
+        (("replay", FLEET, "x.csv"), NOTHING, f"{FLEET} is a fleet, and this takes one pipeline: {SUCH_AS}"),
+        (("status", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
+        (("doctor", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
+        (("history", FLEET), NOTHING, "has no history"),
+    ]:
+        ended, _, err = terminal.run(*command)
+        assert (ended, told in err) == (code, True), err
+        assert len(err.splitlines()) == 1
+
+
+def stopped(terminal: CommandLine) -> None:
+    """The rollout is stopped before anybody was asked; it is shown so, and goes on."""
+    code, out, _ = terminal.run("rollout", FLEET)
+    assert (code, out.splitlines()[-1]) == (
+        FAILED,
+        f"rollout 1 of {FLEET} (promote) is stopped: 20 waiting; stopped by bob: not now",
+    )
+    assert terminal.run("rollout", FLEET, "--standing", "broken")[0] == USAGE
+    assert terminal.run("rollout", FLEET, "--number", "7")[0] == NOTHING
+    code, out, _ = terminal.run("status")
+    assert (code, f"resume {FLEET}" in out, f"{FLEET}-001" in out) == (DONE, True, False)
+    code, out, err = terminal.run("resume", FLEET, "--by", "ann", "--reason", "it is time")
+    assert (code, "is running" in out, f"python -m shared rollout {FLEET}" in err) == (DONE, True, True)
+
+
+def all_live(terminal: CommandLine) -> None:
+    shown = terminal.json("rollout", FLEET, "--standing", "promoted")
+    assert (shown["by"], shown["reason"], shown["course"], len(shown["lines"])) == ("ann", "November", "done", 20)
+    assert terminal.json("rollout", FLEET, "--standing", "failed")["lines"] == []
+    [status] = terminal.json("status")
+    assert (status["members"], status["live"], status["waiting"]) == (20, 20, 0)
+    history = terminal.json("history", f"{FLEET}-007")
+    assert [entry["action"] for entry in history] == ["found", "promoted"]
+    assert SUCH_AS in terminal.run("history", FLEET)[2]
+    found = services(terminal, f"{FLEET}-007", FLEET)
+    assert {each["health"] for each in found.values()} == {"ok"}
+    assert found[f"pipelines.{FLEET}-007.targets (progression of 007), live model"]["told"].startswith("is kept as")

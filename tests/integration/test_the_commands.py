@@ -22,16 +22,14 @@ from local.azurite import KEY
 from local.children import ROOT
 from local.datasets import LABEL, as_csv, with_a_short_row
 from local.workplace import PIPELINE, Workplace
-from shared.__main__ import main
 from shared.arrivals import ArrivalState
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, WAITING
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from shared.rows import Rows
 from tests.support.flow import Flow
+from tests.support.terminal import CommandLine
 from tests.support.waiting import until
-
-SECRET = ("_KEY", "_TOKEN")
 
 
 @pytest.fixture(scope="module")
@@ -60,34 +58,14 @@ def changed_file(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path
 
 
 @dataclass
-class Terminal:
-    """Runs commands in this process, with a file of settings; no secret may ever be seen."""
-
+class Terminal(CommandLine):
     flow: Flow
-    folder: Path
-    capsys: pytest.CaptureFixture[str]
-
-    def run(self, *arguments: str, **settings: str | None) -> tuple[int, str, str]:
-        """Return the exit code, what was printed, and what was told on stderr."""
-        values = {**self.flow.place.settings, "PIPELINES_FILE": str(self.flow.app.settings.pipelines_file), **settings}
-        file = self.folder / "local.settings.json"
-        file.write_text(json.dumps({"Values": {k: v for k, v in values.items() if v is not None}}), "utf-8")
-        code = main([*arguments, "--settings", str(file)])
-        captured = self.capsys.readouterr()
-        secrets = [v for k, v in values.items() if k.endswith(SECRET) and v] + [KEY]
-        assert not [each for each in secrets if each in captured.out + captured.err]
-        assert "Traceback" not in captured.err
-        return code, captured.out, captured.err
-
-    def json(self, *arguments: str, **settings: str | None) -> Any:
-        code, out, err = self.run(*arguments, "--json", **settings)
-        assert code == DONE, err
-        return json.loads(out)
 
 
 @pytest.fixture
 def terminal(flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(flow, tmp_path, capsys)
+    settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
+    return Terminal(settings, tmp_path, capsys, flow)
 
 
 def test_status_jobs_job_history_and_verify_agree_on_what_is_live(terminal: Terminal) -> None:

@@ -78,7 +78,8 @@ class FakeDocuments:
         self._one = Lock()  # a conditional write is one step, as the storage has it
 
     def read(self, name: str) -> Document | None:
-        self.reads += 1
+        with self._one:
+            self.reads += 1
         content = self.contents.get(name)
         return (
             None
@@ -97,13 +98,14 @@ class FakeDocuments:
             return self._write(name, content)
 
     def delete(self, name: str, etag: str | None = None) -> None:
-        if etag and name in self.contents and str(self.versions[name]) != etag:
-            raise RecordChanged(name)
-        self.contents.pop(name, None)
-        self.live()
+        with self._one:
+            if etag and name in self.contents and str(self.versions[name]) != etag:
+                raise RecordChanged(name)
+            self.contents.pop(name, None)
+            self.live()
 
     def names(self, prefix: str) -> Iterator[str]:
-        return iter(sorted(name for name in self.contents if name.startswith(prefix)))
+        return iter(sorted(name for name in list(self.contents) if name.startswith(prefix)))
 
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
@@ -186,7 +188,7 @@ class FakeModels:
         return [Model(sha256=each, size=len(self.kept[each])) for each in sorted(self.kept) if each.startswith(sha256)]
 
     def identify(self, reference: BlobReference) -> Model | None:
-        for sha256, content in self.kept.items():
+        for sha256, content in list(self.kept.items()):
             model = Model(sha256=sha256, size=len(content))
             if self.link(model).address == reference.address:
                 return model
@@ -301,14 +303,16 @@ class FakeService:
         self.lose: list[str] = []
         self.fails: list[Exception] = []
         self.answer: BesJob | None = None
+        self._one = Lock()
 
     def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
         self._fail()
         if data:
             self.data.append(data.relative)
         self.parameters = dict(parameters)
-        job = f"bes-{len(self.created) + 1}"
-        self.created.append(job)
+        with self._one:
+            job = f"bes-{len(self.created) + 1}"
+            self.created.append(job)
         self._lose("submit")
         return job
 

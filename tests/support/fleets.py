@@ -59,15 +59,19 @@ class FleetWorld:
     def members(self) -> list[str]:
         return [f"bike-{location}" for location in self.locations]
 
-    def drop(self, name: str = "a.csv") -> None:
-        """Drop data of its own for each member, train on it and have it judged."""
+    def see(self, name: str = "a.csv") -> None:
+        """Drop data of its own for each member, and take its event."""
         world = self.world
         for location in self.locations:
             path = f"bike/{location}/{name}"
             world.clock.sleep(1)
             world.data.put(path, f"age\n{len(world.data.contents) + 1}\n".encode())
             world.arriving.see(path)
-        assert len(world.take_up()) == len(self.locations)
+
+    def drop(self, name: str = "a.csv") -> None:
+        """Drop data for each member, train on it and have it judged."""
+        self.see(name)
+        assert len(self.world.take_up()) == len(self.locations)
         self.poll()
 
     def endpoint(self, member: str) -> FakeEndpoint:

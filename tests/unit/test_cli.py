@@ -19,12 +19,15 @@ from shared.champions import Action, Champion, HistoryEntry
 from shared.cli.curves import Confusion, Curve, Residuals, Roc, curve
 from shared.cli.history import live_during, read_moment
 from shared.cli.looking import find_job
+from shared.cli.names import listed
 from shared.cli.pictures import draw
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
+from shared.cli.views import fleet_row
 from shared.gate.answers import read_answers
 from shared.gate.metrics import Answered, Multiclass, TwoClass
 from shared.history import Verified, verify
 from shared.jobs import Dataset, Model, Part, received
+from shared.rollouts import Course
 from shared.rows import Rows
 from tests.support.fakes import START, World
 from tests.support.samples import breast_cancer, cellar, diabetes, learn
@@ -273,3 +276,31 @@ def test_a_wrong_command_line_ends_as_argparse_does(command: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(command)
     assert ended.value.code == USAGE
+
+
+def test_many_members_are_told_of_as_their_fleet_with_one_of_them_as_an_example() -> None:
+    members = [f"bike-{number:03}" for number in range(1000)]
+    told = listed([*members, "income", "bikes", "house-a"], ["bike", "house"])
+    assert told == "bikes, income, bike (1000 members, such as bike-000), house (1 members, such as house-a)"
+    assert listed(members[:2], []) == "bike-000, bike-001"  # the file cannot be read
+
+
+def test_a_fleet_is_one_line_however_many_members_are_in_trouble() -> None:
+    rollout = {"number": 3, "course": Course.STOPPED, "text": "rollout 3 of bike (promote) is stopped: 9 failed"}
+    fleet = {
+        "fleet": "bike",
+        "members": 1000,
+        "live": 12,
+        "jobs": {"training": 40},
+        "waiting": 7,
+        "rollout": rollout,
+        "attention": [f"job {number}: no answer" for number in range(40)],
+    }
+    name, live, *_, under_way, looked_at = fleet_row(fleet)
+    assert (name, live) == ("bike", "12 of 1000 members")
+    assert under_way == f"40 training\n7 accepted, and waiting for a rollout\n{rollout['text']}"
+    assert looked_at[0].splitlines() == [
+        "the rollout is stopped: resume bike, or rollback bike",
+        *(f"job {number}: no answer" for number in range(3)),
+        "and 37 more: status bike --members",
+    ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +264,19 @@ def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pip
             BadMessage, match=r"bike is a fleet of 2 pipelines: name one of them, such as bike-\{\.\.\.\}"
         ):
             app.carry_out(request, "m2")
+    for facts in ({"to": 3}, {"model": "0" * 8}, {"live": 2}):
+        with pytest.raises(BadMessage, match='"to", "model" and "live" are for one of them'):
+            app.carry_out(Request(pipeline="bike", action=Asked.ROLLBACK, by="ann", **facts), "m3")
+
+
+def test_who_asked_for_a_rollout_to_stop_or_go_on_is_kept_with_the_reason() -> None:
+    fleet_world = FleetWorld(["01", "02"])
+    fleet_world.drop()
+    app, world = app_over(fleet_world.world), fleet_world.world
+    for action, message in ((Asked.PROMOTE, "m1"), (Asked.CANCEL, "m2"), (Asked.RESUME, "m3")):
+        app.carry_out(Request(pipeline="bike", action=action, by="ann", reason=f"for {message}"), message)
+        note = msgspec.json.decode(world.documents.contents[f"requests/{message}.json"])
+        assert (note["by"], note["reason"]) == ("ann", f"for {message}")
 
 
 def test_a_pipeline_that_is_no_fleet_is_not_cancelled_as_one() -> None:
@@ -280,3 +296,29 @@ def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_furthe
     assert (fleet_world.world.records.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
     [request] = app.poll()
     assert (request.pipeline, request.action) == ("bike-01", Asked.PROMOTE)
+
+
+def test_data_of_many_members_that_there_is_no_time_for_is_taken_up_by_the_next_timers_and_once() -> None:
+    fleet_world = FleetWorld([f"{number:03}" for number in range(60)], {"waits": False})
+    world = fleet_world.world
+    fleet_world.see()
+
+    def slow() -> datetime:
+        world.clock.sleep(3)
+        return world.clock.now()
+
+    made: list[list[str]] = []
+    while sum(map(len, made)) < len(fleet_world.members):
+        made.append([job.pipeline for job in replace(world.arriving, now=slow).take_up()])
+    assert sorted(chain(*made)) == fleet_world.members
+    assert len(made) > 2
+
+
+def test_what_a_poll_asks_for_stands_in_the_order_of_the_jobs() -> None:
+    fleet_world = FleetWorld([f"{number:03}" for number in range(60)], {"waits": False})
+    world = fleet_world.world
+    fleet_world.see()
+    world.take_up()
+    asked = [request.job for request in world.retraining.poll()]
+    assert asked == sorted(world.records.active())
+    assert len(asked) == len(fleet_world.members)

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
+from shared.cli.names import known
 from shared.cli.output import Cell, show_json, show_table, tell, told
-from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, chosen_settings
+from shared.cli.place import DONE, FAILED, add_common, chosen_settings
 from shared.errors import BadConfiguration, RetrainingError
 from shared.settings import Settings
 
@@ -25,9 +26,10 @@ def add(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="check settings, storage, rights, services, keys, ports and names, and say what to do about each",
-        description="Changes nothing: a probe is written to the container `retraining`, and deleted.",
+        description="Changes nothing: a probe is written to the container `retraining`, and deleted. Of a fleet, what "
+        "its members share is looked at once, and members that are named.",
     )
-    doctor.add_argument("pipelines", nargs="*", metavar="PIPELINE", help="only these pipelines' services; else all")
+    doctor.add_argument("pipelines", nargs="*", metavar="PIPELINE", help="only the services of these; else all")
     doctor.add_argument("--all", action="store_true", help="show what is well too")
     add_common(doctor)
     doctor.set_defaults(run=_doctor)
@@ -66,13 +68,11 @@ def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
         yield wrong("pipelines file", str(error), "mend it; the services are looked at once it can be read")
         return
     yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
-    if unknown := [name for name in only if name not in pipelines]:
-        raise Stopped(
-            f"there is no pipeline {unknown[0]!r}; the pipelines are: {', '.join(sorted(pipelines))}", NOTHING
-        )
-    for name, pipeline in pipelines.items():
-        if not only or name in only:
-            yield from services.look(app, pipeline)
+    for name in [known(app, name) for name in only] or [*pipelines.alone, *pipelines.fleets]:
+        if name in pipelines.fleets:
+            yield from services.look_at_fleet(app, pipelines.fleets[name])
+        else:
+            yield from services.look(app, pipelines[name])
 
 
 def _guarded(what: str, look: Any) -> Iterator[Finding]:

@@ -6,9 +6,13 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from shared.adapters.classic_endpoint import NOT_FOUND
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
 from shared.cli.output import short
-from shared.configuration.file import NewTarget, Scoring, Target, Training
+from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Target, Training
+from shared.configuration.kinds import Address
 from shared.errors import RetrainingError, ServiceRefused
 from shared.ports import BatchService, BlobReference
 from shared.rows import Rows
@@ -16,8 +20,10 @@ from shared.rows import Rows
 if TYPE_CHECKING:
     from shared.adapters.swagger import Description
     from shared.app import App
+    from shared.fleets import Fleet
     from shared.pipelines import Pipeline
 
+_DEFAULT = "default"  #: every Classic web service has this endpoint, whose models those that are made begin with
 _NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether address and key are right
 
 
@@ -27,6 +33,16 @@ def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
     yield from _described(app, at, pipeline.training, lambda found: training_ports(at, pipeline.training, found))
     for target in pipeline.targets:
         yield from _target(app, pipeline, target)
+
+
+def look_at_fleet(app: App, fleet: Fleet) -> Iterator[Finding]:
+    """Look once at what all members share: the training service, and the web service by its default endpoint."""
+    targets = [
+        msgspec.structs.replace(target, address=Address(f"{target.address.rpartition('/')[0]}/{_DEFAULT}"))
+        for target in fleet.template.targets
+        if isinstance(target, ClassicTarget)
+    ]
+    yield from look(app, msgspec.structs.replace(fleet.template, targets=targets))
 
 
 def training_ports(at: str, training: Training, found: Description) -> Iterator[Finding]:
@@ -101,11 +117,19 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
         secret, address = f"{at}.key", f"{at}.address"
     served: list[BlobReference] = []
 
-    def model() -> str:
-        served.append(endpoint.model())
+    def model() -> str | Finding:
+        try:
+            served.append(endpoint.model())
+        except ServiceRefused as error:
+            if pipeline.fleet is None or error.status != NOT_FOUND:
+                raise
+            return warning(at, "its endpoint is not made yet", "nothing: its first promotion makes it")
         return f"has {target.asset if isinstance(target, NewTarget) else target.resource!r}"
 
-    yield looked(at, model, secret, address)
+    found = looked(at, model, secret, address)
+    yield found
+    if found.health is Health.WARNING:
+        return
     if served:
         yield looked(f"{at}, live model", lambda: _live(app, pipeline, target.name, served[0]))
     if isinstance(target, NewTarget) and served:

@@ -1,0 +1,68 @@
+"""The names that commands take: of jobs, of pipelines, and of fleets, which are entries with many pipelines."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from shared.cli.output import tell
+from shared.cli.place import NOTHING, Stopped
+from shared.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+
+def add_job_or_fleet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB|FLEET", help="a job's id, or the beginning or the end of it; or a fleet")
+
+
+def add_pipeline_or_fleet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pipeline", metavar="PIPELINE|FLEET", help="a pipeline, or an entry with for_each: all of it")
+
+
+def fleets_of(app: App) -> list[str]:
+    """Return the fleets of the file; none where it cannot be read, and a note says why."""
+    try:
+        return list(app.pipelines.fleets)
+    except BadConfiguration as error:
+        tell(f"only what the records have is shown: {error}")
+        return []
+
+
+def fleet_of(name: str, fleets: Iterable[str]) -> str | None:
+    """Return the fleet that a pipeline of this name is, or was, a member of: no other entry's name begins so."""
+    return next((fleet for fleet in fleets if name.startswith(f"{fleet}-")), None)
+
+
+def listed(names: Iterable[str], fleets: Iterable[str]) -> str:
+    """Return the names for a message: of many members the fleet and one, `bike (20 members, such as bike-001)`."""
+    fleets = sorted(fleets)
+    alone: list[str] = []
+    members: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if fleet := fleet_of(name, fleets):
+            members.setdefault(fleet, []).append(name)
+        else:
+            alone.append(name)
+    many = [f"{fleet} ({len(found)} members, such as {found[0]})" for fleet, found in members.items()]
+    return ", ".join([*alone, *many])
+
+
+def known(app: App, name: str) -> str:
+    """Return the name if it is that of a pipeline or of a fleet; else stop and say which there are."""
+    pipelines = app.pipelines
+    if name in pipelines.fleets or name in pipelines:
+        return name
+    without = [f"{fleet} (no members yet)" for fleet in pipelines.fleets if not pipelines.members(fleet)]
+    there = ", ".join(filter(None, [listed(pipelines, pipelines.fleets), *without]))
+    raise Stopped(f"there is no pipeline {name!r}; the pipelines are: {there}", NOTHING)
+
+
+def known_alone(app: App, name: str) -> str:
+    """Return the name if it is that of one pipeline."""
+    if name in app.pipelines.fleets:
+        members = listed(app.pipelines.members(name), [name]) or f"{name} (no members yet)"
+        raise Stopped(f"{name} is a fleet, and this takes one pipeline: {members}", NOTHING)
+    return known(app, name)

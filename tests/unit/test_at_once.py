@@ -1,0 +1,105 @@
+"""Much work is done by several threads, as if by one: in order, failures raised, within its time."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextvars import copy_context
+from datetime import timedelta
+
+import pytest
+
+from shared.at_once import WORKERS, alone_if, at_once, entering, in_time
+from tests.support.fakes import Clock
+
+
+def test_several_are_under_way_at_once_and_results_are_in_the_order_of_the_things() -> None:
+    together = threading.Barrier(WORKERS)  # passes only when so many wait at once
+
+    def work(number: int) -> int:
+        together.wait(timeout=10)
+        return number * 2
+
+    assert at_once(work, range(WORKERS)) == [number * 2 for number in range(WORKERS)]
+
+
+def test_work_within_work_ends_although_all_threads_are_taken_and_makes_no_more_of_them() -> None:
+    seen: set[str] = set()
+
+    def inner(number: int) -> int:
+        seen.add(threading.current_thread().name)
+        return number
+
+    def outer(number: int) -> int:
+        return sum(at_once(lambda each: sum(at_once(inner, range(each))), range(number)))
+
+    assert at_once(outer, [10] * 50) == [sum(sum(range(each)) for each in range(10))] * 50
+    assert len(seen) <= WORKERS + 1
+
+
+def test_a_single_thing_needs_no_other_thread() -> None:
+    assert at_once(lambda _: threading.current_thread(), [1]) == [threading.current_thread()]
+    assert at_once(lambda _: threading.current_thread(), []) == []
+
+
+def test_the_first_failure_is_raised_when_those_under_way_have_ended_and_the_rest_is_left() -> None:
+    begun: list[int] = []
+    ended: list[int] = []
+    first = threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            first.set()
+            raise ValueError("the first")
+        first.wait(10)
+        hashlib.sha256(bytes(1 << 20))  # takes a moment
+        ended.append(number)
+
+    with pytest.raises(ValueError, match="the first"):
+        at_once(work, range(1000))
+    assert len(begun) < 1000
+    assert sorted(ended) == sorted(set(begun) - {0})
+
+
+def test_what_there_is_no_time_for_is_left_and_none_is_always_the_one(caplog: pytest.LogCaptureFixture) -> None:
+    clock, turn = Clock(), threading.Lock()
+
+    def work(number: int) -> int:
+        with turn:
+            clock.sleep(60)
+        return number
+
+    reached: set[int] = set()
+    for _ in range(200):
+        done = in_time(work, range(40), timedelta(minutes=3), clock.now, "things")
+        assert done == sorted(done)
+        assert 4 <= len(done) <= 4 + WORKERS
+        reached |= set(done)
+    assert reached == set(range(40))
+    assert "of 40 things; they come next time" in caplog.text
+
+
+def test_each_thread_first_does_what_the_call_it_works_for_asks_of_it() -> None:
+    lines = threading.local()
+
+    def invocation(name: str) -> list[str]:
+        entering.set(lambda: setattr(lines, "of", name))
+        lines.of = name
+        return at_once(lambda _: str(lines.of), range(100))
+
+    for name in ("first", "second"):
+        assert copy_context().run(invocation, name) == [name] * 100
+
+
+def test_what_is_large_is_done_by_one_thread_at_a_time() -> None:
+    inside, most = [0], [0]
+
+    def work(_: int) -> None:
+        with alone_if(True):
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            inside[0] -= 1
+
+    at_once(work, range(1000))
+    assert most == [1]
