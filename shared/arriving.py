@@ -19,6 +19,7 @@ from shared.arrival_records import ArrivalRecords, Closing, StoredArrival, Store
 from shared.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
 from shared.at_once import alone_if, at_once, in_time
 from shared.checks import Fault, Report, check, summed_up
+from shared.decoding import from_json
 from shared.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
 from shared.fleets import Pipelines
 from shared.jobs import Dataset, RetrainingJob, received
@@ -252,7 +253,7 @@ class Arriving:
         if arrival.dataset.path.endswith(".json"):
             content = b"".join(self.data.read(arrival.dataset)) if arrival.dataset.size <= MANIFEST_AT_MOST else b""
             try:
-                files = msgspec.json.decode(content, type=_Manifest).files
+                files = from_json(content, _Manifest).files
             except msgspec.MsgspecError as error:
                 fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
                 return self._quarantine(stored, pipeline, fault)

@@ -20,6 +20,7 @@ from enum import Enum
 
 import msgspec
 
+from shared.decoding import from_json
 from shared.errors import BadMessage
 
 _JOB = re.compile(r"[A-Za-z0-9-]{1,128}")
@@ -65,7 +66,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def read_request(body: bytes) -> Request:
     """Return the request, or raise `BadMessage` saying what is wrong and what would be right."""
     try:
-        request = msgspec.json.decode(body, type=Request)
+        request = from_json(body, Request)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadMessage(
             f"This is no promotion message ({error}): {body[:200]!r}. "
@@ -120,7 +121,7 @@ class _PoisonedBlob(msgspec.Struct, frozen=True, rename="pascal"):
 def read_poisoned_blob(body: bytes) -> tuple[str, str]:
     """Return the container and the blob's path within it."""
     try:
-        blob = msgspec.json.decode(body, type=_PoisonedBlob)
+        blob = from_json(body, _PoisonedBlob)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadMessage(f"This is no message of the blob poison queue ({error}): {body[:200]!r}") from None
     return blob.container_name, blob.blob_name

@@ -22,6 +22,7 @@ from typing import TypeVar
 import msgspec
 
 from shared.champions import Champion, HistoryEntry, Watch
+from shared.decoding import from_json
 from shared.errors import BadConfiguration, BadMessage, Busy, RecordChanged
 from shared.jobs import RetrainingJob, pipeline_of
 from shared.messages import Request
@@ -276,7 +277,7 @@ def encode(record: msgspec.Struct) -> bytes:
 
 def decode(content: bytes, kind: type[T], name: str) -> T:
     try:
-        return msgspec.json.decode(content, type=kind)
+        return from_json(content, kind)
     except msgspec.MsgspecError as error:
         raise BadConfiguration(f"The record {name} cannot be read: {error}") from None
 

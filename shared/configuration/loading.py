@@ -18,6 +18,7 @@ from shared.configuration.file import Entry, NewTarget, Training
 from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
 from shared.configuration.kinds import dec_hook
+from shared.decoding import converted
 from shared.errors import BadConfiguration
 from shared.fleets import NAME, Fleet, Pipelines
 from shared.pipelines import Approving, Arriving, Pipeline
@@ -63,7 +64,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         raise wrong("", "a pipeline's name has lower-case letters, digits and dashes, 63 at most")
     filled = _fill(body, settings, lambda path, message: wrong(path, message), "")
     try:
-        entry = msgspec.convert(filled, Entry, dec_hook=dec_hook)
+        entry = converted(filled, Entry, dec_hook)
     except msgspec.ValidationError as error:
         path, message = explain(str(error), filled)
         raise wrong(path, message) from None
