@@ -95,9 +95,9 @@ def poll(settings: Mapping[str, str], die_after: int) -> None:
 
 
 def take_up(settings: Mapping[str, str], die_after: int) -> None:
-    """Take up what has arrived until it is a job, and start that, as the timers do."""
+    """Take up what has arrived until it is a job or done with, and start that, as the timers do."""
     app = _app_that_dies(settings, die_after)
-    while not app.records.active():
+    while not app.records.active() and any(app._documents.names("active/arrivals/")):
         app.arriving.take_up()
     app.retraining.poll()
 
