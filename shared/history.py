@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from shared.champions import Champion, HistoryEntry
+from shared.decoding import from_json
 from shared.errors import BadConfiguration
 from shared.records import decode, stem
 
@@ -78,7 +79,7 @@ def _edits(name: str, content: bytes, number: int) -> list[str]:
 
 def _link(content: bytes, number: int, before: str | None) -> list[str]:
     try:
-        chain = msgspec.json.decode(content, type=_Link).chain
+        chain = from_json(content, _Link).chain
     except msgspec.MsgspecError:
         return []  # told of already
     if chain == before:

@@ -12,7 +12,7 @@ from local.fleet import FLEET, fleet_place
 from shared.champions import Action
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE
 from shared.messages import Asked
-from shared.rollouts import Course, Standing
+from shared.rollouts import Course, Rollout, Standing
 from studio.scoring import score
 from tests.support.terminal import CommandLine
 
@@ -40,8 +40,14 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now")[0] == DONE
         assert place.app.poll() == []
         stopped(terminal)
-        promoted = [sum(line.standing is Standing.PROMOTED for line in rollout.lines) for rollout in place.follow("m1")]
-        assert [size for size in dict.fromkeys(promoted) if size] == [1, 2, 20]
+        stages = [
+            (len(rollout.lines) - standing(rollout, Standing.WAITING), standing(rollout, Standing.PROMOTED))
+            for rollout in place.follow("m1")
+        ]
+        assert list(dict.fromkeys(reached for reached, _ in stages)) == [1, 2, 20]
+        before_it = {1: 0, 2: 1, 20: 2}  # a wave begins when every member before it is promoted
+        assert all(promoted >= before_it[reached] for reached, promoted in stages)
+        assert stages[-1] == (20, 20)
         assert sorted(place.endpoints) == [*(f"clinic{clinic}" for clinic in CLINICS), "default"]
         rows, ilearners = place.app.pipelines[f"{FLEET}-001"].rows, place.studio.studio.models
         for clinic in CLINICS:
@@ -63,6 +69,10 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         assert terminal.json("retrain", FLEET, "--by", "ann")["outcome"] == "20 jobs"
         [shown] = terminal.json("status")
         assert shown["jobs"] == {"received": 20}
+
+
+def standing(rollout: Rollout, which: Standing) -> int:
+    return sum(line.standing is which for line in rollout.lines)
 
 
 def before_any_data(terminal: CommandLine) -> None:
