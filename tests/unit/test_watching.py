@@ -13,6 +13,7 @@ from shared.champions import Action, Stray
 from shared.configuration.file import Bake
 from shared.configuration.kinds import Duration
 from shared.errors import AccessRefused, RetrainingError, ServiceUnavailable
+from shared.history import verify
 from shared.jobs import JobState
 from shared.messages import Asked, Request
 from tests.support.fakes import World
@@ -285,3 +286,41 @@ def test_a_look_that_a_promotion_overtakes_does_not_end_the_new_watch(world: Wor
     stored = world.records.load_watch("income")
     assert stored is not None
     assert (stored.watch.entry, stored.watch.looks) == (3, 0)
+
+
+def test_wherever_a_run_of_the_bake_dies_the_former_model_comes_back_once_and_the_history_is_whole() -> None:
+    for writes in range(100):
+        world = World()
+        bake(world, BAKE)
+        job_id = promoted(world)
+        # Every look fails until a rollback comes; it is answered, so that it can be proven.
+        world.endpoints["two"].fails = [ServiceUnavailable("two answered 503")] * 1000
+        world.documents.die_after = writes
+        died = False
+        deliverable: list[Request] = []
+        for number in range(60):
+            champion = world.records.champion("income")
+            if not deliverable and champion.last > 2 and champion.change is None:
+                break  # what a run that died may still write is watched for longer
+            try:
+                deliverable += looks(world, 1)  # what a poll asked for and died is lost
+                for request in list(deliverable):
+                    world.endpoints["two"].fails.clear()
+                    world.promotion.carry_out(request, f"m{request.live}")
+                    deliverable.remove(request)
+            except KeyboardInterrupt:
+                died, world.documents.die_after = True, None
+                world.clock.sleep(2 * MINUTES)
+            assert number < 59, writes
+        world.documents.die_after = None
+        entries = list(world.records.entries("income"))
+        assert [entry.action.value for entry, _ in entries] == ["found", "promoted", "rolled back"], writes
+        assert entries[-1][0].by == "the bake"
+        assert verify(world.records.stored_history("income"), world.records.champion("income")).whole, writes
+        assert entries[-1][0].models == entries[0][0].models
+        assert served(world) == {world.models.kept[each.sha256].decode() for each in entries[0][0].models.values()}
+        assert world.records.champion("income").change is None
+        assert world.records.require(job_id).job.state is JobState.PROMOTED
+        if not died:
+            break
+    assert 8 < writes < 99
