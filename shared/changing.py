@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -178,20 +179,20 @@ class Changing:
         Nothing can then show the switch. Elsewhere changed answers do, also if the experiment around the model
         was published anew since.
         """
-        digest = self.answers.keep_rows(self.pipeline.rows)
-        for name, model in entry.models.items():
-            known = self.answers.of(digest, model.sha256)
-            if known is None or not same_answers(known, served[name].answers, ALIKE):
-                return None
-        return known if entry.models else None
+        models = {model.sha256 for model in entry.models.values()}
+        if len(models) > 1:
+            return None  # each target would have answers of its own
+        known = self.answers.of(self.answers.keep_rows(self.pipeline.rows), models.pop())
+        alike = known and all(same_answers(known, each.answers, ALIKE) for each in served.values())
+        return known if alike else None
 
     def _promoted(self, request: Request, job: RetrainingJob) -> HistoryEntry:
         assert job.model is not None, "only a job with a model is wanted"
         approver = job.approval.by if job.approval and job.approval.approved else None
-        entry = self._entry(Action.PROMOTED, job.verdict.reason if job.verdict else "", request)
-        return msgspec.structs.replace(
-            entry,
-            by=request.by or approver,
+        reason = _reason(job.verdict.reason if job.verdict else "", request)
+        return HistoryEntry(
+            **self._facts(Action.PROMOTED, reason, request.by or approver),
+            previous=self.live.number,
             models=dict.fromkeys(self.endpoints, job.model),
             job=job.id,
             dataset=job.dataset,
@@ -204,9 +205,11 @@ class Changing:
 
     def _rolled_back(self, request: Request) -> HistoryEntry:
         if request.model:
-            entry = self._entry(Action.ROLLED_BACK, f"back to the kept model {request.model}", request)
+            facts = self._facts(
+                Action.ROLLED_BACK, _reason(f"back to the kept model {request.model}", request), request.by
+            )
             models = dict.fromkeys(self.endpoints, self._kept(request.model))
-            return msgspec.structs.replace(entry, models=models)
+            return HistoryEntry(**facts, previous=self.live.number, models=models)
         number = request.to or self.live.previous
         former = self.records.history(self.pipeline.name, number) if number else None
         if former is None:
@@ -216,22 +219,20 @@ class Changing:
             if name not in former.models:
                 raise BadMessage(f"Entry {former.number} of {self.pipeline.name} has no model for the target {name}")
             self._kept(former.models[name].sha256)
-        entry = self._entry(Action.ROLLED_BACK, f"back to entry {former.number}", request)
-        facts = {name: getattr(entry, name) for name in ("number", "at", "action", "reason", "fence", "by", "proof")}
-        return msgspec.structs.replace(former, **facts)
+        facts = self._facts(Action.ROLLED_BACK, _reason(f"back to entry {former.number}", request), request.by)
+        return msgspec.structs.replace(former, **facts, proof={})
 
-    def _entry(self, action: Action, reason: str, request: Request) -> HistoryEntry:
-        champion = self.held.champion
-        return HistoryEntry(
-            number=champion.last + 1,
-            at=self.now(),
-            action=action,
-            reason=_reason(reason, request),
-            models={},
-            previous=champion.live.number if champion.live else None,
-            fence=champion.fence,
-            by=request.by,
-        )
+    def _facts(self, action: Action, reason: str, by: str | None = None) -> dict[str, Any]:
+        """Return what is new with each entry, whatever model it has."""
+        champion, now = self.held.champion, self.now()
+        return {
+            "number": champion.last + 1,
+            "at": now,
+            "action": action,
+            "reason": reason,
+            "fence": champion.fence,
+            "by": by,
+        }
 
     def _kept(self, sha256: str) -> Model:
         found = self.models.find(sha256)
@@ -247,13 +248,9 @@ class Changing:
         if champion.live and champion.live.models == models:
             return
         entry = HistoryEntry(
-            number=champion.last + 1,
-            at=self.now(),
-            action=Action.FOUND,
-            reason="deployed by somebody else",
-            models=models,
+            **self._facts(Action.FOUND, "deployed by somebody else"),
             previous=champion.live.number if champion.live else None,
-            fence=champion.fence,
+            models=models,
         )
         self.held.confirm()  # before the history is written: what was read may be of another time
         self.held.save(self.records.append(champion, entry))

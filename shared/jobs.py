@@ -89,6 +89,7 @@ class ChampionScoring(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     bes_job: str
+    begun: datetime
     started: bool = False
 
 
@@ -139,6 +140,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: Evaluation | None = None
     held_out: HeldOut | None = None
     scoring: ChampionScoring | None = None
+    scored_in_vain: int = 0  #: BES jobs of the champion's scoring that gave nothing
     verdict: Verdict | None = None
     approval: Approval | None = None
     rollout: str | None = None  #: the rollout of its fleet that asks for its promotion

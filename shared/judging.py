@@ -40,11 +40,13 @@ from shared.ports import (
     TrainingData,
 )
 from shared.records import Records
+from shared.retry import delay
 from shared.rows import Rows
 
 log = logging.getLogger("relearn.judging")
 
 BY_REQUEST = 1000  #: rows; more are scored by a BES job
+IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
 BYTES_OF_ANSWERS = 64 << 20
 
@@ -133,13 +135,19 @@ class Judging:
             self.data.put(name, _as_csv(asked))
             bes_job = service.submit(self.data.link_joined(name, LINK_SECONDS), {})
             note = f"BES job {bes_job} created: the champion {model.sha256[:12]} scores {held_out.rows} held-out rows"
-            return job.noting(self.now(), note, scoring=ChampionScoring(model=model.sha256, bes_job=bes_job))
+            return job.noting(
+                self.now(), note, scoring=ChampionScoring(model=model.sha256, bes_job=bes_job, begun=self.now())
+            )
         if not scoring.started:
             service.start(scoring.bes_job)
             return job.noting(self.now(), "started", scoring=msgspec.structs.replace(scoring, started=True))
         match service.status(scoring.bes_job):
             case NotStarted() | Running():
-                return job
+                spent, limit = self.now() - scoring.begun, timedelta(seconds=pipeline.training.patience)
+                if spent <= limit:
+                    return job
+                service.cancel(scoring.bes_job)
+                return self._again(job, f"BES job {scoring.bes_job} had not scored the champion's rows after {limit}")
             case Failed(details):
                 return self._again(job, f"The champion's scoring failed: {details}")
             case Cancelled():
@@ -155,9 +163,12 @@ class Judging:
                 return self._keep(job, pipeline, model, held_out, answers, f"BES job {scoring.bes_job} scored them")
 
     def _again(self, job: RetrainingJob, trouble: str) -> RetrainingJob:
-        """Return the job before its champion was scored; tries are spaced and limited as for every trouble."""
-        until = self.now() + timedelta(minutes=2)
-        return msgspec.structs.replace(job.waiting(until, self.now(), trouble), scoring=None)
+        """Return the job before its champion was scored, or its end: each BES job that runs looks well for a while."""
+        now, tries = self.now(), job.scored_in_vain + 1
+        if tries == IN_VAIN:
+            return job.end(JobState.FAILED, now, f"The champion could not be scored in {tries} tries: {trouble}")
+        waiting = job.waiting(now + delay(tries), now, trouble)
+        return msgspec.structs.replace(waiting, scoring=None, scored_in_vain=tries)
 
     def _keep(
         self, job: RetrainingJob, pipeline: Pipeline, model: Model, held_out: HeldOut, answers: Rows, how: str

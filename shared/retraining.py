@@ -160,7 +160,7 @@ class Retraining:
             if training.folder:
                 parameters[training.folder] = self._brought(job, self.data.gather)
             else:
-                link = self._link(job, training.waiting + training.running + LINK_SLACK)
+                link = self._link(job, training.patience + LINK_SLACK)
         except DataChanged as error:
             return self._without_the_changed(job, error)
         bes_job = self.service(pipeline).submit(link, parameters)
@@ -239,7 +239,7 @@ class Retraining:
         if isinstance(error, NeverAgain):
             return job.end(JobState.FAILED, now, str(error))
         training = self.pipelines[job.pipeline].training if job.pipeline in self.pipelines else None
-        patience = timedelta(seconds=training.waiting + training.running) if training else timedelta(days=7)
+        patience = timedelta(seconds=training.patience) if training else timedelta(days=7)
         if now - (job.troubled_since or now) > patience:
             return job.end(JobState.TIMED_OUT, now, f"Given up after {patience}: {error}")
         log.warning("Job %s waits: %s", job.id, error)

@@ -18,6 +18,7 @@ from local.bench.app import app_that_waits_for_nothing, counted, drop_large
 from local.bench.rows import Row, ms
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
+from shared.adapters.storage import open_store
 from shared.adapters.training_data import BlobTrainingData
 from shared.app import App
 from shared.arrivals import Batching
@@ -108,7 +109,8 @@ def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:
         def listed(self, prefix: str = "") -> Iterator[Dataset]:
             return (each for each in (*listing, *new) if each.path.startswith(prefix))
 
-    data = Listed(app.arriving.data._store, place.container, app.arriving.data._own)  # type: ignore[attr-defined]
+    store = open_store(app.settings, "TRAINING_DATA")
+    data = Listed(store, place.container, store)
     arriving = dataclasses.replace(app.arriving, data=data)
     with counted(place.azurite.blob_address) as calls:
         swept = _seconds(lambda: arriving.sweep(place.container))

@@ -51,6 +51,11 @@ class Training(Part, frozen=True, kw_only=True):
         return self.address, self.key
 
     @property
+    def patience(self) -> float:
+        """The longest time of a job at the service, and of trouble with it, in seconds."""
+        return self.waiting + self.running
+
+    @property
     def port(self) -> str:
         """The input port, where `folder` is not given."""
         return self.input or "input1"
