@@ -57,8 +57,8 @@ def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host pass
 @app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
 def watch_poisoned_blobs(message: func.QueueMessage) -> None:
     from shared.app import app as relearn
-    from shared.errors import NeverAgain
-    from shared.messages import read_poisoned_blob
+    from shared.base.errors import NeverAgain
+    from shared.domain.messages import read_poisoned_blob
 
     try:
         container, name = read_poisoned_blob(message.get_body())
@@ -81,7 +81,7 @@ def poll_jobs(
     context: func.Context,
 ) -> None:
     from shared.app import app as relearn
-    from shared.messages import write_request
+    from shared.domain.messages import write_request
 
     if timer.past_due:
         logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
@@ -92,8 +92,8 @@ def poll_jobs(
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")
 def promote_model(message: func.QueueMessage) -> None:
     from shared.app import app as relearn
-    from shared.errors import NeverAgain
-    from shared.messages import read_request
+    from shared.base.errors import NeverAgain
+    from shared.domain.messages import read_request
 
     try:
         relearn().carry_out(read_request(message.get_body()), _id(message))
@@ -105,8 +105,8 @@ def promote_model(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%-poison", connection="PROMOTIONS")
 def watch_poisoned_promotions(message: func.QueueMessage) -> None:
     from shared.app import app as relearn
-    from shared.errors import NeverAgain
-    from shared.messages import read_request
+    from shared.base.errors import NeverAgain
+    from shared.domain.messages import read_request
 
     try:
         relearn().promotion.give_up(read_request(message.get_body()), _id(message))
@@ -117,7 +117,7 @@ def watch_poisoned_promotions(message: func.QueueMessage) -> None:
 @contextmanager
 def _threads_of(context: func.Context) -> Iterator[None]:
     """Have what the threads of this call log told as its own: the host drops lines of none."""
-    from shared.at_once import entering
+    from shared.base.threads import entering
 
     def enter() -> None:
         context.thread_local_storage.invocation_id = context.invocation_id  # type: ignore[attr-defined]

@@ -24,13 +24,13 @@ from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.triggers import triggers
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
 from shared.app import App
-from shared.arrivals import Arrival, ArrivalState, arrival_id
-from shared.gate.verdict import Outcome, Verdict
-from shared.history import verify
-from shared.jobs import JobState, RetrainingJob
-from shared.ports import BesJob
-from shared.rows import Rows
-from shared.settings import Settings
+from shared.base.settings import Settings
+from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
+from shared.domain.gate.verdict import Outcome, Verdict
+from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.ports import BesJob
+from shared.domain.rows import Rows
+from shared.store.history_check import verify
 
 DEADLINE = 60.0  #: seconds for one step
 NEW_ROWS = 400

@@ -22,12 +22,12 @@ from local.azurite import Azurite
 from local.datasets import as_csv, diabetes
 from local.studio import RunningStudio, running_studio
 from shared.app import App
-from shared.errors import TryLater
-from shared.messages import Asked, Request
-from shared.rollouts import Course, Rollout
-from shared.settings import Settings
-from studio.experiments import load_experiment
-from studio.records import Endpoint, Service
+from shared.base.errors import TryLater
+from shared.base.settings import Settings
+from shared.domain.messages import Asked, Request
+from shared.domain.rollouts import Course, Rollout
+from studio.experiments.loading import load_experiment
+from studio.state.records import Endpoint, Service
 
 FLEET = "clinic"
 ROWS = 120  #: of each clinic

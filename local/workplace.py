@@ -18,7 +18,7 @@ from local.azurite import Azurite
 from local.children import ROOT
 from local.datasets import as_csv, breast_cancer
 from local.studio import RunningStudio, running_studio
-from studio.experiments import load_experiment
+from studio.experiments.loading import load_experiment
 from studio.publishing import PredictiveExperiment, Published
 
 PIPELINE = "breast-cancer"

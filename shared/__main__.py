@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from shared.base.errors import RetrainingError, TryLater
 from shared.cli import acting, comparing, configuration, deciding, doctor, fleet, history, looking
 from shared.cli.output import show_json, tell
 from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped
-from shared.errors import RetrainingError, TryLater
 
 SUBJECTS = (looking, history, comparing, deciding, acting, fleet, doctor, configuration)
 

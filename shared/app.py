@@ -10,43 +10,43 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from shared.adapters.arm_rights import ArmRights
-from shared.adapters.arm_web_service import ArmWebService
-from shared.adapters.bes import BatchExecutionService
-from shared.adapters.blob_documents import BlobDocuments
-from shared.adapters.blob_reader import ConfiguredBlobReader
-from shared.adapters.classic_endpoint import ClassicEndpoint
-from shared.adapters.model_store import BlobModels
-from shared.adapters.storage import BlobStore, identity, open_store
-from shared.adapters.swagger import Description, describe
-from shared.adapters.training_data import BlobTrainingData
-from shared.answer_records import AnswerRecords
-from shared.arrival_records import ArrivalRecords
-from shared.arriving import Arriving
-from shared.at_once import at_once, in_time
-from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
+from shared.adapters.storage.accounts import BlobStore, identity, open_store
+from shared.adapters.storage.data import BlobTrainingData
+from shared.adapters.storage.documents import BlobDocuments
+from shared.adapters.storage.models import BlobModels
+from shared.adapters.storage.reader import ConfiguredBlobReader
+from shared.adapters.studio.arm_rights import ArmRights
+from shared.adapters.studio.arm_web_service import ArmWebService
+from shared.adapters.studio.bes import BatchExecutionService
+from shared.adapters.studio.classic_endpoint import ClassicEndpoint
+from shared.adapters.studio.swagger import Description, describe
+from shared.base.errors import BadMessage
+from shared.base.settings import Settings
+from shared.base.threads import at_once, in_time
 from shared.configuration.loading import load_pipelines
-from shared.deciding import Deciding
-from shared.errors import BadMessage
-from shared.fleets import Pipelines
-from shared.judging import Judging
-from shared.messages import OF_A_FLEET, Asked, Request
-from shared.pipelines import Pipeline
-from shared.promotion import Promotion
-from shared.records import Records
-from shared.retention import Retention, read_rule
-from shared.retraining import Retraining
-from shared.rolling_out import RollingOut
-from shared.rollout_records import RolloutRecords
-from shared.settings import Settings
-from shared.watching import Watching
+from shared.domain.fleets import Pipelines
+from shared.domain.messages import OF_A_FLEET, Asked, Request
+from shared.domain.pipelines import Pipeline
+from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
+from shared.flows.bake import Watching
+from shared.flows.decisions import Deciding
+from shared.flows.intake import Arriving
+from shared.flows.judging import Judging
+from shared.flows.promotion.message import Promotion
+from shared.flows.retention import Retention, read_rule
+from shared.flows.rollout import RollingOut
+from shared.flows.training import Retraining
+from shared.store.answers import AnswerRecords
+from shared.store.arrivals import ArrivalRecords
+from shared.store.jobs_and_champions import Records
+from shared.store.rollouts import RolloutRecords
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from azure.core.credentials import TokenCredential
 
-    from shared.ports import BatchService, Endpoint, Endpoints
+    from shared.domain.ports import BatchService, Endpoint, Endpoints
 
 STARTING = timedelta(minutes=3)  #: after which one call starts no other new job
 ARM_SCOPE = "https://management.azure.com/.default"

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from studio.errors import StudioError, bad_argument
-from studio.experiments import Experiment
-from studio.keys import new_id, new_key
-from studio.records import (
+from studio.experiments.types import Experiment
+from studio.state.keys import new_id, new_key
+from studio.state.records import (
     Endpoint,
     Identity,
     Records,
@@ -37,8 +37,8 @@ from studio.records import (
 )
 
 if TYPE_CHECKING:  # learning takes seconds to load: a command that only reads records need not wait for it
-    from studio.blobs import Blobs
-    from studio.models import Models
+    from studio.state.blobs import Blobs
+    from studio.state.models import Models
 
 LOCATION = "South Central US"
 GROUP = "relearn"
@@ -84,13 +84,13 @@ class Studio:
 
     @cached_property
     def models(self) -> Models:
-        from studio.models import Models
+        from studio.state.models import Models
 
         return Models(self.folder)
 
     @cached_property
     def blobs(self) -> Blobs:
-        from studio.blobs import Blobs
+        from studio.state.blobs import Blobs
 
         return Blobs(self.storage)
 
@@ -108,9 +108,9 @@ class Studio:
 
     def run(self, experiment: Experiment, data: bytes, name: str = ".csv") -> PredictiveExperiment:
         """Train and evaluate on the table; return the predictive experiment. Raises `ModuleError`."""
-        from studio.ilearner import pack
-        from studio.tables import read_table
-        from studio.training import train
+        from studio.learning.ilearner import pack
+        from studio.learning.tables import read_table
+        from studio.learning.training import train
 
         scorers, evaluations = [], []
         for number, trained in enumerate(train(experiment, read_table(data, name), {}), 1):
@@ -186,7 +186,7 @@ class Studio:
 
     def deploy_new(self, predictive: PredictiveExperiment, name: str) -> Published:
         """Publish a New web service of that name."""
-        from studio import definitions
+        from studio.definitions import definition as definitions
 
         subscription = self.identity.subscription
         arm_id = f"/subscriptions/{subscription}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearning/webServices"
@@ -227,7 +227,7 @@ class Studio:
         It serves from `begins` on (seconds since the epoch). Raises the catalogue's error for a blob that is not there,
         is no model, or does not fit the service.
         """
-        from studio.models import check_replaces
+        from studio.state.models import check_replaces
 
         sha256 = self.models.keep(self.blobs.read(location, resource.name))
         check_replaces(self.models.load(sha256).manifest, self.models.load(resource.sha256).manifest)
@@ -235,7 +235,7 @@ class Studio:
 
     def _scorers(self, scorer: Scorer, models: Mapping[str, bytes]) -> dict[str, Scorer]:
         """Return the scorer with each of these models instead, by the given names."""
-        from studio.models import check_replaces
+        from studio.state.models import check_replaces
 
         former, made, uploads = self.models.load(scorer.resource.sha256).manifest, {}, []
         with ThreadPoolExecutor(_UPLOADS) as uploading:
@@ -250,8 +250,8 @@ class Studio:
 
     def _kept(self, name: str, content: bytes) -> Resource:
         """Keep the model; it is yet to be written to the place in the storage that the resource names."""
-        from studio.ilearner import SUFFIX
-        from studio.jobs import output_location
+        from studio.jobs.runner import output_location
+        from studio.learning.ilearner import SUFFIX
 
         return Resource(name=name, location=output_location(self.blobs, SUFFIX), sha256=self.models.keep(content))
 

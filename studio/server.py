@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from studio import connection, page
+from studio import page
 from studio.api import arm, bes, classic, rrs
 from studio.api.context import Call, Context
 from studio.errors import StudioError, body_invalid, not_found
-from studio.faults import Fault
-from studio.keys import new_id
-from studio.records import Endpoint
+from studio.faults import connection
+from studio.faults.orders import Fault
+from studio.state.keys import new_id
+from studio.state.records import Endpoint
 
 Handler = Callable[[Context, Call], Response]
 

@@ -28,10 +28,10 @@ from local.children import ROOT
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
 from shared.app import App
-from shared.fleets import Pipelines
-from shared.jobs import JobState, RetrainingJob
-from shared.ports import Finished
-from shared.settings import Settings
+from shared.base.settings import Settings
+from shared.domain.fleets import Pipelines
+from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.ports import Finished
 
 GIB = 1 << 30
 BLOCK = 64 << 20

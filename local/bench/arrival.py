@@ -18,12 +18,12 @@ from local.bench.app import app_that_waits_for_nothing, counted, drop_large
 from local.bench.rows import Row, ms
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace
-from shared.adapters.storage import open_store
-from shared.adapters.training_data import BlobTrainingData
+from shared.adapters.storage.accounts import open_store
+from shared.adapters.storage.data import BlobTrainingData
 from shared.app import App
-from shared.arrivals import Batching
-from shared.fleets import Pipelines
-from shared.jobs import Dataset
+from shared.domain.arrivals import Batching
+from shared.domain.fleets import Pipelines
+from shared.domain.jobs import Dataset
 
 OLD = 1_000_000  #: blobs of a simulated listing: a real one of that size is slow in Azurite, not here
 REAL = 10_000

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.checks import Checks, Column, Drift, Profile, Report, Type, check
+from shared.domain.checks import Checks, Column, Drift, Profile, Report, Type, check
 
 GIB = 1 << 30
 CHUNK = 4 << 20  #: bytes, as the storage client gives them

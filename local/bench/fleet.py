@@ -13,9 +13,9 @@ from local.azurite import azurite
 from local.bench.app import counted
 from local.bench.rows import Row, ms
 from local.fleet import FLEET, FleetPlace, fleet_place
-from shared.jobs import Model
-from shared.messages import Asked
-from shared.rollouts import Standing
+from shared.domain.jobs import Model
+from shared.domain.messages import Asked
+from shared.domain.rollouts import Standing
 
 BARE = 20  #: endpoints that are made and updated by bare calls, for comparison
 POLLS = 5

@@ -24,10 +24,10 @@ from local.bench.rows import Row, ms, p99
 from local.children import NotStarted
 from local.datasets import as_csv, breast_cancer
 from local.studio import RunningStudio, running_studio
-from studio.experiments import load_experiment
-from studio.ilearner import TrainedModel, pack
+from studio.experiments.loading import load_experiment
+from studio.learning.ilearner import TrainedModel, pack
 from studio.publishing import PredictiveExperiment, Published
-from studio.records import Reference, Service
+from studio.state.records import Reference, Service
 
 VERSION = {"api-version": "2.0"}
 TURNS, IN_A_TURN = 10, 50

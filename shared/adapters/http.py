@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.errors import BadConfiguration
+from shared.base.errors import BadConfiguration
 
 _NO_SERVICES = {"Managed", "SelfHosted", "MappingDataFlow", "WranglingDataFlow", "Flowlet"}
 _INSIDE = ("activities", "ifTrueActivities", "ifFalseActivities", "defaultActivities")

@@ -15,8 +15,8 @@ from shared.adf.carrying import carry_over
 from shared.adf.factory import Factory
 from shared.adf.report import Report
 from shared.adf.writing import addition, file_text
-from shared.errors import BadConfiguration
-from shared.secret import redact
+from shared.base.errors import BadConfiguration
+from shared.base.secret import redact
 
 DONE, REFUSED = 0, 2
 

@@ -17,7 +17,7 @@ from shared.adf.artefacts import (
     Text,
 )
 from shared.adf.translation import extension
-from shared.errors import BadConfiguration
+from shared.base.errors import BadConfiguration
 
 
 class Factory:

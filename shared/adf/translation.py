@@ -6,8 +6,8 @@ import re
 from urllib.parse import urlsplit, urlunsplit
 
 from shared.adf.artefacts import Text
-from shared.configuration.kinds import read_address
-from shared.secret import redact
+from shared.base.secret import redact
+from shared.domain.values import read_address
 
 _TIME_SPAN = re.compile(r"^(?:(\d+)\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})$")
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from shared.errors import BadConfiguration
+from shared.base.errors import BadConfiguration
 
 _HEADER = """\
 # yaml-language-server: $schema=./pipelines.schema.json

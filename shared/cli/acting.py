@@ -13,6 +13,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from shared.base.errors import AskHuman, NeverAgain, RetrainingError, TryLater
+from shared.base.retry import delay
 from shared.cli.deciding import ask, ask_fleet
 from shared.cli.looking import find_job
 from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
@@ -28,9 +30,7 @@ from shared.cli.place import (
     open_app,
     person,
 )
-from shared.errors import AskHuman, NeverAgain, RetrainingError, TryLater
-from shared.messages import Asked, Request
-from shared.retry import delay
+from shared.domain.messages import Asked, Request
 
 if TYPE_CHECKING:
     from shared.app import App

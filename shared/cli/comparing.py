@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.base.errors import BadConfiguration, BadEvaluation
 from shared.cli.looking import add_job, find_job
 from shared.cli.output import Cell, short, show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
-from shared.errors import BadConfiguration, BadEvaluation
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.evaluation import Evaluation
-    from shared.gate.metrics import Answered
-    from shared.jobs import RetrainingJob
+    from shared.domain.evaluation import Evaluation
+    from shared.domain.gate.metrics import Answered
+    from shared.domain.jobs import RetrainingJob
 
 
 def add(commands: Any) -> None:
@@ -55,7 +55,7 @@ class Compared:
     def metrics(self) -> list[dict[str, Any]]:
         """Of both on the same rows, if there are any, else each by its own evaluation."""
         if self.rows:
-            from shared.gate.sample import metrics_of
+            from shared.domain.gate.sample import metrics_of
 
             ours, theirs = map(metrics_of, self.models)
         else:
@@ -133,7 +133,7 @@ def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[An
     pipeline = app.pipelines.get(job.pipeline) if rows else None
     if job.held_out is None or rows is None or pipeline is None or pipeline.gate.label is None:
         return ()
-    from shared.gate.answers import read_answers
+    from shared.domain.gate.answers import read_answers
 
     theirs = app.answers.of(job.held_out.digest, champion) if champion else None
     return read_answers(rows, pipeline.gate.label, theirs)[1]

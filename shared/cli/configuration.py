@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from shared.adf.command import add_arguments, import_adf
+from shared.base.settings import Settings
 from shared.cli.output import show_json, show_table
 from shared.cli.place import DONE, add_common, chosen_settings
-from shared.settings import Settings
 
 
 def add(commands: Any) -> None:
@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
 
 def _check(chosen: argparse.Namespace) -> int:
     from shared.configuration.loading import load_pipelines
-    from shared.retention import read_rule
+    from shared.flows.retention import read_rule
 
     settings = Settings(chosen_settings(chosen.settings)[0])
     pipelines = load_pipelines(settings.pipelines_file, settings)

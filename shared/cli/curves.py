@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.gate.metrics import Answered, Floats, Multiclass, Regression, TwoClass
-from shared.gate.sample import metrics_of
+from shared.domain.gate.metrics import Answered, Floats, Multiclass, Regression, TwoClass
+from shared.domain.gate.sample import metrics_of
 
 Point = tuple[float, float]
 

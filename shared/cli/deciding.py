@@ -11,11 +11,11 @@ from shared.cli.looking import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person
-from shared.messages import Asked, Request
+from shared.domain.messages import Asked, Request
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.jobs import RetrainingJob
+    from shared.domain.jobs import RetrainingJob
 
 
 def add(commands: Any) -> None:

@@ -9,7 +9,7 @@ from shared.cli.deciding import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, add_person, open_app
-from shared.messages import Asked
+from shared.domain.messages import Asked
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -37,7 +37,7 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
 def _rollout(chosen: argparse.Namespace) -> int:
     import msgspec
 
-    from shared.rollouts import Course, Standing
+    from shared.domain.rollouts import Course, Standing
 
     standings = {each.value for each in Standing}
     if chosen.standing not in {None, *standings}:

@@ -12,7 +12,7 @@ from shared.cli.output import show_facts, show_json, show_table, tell, told
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, open_app
 
 if TYPE_CHECKING:
-    from shared.champions import HistoryEntry
+    from shared.domain.champions import HistoryEntry
 
 Moment = tuple[datetime, datetime]  #: from, and until which time it is asked for
 
@@ -99,7 +99,7 @@ def _shown(entry: HistoryEntry, digest: str) -> dict[str, Any]:
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    from shared.history import verify
+    from shared.store.history_check import verify
 
     if chosen.head and not chosen.pipeline:
         raise Stopped("a head is that of one history; name its pipeline", USAGE)

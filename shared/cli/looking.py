@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from shared.at_once import at_once
+from shared.base.errors import BadConfiguration
+from shared.base.threads import at_once
 from shared.cli.names import fleet_of, known
 from shared.cli.output import show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
-from shared.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from shared.app import App
     from shared.cli.output import Cell
-    from shared.jobs import RetrainingJob
-    from shared.records import Records
+    from shared.domain.jobs import RetrainingJob
+    from shared.store.jobs_and_champions import Records
 
 Row = tuple["Cell", ...]
 
@@ -137,7 +137,7 @@ def _fleet_status(app: App, fleet: str, active: Sequence[RetrainingJob]) -> tupl
 
 def _jobs(chosen: argparse.Namespace) -> int:
     from shared.cli.views import JOBS, job_row
-    from shared.jobs import JobState
+    from shared.domain.jobs import JobState
 
     states = {state.value for state in JobState}
     if chosen.state and chosen.state not in states:
@@ -170,7 +170,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
 
 def _ids(app: App, name: str | None) -> list[str]:
     """Return the ids of the jobs of all, of a pipeline, or of all members of a fleet."""
-    from shared.jobs import pipeline_of
+    from shared.domain.jobs import pipeline_of
 
     ids = app.records.job_ids(name)
     if name is None or ids or known(app, name) not in app.pipelines.fleets:

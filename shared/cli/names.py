@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from shared.base.errors import BadConfiguration
 from shared.cli.output import tell
 from shared.cli.place import NOTHING, Stopped
-from shared.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from shared.app import App

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shared.settings import Settings
+from shared.base.settings import Settings
 
 if TYPE_CHECKING:  # the storage libraries behind it take a second to load, which --help need not wait for
     from shared.app import App

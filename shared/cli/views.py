@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.cli.output import Cell, Fact, short, told
-from shared.evaluation import Evaluation
-from shared.gate.verdict import Finding, Outcome, Verdict
-from shared.jobs import Approval, JobState, Model, Part, RetrainingJob
-from shared.rollouts import Course
+from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
+from shared.domain.evaluation import Evaluation
+from shared.domain.gate.verdict import Finding, Outcome, Verdict
+from shared.domain.jobs import Approval, JobState, Model, Part, RetrainingJob
+from shared.domain.rollouts import Course
 
 _STYLES = {
     JobState.PROMOTED: "green",

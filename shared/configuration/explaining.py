@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from shared.configuration.file import KINDS, Entry
+from shared.configuration.file import Entry
+from shared.domain.services import KINDS
 
 #: what would be right, by the type that was expected
 _RIGHT = {

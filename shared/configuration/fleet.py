@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
-from shared.configuration.file import Entry, NewTarget
-from shared.errors import BadConfiguration
-from shared.fleets import Fleet
-from shared.pipelines import Pipeline
-from shared.rollouts import Plan, read_share
+from shared.base.errors import BadConfiguration
+from shared.configuration.file import Entry
+from shared.domain.fleets import Fleet
+from shared.domain.pipelines import Pipeline
+from shared.domain.rollouts import Plan, read_share
+from shared.domain.services import NewTarget
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 _ALLOWED = re.compile(r"\.blobs|\.training\.parameters\..*|\.targets\[\d+\]\.(name|address)")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from shared.base.errors import BadConfiguration
 from shared.configuration.file import Entry
-from shared.errors import BadConfiguration
-from shared.evaluation import kind_of, metric_name
-from shared.gate.judging import Gate
-from shared.gate.rules import Rule, parse_rule
+from shared.domain.evaluation import kind_of, metric_name
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import Rule, parse_rule
 
 
 def read_gate(entry: Entry, wrong: Callable[[str, str], BadConfiguration]) -> Gate:

@@ -12,18 +12,19 @@ from typing import Any
 
 import msgspec
 
-from shared.arrivals import Batching
+from shared.base.decoding import converted
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
 from shared.configuration.explaining import explain
-from shared.configuration.file import Entry, NewTarget, Training
+from shared.configuration.file import Entry
 from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
-from shared.configuration.kinds import dec_hook
-from shared.decoding import converted
-from shared.errors import BadConfiguration
-from shared.fleets import NAME, Fleet, Pipelines
-from shared.pipelines import Approving, Arriving, Pipeline
-from shared.rows import Rows
-from shared.settings import Settings
+from shared.domain.arrivals import Batching
+from shared.domain.fleets import NAME, Fleet, Pipelines
+from shared.domain.pipelines import Approving, Arriving, Pipeline
+from shared.domain.rows import Rows
+from shared.domain.services import NewTarget, Training
+from shared.domain.values import dec_hook
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
 _SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -34,7 +35,7 @@ def load_pipelines(file: Path, settings: Settings) -> Pipelines:
     """Return the pipelines by name."""
     import yaml
 
-    from shared.yaml_file import load
+    from shared.base.yaml_file import load
 
     try:
         raw = load(file.read_text("utf-8"))

@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, Response
 from studio.api import ports
 from studio.api.context import Call, Context
 from studio.errors import StudioError, bad_argument, not_found
-from studio.experiments import INPUT
-from studio.ilearner import SUFFIX
-from studio.jobs import FINAL, output_location
-from studio.keys import new_id
-from studio.records import Endpoint, Job, Reference
-from studio.tables import READABLE, WRITABLE
+from studio.experiments.types import INPUT
+from studio.jobs.runner import FINAL, output_location
+from studio.learning.ilearner import SUFFIX
+from studio.learning.tables import READABLE, WRITABLE
+from studio.state.keys import new_id
+from studio.state.records import Endpoint, Job, Reference
 
 _VERSION = "2.0"
 _BEFORE = None  #: the api-version of the version before

@@ -10,9 +10,9 @@ from starlette.responses import JSONResponse, Response
 from studio.api import ports, swagger
 from studio.api.context import Call, Context, check_id, not_in_workspace
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
-from studio.ilearner import SUFFIX
+from studio.learning.ilearner import SUFFIX
 from studio.publishing import DEFAULT
-from studio.records import Endpoint, Reference, Resource, Scorer, Service, Workspace, now
+from studio.state.records import Endpoint, Reference, Resource, Scorer, Service, Workspace, now
 
 _SETTINGS = {
     "Description": "description",

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
-from studio.faults import Fault, Faults
-from studio.jobs import JobRunner
-from studio.keys import carried
+from studio.faults.orders import Fault, Faults
+from studio.jobs.runner import JobRunner
 from studio.publishing import Studio
-from studio.records import NEVER, Endpoint, Service
+from studio.state.keys import carried
+from studio.state.records import NEVER, Endpoint, Service
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

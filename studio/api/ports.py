@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from studio.blobs import parts
 from studio.errors import StudioError, bad_argument
-from studio.ilearner import SUFFIX
-from studio.records import Endpoint, Reference
-from studio.scoring import APPEND
+from studio.learning.ilearner import SUFFIX
+from studio.learning.scoring import APPEND
+from studio.state.blobs import parts
+from studio.state.records import Endpoint, Reference
 
 
 def outputs(endpoint: Endpoint) -> dict[str, str]:

@@ -12,9 +12,9 @@ from studio.api.context import Call, Context
 from studio.api.ports import global_parameters, invalid_inputs
 from studio.api.swagger import document
 from studio.errors import StudioError, bad_argument
-from studio.ilearner import TrainedModel
-from studio.records import Endpoint
-from studio.scoring import APPEND, Table, score
+from studio.learning.ilearner import TrainedModel
+from studio.learning.scoring import APPEND, Table, score
+from studio.state.records import Endpoint
 
 
 class _Given(msgspec.Struct, frozen=True):

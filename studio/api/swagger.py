@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from studio.api import ports
+from studio.learning.scoring import column_types, scored_columns
 from studio.publishing import Studio
-from studio.records import Endpoint, Service, WebService
-from studio.scoring import column_types, scored_columns
+from studio.state.records import Endpoint, Service, WebService
 
 _SCHEMA: dict[str, dict[str, str]] = {
     "Double": {"type": "number", "format": "double"},

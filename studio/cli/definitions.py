@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 def _export(chosen: argparse.Namespace) -> int:
-    from studio.records import WebService
+    from studio.state.records import WebService
 
     services = open_made(chosen.data).records.all(WebService)
     found = [each for each in services if chosen.name.lower() in (each.name.lower(), each.id)]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from studio.cli.output import add_json, print_json, print_table
 from studio.cli.place import Stopped, add_data, open_new, running
-from studio.experiments import Experiment, load_experiment
+from studio.experiments.loading import load_experiment
+from studio.experiments.types import Experiment
 
 if TYPE_CHECKING:
     from studio.publishing import Published
@@ -49,8 +50,8 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
 def _run(chosen: argparse.Namespace) -> int:
     experiment, content = _experiment(chosen), _content(chosen)
 
-    from studio.tables import read_table
-    from studio.training import train
+    from studio.learning.tables import read_table
+    from studio.learning.training import train
 
     trained = train(experiment, read_table(content, chosen.table.name), {})
     evaluations = [each.evaluation for each in trained]
@@ -116,7 +117,7 @@ def _content(chosen: argparse.Namespace) -> bytes:
 
 
 def _evaluations(experiment: Experiment, evaluations: list[dict[str, float]]) -> list[dict[str, Any]]:
-    from studio.evaluation import number
+    from studio.learning.evaluation import number
 
     return [
         {

@@ -9,7 +9,7 @@ import requests
 
 from studio.cli.output import add_json, show
 from studio.cli.place import Failed, Stopped, add_data, running
-from studio.faults import KINDS, OF_CALLS
+from studio.faults.orders import KINDS, OF_CALLS
 
 #: the members of an order, as `studio.faults.Fault` has them
 _MEMBERS: dict[str, tuple[type, str]] = {

@@ -11,7 +11,7 @@ from studio.cli.place import Stopped, add_data, open_made, running
 
 if TYPE_CHECKING:
     from studio.publishing import Studio
-    from studio.records import Endpoint, Service
+    from studio.state.records import Endpoint, Service
 
 
 def add(commands: Any) -> None:
@@ -74,7 +74,7 @@ def _list(chosen: argparse.Namespace) -> int:
 
 def _everything(studio: Studio) -> list[tuple[str, str, str, Endpoint]]:
     """Return each endpoint with its service's kind, id and name."""
-    from studio.records import Endpoint, Service, WebService
+    from studio.state.records import Endpoint, Service, WebService
 
     found = [
         ("training" if endpoint.training else "Classic", service.id, service.name, endpoint)
@@ -139,7 +139,7 @@ def _add(chosen: argparse.Namespace) -> int:
 
 
 def _numbered(studio: Studio, service: Service, prefix: str, count: int) -> list[str]:
-    from studio.records import Endpoint
+    from studio.state.records import Endpoint
 
     taken = {endpoint.name for endpoint in studio.records.all(Endpoint, service.id)}
     names = (f"{prefix}{number}" for number in itertools.count(1))
@@ -147,7 +147,7 @@ def _numbered(studio: Studio, service: Service, prefix: str, count: int) -> list
 
 
 def _delete(chosen: argparse.Namespace) -> int:
-    from studio.records import Endpoint
+    from studio.state.records import Endpoint
 
     studio = open_made(chosen.data)
     service = _service(studio, chosen.service)
@@ -161,7 +161,7 @@ def _delete(chosen: argparse.Namespace) -> int:
 
 
 def _service(studio: Studio, given: str) -> Service:
-    from studio.records import Service
+    from studio.state.records import Service
 
     services = studio.records.all(Service)
     found = [service for service in services if given in (service.id, service.name)]

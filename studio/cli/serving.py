@@ -43,9 +43,9 @@ def _serve(chosen: argparse.Namespace) -> int:
     import uvicorn
 
     from studio.api.context import Context
-    from studio.control import build_control
-    from studio.faults import Faults
-    from studio.jobs import JobRunner, Pace
+    from studio.faults.control import build_control
+    from studio.faults.orders import Faults
+    from studio.jobs.runner import JobRunner, Pace
     from studio.server import OPERATIONS, build
 
     def server(app: Any, **secured: Any) -> uvicorn.Server:

@@ -26,7 +26,7 @@ from studio.page import samples, views
 from studio.page.guard import HEADERS, is_for_this_machine, is_from_this_page
 from studio.page.paging import part
 from studio.publishing import DEFAULT, Studio
-from studio.records import Endpoint, Service, WebService, Workspace
+from studio.state.records import Endpoint, Service, WebService, Workspace
 
 _FOLDER = Path(__file__).parent
 _INLINE = 4  #: a web service with at most that many endpoints is listed with them

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from studio.api import ports
-from studio.experiments import Experiment
-from studio.ilearner import TrainedModel
+from studio.experiments.types import Experiment
+from studio.learning.ilearner import TrainedModel
 from studio.publishing import DEFAULT
-from studio.records import NEVER, Endpoint, Reference, Resource, Service, WebService
+from studio.state.records import NEVER, Endpoint, Reference, Resource, Service, WebService
 
 HELP = "/apihelp"  #: the portal's own place for the pages of web services
 _DIGITS = 12  #: of a model's hash

@@ -16,7 +16,7 @@ from local.azurite import azurite as run_azurite
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
 from studio.page.views import endpoint_place, service_place
-from studio.records import Endpoint, Service, WebService
+from studio.state.records import Endpoint, Service, WebService
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 #: Root has no sandbox; the rest keeps the browser from calling home.

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from local.datasets import as_csv
 from local.workplace import Workplace
-from studio.experiments import load_experiment
+from studio.experiments.loading import load_experiment
 from tests.browser.conftest import MANY, Watched, endpoint_of
 from tests.support.wire import scripted_service
 

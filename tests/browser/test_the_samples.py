@@ -18,10 +18,10 @@ import requests
 
 from local.datasets import as_csv
 from local.workplace import Workplace
-from studio.evaluation import number
-from studio.ilearner import unpack
+from studio.learning.evaluation import number
+from studio.learning.ilearner import unpack
 from studio.page.samples import CONTAINER, KEY, STORAGE
-from studio.records import Reference
+from studio.state.records import Reference
 from tests.browser.conftest import endpoint_of
 
 LANGUAGES = ["Python", "C#", "R", "curl"]

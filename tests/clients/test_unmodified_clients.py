@@ -18,7 +18,7 @@ from local.children import ROOT
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
-from studio.experiments import load_experiment
+from studio.experiments.loading import load_experiment
 from tests.support.certificates import self_signed
 
 FOLDER = ROOT / "tests" / "clients"

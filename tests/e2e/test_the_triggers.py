@@ -6,7 +6,7 @@ from local.datasets import as_csv
 from local.host.blobs import HOSTS
 from local.triggers import triggers
 from local.workplace import PIPELINE, Workplace
-from shared.jobs import JobState
+from shared.domain.jobs import JobState
 from tests.support.flow import Flow
 from tests.support.waiting import until
 

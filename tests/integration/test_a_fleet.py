@@ -9,11 +9,11 @@ import pytest
 
 from local.azurite import Azurite
 from local.fleet import FLEET, fleet_place
-from shared.champions import Action
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE
-from shared.messages import Asked
-from shared.rollouts import Course, Rollout, Standing
-from studio.scoring import score
+from shared.domain.champions import Action
+from shared.domain.messages import Asked
+from shared.domain.rollouts import Course, Rollout, Standing
+from studio.learning.scoring import score
 from tests.support.terminal import CommandLine
 
 CLINICS = [f"{number:03}" for number in range(1, 21)]

@@ -14,9 +14,9 @@ from azure.storage.blob import BlobLeaseClient
 
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared.champions import Action
-from shared.jobs import JobState
-from shared.messages import Asked, Request
+from shared.domain.champions import Action
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
 from tests.support.crashing import OVERTAKEN, stopped_before_patch
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until

@@ -33,12 +33,12 @@ from local.azurite import Azurite
 from local.datasets import as_csv
 from local.studio import RunningStudio
 from local.workplace import PIPELINE, publish
-from shared.champions import Action, Champion
-from shared.errors import BadMessage, RetrainingError, TryLater
-from shared.history import verify
-from shared.jobs import JobState
-from shared.messages import Asked, Request
-from studio.records import Job
+from shared.base.errors import BadMessage, RetrainingError, TryLater
+from shared.domain.champions import Action, Champion
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from shared.store.history_check import verify
+from studio.state.records import Job
 from tests.support.crashing import wait_for_bes_jobs
 from tests.support.dying import dying
 from tests.support.flow import PASSING, Flow, configured

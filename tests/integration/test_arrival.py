@@ -11,11 +11,11 @@ import pytest
 
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared.arrivals import ArrivalState
-from shared.errors import BadMessage
-from shared.jobs import JobState
-from shared.messages import Asked, Request
-from studio.records import Job
+from shared.base.errors import BadMessage
+from shared.domain.arrivals import ArrivalState
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from studio.state.records import Job
 from tests.support.crashing import killed, take_up
 from tests.support.flow import Flow
 from tests.support.waiting import until

@@ -12,13 +12,13 @@ import yaml
 from local.azurite import Azurite
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared.adapters.model_store import BlobModels
-from shared.adapters.storage import open_store
-from shared.champions import Action
-from shared.history import verify
-from shared.jobs import JobState
-from shared.messages import Asked
-from shared.settings import Settings
+from shared.adapters.storage.accounts import open_store
+from shared.adapters.storage.models import BlobModels
+from shared.base.settings import Settings
+from shared.domain.champions import Action
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked
+from shared.store.history_check import verify
 from tests.support.flow import Flow
 from tests.support.waiting import until
 

@@ -20,11 +20,11 @@ from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import running_studio
 from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
-from shared.adapters.bes_details import innermost_message
-from studio.experiments import load_experiment
+from shared.adapters.studio.bes_details import innermost_message
+from studio.experiments.loading import load_experiment
+from studio.learning.tables import read_table, write_table
 from studio.publishing import Studio
-from studio.records import Job, Reference
-from studio.tables import read_table, write_table
+from studio.state.records import Job, Reference
 from tests.support.processes import TELLS, UNTOLD, grandchildren
 from tests.support.studio import Client, blob, error_of, linked, scoring_of, target_of, training_of
 from tests.support.waiting import until

@@ -13,8 +13,8 @@ from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
-from studio.experiments import load_experiment
-from studio.records import Endpoint
+from studio.experiments.loading import load_experiment
+from studio.state.records import Endpoint
 from tests.support.studio import Client, error_of, target_of
 
 MODEL = "Breast cancer [trained model]"

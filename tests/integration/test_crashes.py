@@ -17,11 +17,11 @@ from azure.storage.blob import BlobLeaseClient
 
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared.arrivals import arrival_id
-from shared.champions import Action
-from shared.jobs import JobState
-from shared.messages import Asked, Request
-from studio.records import Job
+from shared.domain.arrivals import arrival_id
+from shared.domain.champions import Action
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from studio.state.records import Job
 from tests.support.crashing import carry_out, killed, retrain
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until

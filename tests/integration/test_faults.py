@@ -16,9 +16,9 @@ from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
-from shared.adapters.bes_details import innermost_message
-from studio.faults import KINDS
-from studio.records import Job
+from shared.adapters.studio.bes_details import innermost_message
+from studio.faults.orders import KINDS
+from studio.state.records import Job
 from tests.support.waiting import until
 
 FINAL = ("Finished", "Failed", "Cancelled")

@@ -11,16 +11,16 @@ import requests
 
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared.errors import AskHuman
-from shared.jobs import JobState, RetrainingJob
-from studio.blobs import Blobs
+from shared.base.errors import AskHuman
+from shared.domain.jobs import JobState, RetrainingJob
 from studio.errors import ModuleError
-from studio.experiments import load_experiment
-from studio.ilearner import pack
-from studio.importing import import_table
-from studio.records import Job
-from studio.tables import read_table
-from studio.training import train
+from studio.experiments.loading import load_experiment
+from studio.jobs.import_data import import_table
+from studio.learning.ilearner import pack
+from studio.learning.tables import read_table
+from studio.learning.training import train
+from studio.state.blobs import Blobs
+from studio.state.records import Job
 from tests.support.crashing import killed, poll
 from tests.support.flow import Flow
 from tests.support.studio import Client, blob, error_of

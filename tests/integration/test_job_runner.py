@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from studio.faults import Faults
-from studio.jobs import JobRunner, Pace
-from studio.keys import new_id
-from studio.records import Job, Records
+from studio.faults.orders import Faults
+from studio.jobs.runner import JobRunner, Pace
+from studio.state.keys import new_id
+from studio.state.records import Job, Records
 from tests.support.waiting import until
 
 STORAGE = "UseDevelopmentStorage=true"  # the jobs' endpoint is gone, so none comes as far as its storage

@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared import judging
-from shared.gate.verdict import Outcome
-from shared.jobs import HeldOut, JobState, RetrainingJob
-from shared.messages import Asked, Request
-from shared.rows import Rows
-from studio.records import Job
+from shared.domain.gate.verdict import Outcome
+from shared.domain.jobs import HeldOut, JobState, RetrainingJob
+from shared.domain.messages import Asked, Request
+from shared.domain.rows import Rows
+from shared.flows import judging
+from studio.state.records import Job
 from tests.support.crashing import wait_for_bes_jobs
 from tests.support.dying import dying
 from tests.support.flow import Flow, configured

@@ -17,9 +17,9 @@ from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
-from studio.experiments import load_experiment
-from studio.ilearner import pack
-from studio.records import Endpoint, Operation, WebService, now
+from studio.experiments.loading import load_experiment
+from studio.learning.ilearner import pack
+from studio.state.records import Endpoint, Operation, WebService, now
 from tests.support.arm import Manager, error_of
 
 PREVIEW = "2016-05-01-preview"

@@ -16,12 +16,12 @@ from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
 from local.children import ROOT
 from shared.app import App
-from shared.arrivals import Arrival, ArrivalState
-from shared.checks import Checks
-from shared.errors import DataChanged
-from shared.messages import Asked, Request
-from shared.records import stem
-from shared.settings import Settings
+from shared.base.errors import DataChanged
+from shared.base.settings import Settings
+from shared.domain.arrivals import Arrival, ArrivalState
+from shared.domain.checks import Checks
+from shared.domain.messages import Asked, Request
+from shared.store.jobs_and_champions import stem
 from tests.support.crashing import killed, take_up
 from tests.support.waiting import until
 from tests.unit.test_pipelines import SETTINGS

@@ -13,7 +13,7 @@ from sklearn.datasets import load_diabetes, load_wine
 from local.azurite import azurite as run_azurite
 from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
-from studio.experiments import load_experiment
+from studio.experiments.loading import load_experiment
 from tests.support.studio import Client, error_of, scoring_of, target_of, training_of
 from tests.support.waiting import until
 

@@ -17,7 +17,7 @@ from local.azurite import azurite as run_azurite
 from local.datasets import as_csv, breast_cancer
 from local.studio import RunningStudio, running_studio
 from local.workplace import PIPELINE
-from studio.experiments import load_experiment
+from studio.experiments.loading import load_experiment
 from studio.publishing import Published, Studio
 from tests.support.processes import TELLS, UNTOLD, grandchildren, lives
 from tests.support.studio import FINAL, Client

@@ -22,11 +22,11 @@ from local.azurite import KEY
 from local.children import ROOT
 from local.datasets import LABEL, as_csv, with_a_short_row
 from local.workplace import PIPELINE, Workplace
-from shared.arrivals import ArrivalState
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, WAITING
-from shared.jobs import JobState
-from shared.messages import Asked, Request
-from shared.rows import Rows
+from shared.domain.arrivals import ArrivalState
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from shared.domain.rows import Rows
 from tests.support.flow import Flow
 from tests.support.terminal import CommandLine
 from tests.support.waiting import until

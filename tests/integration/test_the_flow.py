@@ -6,9 +6,9 @@ import pytest
 
 from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.workplace import PIPELINE, Workplace
-from shared.arrivals import ArrivalState
-from shared.jobs import JobState
-from shared.messages import Asked, Request
+from shared.domain.arrivals import ArrivalState
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
 from tests.support.flow import Flow
 
 

@@ -13,8 +13,8 @@ import requests
 
 from local.datasets import as_csv
 from local.workplace import Workplace
-from shared.champions import HistoryEntry
-from shared.jobs import FINAL, JobState, RetrainingJob
+from shared.domain.champions import HistoryEntry
+from shared.domain.jobs import FINAL, JobState, RetrainingJob
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 

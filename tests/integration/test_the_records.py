@@ -6,10 +6,10 @@ import pytest
 from azure.storage.blob import BlobLeaseClient
 
 from local.azurite import Azurite
-from shared.adapters.blob_documents import BlobDocuments
-from shared.adapters.storage import open_store
-from shared.errors import Busy, RecordChanged
-from shared.settings import Settings
+from shared.adapters.storage.accounts import open_store
+from shared.adapters.storage.documents import BlobDocuments
+from shared.base.errors import Busy, RecordChanged
+from shared.base.settings import Settings
 
 NAME = "champions/income.json"
 

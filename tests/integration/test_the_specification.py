@@ -22,7 +22,7 @@ from local.children import ROOT
 from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
 from shared.app import App
-from shared.settings import Settings
+from shared.base.settings import Settings
 from tests.support.arm import Manager, error_of
 from tests.support.specifications import Judge, Specification
 

@@ -14,9 +14,9 @@ import requests
 from local.azurite import azurite as run_azurite
 from local.datasets import as_csv, breast_cancer
 from local.studio import running_studio
-from studio.experiments import load_experiment
+from studio.experiments.loading import load_experiment
 from studio.publishing import PredictiveExperiment, Published, Studio
-from studio.records import Service
+from studio.state.records import Service
 from tests.support.waiting import until
 
 HEADER, ROWS = breast_cancer()

@@ -16,7 +16,7 @@ import pytest
 from local.children import ROOT, stop
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
-from shared.jobs import JobState
+from shared.domain.jobs import JobState
 from tests.support.flow import Flow
 
 PYTHON = os.environ.get("RELEARN_RUNTIME_PYTHON")

@@ -17,12 +17,12 @@ from typing import Any
 import requests.adapters
 
 from shared.app import App
-from shared.errors import Busy
-from shared.jobs import RetrainingJob
-from shared.messages import Request
-from shared.settings import Settings
-from studio.jobs import FINAL
-from studio.records import Job, Records
+from shared.base.errors import Busy
+from shared.base.settings import Settings
+from shared.domain.jobs import RetrainingJob
+from shared.domain.messages import Request
+from studio.jobs.runner import FINAL
+from studio.state.records import Job, Records
 from tests.support.waiting import until
 
 KILLED = 9

@@ -11,23 +11,17 @@ from typing import Any
 
 import msgspec
 
-from shared.answer_records import AnswerRecords
-from shared.arrival_records import ArrivalRecords
-from shared.arriving import Arriving
-from shared.checks import Checks, Column
-from shared.configuration.file import ClassicTarget, Scoring, Training
-from shared.configuration.kinds import Address
-from shared.deciding import Deciding
-from shared.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
-from shared.fleets import Fleet, Pipelines
-from shared.gate.judging import Gate
-from shared.gate.rules import parse_rule
-from shared.jobs import Dataset, Model
-from shared.joining import joined, name_in_folder
-from shared.judging import Judging
-from shared.pipelines import Arriving as Arriving_
-from shared.pipelines import Pipeline
-from shared.ports import (
+from shared.base.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.base.secret import Secret
+from shared.domain.checks import Checks, Column
+from shared.domain.fleets import Fleet, Pipelines
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import parse_rule
+from shared.domain.jobs import Dataset, Model
+from shared.domain.joining import joined, name_in_folder
+from shared.domain.pipelines import Arriving as Arriving_
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import (
     BesJob,
     BlobReference,
     Document,
@@ -37,15 +31,21 @@ from shared.ports import (
     NotStarted,
     Wait,
 )
-from shared.promotion import Promotion
-from shared.records import Records
-from shared.retention import Retention, Rule
-from shared.retraining import Retraining
-from shared.rolling_out import RollingOut
-from shared.rollout_records import RolloutRecords
-from shared.rows import Rows
-from shared.secret import Secret
-from shared.watching import Watching
+from shared.domain.rows import Rows
+from shared.domain.services import ClassicTarget, Scoring, Training
+from shared.domain.values import Address
+from shared.flows.bake import Watching
+from shared.flows.decisions import Deciding
+from shared.flows.intake import Arriving
+from shared.flows.judging import Judging
+from shared.flows.promotion.message import Promotion
+from shared.flows.retention import Retention, Rule
+from shared.flows.rollout import RollingOut
+from shared.flows.training import Retraining
+from shared.store.answers import AnswerRecords
+from shared.store.arrivals import ArrivalRecords
+from shared.store.jobs_and_champions import Records
+from shared.store.rollouts import RolloutRecords
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 EVALUATION = b"AUC,Recall\n0.95,0.9\n"

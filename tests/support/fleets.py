@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from shared.configuration.file import ClassicTarget, Scoring
-from shared.configuration.kinds import Address
-from shared.errors import TryLater
-from shared.fleets import Fleet
-from shared.jobs import RetrainingJob
-from shared.messages import Asked, Request
-from shared.rollout_records import RolloutRecords
-from shared.rollouts import Course, Plan, Rollout, Standing
-from shared.secret import Secret
+from shared.base.errors import TryLater
+from shared.base.secret import Secret
+from shared.domain.fleets import Fleet
+from shared.domain.jobs import RetrainingJob
+from shared.domain.messages import Asked, Request
+from shared.domain.rollouts import Course, Plan, Rollout, Standing
+from shared.domain.services import ClassicTarget, Scoring
+from shared.domain.values import Address
+from shared.store.rollouts import RolloutRecords
 from tests.support.fakes import FakeEndpoint, World
 
 SERVICES = Address("https://studio.example")

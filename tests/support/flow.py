@@ -10,15 +10,15 @@ from uuid import uuid4
 
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
-from shared.arrivals import Arrival
-from shared.at_once import at_once
-from shared.champions import Champion
-from shared.errors import TryLater
-from shared.jobs import RetrainingJob
-from shared.messages import Request
-from shared.records import stem
-from shared.settings import Settings
-from studio.scoring import score
+from shared.base.errors import TryLater
+from shared.base.settings import Settings
+from shared.base.threads import at_once
+from shared.domain.arrivals import Arrival
+from shared.domain.champions import Champion
+from shared.domain.jobs import RetrainingJob
+from shared.domain.messages import Request
+from shared.store.jobs_and_champions import stem
+from studio.learning.scoring import score
 from tests.support.waiting import until
 
 #: for tests that look at which model is live: the gate passes nearly every one, and data is taken up at once

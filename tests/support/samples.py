@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
-from studio.experiments import Experiment, Kind, Learnt
-from studio.tables import Columns
-from studio.training import Trained, train
+from studio.experiments.types import Experiment, Kind, Learnt
+from studio.learning.tables import Columns
+from studio.learning.training import Trained, train
 
 
 def wine(rows: int = 178) -> Columns:

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.arrivals import Arrival, ArrivalState, Batching
-from shared.checks import Checks, Drift
-from shared.errors import BadMessage, Busy, DataChanged, RecordChanged
-from shared.jobs import JobState
+from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged
+from shared.domain.arrivals import Arrival, ArrivalState, Batching
+from shared.domain.checks import Checks, Drift
+from shared.domain.jobs import JobState
 from tests.support.fakes import World
 
 

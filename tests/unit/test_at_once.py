@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.at_once import WORKERS, alone_if, at_once, entering, in_time
+from shared.base.threads import WORKERS, alone_if, at_once, entering, in_time
 from tests.support.fakes import Clock
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared import judging
-from shared.gate.judging import Gate
-from shared.gate.rules import parse_rule
-from shared.jobs import HeldOut, JobState
-from shared.ports import BesJob, Failed, NotStarted, Running
-from shared.rows import Rows
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import parse_rule
+from shared.domain.jobs import HeldOut, JobState
+from shared.domain.ports import BesJob, Failed, NotStarted, Running
+from shared.domain.rows import Rows
+from shared.flows import judging
 from tests.support.fakes import World
 
 TABLE = Rows(

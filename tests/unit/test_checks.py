@@ -18,9 +18,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.checks import Checks, Column, Drift, Kind, Profile, Report, Summary, Type, asked_of_all, check, summed
-from shared.checks.drift import Numbers, profile_of, psi
-from shared.checks.duplicates import Duplicates
+from shared.domain.checks import (
+    Checks,
+    Column,
+    Drift,
+    Kind,
+    Profile,
+    Report,
+    Summary,
+    Type,
+    asked_of_all,
+    check,
+    summed,
+)
+from shared.domain.checks.drift import Numbers, profile_of, psi
+from shared.domain.checks.duplicates import Duplicates
 
 NAMES = ("age", "hours", "note", "income")
 CHECKS = Checks(
@@ -485,7 +497,7 @@ def test_the_profile_of_a_table_is_small() -> None:
 
 
 def test_a_check_needs_the_standard_library_and_msgspec_only() -> None:
-    code = "import sys, shared.checks; print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "import sys, shared.domain.checks; print(*{name.partition('.')[0] for name in sys.modules})"
 
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import requests
 
-from shared.adapters.classic_endpoint import ClassicEndpoint
-from shared.configuration.file import ClassicTarget, Scoring
-from shared.configuration.kinds import Address
-from shared.errors import BadConfiguration, ServiceRefused, ServiceUnavailable
-from shared.rows import Rows
-from shared.secret import Secret
+from shared.adapters.studio.classic_endpoint import ClassicEndpoint
+from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable
+from shared.base.secret import Secret
+from shared.domain.rows import Rows
+from shared.domain.services import ClassicTarget, Scoring
+from shared.domain.values import Address
 from tests.support.wire import Scripted, scripted_service
 
 NAME = "Bike rental [trained model]"

@@ -15,7 +15,6 @@ import pytest
 from sklearn import metrics
 
 from shared.__main__ import main
-from shared.champions import Action, Champion, HistoryEntry
 from shared.cli.curves import Confusion, Curve, Residuals, Roc, curve
 from shared.cli.history import live_during, read_moment
 from shared.cli.looking import find_job
@@ -23,12 +22,13 @@ from shared.cli.names import listed
 from shared.cli.pictures import draw
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
 from shared.cli.views import fleet_row
-from shared.gate.answers import read_answers
-from shared.gate.metrics import Answered, Multiclass, TwoClass
-from shared.history import Verified, verify
-from shared.jobs import Dataset, Model, Part, received
-from shared.rollouts import Course
-from shared.rows import Rows
+from shared.domain.champions import Action, Champion, HistoryEntry
+from shared.domain.gate.answers import read_answers
+from shared.domain.gate.metrics import Answered, Multiclass, TwoClass
+from shared.domain.jobs import Dataset, Model, Part, received
+from shared.domain.rollouts import Course
+from shared.domain.rows import Rows
+from shared.store.history_check import Verified, verify
 from tests.support.fakes import START, World
 from tests.support.samples import breast_cancer, cellar, diabetes, learn
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from local.children import ROOT
-from shared.adapters.arm_rights import WRITE, allows
-from shared.adapters.swagger import Description, read_description
+from shared.adapters.studio.arm_rights import WRITE, allows
+from shared.adapters.studio.swagger import Description, read_description
+from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable
+from shared.base.secret import Secret
+from shared.base.settings import Settings
 from shared.cli.doctor import settings as of_settings
 from shared.cli.doctor import versions
 from shared.cli.doctor.finding import Finding, Health, looked
 from shared.cli.doctor.services import scoring_ports, training_ports
 from shared.cli.doctor.storage import skew
-from shared.configuration.file import Scoring, Training
-from shared.configuration.kinds import Address
-from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable
-from shared.rows import Rows
-from shared.secret import Secret
-from shared.settings import Settings
+from shared.domain.rows import Rows
+from shared.domain.services import Scoring, Training
+from shared.domain.values import Address
 
 ADDRESS, KEY = Address("https://studio.example"), Secret("key")
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import BadMessage
-from shared.jobs import Approval, JobState
-from shared.messages import Asked, Request
-from shared.pipelines import Approving
-from shared.ports import Running
+from shared.base.errors import BadMessage
+from shared.domain.jobs import Approval, JobState
+from shared.domain.messages import Asked, Request
+from shared.domain.pipelines import Approving
+from shared.domain.ports import Running
 from tests.support.fakes import World
 from tests.unit.test_promotion import promote, promoted, served, state, trained
 

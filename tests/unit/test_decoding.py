@@ -10,7 +10,7 @@ from local.children import ROOT
 FIRST_READS = """
 import sys, threading
 import msgspec
-from shared.decoding import from_json
+from shared.base.decoding import from_json
 
 sys.setswitchinterval(1e-6)
 go = threading.Barrier(16)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.encoding import Encoder
 from studio.errors import StudioError
-from studio.ilearner import Column
-from studio.training import _prepared
+from studio.learning.encoding import Encoder
+from studio.learning.ilearner import Column
+from studio.learning.training import _prepared
 
 NUMBERS = st.floats(-1e9, 1e9).map(lambda number: round(number, 3)) | st.just(np.nan)
 WORDS = st.sampled_from(["red", "Red", "7", "7.0", "é", ""])

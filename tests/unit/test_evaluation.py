@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import BadEvaluation
-from shared.evaluation import METRICS, Kind, read_evaluation, shown
+from shared.base.errors import BadEvaluation
+from shared.domain.evaluation import METRICS, Kind, read_evaluation, shown
 
 
 def test_the_evaluation_is_read_by_its_header_in_any_order_and_spelling() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.experiments import FOLDER, load_experiment
+from studio.experiments.loading import FOLDER, load_experiment
 
 GOOD = """
 name: Wine

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.champions import Action, Change
-from shared.errors import Busy
-from shared.jobs import JobState
-from shared.messages import Asked, Request
+from shared.base.errors import Busy
+from shared.domain.champions import Action, Change
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
 from tests.support.fakes import World
 from tests.unit.test_promotion import promote, promoted, served, state, trained
 

@@ -15,14 +15,14 @@ import yaml
 
 from local.children import ROOT
 from shared.app import App
-from shared.arrivals import Batching
-from shared.configuration.file import ClassicTarget
+from shared.base.errors import BadConfiguration, BadMessage
+from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
-from shared.errors import BadConfiguration, BadMessage
-from shared.fleets import Pipelines
-from shared.jobs import pipeline_of
-from shared.messages import Asked, Request, read_request
-from shared.settings import Settings
+from shared.domain.arrivals import Batching
+from shared.domain.fleets import Pipelines
+from shared.domain.jobs import pipeline_of
+from shared.domain.messages import Asked, Request, read_request
+from shared.domain.services import ClassicTarget
 from tests.support.fakes import World
 from tests.support.fleets import FleetWorld, fleet
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shared.arrivals import Batching
-from shared.errors import BadMessage, HeadersDiffer, ServiceUnavailable
-from shared.jobs import JobState
-from shared.joining import check_headers
+from shared.base.errors import BadMessage, HeadersDiffer, ServiceUnavailable
+from shared.domain.arrivals import Batching
+from shared.domain.jobs import JobState
+from shared.domain.joining import check_headers
 from tests.support.fakes import World
 
 PATH = "Path to container, directory or blob"

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import msgspec
 
-from shared.history import verify
-from shared.jobs import JobState
-from shared.messages import Asked, Request
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from shared.store.history_check import verify
 from tests.support.fakes import World
 
 

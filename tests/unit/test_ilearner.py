@@ -27,9 +27,9 @@ from sklearn.tree._tree import NODE_DTYPE
 
 from local.children import ROOT
 from studio.errors import StudioError
-from studio.ilearner import Column, TrainedModel, pack, unpack
-from studio.models import Models, check_replaces
-from studio.trees import freeze
+from studio.learning.ilearner import Column, TrainedModel, pack, unpack
+from studio.learning.trees import freeze
+from studio.state.models import Models, check_replaces
 from tests.support.samples import LEARNT, cellar, learn, trained
 
 LOGISTIC, FOREST, BOOSTED = LEARNT[0], LEARNT[1], LEARNT[2]
@@ -285,7 +285,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from studio.errors import StudioError
-from studio.models import Models
+from studio.state.models import Models
 models = Models(Path("studio"))
 for file in sorted(Path(".").glob("*.forged"), key=lambda file: int(file.stem)):
     print(file.stem, end=" ", flush=True)

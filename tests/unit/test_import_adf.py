@@ -16,10 +16,10 @@ import yaml
 from local.children import ROOT
 from shared.adf.command import import_adf
 from shared.adf.translation import blob_pattern, duration
-from shared.configuration.file import ClassicTarget, NewTarget
+from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
-from shared.pipelines import Pipeline
-from shared.settings import Settings
+from shared.domain.pipelines import Pipeline
+from shared.domain.services import ClassicTarget, NewTarget
 
 Json = dict[str, Any]
 SECRETS = ["TRAINKEY==", "SCOREKEY==", "PRINCIPALKEY=", "STOREKEY==", "PASSWORD1", "PARAMKEY=="]

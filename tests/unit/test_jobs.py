@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.errors import BadMessage, IllegalTransition
-from shared.jobs import FINAL, NEXT, Dataset, JobState, Part, job_id, received
-from shared.messages import Asked, Request, read_request, write_request
-from shared.retry import LONGEST, delay
+from shared.base.errors import BadMessage, IllegalTransition
+from shared.base.retry import LONGEST, delay
+from shared.domain.jobs import FINAL, NEXT, Dataset, JobState, Part, job_id, received
+from shared.domain.messages import Asked, Request, read_request, write_request
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 DATA = [Part(dataset=Dataset(path="income/a.csv", etag="0x1", modified=NOW, size=10), sha256="00")]

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from local.children import ROOT
-from shared.errors import BadEvaluation
-from shared.evaluation import Evaluation, Kind, shown
-from shared.gate import bootstrap
-from shared.gate.judging import Gate, LiveModel, ScoredRows, judge
-from shared.gate.metrics import Regression
-from shared.gate.rules import parse_rule
-from shared.gate.verdict import Finding, Outcome, Verdict
-from shared.rows import Rows
+from shared.base.errors import BadEvaluation
+from shared.domain.evaluation import Evaluation, Kind, shown
+from shared.domain.gate import bootstrap
+from shared.domain.gate.decision import Gate, LiveModel, ScoredRows, judge
+from shared.domain.gate.metrics import Regression
+from shared.domain.gate.rules import parse_rule
+from shared.domain.gate.verdict import Finding, Outcome, Verdict
+from shared.domain.rows import Rows
 
 HOLDS, FAILS, UNDECIDED = Outcome.HOLDS, Outcome.FAILS, Outcome.UNDECIDED
 
@@ -386,6 +386,6 @@ def test_the_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
 
 
 def test_the_gate_brings_no_numpy_until_rows_are_judged() -> None:
-    code = "import sys, shared.gate.scored, shared.configuration.loading; print('numpy' in sys.modules)"
+    code = "import sys, shared.domain.gate.scored, shared.configuration.loading; print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from shared.evaluation import FROM_ROWS, METRICS, Kind
-from shared.gate.answers import read_answers
-from shared.gate.metrics import _MEASURES, Answered, Multiclass, Regression, TwoClass, measure
-from shared.gate.scored import read_scored
-from studio.experiments import Learnt
-from studio.tables import write_table
+from shared.domain.evaluation import FROM_ROWS, METRICS, Kind
+from shared.domain.gate.answers import read_answers
+from shared.domain.gate.metrics import _MEASURES, Answered, Multiclass, Regression, TwoClass, measure
+from shared.domain.gate.scored import read_scored
+from studio.experiments.types import Learnt
+from studio.learning.tables import write_table
 from tests.support.samples import LEARNT, cellar, name_of, trained
 
 Model = tuple[Answered, Any]  #: and its weights

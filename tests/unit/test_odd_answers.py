@@ -11,15 +11,15 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.arm_web_service import ArmWebService
-from shared.adapters.bes import BatchExecutionService
-from shared.adapters.classic_endpoint import ClassicEndpoint
-from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
-from shared.configuration.kinds import Address, ResourceId
-from shared.errors import RetrainingError, ServiceUnavailable
-from shared.ports import BlobReference
-from shared.rows import Rows
-from shared.secret import Secret
+from shared.adapters.studio.arm_web_service import ArmWebService
+from shared.adapters.studio.bes import BatchExecutionService
+from shared.adapters.studio.classic_endpoint import ClassicEndpoint
+from shared.base.errors import RetrainingError, ServiceUnavailable
+from shared.base.secret import Secret
+from shared.domain.ports import BlobReference
+from shared.domain.rows import Rows
+from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
+from shared.domain.values import Address, ResourceId
 from tests.support.wire import Scripted, scripted_service
 
 NAME = "Income [trained model]"

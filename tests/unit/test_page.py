@@ -14,7 +14,7 @@ from studio.page.paging import AT_ONCE, part
 from studio.page.samples import KEY, job, score, update
 from studio.page.views import Model, Place, view_endpoint
 from studio.publishing import new_endpoint
-from studio.records import NEVER, Endpoint, Reference, Resource, Scorer, Service, now
+from studio.state.records import NEVER, Endpoint, Reference, Resource, Scorer, Service, now
 
 OWN = "http://127.0.0.1:10000/devstoreaccount1/"
 HOSTILE = 'it\'s "$(id)" `id` \\ \n ü 😀)'

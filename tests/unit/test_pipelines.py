@@ -12,11 +12,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from local.children import ROOT
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
 from shared.configuration.file import schema
 from shared.configuration.loading import load_pipelines
-from shared.errors import BadConfiguration
-from shared.pipelines import Pipeline
-from shared.settings import Settings
+from shared.domain.pipelines import Pipeline
 
 SETTINGS = {
     "BREAST_CANCER_TRAINING_ADDRESS": "https://studio.example/workspaces/w/services/t",

@@ -8,11 +8,11 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.champions import Action, HistoryEntry
-from shared.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
-from shared.jobs import JobState
-from shared.messages import Asked, Request
-from shared.ports import BlobReference
+from shared.base.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
+from shared.domain.champions import Action, HistoryEntry
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from shared.domain.ports import BlobReference
 from tests.support.fakes import FakeEndpoint, World, refused
 
 PROMOTE, ROLLBACK = Asked.PROMOTE, Asked.ROLLBACK

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared.errors import BadConfiguration, BadMessage, ServiceUnavailable
-from shared.jobs import JobState, Model
-from shared.messages import Asked, Request
-from shared.ports import KeptModel
-from shared.retention import YOUNG, Rule, read_rule, to_remove
-from shared.settings import Settings
+from shared.base.errors import BadConfiguration, BadMessage, ServiceUnavailable
+from shared.base.settings import Settings
+from shared.domain.jobs import JobState, Model
+from shared.domain.messages import Asked, Request
+from shared.domain.ports import KeptModel
+from shared.flows.retention import YOUNG, Rule, read_rule, to_remove
 from tests.support.fakes import START, World
 
 DAY = timedelta(days=1)

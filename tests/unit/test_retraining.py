@@ -8,10 +8,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.errors import AccessRefused, ServiceRefused, ServiceUnavailable
-from shared.jobs import JobState
-from shared.messages import Asked
-from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
+from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked
+from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from tests.support.fakes import World
 
 

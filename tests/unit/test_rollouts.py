@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import AskHuman, BadMessage, ServiceUnavailable
-from shared.jobs import JobState
-from shared.messages import Asked, Request
-from shared.rollouts import Course, Plan, Share, Standing, read_share
+from shared.base.errors import AskHuman, BadMessage, ServiceUnavailable
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from shared.domain.rollouts import Course, Plan, Share, Standing, read_share
 from tests.support.fakes import refused
 from tests.support.fleets import FleetWorld
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.gate.rules import Condition, Group, parse_rule
+from shared.domain.gate.rules import Condition, Group, parse_rule
 
 
 def written(part: Condition | Group) -> str:

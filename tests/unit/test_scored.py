@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from shared.errors import BadEvaluation
-from shared.gate.answers import positive_class, read_answers
-from shared.gate.metrics import Multiclass, Regression, TwoClass
-from shared.gate.scored import read_scored
-from shared.rows import Rows
+from shared.base.errors import BadEvaluation
+from shared.domain.gate.answers import positive_class, read_answers
+from shared.domain.gate.metrics import Multiclass, Regression, TwoClass
+from shared.domain.gate.scored import read_scored
+from shared.domain.rows import Rows
 
 TABLE = 'name,income,Scored Labels,Scored Probabilities\r\n"Ann, 1",>50K,<=50K,0.25\r\n"B ""x""\nC",<=50K,>50K,0.75\r\n'
 

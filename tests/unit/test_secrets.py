@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared.blob_pattern import matches
-from shared.errors import ServiceUnavailable
-from shared.secret import Secret
+from shared.base.errors import ServiceUnavailable
+from shared.base.secret import Secret
+from shared.domain.blob_pattern import matches
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from shared.adapters.http import origin, retry_after
-from shared.adapters.storage import open_store
-from shared.errors import BadConfiguration
-from shared.settings import Settings
+from shared.adapters.storage.accounts import open_store
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
 from tests.support.wire import scripted_service
 
 STRING = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5;EndpointSuffix=core.windows.net"

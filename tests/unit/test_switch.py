@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from shared.champions import Action, Change, HistoryEntry
-from shared.jobs import Model
-from shared.kept_rows import most_telling, same_answers
-from shared.rows import Rows
-from shared.switch import Switch, Unproven, doubt_of_answers
+from shared.domain.champions import Action, Change, HistoryEntry
+from shared.domain.jobs import Model
+from shared.domain.proof_rows import most_telling, same_answers
+from shared.domain.rows import Rows
+from shared.flows.promotion.switch import Switch, Unproven, doubt_of_answers
 from tests.support.fakes import Clock, FakeEndpoint, FakeModels
 
 

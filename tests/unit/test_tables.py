@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.io import arff
 
 from studio.errors import ModuleError
-from studio.tables import Columns, read_table, write_table
+from studio.learning.tables import Columns, read_table, write_table
 
 # The byte order mark is the file's, not the first cell's.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=12)

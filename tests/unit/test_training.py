@@ -17,12 +17,13 @@ from sklearn import metrics
 
 from local.children import ROOT
 from studio.errors import ModuleError, StudioError
-from studio.evaluation import as_table, multiclass, number, regression, two_class
-from studio.experiments import Learnt, load_experiment
-from studio.ilearner import pack, unpack
-from studio.scoring import score, score_columns
-from studio.tables import Columns, read_table, write_table
-from studio.training import Trained, train
+from studio.experiments.loading import load_experiment
+from studio.experiments.types import Learnt
+from studio.learning.evaluation import as_table, multiclass, number, regression, two_class
+from studio.learning.ilearner import pack, unpack
+from studio.learning.scoring import score, score_columns
+from studio.learning.tables import Columns, read_table, write_table
+from studio.learning.training import Trained, train
 from tests.support.samples import LEARNT, breast_cancer, cellar, diabetes, learn, name_of, trained, wine
 
 EACH = pytest.mark.parametrize("learnt", LEARNT, ids=name_of)
@@ -140,7 +141,7 @@ def test_rows_to_score_may_be_in_any_order_with_gaps_and_news_of_any_kind(learnt
 def test_many_rows_are_scored_in_parts_as_they_are_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model = of_the_cellar(LEARNT[1]).model
     at_once = score_columns(model, cellar())
-    monkeypatch.setattr("studio.ilearner._CELLS_AT_ONCE", 5 * model.encoder.width)
+    monkeypatch.setattr("studio.learning.ilearner._CELLS_AT_ONCE", 5 * model.encoder.width)
     assert score_columns(model, cellar()) == at_once
 
 
@@ -158,7 +159,7 @@ def test_the_same_training_gives_the_same_bytes_and_another_gives_others(learnt:
 
 def test_another_process_with_other_hashes_and_one_thread_gives_the_same_bytes() -> None:
     code = (
-        "import hashlib; from studio.ilearner import pack; from tests.support.samples import *\n"
+        "import hashlib; from studio.learning.ilearner import pack; from tests.support.samples import *\n"
         "for each in LEARNT: print(hashlib.sha256(pack(trained(each, cellar()).model)).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -244,7 +245,7 @@ def test_what_can_not_be_learnt_is_the_modules_error(table: Columns, learnt: Lea
 
 
 def test_a_column_of_too_many_categories_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.training.CELLS_AT_MOST", 5_000)
+    monkeypatch.setattr("studio.learning.training.CELLS_AT_MOST", 5_000)
     table = {**wine(), "id": [f"row {number}" for number in range(178)]}
     with pytest.raises(ModuleError, match='"id" has 124 categories'):
         learn(table, "cultivar")

@@ -8,14 +8,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.baking import ASKS, LATEST
-from shared.champions import Action, Stray
-from shared.configuration.file import Bake
-from shared.configuration.kinds import Duration
-from shared.errors import AccessRefused, RetrainingError, ServiceUnavailable
-from shared.history import verify
-from shared.jobs import JobState
-from shared.messages import Asked, Request
+from shared.base.errors import AccessRefused, RetrainingError, ServiceUnavailable
+from shared.domain.bake import ASKS, LATEST
+from shared.domain.champions import Action, Stray
+from shared.domain.jobs import JobState
+from shared.domain.messages import Asked, Request
+from shared.domain.services import Bake
+from shared.domain.values import Duration
+from shared.store.history_check import verify
 from tests.support.fakes import World
 
 MINUTES = 60.0

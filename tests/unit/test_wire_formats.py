@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from shared.adapters.arm_web_service import ArmWebService
-from shared.adapters.bes import BatchExecutionService, read_bes_job
-from shared.adapters.bes_details import innermost_message
-from shared.adapters.blob_reader import ConfiguredBlobReader
-from shared.adapters.classic_endpoint import ClassicEndpoint
-from shared.adapters.storage import open_store
+from shared.adapters.storage.accounts import open_store
+from shared.adapters.storage.reader import ConfiguredBlobReader
+from shared.adapters.studio.arm_web_service import ArmWebService
+from shared.adapters.studio.bes import BatchExecutionService, read_bes_job
+from shared.adapters.studio.bes_details import innermost_message
+from shared.adapters.studio.classic_endpoint import ClassicEndpoint
 from shared.app import App
-from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Training
-from shared.configuration.kinds import Address, ResourceId
-from shared.errors import (
+from shared.base.errors import (
     AccessRefused,
     BadConfiguration,
     RetrainingError,
@@ -24,10 +22,12 @@ from shared.errors import (
     ServiceUnavailable,
     UnexpectedAnswer,
 )
-from shared.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
-from shared.rows import Rows
-from shared.secret import Secret
-from shared.settings import Settings
+from shared.base.secret import Secret
+from shared.base.settings import Settings
+from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
+from shared.domain.rows import Rows
+from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
+from shared.domain.values import Address, ResourceId
 from tests.support.wire import Scripted, scripted_service
 
 DATA = BlobReference("https://store.example/", "training-data/a.csv", Secret("?sig=S3CRET"))

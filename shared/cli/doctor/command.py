@@ -8,12 +8,12 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from shared.base.errors import BadConfiguration, RetrainingError
+from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
 from shared.cli.names import known
 from shared.cli.output import Cell, show_json, show_table, tell, told
 from shared.cli.place import DONE, FAILED, add_common, chosen_settings
-from shared.errors import BadConfiguration, RetrainingError
-from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.app import App

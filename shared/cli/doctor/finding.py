@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-from shared.errors import AccessRefused, BadConfiguration, RetrainingError, ServiceRefused, TryLater
+from shared.base.errors import AccessRefused, BadConfiguration, RetrainingError, ServiceRefused, TryLater
 
 
 class Health(Enum):

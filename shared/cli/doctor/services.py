@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.adapters.classic_endpoint import NOT_FOUND
+from shared.adapters.studio.classic_endpoint import NOT_FOUND
+from shared.base.errors import RetrainingError, ServiceRefused
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
 from shared.cli.output import short
-from shared.configuration.file import ClassicTarget, NewTarget, Scoring, Target, Training
-from shared.configuration.kinds import Address
-from shared.errors import RetrainingError, ServiceRefused
-from shared.ports import BatchService, BlobReference
-from shared.rows import Rows
+from shared.domain.ports import BatchService, BlobReference
+from shared.domain.rows import Rows
+from shared.domain.services import ClassicTarget, NewTarget, Scoring, Target, Training
+from shared.domain.values import Address
 
 if TYPE_CHECKING:
-    from shared.adapters.swagger import Description
+    from shared.adapters.studio.swagger import Description
     from shared.app import App
-    from shared.fleets import Fleet
-    from shared.pipelines import Pipeline
+    from shared.domain.fleets import Fleet
+    from shared.domain.pipelines import Pipeline
 
 _DEFAULT = "default"  #: every Classic web service has this endpoint, whose models those that are made begin with
 _NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether address and key are right

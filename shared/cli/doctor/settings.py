@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, ok, wrong
-from shared.errors import BadConfiguration
-from shared.settings import Settings
 
 _CONNECTIONS = {
     "AzureWebJobsStorage": ("blobServiceUri", "queueServiceUri"),

@@ -11,13 +11,13 @@ from uuid import uuid4
 import requests
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.adapters.blob_documents import BlobDocuments
 from shared.adapters.http import download
-from shared.adapters.queue import open_queues, waiting
-from shared.adapters.storage import BlobStore, open_store, storage_errors
+from shared.adapters.storage.accounts import BlobStore, open_store, storage_errors
+from shared.adapters.storage.documents import BlobDocuments
+from shared.adapters.storage.queue import open_queues, waiting
+from shared.base.errors import RetrainingError
+from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, looked, ok, warning, wrong
-from shared.errors import RetrainingError
-from shared.settings import Settings
 
 OWN = ("retraining", "models", "quarantine", "batches")  #: containers that the app makes when it first needs them
 POISON = "webjobs-blobtrigger-poison"

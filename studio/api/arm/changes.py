@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from studio.api.arm import scope
-from studio.definitions import Member, Properties, stamp
+from studio.definitions.definition import Member, Properties, stamp
 from studio.errors import StudioError, bad_argument
-from studio.records import WebService, now
+from studio.state.records import WebService, now
 
 #: the members that count as payload, and are in a blob when they are together larger than `INLINE`
 PAYLOAD = ("assets", "input", "output", "package", "parameters", "exampleRequest")

@@ -12,7 +12,7 @@ from studio.api.arm.operations import VERSIONS
 from studio.api.arm.views import shown
 from studio.api.context import Call, Context
 from studio.errors import bad_argument
-from studio.records import Record, WebService
+from studio.state.records import Record, WebService
 
 PAGE = 100  #: resources
 

@@ -13,10 +13,10 @@ from starlette.responses import Response
 
 from studio.api.arm import scope
 from studio.api.context import Call, Context
-from studio.definitions import stamp
+from studio.definitions.definition import stamp
 from studio.errors import StudioError
-from studio.keys import new_id
-from studio.records import Operation, now
+from studio.state.keys import new_id
+from studio.state.records import Operation, now
 
 VERSIONS = ("2017-01-01", "2016-05-01-preview")
 KEPT = 1000  #: the newest operations, of all

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from studio.api.arm import scope
 from studio.api.arm.listing import page
 from studio.api.context import Call, Context
-from studio.definitions import Member, stamp
+from studio.definitions.definition import Member, stamp
 from studio.errors import StudioError, bad_argument
-from studio.keys import new_id
 from studio.publishing import LOCATION
-from studio.records import CommitmentPlan, WebService, now
+from studio.state.keys import new_id
+from studio.state.records import CommitmentPlan, WebService, now
 
 _VERSION = "2016-05-01-preview"
 _TYPE = f"{scope.PROVIDER}/commitmentPlans"

@@ -10,7 +10,7 @@ from studio.api.arm.operations import accept
 from studio.api.arm.views import find
 from studio.api.context import Call, Context
 from studio.errors import bad_argument
-from studio.records import WebService
+from studio.state.records import WebService
 
 _VERSION = "2017-01-01"
 

@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from studio.api.arm.casing import cased
 from studio.api.context import Call, Context
-from studio.definitions import Member
+from studio.definitions.definition import Member
 from studio.errors import StudioError, bad_argument, body_invalid, unauthorized
-from studio.keys import new_id
+from studio.state.keys import new_id
 
 PROVIDER = "Microsoft.MachineLearning"
 SUBSCRIPTION = f"/subscriptions/{{subscription}}/providers/{PROVIDER}"

@@ -20,11 +20,11 @@ from studio.api.arm.preview import from_preview
 from studio.api.arm.regional import check_region
 from studio.api.arm.views import find, key, payload_reference, shown
 from studio.api.context import Call, Context
-from studio.definitions import BlobLocation, Properties, Table, frame
+from studio.definitions.definition import BlobLocation, Properties, Table, frame
+from studio.definitions.graphs import check_fits, joined_models
 from studio.errors import StudioError, body_invalid
-from studio.graphs import check_fits, joined_models
 from studio.publishing import new_endpoint
-from studio.records import CommitmentPlan, Endpoint, Reference, Resource, Scorer, WebService
+from studio.state.records import CommitmentPlan, Endpoint, Reference, Resource, Scorer, WebService
 
 _FAILED = StudioError("InternalError", "UpdateWebServiceResourceFailed", "The operation failed on order.")
 

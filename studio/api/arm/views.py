@@ -10,7 +10,7 @@ from studio.api.arm.operations import VERSIONS
 from studio.api.arm.preview import VERSION as PREVIEW
 from studio.api.arm.preview import to_preview
 from studio.api.context import Call, Context
-from studio.records import Reference, WebService
+from studio.state.records import Reference, WebService
 
 
 def find(context: Context, call: Call, *versions: str) -> tuple[str, WebService]:

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from studio.api.arm import scope
 from studio.api.context import Call, Context
-from studio.definitions import Member, stamp
+from studio.definitions.definition import Member, stamp
 from studio.errors import StudioError
-from studio.keys import new_id
 from studio.publishing import new_workspace
-from studio.records import Endpoint, Service, Workspace
+from studio.state.keys import new_id
+from studio.state.records import Endpoint, Service, Workspace
 
 _VERSIONS = ("2016-04-01", "2019-10-01")
 _State = Literal["Deleted", "Enabled", "Disabled", "Migrated", "Updated", "Registered", "Unregistered"]

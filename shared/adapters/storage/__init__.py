@@ -1,0 +1,1 @@
+"""Azure Storage: blobs and queues."""

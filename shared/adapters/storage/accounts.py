@@ -1,0 +1,150 @@
+"""The blob service of one connection setting, and its failures told apart.
+
+Setting `X` is a connection string, or the identity form that the Functions host reads too: `X__blobServiceUri` (or
+`X__accountName`), with `X__credential=managedidentity` and `X__clientId` for a user-assigned identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceModifiedError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+
+from shared.base.errors import (
+    AccessRefused,
+    BadConfiguration,
+    Busy,
+    RecordChanged,
+    RetrainingError,
+    ServiceRefused,
+    ServiceUnavailable,
+)
+from shared.base.secret import Secret
+from shared.base.settings import Settings
+from shared.domain.ports import BlobReference
+
+_LINK_STARTS = timedelta(minutes=5)  #: before now, for clocks that differ
+_LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 7 days at most
+_PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
+_RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
+#: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
+_DIRECT: dict[str, Any] = {"use_env_settings": False}
+_PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
+#: another run has the lease, or had it since ours ran out
+_LEASED = frozenset(
+    {
+        "LeaseAlreadyPresent",
+        "LeaseIdMismatchWithBlobOperation",
+        "LeaseIdMismatchWithLeaseOperation",
+        "LeaseIdMissing",
+        "LeaseIsBreakingAndCannotBeAcquired",
+        "LeaseIsBrokenAndCannotBeRenewed",
+        "LeaseLost",
+        "LeaseNotPresentWithBlobOperation",
+        "LeaseNotPresentWithLeaseOperation",
+    }
+)
+
+
+class BlobStore:
+    """The blob service that a setting names."""
+
+    def __init__(self, client: BlobServiceClient, key: str | None) -> None:
+        self.client, self._key = client, key
+
+    @property
+    def address(self) -> str:
+        """The service's address, with a final slash."""
+        return str(self.client.url).rstrip("/") + "/"
+
+    def link(self, container: str, name: str, seconds: float) -> BlobReference:
+        """Return a reference with which this one blob can be read for that long."""
+        now = datetime.now(UTC)
+        expiry = now + timedelta(seconds=seconds)
+        by_identity: dict[str, Any] = {}
+        if self._key is None:
+            expiry = min(expiry, now + _LINK_BY_IDENTITY)
+            with storage_errors("asking for a user delegation key"):
+                key = self.client.get_user_delegation_key(now - _LINK_STARTS, expiry)
+            by_identity = {"user_delegation_key": key}
+        sas = generate_blob_sas(
+            account_name=str(self.client.account_name),
+            container_name=container,
+            blob_name=name,
+            account_key=self._key,
+            permission=BlobSasPermissions(read=True),
+            start=now - _LINK_STARTS,
+            expiry=expiry,
+            **by_identity,
+        )
+        return BlobReference(self.address, f"{container}/{name}", Secret(f"?{sas}"))
+
+
+def open_store(settings: Settings, name: str) -> BlobStore:
+    """Return the store that the setting names; nothing is called yet."""
+    connection = settings.get(name)
+    if connection is not None:
+        try:
+            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES, **_DIRECT)
+        except ValueError:
+            raise BadConfiguration(f"Setting {name} is no storage connection string") from None
+        return BlobStore(client, getattr(client.credential, "account_key", None))
+    account = settings.get(f"{name}__accountName")
+    address = settings.get(f"{name}__blobServiceUri") or settings.get(f"{name}__serviceUri")
+    address = address or (f"https://{account}.blob.core.windows.net" if account else None)
+    if address is None:
+        raise BadConfiguration(f"Missing setting: {name} (a connection string) or {name}__blobServiceUri (an identity)")
+    if not address.startswith("https://"):
+        raise BadConfiguration(f"Setting {name}__blobServiceUri must begin with https://")
+    client_id = settings.get(f"{name}__clientId")
+    return BlobStore(BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES, **_DIRECT), None)
+
+
+def identity(client_id: str | None) -> TokenCredential:
+    """Return the app's identity; imported only where one is used."""
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn the storage client's errors into those that say what to do next."""
+    try:
+        yield
+    except AzureError as error:
+        # Its own text may hold an address with a signature, or the request's headers.
+        raise _told_apart(what, error) from None
+
+
+def _told_apart(what: str, error: AzureError) -> RetrainingError:
+    if isinstance(error, (ServiceRequestError, ServiceResponseError)) or not isinstance(error, HttpResponseError):
+        return ServiceUnavailable(f"Storage, {what}: no answer ({type(error).__name__})")
+    status, code = error.status_code or 0, _code(error)
+    text = f"Storage, {what}: {status} {code}"
+    if code in _LEASED:
+        return Busy(f"{text}: another run holds the lease")
+    if isinstance(error, ResourceModifiedError) or status == 412:
+        return RecordChanged(text)
+    if status in (401, 403):
+        return AccessRefused(f"{text}; check the connection string, or the roles of the app's identity")
+    if status in (408, 429) or status >= 500:
+        return ServiceUnavailable(text)
+    return ServiceRefused(text, status, [code])
+
+
+def _code(error: HttpResponseError) -> str:
+    """Return the service's own code; some calls of its library give a member of an enumeration, others the text."""
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or type(error).__name__)

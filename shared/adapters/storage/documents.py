@@ -1,0 +1,118 @@
+"""Documents as blobs of one container: conditional by ETag, held by a blob lease."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobClient, BlobLeaseClient, ContainerClient
+
+from shared.adapters.storage.accounts import BlobStore, storage_errors
+from shared.base.errors import RetrainingError
+from shared.domain.ports import Document, Lease
+
+LEASE_SECONDS = 60
+log = logging.getLogger("relearn.storage")
+
+
+class BlobDocuments:
+    def __init__(self, store: BlobStore, container: str) -> None:
+        self._container = store.client.get_container_client(container)
+
+    def read(self, name: str) -> Document | None:
+        with storage_errors(f"reading {name}"):
+            try:
+                download = self._blob(name).download_blob()
+                properties = download.properties
+                return Document(download.readall(), properties.etag, properties.lease.state != "available")
+            except ResourceNotFoundError:
+                return None
+
+    def create(self, name: str, content: bytes) -> str | None:
+        with storage_errors(f"creating {name}"):
+            try:
+                return str(self._put_new(name, content)["etag"])
+            except ResourceExistsError:
+                return None
+
+    def _put_new(self, name: str, content: bytes) -> dict[str, Any]:
+        try:
+            return self._blob(name).upload_blob(content, overwrite=False)
+        except ResourceNotFoundError:
+            create_container(self._container)
+            return self._blob(name).upload_blob(content, overwrite=False)
+
+    def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
+        held: Any = {"lease": lease.id} if lease else {}
+        with storage_errors(f"writing {name}"):
+            written = self._blob(name).upload_blob(
+                content,
+                overwrite=True,
+                etag=etag,
+                match_condition=MatchConditions.IfNotModified,
+                **held,
+            )
+            return str(written["etag"])
+
+    def delete(self, name: str, etag: str | None = None) -> None:
+        only: Any = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
+        with storage_errors(f"deleting {name}"):
+            try:
+                self._blob(name).delete_blob(**only)
+            except ResourceNotFoundError:
+                return
+
+    def names(self, prefix: str) -> Iterator[str]:
+        with storage_errors(f"listing {prefix}"):
+            try:
+                yield from self._container.list_blob_names(name_starts_with=prefix)
+            except ResourceNotFoundError:
+                return
+
+    @contextmanager
+    def lease(self, name: str) -> Iterator[Lease]:
+        held = _BlobLease(self._blob(name), name)
+        held.acquire()
+        try:
+            yield held
+        finally:
+            held.release()
+
+    def _blob(self, name: str) -> BlobClient:
+        return self._container.get_blob_client(name)
+
+
+class _BlobLease:
+    def __init__(self, blob: BlobClient, name: str) -> None:
+        self.id = str(uuid4())
+        self._name = name
+        self._client = BlobLeaseClient(blob, lease_id=self.id)
+
+    def acquire(self) -> None:
+        # With its own id given, an acquisition whose answer was lost can be asked for again.
+        with storage_errors(f"leasing {self._name}"):
+            self._client.acquire(LEASE_SECONDS)
+
+    def renew(self) -> None:
+        with storage_errors(f"renewing the lease of {self._name}"):
+            self._client.renew()
+
+    def release(self) -> None:
+        try:
+            with storage_errors(f"releasing {self._name}"):
+                self._client.release()
+        except RetrainingError as error:
+            log.warning("%s; it ends by itself within %d s", error, LEASE_SECONDS)
+
+
+def create_container(container: ContainerClient) -> None:
+    """Create the container unless it is there."""
+    try:
+        container.create_container()
+    except ResourceExistsError:
+        return

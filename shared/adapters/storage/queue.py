@@ -1,0 +1,43 @@
+"""The queue service of one connection setting, for looking only: the Functions host alone takes messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.queue import QueueServiceClient
+
+from shared.adapters.storage.accounts import identity, storage_errors
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
+
+_RETRIES: dict[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1}
+
+
+def open_queues(settings: Settings, name: str) -> QueueServiceClient:
+    """Return the queue service that the setting names (see `storage.py`); nothing is called yet."""
+    if connection := settings.get(name):
+        try:
+            return QueueServiceClient.from_connection_string(connection, **_RETRIES)
+        except ValueError:
+            raise BadConfiguration(f"Setting {name} is no storage connection string") from None
+    account = settings.get(f"{name}__accountName")
+    address = settings.get(f"{name}__queueServiceUri") or (
+        f"https://{account}.queue.core.windows.net" if account else None
+    )
+    if address is None:
+        raise BadConfiguration(
+            f"Missing setting: {name} (a connection string) or {name}__queueServiceUri (an identity)"
+        )
+    return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), **_RETRIES)
+
+
+def waiting(queues: QueueServiceClient, name: str) -> int | None:
+    """Return about how many messages wait in the queue, or None when there is no such queue."""
+    with storage_errors(f"looking at the queue {name}"):
+        try:
+            queue = queues.get_queue_client(name)
+            queue.peek_messages(1)  # the right to look at messages is another than to look at the queue
+            return int(queue.get_queue_properties().approximate_message_count or 0)
+        except ResourceNotFoundError:
+            return None

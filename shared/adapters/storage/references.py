@@ -1,0 +1,28 @@
+"""Blob references as Studio's protocols write them: `BaseLocation`, `RelativeLocation`, `SasBlobToken`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.base.errors import UnexpectedAnswer
+from shared.base.secret import Secret
+from shared.domain.ports import BlobReference
+
+
+def read_reference(blob: Any, what: str) -> BlobReference:
+    """Return the reference in an answer; `what` names it in the error."""
+    try:
+        sas = blob.get("SasBlobToken")
+        return BlobReference(
+            str(blob["BaseLocation"]), str(blob["RelativeLocation"]), Secret(str(sas)) if sas else None
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise UnexpectedAnswer(f"{what} is no blob reference with BaseLocation and RelativeLocation") from None
+
+
+def write_reference(reference: BlobReference) -> dict[str, str | None]:
+    return {
+        "BaseLocation": reference.base,
+        "RelativeLocation": reference.relative,
+        "SasBlobToken": reference.sas.reveal() if reference.sas else None,
+    }

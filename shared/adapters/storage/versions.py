@@ -1,0 +1,68 @@
+"""Versions of the blobs of one container: found, listed, read under their ETag, and linked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobClient, BlobProperties
+
+from shared.adapters.storage.accounts import BlobStore, storage_errors
+from shared.base.errors import DataChanged
+from shared.domain.jobs import Dataset
+from shared.domain.ports import BlobReference
+
+_COPY_LINK = 86400.0  #: seconds the storage service has for copying a blob
+
+
+class BlobVersions:
+    def __init__(self, store: BlobStore, container: str) -> None:
+        self._store, self._container = store, container
+
+    def find(self, path: str) -> Dataset | None:
+        with storage_errors(f"looking up {path}"):
+            try:
+                blob = self.blob(path).get_blob_properties()
+            except ResourceNotFoundError:
+                return None
+        if blob.metadata.get("hdi_isfolder") == "true":
+            return None
+        return Dataset(path=path, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)
+
+    def listed(self, prefix: str = "") -> Iterator[Dataset]:
+        with storage_errors(f"listing {self._container}/{prefix}"):
+            container = self._store.client.get_container_client(self._container)
+            for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=5000):
+                if blob.size or not (blob.metadata or {}).get("hdi_isfolder"):
+                    yield dataset_of(blob)
+
+    def read(self, dataset: Dataset) -> Iterator[bytes]:
+        """Every piece is asked for under the same ETag, so that no two versions are mixed."""
+        with storage_errors(f"reading {dataset.path}"):
+            if dataset.size == 0:
+                if self.find(dataset.path) != dataset:
+                    raise DataChanged(f"{dataset.path} was overwritten or deleted while it was read")
+                return
+            try:
+                download = self.blob(dataset.path).download_blob(
+                    etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified
+                )
+                yield from download.chunks()
+            except (ResourceModifiedError, ResourceNotFoundError):
+                raise DataChanged(f"{dataset.path} was overwritten or deleted while it was read") from None
+
+    def link(self, path: str, seconds: float) -> BlobReference:
+        return self._store.link(self._container, path, seconds)
+
+    def source(self, path: str) -> str:
+        """Return the blob's address with a signature, as the storage service reads it to copy the blob."""
+        sas = self.link(path, _COPY_LINK).sas
+        return f"{self.blob(path).url}{sas.reveal() if sas else ''}"
+
+    def blob(self, path: str) -> BlobClient:
+        return self._store.client.get_blob_client(self._container, path)
+
+
+def dataset_of(blob: BlobProperties) -> Dataset:
+    return Dataset(path=blob.name, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)

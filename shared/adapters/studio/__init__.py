@@ -1,0 +1,1 @@
+"""Azure Machine Learning Studio (classic): BES, Classic and New web services, RRS."""

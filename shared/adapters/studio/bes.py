@@ -1,0 +1,83 @@
+"""The Batch Execution Service of a web service, `api-version=2.0`.
+
+POST {base}/jobs creates a job, POST {base}/jobs/{id}/start starts it, GET {base}/jobs/{id} reads it, DELETE cancels it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from shared.adapters.http import Service
+from shared.adapters.storage.references import read_reference, write_reference
+from shared.adapters.studio.bes_details import innermost_message
+from shared.base.errors import ServiceRefused, UnexpectedAnswer
+from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
+from shared.domain.services import Scoring, Training
+
+_VERSION = {"api-version": "2.0"}
+_JOB_ID = re.compile(r"^[A-Za-z0-9-]{1,64}$")
+# The service's samples read the state as a name or as its number; both spellings of the third are about.
+_STATES = {
+    **dict.fromkeys(("NotStarted", 0, "0"), "NotStarted"),
+    **dict.fromkeys(("Running", 1, "1"), "Running"),
+    **dict.fromkeys(("Failed", 2, "2"), "Failed"),
+    **dict.fromkeys(("Cancelled", "Canceled", 3, "3"), "Cancelled"),
+    **dict.fromkeys(("Finished", 4, "4"), "Finished"),
+}
+
+
+class BatchExecutionService:
+    """`name` is how errors call it; the service's base address, key and input are the configuration's."""
+
+    def __init__(self, session: requests.Session, name: str, place: Training | Scoring) -> None:
+        self._input = place.port if isinstance(place, Training) else place.input
+        address, key = place.place
+        self._service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
+
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        # A service whose experiment imports its data has no inputs, and the member may be missing.
+        inputs = {"Inputs": {self._input: write_reference(data)}} if data else {}
+        body = {**inputs, "GlobalParameters": dict(parameters)}
+        answer = self._service.call("POST", "jobs", body=body, **_VERSION)
+        job_id = answer.json()
+        if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
+            raise UnexpectedAnswer(f"{answer.asked} answered {str(job_id)[:80]!r}, which is no job id")
+        return job_id
+
+    def start(self, bes_job: str) -> None:
+        try:
+            self._service.call("POST", f"jobs/{bes_job}/start", **_VERSION)
+        except ServiceRefused as error:
+            if "CannotStartJob" not in error.codes:
+                raise  # CannotStartJob: it left the state in which it can be started, so it was started before.
+
+    def status(self, bes_job: str) -> BesJob:
+        return self._service.call("GET", f"jobs/{bes_job}", **_VERSION).read(read_bes_job, "BES job")
+
+    def cancel(self, bes_job: str) -> None:
+        self._service.call("DELETE", f"jobs/{bes_job}", **_VERSION)
+
+
+def read_bes_job(answer: Any) -> BesJob:
+    """Return the job's state. `Results` is read by port name: its order promises nothing."""
+    status = answer.get("StatusCode") if isinstance(answer, Mapping) else None
+    state = _STATES.get(status) if isinstance(status, (str, int)) and not isinstance(status, bool) else None
+    match state:
+        case "NotStarted":
+            return NotStarted()
+        case "Running":
+            return Running()
+        case "Failed":
+            return Failed(innermost_message(str(answer.get("Details") or "the service gave no details")))
+        case "Cancelled":
+            return Cancelled()
+        case "Finished":
+            results = answer.get("Results") or {}
+            return Finished(
+                {str(port): read_reference(blob, f"The BES result {port}") for port, blob in results.items()}
+            )
+    raise UnexpectedAnswer(f"BES job status {status!r} is not one this app knows")

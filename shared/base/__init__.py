@@ -1,0 +1,1 @@
+"""Parts that every room may use. No word of the domain is in them."""

@@ -1,0 +1,89 @@
+"""Every exception raised on purpose, by what the caller should do next.
+
+Three answers exist: try again later (`TryLater`), never again (`NeverAgain`), ask a human (`AskHuman`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.base.secret import redact
+
+
+class RetrainingError(Exception):
+    """The base of all of them. Its message never carries a signature, a key or a token."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
+
+
+class TryLater(RetrainingError):
+    """Nothing is wrong with what was asked; the same call is worth another try.
+
+    `retry_after` is in seconds, as the service asked for, or None.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NeverAgain(RetrainingError):
+    """The same call would be refused again."""
+
+
+class AskHuman(RetrainingError):
+    """Only an operator can mend it: a key, a permission, the configuration."""
+
+
+class ServiceUnavailable(TryLater):
+    """A service did not answer, or asked to be called later."""
+
+
+class UnexpectedAnswer(TryLater):
+    """A service answered something its protocol does not know."""
+
+
+class RecordChanged(TryLater):
+    """Another run wrote the record first: what it says now has to be read again."""
+
+
+class Busy(TryLater):
+    """Another run holds the lease."""
+
+
+class ServiceRefused(NeverAgain):
+    """A service understood and said no."""
+
+    def __init__(self, message: str, status: int, codes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.codes = tuple(codes)
+
+
+class BadMessage(NeverAgain):
+    """A queue message that asks for nothing this app can do."""
+
+
+class BadEvaluation(NeverAgain):
+    """The training service's evaluation is not a table of metrics."""
+
+
+class IllegalTransition(NeverAgain):
+    """A job cannot take this step from the state it is in."""
+
+
+class AccessRefused(AskHuman):
+    """A service did not accept the key or the identity."""
+
+
+class DataChanged(NeverAgain):
+    """A blob no longer holds the version that was to be read."""
+
+
+class HeadersDiffer(NeverAgain):
+    """Files of one batch are not one table."""
+
+
+class BadConfiguration(AskHuman):
+    """A setting or the pipelines file is missing something or is wrong."""

@@ -1,0 +1,45 @@
+"""The app's settings: the environment, read in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from shared.base.errors import BadConfiguration
+from shared.base.secret import Secret
+
+UNRESOLVED = "@Microsoft.KeyVault("
+
+
+class Settings:
+    """Settings by name. An unresolved Key Vault reference counts as an error, never as a value."""
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = os.environ if values is None else values
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        value = self._values.get(name)
+        if value is None or value == "":
+            return default
+        if value.startswith(UNRESOLVED):
+            raise BadConfiguration(
+                f"Setting {name} is a Key Vault reference that was not resolved; check the vault's name, the secret's "
+                "name and that the app's identity may read secrets there"
+            )
+        return value
+
+    def require(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise BadConfiguration(f"Missing setting: {name}")
+        return value
+
+    @property
+    def pipelines_file(self) -> Path:
+        """The file that PIPELINES_FILE names, from the app's folder on, wherever the process was started."""
+        return Path(__file__).resolve().parents[2] / (self.get("PIPELINES_FILE") or "pipelines.yaml")
+
+    def secret(self, name: str) -> Secret | None:
+        value = self.get(name)
+        return None if value is None else Secret(value)

@@ -1,0 +1,181 @@
+"""What was dropped, from its first event to the job that takes it, and which of it makes a batch. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from shared.domain.checks import Checks, Fault, Summary, asked_of_all, summed
+from shared.domain.jobs import Dataset, Part
+
+
+class ArrivalState(Enum):
+    SETTLING = "settling"  #: its size and ETag have to be still first
+    READY = "ready"  #: still, whole, checked; its batch is not closed yet
+    TAKEN = "taken"  #: in a job
+    SAME = "same"  #: its very content was there before
+    SUPERSEDED = "superseded"  #: newer data took its place before it was its turn
+    MOVING = "moving"  #: set aside with its fault; the original is to be deleted
+    QUARANTINED = "quarantined"  #: set aside with its fault
+    GONE = "gone"  #: overwritten or deleted before it was taken
+
+
+_S = ArrivalState
+NEXT = {
+    _S.SETTLING: frozenset({_S.READY, _S.SAME, _S.MOVING, _S.QUARANTINED, _S.GONE}),
+    _S.READY: frozenset({_S.TAKEN, _S.SUPERSEDED, _S.MOVING, _S.QUARANTINED, _S.GONE}),
+    _S.MOVING: frozenset({_S.QUARANTINED}),
+}
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of one blob for one pipeline, as it is stored. Times are UTC."""
+
+    id: str
+    pipeline: str
+    dataset: Dataset
+    seen_at: datetime
+    state: ArrivalState = ArrivalState.SETTLING
+    at: datetime  #: of the last change of state
+    sha256: str | None = None
+    summary: Summary | None = None  #: of what was read, for what is asked of its whole batch
+    marker: bool = False  #: it carries no data: it says that its folder is complete
+    files: tuple[Listed, ...] | None = None  #: what a manifest lists; None is the whole folder
+    job: str | None = None  #: that took it, or had the same content
+    reason: str | None = None
+    moved: str | None = None  #: where in quarantine the original went, if it did not stay
+    replay: str = ""  #: the message that asked for it to be taken up again
+
+    @property
+    def open(self) -> bool:
+        return self.state in NEXT
+
+    @property
+    def rows(self) -> int | None:
+        return self.summary.rows if self.summary else None
+
+    @property
+    def folder(self) -> str:
+        """The blob's folder with a final slash; empty at the top."""
+        return self.dataset.path.rpartition("/")[0] + "/" if "/" in self.dataset.path else ""
+
+    def become(self, state: ArrivalState, at: datetime, **facts: Any) -> Arrival:
+        """Return the arrival one step further. Every change of state goes through here."""
+        assert state in NEXT.get(self.state, ()), f"arrival {self.id} is {self.state.value}, not to be {state.value}"
+        return msgspec.structs.replace(self, state=state, at=at, **facts)
+
+    def as_part(self) -> Part:
+        assert self.sha256 is not None, "what is ready is hashed"
+        return Part(dataset=self.dataset, sha256=self.sha256, rows=self.rows)
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a manifest lists: its path within the manifest's folder, and its content's SHA-256 if given."""
+
+    path: str
+    sha256: str | None = None
+
+
+def arrival_id(dataset: Dataset, replay: str = "") -> str:
+    """Return the one id of this version of the blob: the same event twice must find the same record."""
+    digest = hashlib.sha256(f"{dataset.path}\n{dataset.etag}\n{replay}".encode()).hexdigest()
+    return f"{dataset.modified:%Y%m%dT%H%M%S}-{digest[:16]}"
+
+
+class Batching(msgspec.Struct, frozen=True, kw_only=True):
+    """When what has arrived becomes a retraining. Times in seconds."""
+
+    by: Literal["each", "quiet", "marker"] = "each"
+    quiet: float = 300.0
+    at_most: float = 3600.0
+
+    @property
+    def several(self) -> bool:
+        """Whether several files may make one retraining, so that one of them tells nothing of the whole."""
+        return self.by != "each"
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`batch` makes the next job; `superseded` are left out, as the batch is newer; `refused` with the reason."""
+
+    batch: tuple[Arrival, ...] = ()
+    superseded: tuple[Arrival, ...] = ()
+    refused: tuple[tuple[Arrival, str], ...] = ()
+
+
+def next_batch(arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:
+    """Return which of the open arrivals of a pipeline make the next job, when there is room for one."""
+    ready = sorted((each for each in arrivals if each.state is ArrivalState.READY), key=_order)
+    data = [each for each in ready if not each.marker]
+    match batching.by:
+        case "each":
+            *older, newest = data or (None,)
+            return Decision((newest,), tuple(filter(None, older))) if newest else Decision()
+        case "quiet":
+            return _quiet(data, [each for each in arrivals if not each.marker], batching, now)
+        case "marker":
+            return _marked(ready, arrivals, batching, now)
+
+
+def faults_of(batch: Sequence[Arrival], checks: Checks) -> tuple[Fault, ...]:
+    """Return what speaks against the new rows of a batch as a whole; each file by itself has passed its checks."""
+    data = [each for each in batch if not each.marker]
+    name = f"The batch of {_listed(each.dataset.path for each in data)}"
+    return tuple(asked_of_all(name, checks, summed(each.summary for each in data if each.summary)))
+
+
+def _quiet(data: list[Arrival], arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:
+    if not data:
+        return Decision()
+    waited = now - min(each.seen_at for each in data)
+    still = now - max(each.seen_at for each in arrivals)
+    settling = any(each.state is ArrivalState.SETTLING for each in arrivals)
+    if waited >= timedelta(seconds=batching.at_most) or (still >= timedelta(seconds=batching.quiet) and not settling):
+        return Decision(tuple(data))
+    return Decision()
+
+
+def _marked(ready: list[Arrival], arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:
+    """The oldest marker whose files are all there. Data outside of any marker's folder waits for its own."""
+    for marker in (each for each in ready if each.marker):
+        data = [each for each in ready if not each.marker and each.dataset.path.startswith(marker.folder)]
+        late = now - marker.seen_at >= timedelta(seconds=batching.at_most)
+        if marker.files is None:
+            coming = [each for each in arrivals if each.state is ArrivalState.SETTLING and each.folder == marker.folder]
+            if data and (late or not coming):
+                return Decision((*data, marker))
+            if late:
+                return Decision(refused=((marker, f"no data came to {marker.folder} within {batching.at_most:.0f} s"),))
+            continue
+        by_path = {each.dataset.path.removeprefix(marker.folder): each for each in data}
+        missing = [each.path for each in marker.files if each.path not in by_path]
+        if not missing:
+            wrong = [each.path for each in marker.files if each.sha256 not in (None, by_path[each.path].sha256)]
+            if not wrong:
+                return Decision((*(by_path[each.path] for each in marker.files), marker))
+            if late:
+                reason = f"the content of {wrong[0]} is another than the manifest's: its SHA-256 differs"
+                return Decision(refused=((marker, reason),))
+        elif late:
+            reason = f"{_listed(missing)} did not come within {batching.at_most:.0f} s"
+            return Decision(refused=((marker, reason),))
+    return Decision()
+
+
+def _listed(names: Iterable[str]) -> str:
+    first, *others = names
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _order(arrival: Arrival) -> tuple[datetime, datetime, str]:
+    return (arrival.dataset.modified, arrival.seen_at, arrival.dataset.path)
+
+
+def name_of(path: str) -> str:
+    return PurePosixPath(path).name

@@ -1,0 +1,40 @@
+"""Whether what was made live bakes well: what a look at it adds, and what speaks for a rollback. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from statistics import median
+
+import msgspec
+
+from shared.domain.champions import Watch
+from shared.domain.services import Bake
+
+LATEST = 5  #: looks whose median latency counts, so that one slow answer does not
+QUICK = 0.1  #: seconds; whatever answered faster before is compared with this
+ASK_AGAIN = timedelta(minutes=2)  #: for a rollback whose message was lost or failed; then after twice that, and so on
+ASKS = 5  #: rollbacks that are asked for before the bake is given up: an hour
+
+
+def after_look(watch: Watch, trouble: str, seconds: Mapping[str, float]) -> Watch:
+    """Return the watch after one more look, with the trouble it met or else the seconds that each target took."""
+    if trouble:
+        return msgspec.structs.replace(watch, looks=watch.looks + 1, failed=watch.failed + 1, trouble=trouble)
+    over = [taken / max(watch.seconds[name], QUICK) for name, taken in seconds.items() if name in watch.seconds]
+    slow = (*watch.slow, max(over))[-LATEST:] if over else watch.slow
+    return msgspec.structs.replace(watch, looks=watch.looks + 1, failed=0, trouble="", slow=slow)
+
+
+def regression(watch: Watch, bake: Bake) -> str | None:
+    """Return what speaks for a rollback, or None."""
+    if watch.failed >= bake.failures:
+        return f"{watch.failed} looks in a row failed, the last because {watch.trouble}"
+    if len(watch.slow) == LATEST and median(watch.slow) > bake.slower:
+        return f"it answers {median(watch.slow):.1f} times as slowly as before, at the median of {LATEST} looks"
+    return None
+
+
+def asking(watch: Watch, now: datetime) -> Watch:
+    """Return the watch once a rollback is asked for."""
+    return msgspec.structs.replace(watch, asked=watch.asked + 1, not_before=now + ASK_AGAIN * (1 << watch.asked))

@@ -1,0 +1,151 @@
+"""What each pipeline's endpoints serve, the change under way, and the history of both. No I/O."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from shared.domain.evaluation import Evaluation
+from shared.domain.gate.verdict import Verdict
+from shared.domain.jobs import Approval, Dataset, Model, Part, RetrainingJob
+from shared.domain.rows import Rows
+
+SETTLED_KEPT = 100  #: requests whose second delivery is still recognized
+
+
+class Action(Enum):
+    FOUND = "found"  #: somebody else deployed it; seen before the app's own change
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"  #: a former model, put back because somebody asked for it
+    RESTORED = "restored"  #: put back after an entry whose model did not stay, or after a run that was overtaken
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What shows that an endpoint serves the model.
+
+    Not `proven` although promoted: the definition names the model, and both models answer alike for every kept row.
+    """
+
+    proven: bool
+    text: str
+
+
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What became live, from when, why, and on which data. Written once, never changed.
+
+    `models` maps each target's name to the model it serves; `previous` is the number of the entry that a
+    rollback goes back to; `chain` is the SHA-256 of the entry before it as it is stored, so that an edit shows.
+    """
+
+    number: int
+    at: datetime
+    action: Action
+    reason: str
+    models: dict[str, Model]
+    previous: int | None = None
+    job: str | None = None
+    chain: str | None = None
+    fence: int = 0  #: of the run that made it, see `Champion.fence`
+    by: str | None = None
+    dataset: Dataset | None = None
+    parts: tuple[Part, ...] = ()
+    parameters: dict[str, str] = {}
+    evaluation: Evaluation | None = None
+    verdict: Verdict | None = None
+    approval: Approval | None = None
+    proof: dict[str, Proof] = {}
+
+
+class Phase(Enum):
+    UPDATING = "updating"
+    RESTORING = "restoring"
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A switch of models under way: written before the first endpoint is touched.
+
+    `before` and `answers` say, by target, what was live and what it answered for the kept `rows`; `expected` is what
+    the new model answers for the last of them, where that is known.
+    """
+
+    request: str
+    begun: datetime
+    entry: HistoryEntry  #: what the history will say when the switch is proven
+    before: dict[str, Model]
+    rows: Rows
+    answers: dict[str, Rows]
+    expected: Rows | None = None
+    phase: Phase = Phase.UPDATING
+    reason: str = ""  #: why the former models are put back
+
+
+class Stray(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a run which was overtaken may still write to an endpoint, late."""
+
+    sha256: str
+    until: datetime
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """A look again and again at what was made live, until its bake time is over.
+
+    `answers` are those of the model for `rows`, by target; `seconds` is how long they took before the change.
+    """
+
+    entry: int
+    begun: datetime
+    until: datetime
+    rows: Rows
+    answers: dict[str, Rows] = {}
+    seconds: dict[str, float] = {}
+    looks: int = 0
+    slow: tuple[float, ...] = ()  #: the latest latencies over those of before, newest last
+    failed: int = 0  #: looks in a row that met an error or other answers
+    trouble: str = ""
+    asked: int = 0  #: rollbacks that were asked for
+    not_before: datetime | None = None  #: nothing is asked for again until then
+
+
+class Champion(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pipeline's endpoints serve."""
+
+    pipeline: str
+    live: HistoryEntry | None = None
+    last: int = 0  #: number of the newest history entry
+    head: str | None = None  #: SHA-256 of that entry as it is stored
+    fence: int = 0  #: rises with each run that holds the record; a run with a lower one may change nothing
+    strays: tuple[Stray, ...] = ()
+    newest_data: tuple[datetime, datetime] | None = None  #: order of the newest data ever promoted
+    change: Change | None = None
+    settled: tuple[str, ...] = ()  #: the latest requests that are done with
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        return self.live.evaluation if self.live else None
+
+    def serving(self, entry: HistoryEntry, digest: str) -> Champion:
+        """Return the record once the entry, of this SHA-256, is the newest of the history."""
+        return self.but(live=entry, last=entry.number, head=digest)
+
+    def has_overtaken(self, job: RetrainingJob) -> bool:
+        """Return whether what is live is newer than the job: by its data, or, for a training on the data that was
+        live, by what became live since it was asked for.
+        """
+        if not job.again:
+            return self.newest_data is not None and job.order <= self.newest_data
+        chosen = self.live is not None and self.live.action in (Action.PROMOTED, Action.ROLLED_BACK)
+        return chosen and self.live is not None and self.live.at > job.received_at
+
+    def having_promoted(self, job: RetrainingJob) -> Champion:
+        """Return the record after the job's promotion: older data is not promoted after it."""
+        return self if job.again else self.but(newest_data=max(job.order, self.newest_data or job.order))
+
+    def settle(self, request: str) -> Champion:
+        """Return the record with the request done with, so that its next delivery does nothing."""
+        return self.but(change=None, settled=(*self.settled, request)[-SETTLED_KEPT:])
+
+    def but(self, **facts: Any) -> Champion:
+        return msgspec.structs.replace(self, **facts)

@@ -1,0 +1,154 @@
+"""One pass over a data set: its hash, its faults, its profile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from shared.domain.checks.drift import Profile, profile_of, shifts
+from shared.domain.checks.report import Fault, Kind, Report
+from shared.domain.checks.rules import Checks, Drift, Type
+from shared.domain.checks.summary import Summary
+from shared.domain.checks.table import EXTENSIONS, Table, Unreadable
+from shared.domain.checks.whole import asked_of_all
+
+PIECE = 256 << 10  #: bytes looked at as one block, however the chunks come
+
+
+def check(
+    name: str,
+    chunks: Iterable[bytes],
+    checks: Checks,
+    reference: Profile | None = None,
+    *,
+    alone: bool = True,
+    piece_size: int = PIECE,
+) -> Report:
+    """Return what there is to know about the data set of this name, whose bytes come in chunks of any size.
+
+    Reads the chunks to their end in any case, for the hash, in constant memory; whatever they raise goes through.
+    `reference` is the profile of the last accepted data; without one nothing is compared. `alone` is whether the data
+    set is all that a training reads; of one among several, what is asked of the whole is left to `asked_of_all`.
+    """
+    digest, size = hashlib.sha256(), 0
+    table, broken = Table(name, checks), _wrong_name(name)
+    for piece, last in _pieces(chunks, piece_size):
+        digest.update(piece)
+        size += len(piece)
+        if broken is None:
+            try:
+                table.feed(piece, last)
+            except Unreadable as error:
+                broken = error.fault
+    found: dict[str, Any] = {"name": name, "size": size, "sha256": digest.hexdigest(), "rows": table.rows}
+    faults = [*table.faults, *_of_rows(table), *([broken] if broken else [])]
+    if broken:
+        return Report(**found, whole=False, faults=tuple(faults), notes=tuple(table.notes))
+    summary, cells = _summary(table), _cells(table)
+    if not table.rows:
+        faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{name} has a header and no rows"))
+    elif alone:
+        faults += asked_of_all(name, checks, summary)
+    drift, drifted, notes = _drift(name, checks.drift, reference, cells)
+    return Report(
+        **found,
+        whole=True,
+        faults=(*faults, *drifted),
+        notes=(*table.notes, *_estimate(table), *notes),
+        duplicates=table.duplicates.share if table.duplicates else None,
+        summary=summary,
+        drift=drift,
+        profile=profile_of(cells),
+    )
+
+
+def _wrong_name(name: str) -> Fault | None:
+    if name.lower().endswith(EXTENSIONS):
+        return None
+    *some, other = EXTENSIONS
+    told = f"{name} does not end in {', '.join(some)} or {other}, which the training service needs to read it"
+    return Fault(kind=Kind.EXTENSION, message=told)
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
+    """Give the bytes in pieces of one size, and whether a piece is the last: a report must not depend on the chunks."""
+    buffer = bytearray()
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            buffer += chunk[start : start + size]
+            # One byte stays behind, so that the last piece is known as such.
+            while len(buffer) > size:
+                yield bytes(memoryview(buffer)[:size]), False
+                del buffer[:size]
+    yield bytes(buffer), True
+
+
+def _of_rows(table: Table) -> Iterator[Fault]:
+    """Give the faults of single rows and cells, each kind once with its first row."""
+    if table.first_ragged:
+        yield _counted(table.first_ragged, table.ragged, "row")
+    for column in table.columns:
+        if column.fault:
+            yield _counted(column.fault, column.wrong, "cell")
+
+
+def _counted(fault: Fault, count: int, what: str) -> Fault:
+    if count == 1:
+        return fault
+    told = f"{fault.message}; {count - 1:,} more {what}{'s' if count > 2 else ''} like this"
+    return msgspec.structs.replace(fault, count=count, message=told)
+
+
+def _summary(table: Table) -> Summary:
+    found = table.duplicates
+    return Summary(
+        rows=table.rows,
+        cells=(table.rows - table.ragged) * len(table.columns),
+        missing={column.rule.name: column.missing for column in table.columns if column.missing},
+        classes=next((tuple(column.classes) for column in table.columns if column.label), None),
+        repeated=found.share * table.rows if found else None,
+        one_in=found.one_in if found else 1,
+    )
+
+
+def _estimate(table: Table) -> Iterator[str]:
+    if table.duplicates and table.duplicates.one_in > 1:
+        yield (
+            f"the share of duplicate rows is an estimate from one row in {table.duplicates.one_in:,}: "
+            "there are more different rows than are kept in memory"
+        )
+
+
+def _cells(table: Table) -> dict[str, Sequence[str]]:
+    """Return the sampled cells by column; dates are left out, as they are always new."""
+    sampled = [*zip(*table.sample.rows, strict=True)] or [()] * len(table.columns)
+    return {
+        column.rule.name: cells
+        for column, cells in zip(table.columns, sampled, strict=True)
+        if column.rule.type is not Type.DATETIME
+    }
+
+
+def _drift(
+    name: str, rule: Drift | None, reference: Profile | None, cells: dict[str, Sequence[str]]
+) -> tuple[dict[str, float], list[Fault], list[str]]:
+    if rule is None:
+        return {}, [], []
+    if reference is None:
+        return {}, [], ["drift was not looked at, as there is no accepted data yet to compare with"]
+    found, faults, notes = shifts(reference, cells), [], []
+    for column, shift in found.items():
+        limit = rule.columns.get(column, rule.at_most)
+        if limit is None or shift.psi <= limit:
+            continue
+        told = (
+            f"column {column!r} has drifted from the last accepted data: PSI {shift.psi:.3f} where {limit:g} is allowed"
+        )
+        if shift.psi > shift.by_chance:
+            faults.append(Fault(kind=Kind.DRIFT, message=f"{name}: {told}", column=column))
+        else:
+            notes.append(f"{told}; with so few rows chance alone gives up to {shift.by_chance:.3f}, so it is let pass")
+    return {column: shift.psi for column, shift in found.items()}, faults, notes

@@ -1,0 +1,138 @@
+"""The evaluation table of a training experiment, read by its header.
+
+Headers and number forms: Evaluate Model of Studio (classic) writes one row per scored data set, plain
+decimals with up to 17 digits, and the words `Infinity` and `NaN`. The order of the columns is no promise.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from enum import Enum
+
+import msgspec
+
+from shared.base.errors import BadEvaluation
+
+BYTES_AT_MOST = 1 << 20  #: a table of metrics has a header and a row or two
+
+
+class Kind(Enum):
+    """What is learnt, which decides the metrics."""
+
+    TWO_CLASS = "two-class"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+METRICS: dict[Kind, tuple[str, ...]] = {
+    Kind.TWO_CLASS: (
+        "Accuracy",
+        "Precision",
+        "Recall",
+        "F-Score",
+        "AUC",
+        "Average Log Loss",
+        "Training Log Loss",
+    ),
+    Kind.MULTICLASS: (
+        "Overall accuracy",
+        "Average accuracy",
+        "Micro-averaged precision",
+        "Macro-averaged precision",
+        "Micro-averaged recall",
+        "Macro-averaged recall",
+    ),
+    Kind.REGRESSION: (
+        "Negative Log Likelihood",
+        "Mean Absolute Error",
+        "Root Mean Squared Error",
+        "Relative Absolute Error",
+        "Relative Squared Error",
+        "Coefficient of Determination",
+    ),
+}
+
+#: what needs more than the truth and a model's answers: the learner's likelihood, or what it met in training
+_TOLD_ALONE = {"Training Log Loss", "Negative Log Likelihood"}
+#: the metrics that scored rows give
+FROM_ROWS = frozenset(name for names in METRICS.values() for name in names) - _TOLD_ALONE
+
+_OTHER_NAMES = {
+    "f1": "F-Score",
+    "f1 score": "F-Score",
+    "f-score": "F-Score",
+    "mae": "Mean Absolute Error",
+    "rmse": "Root Mean Squared Error",
+    "r2": "Coefficient of Determination",
+}
+_NAMES = {name.casefold(): name for names in METRICS.values() for name in names} | _OTHER_NAMES
+
+
+def metric_name(text: str) -> str | None:
+    """Return the metric's name as the tables write it, or None for a metric no table has."""
+    return _NAMES.get(" ".join(text.split()).casefold())
+
+
+def kind_of(metric: str) -> Kind:
+    """Return the one kind whose tables have the metric."""
+    return next(kind for kind, names in METRICS.items() if metric in names)
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of metrics, each in the service's own digits (JSON has no `Infinity`)."""
+
+    kind: Kind
+    metrics: dict[str, str]
+
+    def value(self, metric: str) -> float | None:
+        """Return the metric (NaN and infinities included), or None where the table has no such column."""
+        text = self.metrics.get(metric)
+        return None if text is None else float(text)
+
+
+def read_evaluation(table: bytes) -> Evaluation:
+    """Return the metrics of the table's last row: the newest model, where two were compared.
+
+    Raises `BadEvaluation`, which names what was found instead.
+    """
+    try:
+        rows = [row for row in csv.reader(io.StringIO(table.decode("utf-8-sig"))) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadEvaluation(f"The evaluation is not a CSV table: {error}") from None
+    if len(rows) < 2:
+        raise BadEvaluation(f"The evaluation has {len(rows)} rows; a header and a row of metrics were expected")
+    header, row = rows[0], rows[-1]
+    if len(row) != len(header):
+        raise BadEvaluation(f"The evaluation's header has {len(header)} columns and its row has {len(row)}")
+    found = {metric_name(column): cell for column, cell in zip(header, row, strict=True)}
+    metrics = {name: _checked(name, cell) for name, cell in found.items() if name is not None}
+    kind = _kind_of(metrics)
+    if kind is None:
+        raise BadEvaluation(f"The evaluation has no column this app knows as a metric: {', '.join(header)}")
+    return Evaluation(kind=kind, metrics=metrics)
+
+
+def _checked(name: str, cell: str) -> str:
+    text = cell.strip()
+    try:
+        float(text)
+    except ValueError:
+        raise BadEvaluation(f"The evaluation's {name} is {text[:40]!r}, which is no number") from None
+    return text
+
+
+def _kind_of(metrics: dict[str, str]) -> Kind | None:
+    shared = {kind: len(metrics.keys() & set(names)) for kind, names in METRICS.items()}
+    best = max(shared, key=lambda kind: shared[kind])
+    return best if shared[best] else None
+
+
+def shown(value: float) -> str:
+    """Return the number as people read it in a reason: 4 decimals, two digits of a smaller one, or the word."""
+    if not math.isfinite(value):
+        return str(value)
+    # What is left of a sum of equal numbers is no number of anybody's.
+    value = 0.0 if abs(value) < 1e-12 else value
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2g}"

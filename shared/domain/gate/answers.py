@@ -1,0 +1,159 @@
+"""What models answered for rows whose truth is known: from the cells of a table to numbers.
+
+Columns of Score Model by kind: regression `Scored Labels`; two-class `Scored Labels` and `Scored Probabilities`, those
+of the positive class; multiclass `Scored Labels` and `Scored Probabilities for Class "x"`. Needs numpy: import it late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.base.errors import BadEvaluation
+from shared.domain.evaluation import Kind
+from shared.domain.gate.metrics import Answered, Floats, Multiclass, Regression, TwoClass
+from shared.domain.gate.scored import LABELS, OF_CLASS, PROBABILITIES
+from shared.domain.rows import Rows
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The answers of one model; `name` is what an error calls them."""
+
+    name: str
+    rows: Rows
+    kept: Sequence[int]
+
+    def cells(self, column: str) -> list[str]:
+        if column not in self.rows.columns:
+            raise BadEvaluation(
+                f"{self.name} have no column {column!r}; their columns are: {', '.join(self.rows.columns)[:500]}"
+            )
+        place = self.rows.columns.index(column)
+        return [self.rows.values[row][place].strip() for row in self.kept]
+
+    def classes(self, column: str) -> list[str]:
+        cells = self.cells(column)
+        if "" in cells:
+            raise self._wrong(column, cells.index(""), "is empty")
+        return list(map(_class, cells))
+
+    def numbers(self, column: str) -> Floats:
+        cells = self.cells(column)
+        found = np.array([_number(cell) for cell in cells])
+        if np.isnan(found).any():
+            place = int(np.isnan(found).argmax())
+            raise self._wrong(column, place, f"is {cells[place][:40]!r}, which is no number")
+        return found
+
+    def probabilities(self) -> Floats:
+        found = self.numbers(PROBABILITIES)
+        if ((found < 0) | (found > 1)).any():
+            place = int(((found < 0) | (found > 1)).argmax())
+            raise self._wrong(PROBABILITIES, place, f"is {found[place]}, which is no probability")
+        return found
+
+    def _wrong(self, column: str, place: int, what: str) -> BadEvaluation:
+        return BadEvaluation(f"{self.name}: row {self.kept[place] + 1}: {column!r} {what}")
+
+
+def read_answers(rows: Rows, label: str, champion: Rows | None) -> tuple[list[int], Sequence[Answered]]:
+    """Return the places of the rows that have a truth, and what the candidate, then the champion if given, answered.
+
+    A row without a truth shows nothing of a model and is left out of both. Raises `BadEvaluation`.
+    """
+    place = rows.only([label]).values if label in rows.columns else None
+    if place is None:
+        raise BadEvaluation(f"The scored rows have no column {label!r}, which is the gate's label")
+    kept = [row for row, [cell] in enumerate(place) if cell.strip()]
+    if not kept:
+        raise BadEvaluation(f"The scored rows have no truth: their column {label!r} is empty")
+    if champion is not None and len(champion.values) != len(rows.values):
+        raise BadEvaluation(f"The champion gave {len(champion.values)} answers for {len(rows.values)} scored rows")
+    own = _Table("The scored rows", rows, kept)
+    tables = [own, *([_Table("The champion's answers", champion, kept)] if champion is not None else [])]
+    kind = _kind(rows.columns)
+    if kind is Kind.REGRESSION:
+        truth = own.numbers(label)
+        return kept, [Regression(truth, table.numbers(LABELS)) for table in tables]
+    known = own.classes(label)
+    if kind is Kind.MULTICLASS:
+        return kept, _multiclass(known, [table.classes(LABELS) for table in tables])
+    return kept, _two_class(known, tables)
+
+
+def _kind(columns: Iterable[str]) -> Kind:
+    names = set(columns)
+    if any(name.startswith(OF_CLASS) for name in names):
+        return Kind.MULTICLASS
+    return Kind.TWO_CLASS if PROBABILITIES in names else Kind.REGRESSION
+
+
+def _multiclass(truth: list[str], answers: list[list[str]]) -> list[Answered]:
+    names = sorted({*truth, *(label for labels in answers for label in labels)})
+    number = {name: place for place, name in enumerate(names)}
+    of = np.array([number[name] for name in truth])
+    return [Multiclass(of, np.array([number[name] for name in labels]), names) for labels in answers]
+
+
+def _two_class(truth: list[str], tables: list[_Table]) -> list[Answered]:
+    labels = [table.classes(LABELS) for table in tables]
+    probabilities = [table.probabilities() for table in tables]
+    everything = np.concatenate(probabilities)
+    positive = positive_class(truth, [label for each in labels for label in each], everything)
+    of = np.array([float(name == positive) for name in truth])
+    return [
+        TwoClass(of, np.array([float(name == positive) for name in given]), chance)
+        for given, chance in zip(labels, probabilities, strict=True)
+    ]
+
+
+def positive_class(truth: Sequence[str], labels: Sequence[str], probabilities: Floats) -> str | None:
+    """Return the class that the probabilities are of, or None where no row is and none is scored as it.
+
+    It is the one that is answered where they are high. Where only one class is ever answered, it is the positive one if
+    all are 0.5 or more, else the other. Only a model that knows nothing (0.5 for each row) leaves it to Studio's rule:
+    `true` or `1`, else the second in the alphabet.
+    """
+    known = sorted({*truth, *labels})
+    if len(known) > 2:
+        shown = ", ".join(known[:5])
+        raise BadEvaluation(f"{PROBABILITIES!r} is that of two classes, and these rows have {len(known)}: {shown}")
+    answered = sorted(set(labels))
+    given = np.array(labels)
+    ranges = [(probabilities[given == name].min(), probabilities[given == name].max()) for name in answered]
+    if all(low == high == 0.5 for low, high in ranges):
+        return next((name for name in known if name in ("true", "1")), known[-1])
+    if len(answered) == 2:
+        (low, high), (other_low, other_high) = ranges
+        if low >= other_high and high > other_low:
+            return answered[0]
+        if other_low >= high and other_high > low:
+            return answered[1]
+    elif ranges[0][0] >= 0.5:
+        return answered[0]
+    elif ranges[0][1] <= 0.5:
+        return next((name for name in known if name != answered[0]), None)
+    raise BadEvaluation(
+        f"{LABELS!r} do not follow {PROBABILITIES!r}: neither class is the one answered where they are high"
+    )
+
+
+def _class(cell: str) -> str:
+    """Return a class as one name, however a number or a truth value was written: 1 and 1.0, True and true."""
+    number = _number(cell)
+    if not math.isnan(number):
+        return str(int(number)) if number.is_integer() else repr(number)
+    return cell.casefold() if cell.casefold() in ("true", "false") else cell
+
+
+def _number(cell: str) -> float:
+    """Return NaN for what is no finite number (2026_11 and nan are some to Python alone)."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) and "_" not in cell else math.nan

@@ -1,0 +1,67 @@
+"""One pipeline, checked and ready to use: what to retrain, how to judge it, where to promote it. No I/O."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from shared.domain.arrivals import Batching
+from shared.domain.blob_pattern import matches
+from shared.domain.checks import Checks
+from shared.domain.gate.decision import Gate
+from shared.domain.rows import Rows
+from shared.domain.services import Bake, Target, Training
+
+
+class Arriving(msgspec.Struct, frozen=True, kw_only=True):
+    """The same, ready to use. Times in seconds."""
+
+    settle: float = 10.0
+    batching: Batching = Batching()
+    marker: str = "_SUCCESS"
+    rows: Literal["new", "all"] = "new"
+    jobs: int = 2
+    refused: Literal["stay", "move"] = "stay"
+
+    def joins(self, files: int) -> bool:
+        """Return whether a training on that many files reads a copy that is made for it."""
+        return files > 1 or self.rows == "all"
+
+
+class Approving(msgspec.Struct, frozen=True, kw_only=True):
+    """When a person decides. `within` is in seconds."""
+
+    required: bool = False
+    within: float = 7 * 86400.0
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
+    """One pipeline, checked and ready to use."""
+
+    name: str
+    blobs: str
+    checks: Checks = Checks()
+    arriving: Arriving = Arriving()
+    schedule: str | None = None
+    training: Training
+    gate: Gate
+    approval: Approving = Approving()
+    bake: Bake | None = None
+    targets: list[Target]
+    rows: Rows
+    proof_timeout: float  #: seconds
+    fleet: str | None = None  #: the entry that this is one of many pipelines of
+    waits: bool = False  #: its accepted jobs wait until a rollout of the fleet asks for them
+
+    def takes(self, path: str) -> bool:
+        return matches(self.blobs, path) or self.is_marker(path)
+
+    def is_marker(self, path: str) -> bool:
+        """Return whether the blob says that its folder is complete: a folder in which data of this pipeline may be."""
+        folder, _, name = path.rpartition("/")
+        return (
+            self.arriving.batching.by == "marker"
+            and name == self.arriving.marker
+            and matches(f"{self.blobs.rpartition('/')[0]}/", f"{folder}/")
+        )

@@ -1,0 +1,229 @@
+"""What the flow needs of the world, as small as it can be. The adapters fulfil it; the flows know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.base.secret import Secret
+from shared.domain.jobs import Dataset, Model
+from shared.domain.rows import Rows
+
+Wait = Callable[[float], None]  #: sleeps that many seconds and keeps what is held
+
+
+@dataclass(frozen=True)
+class BlobReference:
+    """Where a blob is: the three members that Studio's protocols use for it."""
+
+    base: str
+    relative: str
+    sas: Secret | None = None
+
+    @property
+    def address(self) -> str:
+        """The blob's address without its SAS; samples write the base with and without a final slash."""
+        return f"{self.base.rstrip('/')}/{self.relative.lstrip('/')}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """`held`: somebody has a lease on it, or had one and died before giving it back."""
+
+    content: bytes
+    etag: str
+    held: bool = False
+
+
+class Lease(Protocol):
+    """Sole right to write one document. `renew` raises `Busy` once the lease is lost."""
+
+    @property
+    def id(self) -> str: ...
+    def renew(self) -> None: ...
+
+
+class Documents(Protocol):
+    """Small named documents with conditional writes."""
+
+    def read(self, name: str) -> Document | None: ...
+    def create(self, name: str, content: bytes) -> str | None:
+        """Return the new document's etag, or None when the name is taken."""
+        ...
+
+    def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
+        """Return the new etag; raise `RecordChanged` unless the document still has this one."""
+        ...
+
+    def delete(self, name: str, etag: str | None = None) -> None:
+        """Delete the document if it is there; raise `RecordChanged` when it has another etag than a given one."""
+        ...
+
+    def names(self, prefix: str) -> Iterator[str]: ...
+    def lease(self, name: str) -> AbstractContextManager[Lease]:
+        """Hold the document, which must exist; raise `Busy` when another run holds it."""
+        ...
+
+
+class TrainingData(Protocol):
+    """The dropped data. Contents are read as streams, linked to, and copied by the storage service."""
+
+    def find(self, path: str) -> Dataset | None: ...
+    def listed(self, prefix: str = "") -> Iterator[Dataset]:
+        """Yield what is there now, by name."""
+        ...
+
+    def read(self, dataset: Dataset) -> Iterator[bytes]:
+        """Yield this version's content; raise `DataChanged` when the blob no longer holds it."""
+        ...
+
+    def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        """Write these versions as one blob `name` of the batches, behind the batch `after` if one is given.
+
+        `after` is a blob, or a folder with a final slash. Raises `DataChanged`, and `HeadersDiffer` when they are not
+        one table.
+        """
+        ...
+
+    def gather(self, folder: str, parts: Sequence[Dataset], after: str | None) -> str:
+        """Have these versions copied into a `folder` of the batches that has nothing else, as `join` joins them.
+
+        The folder has a final slash. Return its path as Studio's Import Data module takes it. What an earlier run has
+        copied is kept; raises `ServiceUnavailable` while a copy goes on.
+        """
+        ...
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a blob of the batches, which the same run may have written before."""
+        ...
+
+    def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
+    def link_joined(self, name: str, seconds: float) -> BlobReference: ...
+    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
+        """Copy it into quarantine beside its reason, for machines and for people; return where the copy is.
+
+        Raises `DataChanged` when another version is there, or none.
+        """
+        ...
+
+    def delete(self, dataset: Dataset) -> None:
+        """Delete this version; where another one or none is there, do nothing."""
+        ...
+
+    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+        """Copy it from quarantine to where it was, once for this request; return what is there then.
+
+        Raises `DataChanged` when something else is there, or nothing in quarantine.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class KeptModel:
+    """A model in the store, and when it was last kept or wanted."""
+
+    model: Model
+    touched: datetime
+    etag: str
+
+
+class Models(Protocol):
+    """Every model that was a candidate or live, by content hash."""
+
+    def keep(self, chunks: Iterator[bytes]) -> Model:
+        """Store the model; one that is there already is touched."""
+        ...
+
+    def touch(self, model: Model) -> bool:
+        """Make it as young as a new one, so that it is not removed before a record needs it; False if it is gone."""
+        ...
+
+    def listed(self) -> Iterator[KeptModel]: ...
+    def remove(self, kept: KeptModel) -> bool:
+        """Remove the model unless it was touched since, or is gone; return whether that was done."""
+        ...
+
+    def link(self, model: Model) -> BlobReference: ...
+    def find(self, sha256: str) -> list[Model]:
+        """Return the kept models whose hash begins so."""
+        ...
+
+    def identify(self, reference: BlobReference) -> Model | None:
+        """Return the kept model that the reference names, or None when it names another blob."""
+        ...
+
+
+class BlobReader(Protocol):
+    """Reads blobs that a service names, from addresses that the configuration names."""
+
+    def read(self, reference: BlobReference) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class NotStarted:
+    """The job is created or waits in the queue: from outside the two look the same."""
+
+
+@dataclass(frozen=True)
+class Running:
+    pass
+
+
+@dataclass(frozen=True)
+class Failed:
+    details: str
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    pass
+
+
+@dataclass(frozen=True)
+class Finished:
+    """`results` by the names of the output ports."""
+
+    results: Mapping[str, BlobReference]
+
+
+BesJob = NotStarted | Running | Failed | Cancelled | Finished
+
+
+class BatchService(Protocol):
+    """The Batch Execution Service of a web service: a training one, or a predictive one that scores many rows."""
+
+    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        """Create a BES job, which trains nothing before it is started; return its id.
+
+        `data` is for its input port; None for a service that has none.
+        """
+        ...
+
+    def start(self, bes_job: str) -> None:
+        """Start it; a job that is started already is left as it is."""
+        ...
+
+    def status(self, bes_job: str) -> BesJob: ...
+    def cancel(self, bes_job: str) -> None: ...
+
+
+class Endpoint(Protocol):
+    """One model of one predictive web service."""
+
+    def model(self) -> BlobReference:
+        """Return where its model came from, as the service says."""
+        ...
+
+    def update(self, model: BlobReference, wait: Wait) -> None:
+        """Give it the model, and follow the operation to its end. Answering well proves nothing yet."""
+        ...
+
+    def score(self, rows: Rows) -> Rows:
+        """Return the columns that the model fills (labels, probabilities), row by row."""
+        ...
+
+
+Endpoints = Mapping[str, Endpoint]

@@ -1,0 +1,175 @@
+"""One rollout of a fleet: its waves, a line for each member, and when it goes on, stops or is done. No I/O."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from shared.domain.messages import Asked
+
+ASK_AGAIN = timedelta(minutes=2)  #: after which what was asked of a member is asked again
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
+
+
+class Share(msgspec.Struct, frozen=True):
+    """So many members, or so many in a hundred."""
+
+    number: float
+    percent: bool = False
+
+    def of(self, total: int) -> float:
+        return total * self.number / 100 if self.percent else self.number
+
+
+def read_share(value: int | str) -> Share:
+    """Return the share, or raise ValueError."""
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    share = Share(float(match[1]), percent=True) if match else Share(value) if isinstance(value, int) else None
+    if share is None or share.number < 0 or (share.percent and share.number > 100):
+        raise ValueError(f"{value!r} is no share of a fleet; write a number of members, or 10%")
+    return share
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a fleet is rolled out: how far each wave reaches, and what stops it. `within` is in seconds."""
+
+    waves: tuple[Share, ...] = (Share(1), Share(10, percent=True), Share(100, percent=True))
+    failures_at_most: Share = Share(0)
+    at_once: int = 50
+    within: float = 3600.0
+
+    def reaches(self, total: int) -> tuple[int, ...]:
+        """Return up to which member each wave goes; the last one goes to the end."""
+        found = [min(total, max(1, math.ceil(wave.of(total)))) for wave in self.waves]
+        return tuple(sorted({*found, total}))
+
+
+class Standing(Enum):
+    WAITING = "waiting"
+    ASKED = "asked"  #: its promotion or rollback is under way
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"  #: of a promotion: it did not prove itself
+    SUPERSEDED = "superseded"  #: newer data was there first
+    LEFT_OUT = "left out"  #: the gate or a person decided otherwise meanwhile
+    FAILED = "failed"
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of one member: of its accepted `job`, or of the history entry `live` that is rolled back."""
+
+    member: str
+    job: str | None = None
+    live: int | None = None
+    standing: Standing = Standing.WAITING
+    reason: str = ""
+    asked_at: datetime | None = None
+    ask_again: datetime | None = None
+
+    def but(self, standing: Standing, reason: str) -> Line:
+        return msgspec.structs.replace(self, standing=standing, reason=reason)
+
+    def asked(self, now: datetime) -> Line:
+        return msgspec.structs.replace(
+            self, standing=Standing.ASKED, asked_at=self.asked_at or now, ask_again=now + ASK_AGAIN
+        )
+
+
+class Course(Enum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DONE = "done"
+
+
+_OPEN = (Standing.WAITING, Standing.ASKED)
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """A promotion or a rollback of a whole fleet, with the plan as it was when it began."""
+
+    fleet: str
+    number: int
+    action: Asked
+    by: str
+    reason: str | None = None
+    request: str  #: the message that asked for it
+    begun: datetime
+    waves: tuple[int, ...]  #: up to which line each wave goes
+    failures_at_most: int
+    at_once: int
+    within: float  #: seconds that a member may take
+    lines: tuple[Line, ...]
+    course: Course = Course.RUNNING
+    told: str = ""  #: why nobody is asked any more, and it is stopped once the asked have an outcome
+    forgiven: int = 0  #: failures before it was resumed
+    resumed: tuple[str, ...] = ()  #: the messages that resumed it
+
+    @property
+    def id(self) -> str:
+        return f"rollout-{self.fleet}-{self.number}"
+
+    def request_of(self, line: Line) -> str:
+        """Return under which id a member's rollback is asked for, however often it is sent."""
+        return f"{self.id}-{line.member.removeprefix(f'{self.fleet}-')}"
+
+    @property
+    def asked(self) -> list[Line]:
+        return [line for line in self.lines if line.standing is Standing.ASKED]
+
+    @property
+    def failures(self) -> list[Line]:
+        bad = {Standing.FAILED} if self.action is Asked.ROLLBACK else {Standing.FAILED, Standing.ROLLED_BACK}
+        return [line for line in self.lines if line.standing in bad]
+
+    def having(self, lines: Mapping[str, Line]) -> Rollout:
+        """Return the rollout with these lines in place of those of the same members."""
+        return self.but(lines=tuple(lines.get(line.member, line) for line in self.lines))
+
+    def gone_on(self, now: datetime) -> Rollout:
+        """Return the rollout one step further: more members asked, stopped, done, or as it is.
+
+        A wave begins when all before it have an outcome. Nobody is asked any more once too many have failed, and it
+        is stopped when those that were asked have an outcome too.
+        """
+        asked = self.asked
+        if told := self.told or self._too_many():
+            return self.but(told=told, course=self.course if asked else Course.STOPPED)
+        reach = next((reach for reach in self.waves if any(line.standing in _OPEN for line in self.lines[:reach])), 0)
+        if not reach:
+            return self.but(course=Course.DONE)
+        waiting = [line for line in self.lines[:reach] if line.standing is Standing.WAITING]
+        return self.having({line.member: line.asked(now) for line in waiting[: self.at_once - len(asked)]})
+
+    def _too_many(self) -> str:
+        failures = self.failures
+        if len(failures) - self.forgiven <= self.failures_at_most:
+            return ""
+        last = max(failures, key=lambda line: line.asked_at or self.begun)
+        told = f"{len(failures)} of {len(self.lines)} failed, and {self.failures_at_most + self.forgiven} may"
+        return f"{told}; {last.member}: {last.reason}"
+
+    def resumed_by(self, request: str) -> Rollout:
+        return self.but(course=Course.RUNNING, told="", forgiven=len(self.failures), resumed=(*self.resumed, request))
+
+    @property
+    def text(self) -> str:
+        """One line: `rollout 3 of bike is stopped: 12 promoted, 1 rolled back, 987 waiting; ...`"""
+        counts = {each: sum(line.standing is each for line in self.lines) for each in Standing}
+        told = ", ".join(f"{count} {standing.value}" for standing, count in counts.items() if count)
+        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.course.value}: {told}"
+        return f"{text}; {self.told}" if self.told else text
+
+    @property
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """A line for each member: its name, its standing, the job or history entry it is about, and why."""
+        return [
+            (line.member, line.standing.value, line.job or f"entry {line.live}", line.reason) for line in self.lines
+        ]
+
+    def but(self, **facts: Any) -> Rollout:
+        return msgspec.structs.replace(self, **facts)

@@ -1,0 +1,108 @@
+"""The kinds of value in `pipelines.yaml` beyond text, numbers and lists, and how each is read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.base.secret import Secret
+
+LONGEST = 365 * 86400.0  #: seconds of the longest time span
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_KEY = re.compile(r"[!-~]+")
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_RESOURCE = re.compile(r"^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/[^?]+$")
+
+
+class Duration(float):
+    """A time span in seconds, written `30s`, `15m`, `6h` or `1d`."""
+
+
+def read_duration(text: str) -> Duration:
+    """Return the span, or raise ValueError."""
+    match = _DURATION.match(text.strip())
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not 0 < seconds <= LONGEST:
+        raise ValueError(f"{text!r} is no time span; write 30s, 15m, 6h or 1d, up to 365d")
+    return Duration(seconds)
+
+
+class Address(str):
+    """An address this app may call: https, or http to this machine only; no final slash."""
+
+
+class ResourceId(str):
+    """The id of a resource in the Azure Resource Manager."""
+
+
+class Schedule(str):
+    """When to retrain whatever arrives: six fields, seconds first, UTC."""
+
+
+def dec_hook(kind: type, value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    if kind is Secret:
+        if not value.strip():
+            raise ValueError("is empty; name a setting that holds it: ${NAME}")
+        if not _KEY.fullmatch(value.strip()):
+            raise ValueError("has a space or a sign that no key has; copy the whole key once more")
+        return Secret(value.strip())
+    if kind is Duration:
+        return read_duration(value)
+    if kind is Address:
+        return read_address(value)
+    if kind is Schedule:
+        return _schedule(value)
+    if kind is ResourceId:
+        if not _RESOURCE.match(value):
+            raise ValueError(
+                f"{_shown(value, '/')} is no resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
+                "providers/Microsoft.MachineLearning/webServices/{name}"
+            )
+        return ResourceId(value)
+    raise NotImplementedError(kind)
+
+
+def _schedule(value: str) -> Schedule:
+    from croniter import croniter
+
+    if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
+        raise ValueError(f"{value!r} is no schedule; write six fields, seconds first: 0 0 3 * * 1 is Mondays at 3, UTC")
+    return Schedule(value)
+
+
+def read_address(value: str) -> Address:
+    """Return the address, or raise ValueError."""
+    address = value.strip().rstrip("/.")
+    parts = urlsplit(address)
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{_shown(value, '://')} is no address; write https://host/path")
+    if parts.scheme == "http" and host not in _LOOPBACK:
+        raise ValueError(f"{value!r} would send keys unencrypted; write https:// (http is for this machine only)")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError(f"an address has no user, '?' or '#'; write {parts.scheme}://{host}{parts.path}")
+    return Address(address)
+
+
+def _shown(value: str, mark: str) -> str:
+    """Return what stands there; without the mark of what it should be, it may be a key in the wrong place."""
+    return repr(value) if mark in value else "what stands there"
+
+
+def schema_hook(kind: type) -> dict[str, Any]:
+    if kind is Duration:
+        return {"type": "string", "pattern": _DURATION.pattern, "examples": ["30s", "15m", "6h", "1d"]}
+    if kind is Address:
+        return {"type": "string", "pattern": "^(https?://|\\$\\{)"}
+    if kind is Schedule:
+        return {"type": "string", "examples": ["0 0 3 * * 1"]}
+    if kind is ResourceId:
+        return {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"}
+    return {"type": "string", "examples": ["${NAME_OF_A_SETTING}"]}

@@ -1,0 +1,1 @@
+"""The order of steps: record the intention, act, record the outcome."""

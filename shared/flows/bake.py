@@ -1,0 +1,176 @@
+"""The flow of the bake: what was made live is looked at until its time is over, and a regression asks for a rollback.
+
+A look only reads the endpoints; whatever is to be changed is asked of the promotion queue, which has the fence and the
+proof. A watch also finds what a run that was overtaken wrote late, and has it put right.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.base.errors import RecordChanged, RetrainingError
+from shared.domain.bake import ASK_AGAIN, ASKS, after_look, asking, regression
+from shared.domain.champions import Action, Champion, HistoryEntry, Watch
+from shared.domain.jobs import Model
+from shared.domain.messages import Asked, Request
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import Endpoints, Models
+from shared.domain.proof_rows import ALIKE, same_answers
+from shared.store.jobs_and_champions import Records, StoredWatch
+
+log = logging.getLogger("relearn.watching")
+
+LONGEST = timedelta(minutes=1)  #: of all looks of one poll; those that were not reached come next time
+BY = "the bake"  #: who asks for the rollback, as the history says
+
+
+@dataclass(frozen=True)
+class Watching:
+    pipelines: Mapping[str, Pipeline]
+    records: Records
+    models: Models
+    endpoints: Callable[[Pipeline], Endpoints]
+    now: Callable[[], datetime]
+
+    def poll(self) -> list[Request]:
+        """Look once at whatever is watched; return what is to be asked of the promotion queue."""
+        begun, names = self.now(), self.records.watched()
+        random.shuffle(names)  # where the time is too short for all, each has its turn
+        requests = []
+        for name in names:
+            if self.now() - begun > LONGEST:
+                log.warning("There was no time to look at all of the %d watched pipelines in one poll", len(names))
+                break
+            if request := self._look_at(name):
+                requests.append(request)
+        return requests
+
+    def _look_at(self, name: str) -> Request | None:
+        try:
+            stored = self.records.load_watch(name)
+            return self._look(name, stored) if stored else None
+        except RecordChanged:
+            return None  # another poll looks too, or a promotion has begun another watch
+        except Exception:
+            # One endpoint must not keep the others from being looked at.
+            log.exception("Pipeline %s could not be looked at", name)
+            return None
+
+    def _look(self, name: str, stored: StoredWatch) -> Request | None:
+        champion, pipeline = self.records.champion(name), self.pipelines.get(name)
+        if champion.change:
+            return None  # the endpoints may have either model until a run has finished it
+        entry = self._watched_entry(champion, stored.watch)
+        if pipeline is None or entry is None or champion.live is None:
+            self.records.unwatch(name, stored)
+            return None
+        endpoints, watch, now = self.endpoints(pipeline), stored.watch, self.now()
+        strays = {stray.sha256 for stray in champion.strays if stray.until > now}
+        others = self._others(endpoints, entry)
+        if any(there and there.sha256 in strays for there in others.values()):
+            return self._put_right(name, stored)
+        # Whoever promotes is watched; a rollback was wanted, and another one on top of it could go on for ever.
+        bake = pipeline.bake if entry.action is Action.PROMOTED else None
+        if others:
+            note = f"somebody else deployed a model on {', '.join(others)}, which ends the bake of entry {entry.number}"
+            self._end(name, stored, entry, note if bake else "")
+            return None
+        if bake:
+            watch = self._scored(endpoints, watch)
+        if bake and (why := regression(watch, bake)):
+            return self._regressed(name, stored, watch, entry, champion.live.number, why)
+        if now >= watch.until and not strays and not watch.failed:
+            passed = f"the bake of entry {entry.number} is passed: all is well after {watch.looks} looks"
+            self._end(name, stored, entry, passed if bake else "")
+        elif watch is not stored.watch:
+            self.records.save_watch(name, stored, watch)
+        return None
+
+    def _watched_entry(self, champion: Champion, watch: Watch) -> HistoryEntry | None:
+        """Return the entry that the watch is about, or None once another one is live."""
+        live = champion.live
+        if live is None or live.number == watch.entry:
+            return live
+        entry = self.records.history(champion.pipeline, watch.entry)
+        # What was written late has been put right, which is an entry of its own.
+        return entry if entry and live.action is Action.RESTORED and live.models == entry.models else None
+
+    def _others(self, endpoints: Endpoints, entry: HistoryEntry) -> dict[str, Model | None]:
+        """Return what the endpoints name instead of the entry's models. One that does not tell is left out.
+
+        A definition that cannot be read says nothing about how the model serves; the scoring does.
+        """
+        others = {}
+        for name, right in entry.models.items():
+            if name not in endpoints:
+                continue
+            try:
+                there = self.models.identify(endpoints[name].model())
+            except RetrainingError as error:
+                log.warning("What is live on %s cannot be seen: %s", name, error)
+                continue
+            if there != right:
+                others[name] = there
+        return others
+
+    def _scored(self, endpoints: Endpoints, watch: Watch) -> Watch:
+        """Score the watch's rows once on each endpoint."""
+        troubles, seconds = [], {}
+        for name, right in watch.answers.items():
+            if name not in endpoints:
+                continue
+            begun = self.now()
+            try:
+                answers = endpoints[name].score(watch.rows)
+            except RetrainingError as error:
+                troubles.append(str(error))
+                continue
+            seconds[name] = (self.now() - begun).total_seconds()
+            if not same_answers(right, answers, ALIKE):
+                troubles.append(f"the answers of {name} to the kept rows are not those of the model any more")
+        return after_look(watch, "; ".join(troubles), seconds)
+
+    def _put_right(self, name: str, stored: StoredWatch) -> Request | None:
+        """Have a run that holds the record put right what was written late."""
+        now = self.now()
+        if stored.watch.not_before and stored.watch.not_before > now:
+            return None
+        self.records.save_watch(name, stored, msgspec.structs.replace(stored.watch, not_before=now + ASK_AGAIN))
+        return Request(pipeline=name, action=Asked.RESUME)
+
+    def _regressed(
+        self, name: str, stored: StoredWatch, watch: Watch, entry: HistoryEntry, live: int, why: str
+    ) -> Request | None:
+        """Ask for the rollback when it is time to; give up once it was asked for in vain too often."""
+        now = self.now()
+        if watch.not_before and watch.not_before > now:
+            self.records.save_watch(name, stored, watch)
+            return None
+        if watch.asked == ASKS:
+            note = f"the bake asked {ASKS} times for a rollback, and entry {live} is still live (see requests/): {why}"
+            log.error("Pipeline %s: %s", name, note)
+            self._end(name, stored, entry, note)
+            return None
+        if not watch.asked:
+            self._note(entry, f"the bake asks for a rollback: {why}")
+        self.records.save_watch(name, stored, asking(watch, now))
+        log.error("Pipeline %s: the bake of entry %d asks for a rollback: %s", name, live, why)
+        return Request(pipeline=name, action=Asked.ROLLBACK, by=BY, reason=why, live=live)
+
+    def _end(self, name: str, stored: StoredWatch, entry: HistoryEntry, note: str) -> None:
+        if note:
+            self._note(entry, note)
+        self.records.unwatch(name, stored)
+
+    def _note(self, entry: HistoryEntry, note: str) -> None:
+        """Say it on the record of the job that was promoted, once."""
+        stored = self.records.load(entry.job) if entry.job else None
+        if stored and note not in (step.note for step in stored.job.steps):
+            self.records.save(stored, stored.job.noting(self.now(), note))
+            log.info("Job %s: %s", stored.job.id, note)

@@ -1,0 +1,371 @@
+"""The flow from a dropped blob to a job: seen, still, whole, checked, batched.
+
+Events, sweeps and messages only record what they saw. Taking up looks at each open arrival again, and closes a batch
+when it is time: the batch's job is written down before its arrivals are told, so that a run that dies in between is
+finished by the next, and no file is taken twice or left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shared.base.decoding import from_json
+from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
+from shared.base.threads import alone_if, at_once, in_time
+from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
+from shared.domain.checks import Fault, Report, check, summed_up
+from shared.domain.fleets import Pipelines
+from shared.domain.jobs import Dataset, RetrainingJob, received
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import TrainingData
+from shared.flows.quarantine import Quarantine
+from shared.store.arrivals import ArrivalRecords, Closing, StoredArrival, StoredBatches
+from shared.store.jobs_and_champions import Records
+
+log = logging.getLogger("relearn.arriving")
+
+_S = ArrivalState
+MANIFEST_AT_MOST = 4 << 20  #: bytes
+SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
+LONGEST = timedelta(minutes=3)  #: after which one call takes up no other pipeline's data
+OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
+
+
+@dataclass(frozen=True)
+class Arriving:
+    pipelines: Pipelines
+    arrivals: ArrivalRecords
+    records: Records
+    data: TrainingData
+    now: Callable[[], datetime]
+
+    @property
+    def quarantine(self) -> Quarantine:
+        return Quarantine(arrivals=self.arrivals, data=self.data, now=self.now)
+
+    def see(self, path: str) -> list[Arrival]:
+        """Record what is at this path, once for each pipeline whose pattern it fits."""
+        dataset = self.data.find(path)
+        if dataset is None:
+            takers = self.pipelines.taking(path)
+            if not any(self.arrivals.moved(pipeline.name, path) for pipeline in takers):
+                log.warning("%s was deleted before it could be taken up", path)
+            return []
+        return self._see(dataset)
+
+    def _see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
+        pipelines = self.pipelines.taking(dataset.path)
+        if not pipelines:
+            log.warning("%s belongs to no pipeline; %s", dataset.path, self.pipelines.why_none(dataset.path))
+        now = self.now()
+        return [
+            self.arrivals.open(
+                Arrival(
+                    id=arrival_id(dataset, replay),
+                    pipeline=pipeline.name,
+                    dataset=dataset,
+                    seen_at=now,
+                    at=now,
+                    marker=pipeline.is_marker(dataset.path),
+                    replay=replay,
+                )
+            ).arrival
+            for pipeline in pipelines
+        ]
+
+    def take_up(self) -> list[RetrainingJob]:
+        """Take every open arrival as far as it goes, while there is time; return the jobs that were made."""
+        taken = in_time(self._take_up, self._to_take_up(), LONGEST, self.now, "pipelines with data to be taken up")
+        return [job for jobs in taken for job in jobs]
+
+    def _to_take_up(self) -> Iterator[Pipeline]:
+        """Yield every pipeline that is alone, each fleet for its schedule, and its members with open arrivals."""
+        yield from self.pipelines.alone.values()
+        for name, fleet in self.pipelines.fleets.items():
+            if fleet.template.schedule:
+                yield fleet.template
+            yield from self.pipelines.of_fleet(name, sorted(self.arrivals.with_open(f"{name}-")))
+
+    def sweep(self, container: str) -> int:
+        """Record what no event told of; return how much that was. What older sweeps saw costs a glance each."""
+        begun = self.now()
+        since = self.arrivals.swept_until(container)
+        missed = 0
+        for dataset in self.data.listed():
+            if since and dataset.modified < since - OVERLAP:
+                continue
+            for pipeline in self.pipelines.taking(dataset.path):
+                if not self.arrivals.load(pipeline.name, arrival_id(dataset)):
+                    self._see(dataset)
+                    missed += 1
+        self.arrivals.set_swept(container, begun)
+        if missed:
+            log.warning("The sweep found %d blobs that no event had told of", missed)
+        return missed
+
+    def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
+        """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
+        if self.pipelines[pipeline].training.folder in parameters:
+            raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
+        live = self.records.champion(pipeline).live
+        last = (live and live.job) or self.arrivals.batches(pipeline).batches.last
+        stored = self.records.load(last) if last else None
+        if stored is None or not stored.job.parts:
+            raise BadMessage(f"Pipeline {pipeline} has no data yet to train on again; drop some")
+        job = stored.job
+        again = received(
+            pipeline,
+            job.parts,
+            self.now(),
+            once_more=request,
+            again=True,
+            joined=job.joined,
+            after=job.after,
+            parameters=parameters,
+        )
+        return self.records.open(again).job
+
+    def replay(self, pipeline: str, path: str, request: str) -> Arrival:
+        """Take up once more what was set aside or left out, by the same path as new data, once for each request."""
+        takes = self.pipelines[pipeline].takes(path)
+        if takes and (arrival := self.quarantine.put_back(pipeline, path, request)):
+            return arrival
+        dataset = self.data.find(path)
+        if dataset is None or not takes:
+            raise BadMessage(f"Pipeline {pipeline} has no data at {path}: it is gone, or fits another pattern")
+        first = self.arrivals.load(pipeline, arrival_id(dataset))
+        if first and first.arrival.state is _S.MOVING:
+            raise Busy(f"{path} is being moved into quarantine")
+        if first and first.arrival.open:
+            return first.arrival
+        return next(each for each in self._see(dataset, request) if each.pipeline == pipeline)
+
+    def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
+        try:
+            # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
+            batches = self._retrained_on_time(pipeline, self.arrivals.batches(pipeline.name))
+            active = self.arrivals.active(pipeline.name)
+            advanced = self._advanced(active, pipeline)
+            known = {stored.arrival.id for stored in active if stored.arrival.state is _S.READY}
+            ready = [each.arrival for each in advanced if each.arrival.state is _S.READY]
+            if any(each.marker and each.id not in known for each in ready):
+                return []  # reading a marker took its folder's files up, which are not among these yet
+            return self._close_batches(pipeline, batches, advanced)
+        except RecordChanged:
+            return []  # another run is on it
+        except RetrainingError as error:
+            log.warning("The data of pipeline %s waits: %s", pipeline.name, error)
+            return []
+        except Exception:
+            # One pipeline must not keep the others from being taken up.
+            log.exception("The data of pipeline %s could not be taken up", pipeline.name)
+            return []
+
+    def _retrained_on_time(self, pipeline: Pipeline, stored: StoredBatches) -> StoredBatches:
+        """Make the job that the schedule asks for, once however many of its times went by."""
+        if pipeline.schedule is None:
+            return stored
+        from croniter import croniter
+
+        now, since = self.now(), stored.batches.scheduled
+        if since is not None:
+            due = croniter(pipeline.schedule, since, second_at_beginning=True).get_next(datetime)
+            if due > now:
+                return stored
+
+            def again(name: str) -> None:
+                try:
+                    self.retrain(name, {}, f"{due:%Y%m%dT%H%M%S}")
+                except BadMessage as error:
+                    log.warning("%s", error)  # there is no data yet
+
+            at_once(again, self.pipelines.members(pipeline.name))
+        return self.arrivals.save_batches(
+            pipeline.name, msgspec.structs.replace(stored.batches, scheduled=now), stored.etag
+        )
+
+    def _advanced(self, active: Sequence[StoredArrival], pipeline: Pipeline) -> list[StoredArrival]:
+        """Take each as far as it goes: small files several at once, large ones one after another for the memory."""
+        if pipeline.checks.drift:
+            return [self._guarded(each, pipeline) for each in active]  # each is compared with the one before
+        small = [each for each in active if each.arrival.dataset.size <= SMALL]
+        large = [each for each in active if each.arrival.dataset.size > SMALL]
+        return [
+            *at_once(lambda each: self._guarded(each, pipeline), small),
+            *(self._guarded(each, pipeline) for each in large),
+        ]
+
+    def _guarded(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+        try:
+            if stored.arrival.state is _S.SETTLING:
+                return self._settle(stored, pipeline)
+            if stored.arrival.state is _S.MOVING:
+                return self.quarantine.finish(stored)
+            return stored
+        except RecordChanged:
+            return stored  # another run is on it; as it was read it keeps its batch from being closed without it
+        except RetrainingError as error:
+            log.warning("%s waits: %s", stored.arrival.dataset.path, error)
+            return stored
+
+    def _settle(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+        arrival, now = stored.arrival, self.now()
+        if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
+            return self._as_found(stored)
+        try:
+            if arrival.marker:
+                return self._read_marker(stored, pipeline)
+            profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
+            alone = not pipeline.arriving.batching.several
+            with alone_if(arrival.dataset.size > SMALL):
+                content = self.data.read(arrival.dataset)
+                report = check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
+        except DataChanged:
+            return self._as_found(stored)
+        if report.reason:
+            return self._quarantine(stored, pipeline, report.reason, report=report)
+        first = self.arrivals.first_with(arrival, report.sha256)
+        if first.id != arrival.id and not arrival.replay:
+            where = f"job {first.job}" if first.job else "data that is waiting"
+            reason = f"{first.dataset.path} had the same content; it is in {where}"
+            return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
+        if pipeline.checks.drift and report.profile:
+            self.arrivals.keep_profile(arrival, report.profile)
+        return self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, summary=report.summary))
+
+    def _as_found(self, stored: StoredArrival) -> StoredArrival:
+        """Return it as it is, unless another version or none is there now."""
+        there = self.data.find(stored.arrival.dataset.path)
+        return stored if there == stored.arrival.dataset else self._gone(stored, there)
+
+    def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+        """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
+        arrival = stored.arrival
+        if self.data.find(arrival.dataset.path) != arrival.dataset:
+            raise DataChanged(f"{arrival.dataset.path} was overwritten or deleted before it was read")
+        files = None
+        if arrival.dataset.path.endswith(".json"):
+            content = b"".join(self.data.read(arrival.dataset)) if arrival.dataset.size <= MANIFEST_AT_MOST else b""
+            try:
+                files = from_json(content, _Manifest).files
+            except msgspec.MsgspecError as error:
+                fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
+                return self._quarantine(stored, pipeline, fault)
+        folder = self.data.listed(arrival.folder)
+        at_once(self._see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])
+        ready = arrival.become(_S.READY, self.now(), files=files, sha256="")
+        return self.arrivals.save(stored, ready)
+
+    def _quarantine(
+        self,
+        stored: StoredArrival,
+        pipeline: Pipeline,
+        fault: str,
+        *,
+        report: Report | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> StoredArrival:
+        path = stored.arrival.dataset.path
+        shared = any(other.name != pipeline.name for other in self.pipelines.taking(path))
+        move = pipeline.arriving.refused == "move" and not shared
+        try:
+            return self.quarantine.take(stored, fault, report=report, faults=faults, move=move)
+        except DataChanged:
+            return self._gone(stored, self.data.find(path))
+
+    def _gone(self, stored: StoredArrival, there: Dataset | None) -> StoredArrival:
+        if there:
+            self._see(there)  # before this version is done with, so that a death in between loses neither
+        return self._end(stored, _S.GONE, "it was overwritten" if there else "it was deleted")
+
+    def _end(self, stored: StoredArrival, state: ArrivalState, reason: str, **facts: Any) -> StoredArrival:
+        ended = stored.arrival.become(state, self.now(), reason=reason, **facts)
+        log.info("%s is %s: %s", ended.dataset.path, state.value, reason)
+        return self.arrivals.save(stored, ended)
+
+    def _close_batches(
+        self, pipeline: Pipeline, stored: StoredBatches, arrivals: list[StoredArrival]
+    ) -> list[RetrainingJob]:
+        if stored.batches.closing:
+            self._finish(pipeline, stored.batches.closing, stored, {})
+            return []  # what is ready has to be read anew
+        jobs = []
+        known = {each.arrival.id: each for each in arrivals if each.arrival.open}
+        while known and self._running(pipeline) < pipeline.arriving.jobs:
+            decision = next_batch([each.arrival for each in known.values()], pipeline.arriving.batching, self.now())
+            for marker, reason in decision.refused:
+                self._quarantine(known.pop(marker.id), pipeline, reason)
+            if not decision.batch:
+                if not decision.refused:
+                    break
+                continue
+            closing = self._closing(pipeline, decision.batch)
+            batches = msgspec.structs.replace(stored.batches, closing=closing)
+            stored = self.arrivals.save_batches(pipeline.name, batches, stored.etag)
+            stored = self._finish(pipeline, closing, stored, known)
+            for done in closing.arrivals:
+                known.pop(done)
+            if job := closing.job:
+                jobs.append(job)
+                for older in decision.superseded:
+                    reason = f"{decision.batch[0].dataset.path} is newer and was taken instead, by job {job.id}"
+                    self._end(known.pop(older.id), _S.SUPERSEDED, reason, job=job.id)
+        return jobs
+
+    def _closing(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> Closing:
+        arrivals = tuple(each.id for each in batch)
+        if pipeline.arriving.batching.several and (faults := faults_of(batch, pipeline.checks)):
+            return Closing(faults=faults, arrivals=arrivals)
+        return Closing(job=self._received(pipeline, batch), arrivals=arrivals)
+
+    def _finish(
+        self, pipeline: Pipeline, closing: Closing, batches: StoredBatches, known: Mapping[str, StoredArrival]
+    ) -> StoredBatches:
+        """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before.
+
+        `known` are arrivals as this run has just read them.
+        """
+        job = closing.job
+        if job:
+            self.records.open(job)
+
+        def tell(arrival: str) -> Arrival:
+            stored = known.get(arrival) or self.arrivals.require(pipeline.name, arrival)
+            if stored.arrival.state is _S.READY and job:
+                self._end(stored, _S.TAKEN, f"in job {job.id}", job=job.id)
+            elif stored.arrival.state is _S.READY:
+                self._quarantine(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
+            return stored.arrival
+
+        arrivals = at_once(tell, closing.arrivals)
+        if job and pipeline.checks.drift:
+            self.arrivals.accept_profile(max(arrivals, key=lambda each: each.rows or 0))
+        last = job.id if job else batches.batches.last
+        closed = msgspec.structs.replace(batches.batches, closing=None, last=last)
+        return self.arrivals.save_batches(pipeline.name, closed, batches.etag)
+
+    def _received(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> RetrainingJob:
+        after = None
+        parts = [each.as_part() for each in batch if not each.marker]
+        replays = "\n".join(sorted({each.replay for each in batch if each.replay}))
+        if pipeline.arriving.rows == "all":
+            live = self.records.champion(pipeline.name).live
+            after = live.job if live else None
+        job = received(pipeline.name, parts, self.now(), once_more=replays, after=after)
+        if pipeline.arriving.joins(len(parts)):
+            suffix = name_of(job.dataset.path).partition(".")[2]
+            job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")
+        return job
+
+    def _running(self, pipeline: Pipeline) -> int:
+        return len(self.records.active(pipeline.name))
+
+
+class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    files: tuple[Listed, ...]

@@ -1,0 +1,231 @@
+"""The flow from a finished BES job to a verdict: results are kept, the champion scores the same rows, the gate decides.
+
+The rows are those that the training kept back, as it gives them with the new model's scores. Few are scored by
+request (RRS), many by a BES job of the predictive web service, whose id is recorded before it is started.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
+from shared.base.retry import delay
+from shared.domain.champions import Champion
+from shared.domain.evaluation import BYTES_AT_MOST, read_evaluation
+from shared.domain.gate.decision import LiveModel, ScoredRows, judge
+from shared.domain.gate.scored import read_scored
+from shared.domain.gate.verdict import Outcome, Verdict
+from shared.domain.jobs import Approval, ChampionScoring, HeldOut, JobState, Model, RetrainingJob
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import (
+    BatchService,
+    BlobReader,
+    BlobReference,
+    Cancelled,
+    Endpoints,
+    Failed,
+    Finished,
+    Models,
+    NotStarted,
+    Running,
+    TrainingData,
+)
+from shared.domain.proof_rows import scored_columns
+from shared.domain.rows import Rows
+from shared.flows.live import live_model
+from shared.store.answers import AnswerRecords
+from shared.store.jobs_and_champions import Records
+
+log = logging.getLogger("relearn.judging")
+
+BY_REQUEST = 1000  #: rows; more are scored by a BES job
+IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
+LINK_SECONDS = 86400.0
+BYTES_OF_ANSWERS = 64 << 20
+
+
+@dataclass(frozen=True)
+class Judging:
+    """`scoring` is the BES of the pipeline's first target, which is the one that is compared with."""
+
+    records: Records
+    answers: AnswerRecords
+    data: TrainingData
+    models: Models
+    reader: Callable[[Pipeline], BlobReader]
+    endpoints: Callable[[Pipeline], Endpoints]
+    scoring: Callable[[Pipeline], BatchService]
+    now: Callable[[], datetime]
+
+    def take_results(
+        self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]
+    ) -> RetrainingJob:
+        """Keep what the training gave, before the links to it expire."""
+        training = pipeline.training
+        for port in (training.model, training.evaluation, training.scored):
+            if port is not None and port not in results:
+                reason = f"The BES job has no output {port!r}; its outputs are: {', '.join(sorted(results)) or 'none'}"
+                return job.end(JobState.FAILED, self.now(), reason)
+        reader = self.reader(pipeline)
+        evaluation = read_evaluation(_whole(reader.read(results[training.evaluation]), BYTES_AT_MOST))
+        held_out = None
+        if training.scored and pipeline.gate.label:
+            rows, total = read_scored(
+                reader.read(results[training.scored]), pipeline.gate.label, pipeline.gate.rows_at_most
+            )
+            held_out = HeldOut(digest=self.answers.keep_rows(rows), rows=len(rows.values), of=total)
+        model = self.models.keep(reader.read(results[training.model]))
+        note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
+        facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
+        return job.move_to(JobState.JUDGING, self.now(), note, **facts)
+
+    def judge(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        """Take the job one step towards its verdict."""
+        assert job.model is not None, "a job is judged once its results are kept"
+        assert job.evaluation is not None, "a job is judged once its results are kept"
+        champion = self.records.champion(pipeline.name)
+        if job.held_out is None or pipeline.gate.label is None or not pipeline.gate.needs_rows:
+            live = LiveModel(model=judged_against(champion, pipeline), evaluation=champion.evaluation)
+            return self._decided(job, pipeline, judge(pipeline.gate, job.evaluation, live))
+        rows = self.answers.rows(job.held_out.digest)
+        if rows is None:
+            raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
+        model = self._live(pipeline)
+        answers = self.answers.of(job.held_out.digest, model.sha256)
+        if answers is None:
+            return self._scored_by_champion(job, pipeline, model, rows, job.held_out)
+        known = champion.evaluation if champion.live and model in champion.live.models.values() else None
+        live = LiveModel(model=model.sha256, evaluation=known, answers=answers)
+        scored = ScoredRows(rows=rows, label=pipeline.gate.label)
+        return self._decided(job, pipeline, judge(pipeline.gate, job.evaluation, live, scored))
+
+    def _live(self, pipeline: Pipeline) -> Model:
+        name, endpoint = next(iter(self.endpoints(pipeline).items()))
+        return live_model(self.models, self.reader(pipeline), name, endpoint)
+
+    def _scored_by_champion(
+        self, job: RetrainingJob, pipeline: Pipeline, model: Model, rows: Rows, held_out: HeldOut
+    ) -> RetrainingJob:
+        try:
+            asked = rows.only(pipeline.rows.columns)
+        except ValueError as error:
+            raise BadConfiguration(
+                f"The champion cannot be judged on the held-out rows: the output {pipeline.training.scored} {error}; "
+                "its input columns are those of proof.rows"
+            ) from None
+        if len(asked.values) > BY_REQUEST:
+            return self._scored_by_job(job, pipeline, model, asked, held_out)
+        name, endpoint = next(iter(self.endpoints(pipeline).items()))
+        answers = endpoint.score(asked)
+        return self._keep(job, pipeline, model, held_out, answers, f"{name} scored them by request")
+
+    def _scored_by_job(
+        self, job: RetrainingJob, pipeline: Pipeline, model: Model, asked: Rows, held_out: HeldOut
+    ) -> RetrainingJob:
+        service, scoring = self.scoring(pipeline), job.scoring
+        if scoring is None or scoring.model != model.sha256:
+            name = f"{pipeline.name}/{job.id}.held-out.csv"
+            self.data.put(name, _as_csv(asked))
+            bes_job = service.submit(self.data.link_joined(name, LINK_SECONDS), {})
+            note = f"BES job {bes_job} created: the champion {model.sha256[:12]} scores {held_out.rows} held-out rows"
+            return job.noting(
+                self.now(), note, scoring=ChampionScoring(model=model.sha256, bes_job=bes_job, begun=self.now())
+            )
+        if not scoring.started:
+            service.start(scoring.bes_job)
+            return job.noting(self.now(), "started", scoring=msgspec.structs.replace(scoring, started=True))
+        match service.status(scoring.bes_job):
+            case NotStarted() | Running():
+                spent, limit = self.now() - scoring.begun, timedelta(seconds=pipeline.training.patience)
+                if spent <= limit:
+                    return job
+                service.cancel(scoring.bes_job)
+                return self._again(job, f"BES job {scoring.bes_job} had not scored the champion's rows after {limit}")
+            case Failed(details):
+                return self._again(job, f"The champion's scoring failed: {details}")
+            case Cancelled():
+                return self._again(job, f"BES job {scoring.bes_job} was cancelled")
+            case Finished(results):
+                port = pipeline.targets[0].scoring.output
+                if port not in results:
+                    raise BadConfiguration(f"The scoring has no output {port!r}; it has: {', '.join(sorted(results))}")
+                table = _read_csv(_whole(self.reader(pipeline).read(results[port]), BYTES_OF_ANSWERS))
+                answers = scored_columns(table)
+                if len(answers.values) != held_out.rows or not answers.columns:
+                    return self._again(job, f"The champion's scoring gave {len(answers.values)} rows")
+                return self._keep(job, pipeline, model, held_out, answers, f"BES job {scoring.bes_job} scored them")
+
+    def _again(self, job: RetrainingJob, trouble: str) -> RetrainingJob:
+        """Return the job before its champion was scored, or its end: each BES job that runs looks well for a while."""
+        now, tries = self.now(), job.scored_in_vain + 1
+        if tries == IN_VAIN:
+            return job.end(JobState.FAILED, now, f"The champion could not be scored in {tries} tries: {trouble}")
+        waiting = job.waiting(now + delay(tries), now, trouble)
+        return msgspec.structs.replace(waiting, scoring=None, scored_in_vain=tries)
+
+    def _keep(
+        self, job: RetrainingJob, pipeline: Pipeline, model: Model, held_out: HeldOut, answers: Rows, how: str
+    ) -> RetrainingJob:
+        if self._live(pipeline) != model:
+            raise ServiceUnavailable("The champion was replaced while it scored the held-out rows")
+        self.answers.keep(held_out.digest, model.sha256, answers)
+        return job.noting(self.now(), f"the champion {model.sha256[:12]} is known on the held-out rows: {how}")
+
+    def _decided(self, job: RetrainingJob, pipeline: Pipeline, verdict: Verdict) -> RetrainingJob:
+        assert job.model is not None, "only a job with a model is judged"
+        now, facts = self.now(), {"verdict": verdict, "scoring": None}
+        undecided = verdict.outcome is Outcome.UNDECIDED
+        if verdict.outcome is Outcome.FAILS or (undecided and pipeline.gate.undecided == "keep"):
+            reason = f"undecided, so the champion is kept: {verdict.reason}" if undecided else verdict.reason
+            return job.end(JobState.REJECTED, now, reason, **facts)
+        if not pipeline.approval.required and not (undecided and pipeline.gate.undecided == "ask"):
+            reason = f"undecided, and promoted all the same: {verdict.reason}" if undecided else verdict.reason
+            return job.move_to(JobState.ACCEPTED, now, reason, **facts)
+        seen, former = verdict.seen_with(job.model.sha256), job.approval
+        if former and former.approved and former.seen == seen:
+            return job.move_to(JobState.ACCEPTED, now, f"approved by {former.by} on the same numbers", **facts)
+        note = f"approval asked for, seen {seen}: {verdict.reason}"
+        if former and former.approved:
+            note = f"The approval of {former.by} is void, the numbers have changed; {note}"
+        approval = Approval(seen=seen, asked_at=now, expires_at=now + timedelta(seconds=pipeline.approval.within))
+        return job.move_to(JobState.AWAITING, now, note, **facts, approval=approval)
+
+
+def judged_against(champion: Champion, pipeline: Pipeline) -> str | None:
+    """Return the model whose kept metrics a job is judged against, or None where the baseline stands in."""
+    if not pipeline.gate.compares or not champion.live or not champion.evaluation:
+        return None
+    model = champion.live.models.get(pipeline.targets[0].name)  # the target may be new
+    return model.sha256 if model else None
+
+
+def _whole(chunks: Iterator[bytes], at_most: int) -> bytes:
+    table = bytearray()
+    for chunk in chunks:
+        table += chunk
+        if len(table) > at_most:
+            raise BadEvaluation(
+                f"A table of metrics or scores is larger than {at_most} bytes: is its port the model's?"
+            )
+    return bytes(table)
+
+
+def _as_csv(rows: Rows) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([rows.columns, *rows.values])
+    return text.getvalue().encode()
+
+
+def _read_csv(content: bytes) -> Rows:
+    try:
+        header, *values = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"))) if row]
+    except (ValueError, csv.Error) as error:
+        raise BadEvaluation(f"The champion's scores are no CSV table: {error}") from None
+    return Rows(header, values)

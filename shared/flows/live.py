@@ -1,0 +1,23 @@
+"""What an endpoint serves, as a model that is kept."""
+
+from __future__ import annotations
+
+from shared.base.errors import AskHuman, BadConfiguration, NeverAgain
+from shared.domain.jobs import Model
+from shared.domain.ports import BlobReader, Endpoint, Models
+
+
+def live_model(models: Models, reader: BlobReader, name: str, endpoint: Endpoint) -> Model:
+    """Return the model that is live, and keep it first if somebody else deployed it.
+
+    Raises `BadConfiguration` when it cannot be read: without it there is no way back.
+    """
+    reference = endpoint.model()
+    if kept := models.identify(reference):
+        return kept
+    try:
+        return models.keep(reader.read(reference))
+    except (AskHuman, NeverAgain) as error:
+        raise BadConfiguration(
+            f"The model now live on {name} cannot be kept for a rollback, so nothing is promoted: {error}"
+        ) from None

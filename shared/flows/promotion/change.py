@@ -1,0 +1,273 @@
+"""What is asked for becomes a change of models, by one run that holds the pipeline's champion record.
+
+Who held the record before and did not give it back may only have been stopped. Such a run finds at its next look that
+it has been overtaken; what it may have written late is put right here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shared.base.errors import BadMessage
+from shared.domain.champions import Action, Change, HistoryEntry, Stray
+from shared.domain.jobs import JobState, Model, RetrainingJob
+from shared.domain.messages import Asked, Request
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import BlobReader, Endpoints, Models
+from shared.domain.proof_rows import ALIKE, most_telling, same_answers, scored_columns
+from shared.domain.rows import Rows
+from shared.flows.judging import judged_against
+from shared.flows.live import live_model
+from shared.flows.promotion.settle import PATIENCE, Finishing
+from shared.flows.promotion.switch import Served, Switch
+from shared.store.answers import AnswerRecords
+from shared.store.jobs_and_champions import HeldChampion, Records, StoredJob
+
+log = logging.getLogger("relearn.promotion")
+
+STRAYS_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
+HELD_OUT_AT_MOST = 50  #: held-out rows that are scored beside the kept ones
+
+
+@dataclass(frozen=True)
+class Changing:
+    """For one run that holds one pipeline's champion record."""
+
+    pipeline: Pipeline
+    held: HeldChampion
+    records: Records
+    answers: AnswerRecords
+    models: Models
+    reader: BlobReader
+    endpoints: Endpoints
+    switch: Switch
+    finishing: Finishing
+    now: Callable[[], datetime]
+
+    @property
+    def live(self) -> HistoryEntry:
+        assert self.held.champion.live is not None, "what is live is recorded before anything is changed"
+        return self.held.champion.live
+
+    def carry_out(self, request: Request, message_id: str) -> None:
+        self._claim()
+        if self.held.champion.change:
+            self.finishing.finish(self.held.champion.change)
+        self._put_right()
+        if request.action is Asked.RESUME:
+            self.records.unmark_change(self.pipeline.name)
+            return
+        stored = self.records.require(request.job) if request.job else None
+        own = stored is not None and not stored.job.final  # the promotion of a job, not a change by hand
+        request_id = stored.job.id if stored and own else message_id
+        if request_id in self.held.champion.settled or (stored and not _wanted(stored.job, request)):
+            self.records.unmark_change(self.pipeline.name)  # the run that settled it may have died before this
+            return
+        self._record_live()
+        if stored and own and request.by is None and self._overtaken(stored):
+            return
+        if request.live and request.live != self.live.number:
+            raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
+        entry = self._promoted(request, stored.job) if stored else self._rolled_back(request)
+        if not own:
+            self.records.mark_change(self.pipeline.name, self.now() + PATIENCE)
+        if entry.models == self.live.models:
+            self.finishing.settle_unchanged(request_id, stored if own else None)
+            return
+        for model in entry.models.values():
+            if not self.models.touch(model):  # from here on it is not removed
+                raise BadMessage(f"The model {model.sha256} is not kept any more")
+        rows, expected = self._kept_rows(stored.job if stored else None)
+        served = self.switch.answers(rows)
+        change = Change(
+            request=request_id,
+            begun=self.now(),
+            entry=entry,
+            before=self.live.models,
+            rows=rows,
+            answers={name: each.answers for name, each in served.items()},
+            expected=expected or self._recorded(entry, served),
+        )
+        self.held.save(self.held.champion.but(change=change))
+        self.finishing.finish(change, served)
+
+    def _claim(self) -> None:
+        """Raise the fence. Who held the record with a change under way may be dead, or only stopped."""
+        champion, now = self.held.champion, self.now()
+        strays = [stray for stray in champion.strays if stray.until > now]
+        if champion.change and self.held.abandoned:
+            models = {*champion.change.entry.models.values(), *champion.change.before.values()}
+            strays += [Stray(sha256=model.sha256, until=now + STRAYS_FOR) for model in models]
+        self.held.save(champion.but(fence=champion.fence + 1, strays=tuple(strays)))
+
+    def _put_right(self) -> None:
+        """Give endpoints back what the history says, where a run that was overtaken has written its model late."""
+        champion = self.held.champion
+        if champion.live is None or not champion.strays:
+            return
+        strays = {stray.sha256 for stray in champion.strays}
+        for name, endpoint in self.endpoints.items():
+            there, right = self.models.identify(endpoint.model()), champion.live.models.get(name)
+            if there is None or right is None or there == right or there.sha256 not in strays:
+                continue
+            reason = f"{name} was given {there.sha256[:12]} by a run that had been overtaken"
+            log.error("Pipeline %s: %s", self.pipeline.name, reason)
+            # This run may be overtaken in its turn, after a model that is newer than this one.
+            stray = Stray(sha256=right.sha256, until=self.now() + STRAYS_FOR)
+            self.held.save(self.held.champion.but(strays=(*self.held.champion.strays, stray)))
+            rows = self.pipeline.rows
+            self.switch.put_right(name, right, rows, self.answers.of(self.answers.keep_rows(rows), right.sha256))
+            entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.RESTORED, reason=reason)
+            self.held.save(self.records.append(self.held.champion, entry))
+            self.finishing.watch_strays(self.held.champion)
+
+    def _overtaken(self, stored: StoredJob) -> bool:
+        """Return whether the job is not to be promoted (yet): end it when newer data was promoted first, have it
+        judged again when the champion is another one.
+        """
+        job, champion = stored.job, self.held.champion
+        if job.state is not JobState.ACCEPTED:
+            return False
+        if self.pipeline.waits and not job.rollout:
+            return True  # its rollout has taken it back: the next one asks for it
+        if champion.has_overtaken(job):
+            reason = f"A newer model was promoted first; live is entry {champion.last} of the history"
+            ended = job.end(JobState.SUPERSEDED, self.now(), reason)
+            self.finishing.save(stored, ended)
+            self.records.close(ended)
+            return True
+        live = self._judged_against(job)
+        if not job.verdict or job.verdict.champion == live:
+            return False
+        note = f"The champion is another one now ({live[:12] if live else 'none'}): judged again"
+        self.finishing.save(stored, job.move_to(JobState.JUDGING, self.now(), note))
+        return True
+
+    def _judged_against(self, job: RetrainingJob) -> str | None:
+        """Return the model that a verdict of now would compare with."""
+        if job.held_out and job.verdict and job.verdict.same_rows:
+            return self.live.models[self.pipeline.targets[0].name].sha256
+        return judged_against(self.held.champion, self.pipeline)
+
+    def _kept_rows(self, job: RetrainingJob | None) -> tuple[Rows, Rows | None]:
+        """Return the rows to prove a switch on, and what the job's model answers for the last of them, if known.
+
+        They are those of the configuration and the held-out rows that candidate and champion differ most on.
+        """
+        kept = self.pipeline.rows
+        table = self.answers.rows(job.held_out.digest) if job and job.held_out else None
+        if table is None or job is None or job.held_out is None:
+            return kept, None
+        try:
+            asked, given = table.only(kept.columns), scored_columns(table)
+        except ValueError as error:
+            log.warning("Job %s: its held-out rows cannot be scored for the proof: the table %s", job.id, error)
+            return kept, None
+        champion = self.live.models[self.pipeline.targets[0].name]
+        places = most_telling(given, self.answers.of(job.held_out.digest, champion.sha256), HELD_OUT_AT_MOST)
+        return Rows(kept.columns, kept.values + asked.at(places).values), given.at(places)
+
+    def _recorded(self, entry: HistoryEntry, served: Mapping[str, Served]) -> Rows | None:
+        """Return what a former model is known to answer, where the one that is live answers the same.
+
+        Nothing can then show the switch. Elsewhere changed answers do, also if the experiment around the model
+        was published anew since.
+        """
+        models = {model.sha256 for model in entry.models.values()}
+        if len(models) > 1:
+            return None  # each target would have answers of its own
+        known = self.answers.of(self.answers.keep_rows(self.pipeline.rows), models.pop())
+        alike = known and all(same_answers(known, each.answers, ALIKE) for each in served.values())
+        return known if alike else None
+
+    def _promoted(self, request: Request, job: RetrainingJob) -> HistoryEntry:
+        assert job.model is not None, "only a job with a model is wanted"
+        approver = job.approval.by if job.approval and job.approval.approved else None
+        reason = _reason(job.verdict.reason if job.verdict else "", request)
+        return HistoryEntry(
+            **self._facts(Action.PROMOTED, reason, request.by or approver),
+            previous=self.live.number,
+            models=dict.fromkeys(self.endpoints, job.model),
+            job=job.id,
+            dataset=job.dataset,
+            parts=job.parts,
+            parameters=job.parameters,
+            evaluation=job.evaluation,
+            verdict=job.verdict,
+            approval=job.approval,
+        )
+
+    def _rolled_back(self, request: Request) -> HistoryEntry:
+        if request.model:
+            facts = self._facts(
+                Action.ROLLED_BACK, _reason(f"back to the kept model {request.model}", request), request.by
+            )
+            models = dict.fromkeys(self.endpoints, self._kept(request.model))
+            return HistoryEntry(**facts, previous=self.live.number, models=models)
+        number = request.to or self.live.previous
+        former = self.records.history(self.pipeline.name, number) if number else None
+        if former is None:
+            what = f"entry {request.to} in its history" if request.to else "former model to go back to"
+            raise BadMessage(f"Pipeline {self.pipeline.name} has no {what}")
+        for name in self.endpoints:
+            if name not in former.models:
+                raise BadMessage(f"Entry {former.number} of {self.pipeline.name} has no model for the target {name}")
+            self._kept(former.models[name].sha256)
+        facts = self._facts(Action.ROLLED_BACK, _reason(f"back to entry {former.number}", request), request.by)
+        return msgspec.structs.replace(former, **facts, proof={})
+
+    def _facts(self, action: Action, reason: str, by: str | None = None) -> dict[str, Any]:
+        """Return what is new with each entry, whatever model it has."""
+        champion, now = self.held.champion, self.now()
+        return {
+            "number": champion.last + 1,
+            "at": now,
+            "action": action,
+            "reason": reason,
+            "fence": champion.fence,
+            "by": by,
+        }
+
+    def _kept(self, sha256: str) -> Model:
+        found = self.models.find(sha256)
+        if len(found) != 1:
+            what = "is not kept any more" if not found else f"could be any of {len(found)}; write more of its hash"
+            raise BadMessage(f"The model {sha256} {what}")
+        return found[0]
+
+    def _record_live(self) -> None:
+        """Keep the models that are live, so that they can be put back, and note what others deployed."""
+        champion = self.held.champion
+        models = {name: live_model(self.models, self.reader, name, each) for name, each in self.endpoints.items()}
+        if champion.live and champion.live.models == models:
+            return
+        entry = HistoryEntry(
+            **self._facts(Action.FOUND, "deployed by somebody else"),
+            previous=champion.live.number if champion.live else None,
+            models=models,
+        )
+        self.held.confirm()  # before the history is written: what was read may be of another time
+        self.held.save(self.records.append(champion, entry))
+
+
+def _wanted(job: RetrainingJob, request: Request) -> bool:
+    """Return whether the message is more than a second delivery about a job that is done with."""
+    if job.state in (JobState.ACCEPTED, JobState.PROMOTING):
+        return True
+    if request.by and job.state in (JobState.JUDGING, JobState.AWAITING):
+        hint = "approve it instead" if job.state is JobState.AWAITING else "wait for the verdict"
+        raise BadMessage(f"Job {job.id} is {job.state.value}; {hint}")
+    if job.model is None:
+        raise BadMessage(f"Job {job.id} is {job.state.value} and has no model to promote")
+    return request.by is not None and job.final
+
+
+def _reason(text: str, request: Request) -> str:
+    asked = f"asked for by {request.by}" if request.by else ""
+    return "; ".join(part for part in (text, asked, request.reason) if part)

@@ -1,0 +1,148 @@
+"""A change of models that is written down comes to its end: proven, or put back and that proven.
+
+The outcome is written on the job first, then the champion's record is settled, and the marks are taken off last: while
+they are there, a run comes by.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.base.errors import Busy, RecordChanged, RetrainingError, TryLater
+from shared.domain.champions import Action, Champion, Change, Phase, Watch
+from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
+from shared.domain.pipelines import Pipeline
+from shared.domain.proof_rows import first
+from shared.flows.promotion.switch import Made, Served, Switch
+from shared.store.answers import AnswerRecords
+from shared.store.jobs_and_champions import HeldChampion, Records, StoredJob
+
+log = logging.getLogger("relearn.promotion")
+
+PATIENCE = timedelta(minutes=15)  #: how long an update is tried again before the former models are put back
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """For one run that holds one pipeline's champion record."""
+
+    pipeline: Pipeline
+    held: HeldChampion
+    records: Records
+    answers: AnswerRecords
+    switch: Switch
+    now: Callable[[], datetime]
+
+    def finish(self, change: Change, served: Mapping[str, Served] | None = None) -> None:
+        """Take the change to its end: proven, or put back and that proven."""
+        stored = self.records.require(change.request) if change.request == change.entry.job else None
+        if stored and stored.job.final and stored.job.state not in SWITCHED:
+            # It was cancelled before it became `promoting`, and so before any endpoint was touched.
+            self._settle(change.request, stored, self.held.champion)
+            return
+        if stored and stored.job.state is JobState.ACCEPTED:
+            note = "live until now: " + ", ".join(f"{name} {m.sha256[:12]}" for name, m in change.before.items())
+            # The poll goes on waiting before it asks again: this run is on it.
+            job = stored.job.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.job.not_before)
+            stored = self.records.save(stored, job)
+        if change.phase is Phase.UPDATING:
+            made = self._made(change)
+            if isinstance(made, Made):
+                # Proven is proven: trouble from here on, however long, puts nothing back.
+                self._settle_proven(change, stored, made, served or {})
+                return
+            log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
+            change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=made)
+            self.held.save(self.held.champion.but(change=change))
+        self._settle_restored(change, stored, self.switch.undo(change))
+
+    def _made(self, change: Change) -> Made | str:
+        """Switch the endpoints; return the proof, or why the former models have to be put back."""
+        try:
+            return self.switch.make(change)
+        except (Busy, RecordChanged):
+            raise
+        except RetrainingError as error:
+            if isinstance(error, TryLater) and self.now() - change.begun < PATIENCE:
+                raise
+            return str(error)
+
+    def _settle_proven(
+        self, change: Change, stored: StoredJob | None, made: Made, served: Mapping[str, Served]
+    ) -> None:
+        kept = self.answers.keep_rows(self.pipeline.rows)
+        if change.rows.values[: len(self.pipeline.rows.values)] == self.pipeline.rows.values:
+            for name, answers in made.answers.items():
+                model = change.entry.models[name]
+                self.answers.keep(kept, model.sha256, first(answers, len(self.pipeline.rows.values)))
+        entry = msgspec.structs.replace(change.entry, proof=made.proof)
+        champion = self.records.append(self.held.champion, entry)
+        told = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
+        self._end(change.request, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
+        self._watch(change, champion, made, served)
+        self._settle(change.request, stored, champion.having_promoted(stored.job) if stored else champion)
+
+    def _watch(self, change: Change, champion: Champion, made: Made, served: Mapping[str, Served]) -> None:
+        """Have what is live now looked at for the bake time, and while a run that was overtaken may come late."""
+        now = self.now()
+        bake = timedelta(seconds=self.pipeline.bake.time if self.pipeline.bake else 0)
+        until = max([now + bake, *(stray.until for stray in champion.strays)])
+        if until > now:
+            watch = Watch(
+                entry=champion.last,
+                begun=now,
+                until=until,
+                rows=change.rows,
+                answers=made.answers,
+                seconds={name: each.seconds for name, each in served.items()},
+            )
+            self.records.watch(self.pipeline.name, watch)
+
+    def settle_unchanged(self, request_id: str, stored: StoredJob | None) -> None:
+        self._end(request_id, stored, JobState.PROMOTED, "this very model is live already")
+        champion = self.held.champion
+        self._settle(request_id, stored, champion.having_promoted(stored.job) if stored else champion)
+
+    def _settle_restored(self, change: Change, stored: StoredJob | None, how_sure: str) -> None:
+        reason = f"{change.reason}; the former model is live again, and {how_sure}"
+        champion = self.held.champion
+        if champion.live and self.records.history(self.pipeline.name, champion.last + 1):
+            # A run proved the switch, wrote its entry and died; it was live for a while.
+            entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.RESTORED, reason=reason)
+            champion = self.records.append(champion, entry)
+        self._end(change.request, stored, JobState.ROLLED_BACK, reason)
+        self.watch_strays(champion)
+        self._settle(change.request, stored, champion)
+
+    def watch_strays(self, champion: Champion) -> None:
+        """Have the endpoints looked at while a run that was overtaken may come late, unless they are already."""
+        if champion.strays and self.records.load_watch(self.pipeline.name) is None:
+            until = max(stray.until for stray in champion.strays)
+            watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
+            self.records.watch(self.pipeline.name, watch)
+
+    def _end(self, request_id: str, stored: StoredJob | None, state: JobState, reason: str) -> None:
+        """Write the outcome where its asker looks: on the job, or under the request made by hand."""
+        if stored is None:
+            outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
+            self.records.note_request(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+            log.info("Pipeline %s, request %s is %s", self.pipeline.name, request_id, outcome)
+        elif not stored.job.final:
+            self.save(stored, stored.job.end(state, self.now(), reason))
+
+    def _settle(self, request_id: str, stored: StoredJob | None, champion: Champion) -> None:
+        """Forget the change, and take its mark off last of all: while the mark is there, a run comes by."""
+        self.held.save(champion.settle(request_id))
+        if stored:
+            self.records.close(stored.job)
+        else:
+            self.records.unmark_change(self.pipeline.name)
+
+    def save(self, stored: StoredJob, job: RetrainingJob) -> None:
+        self.records.save(stored, job)
+        log.info("Job %s is %s: %s", job.id, job.state.value, job.reason)

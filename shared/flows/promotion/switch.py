@@ -1,0 +1,201 @@
+"""Give a pipeline's endpoints another model and prove that they serve it; put the former one back the same way.
+
+An update that is answered well proves nothing. The proof is that the endpoint's definition names the model and that
+its answers to the kept rows are the new model's: those that the training service gave for it, where they are known,
+or others than before (or, after putting back, the same as before).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.base.errors import AskHuman, BadConfiguration, NeverAgain, TryLater
+from shared.domain.champions import Change, Proof
+from shared.domain.jobs import Model
+from shared.domain.ports import BlobReference, Endpoint, Endpoints
+from shared.domain.proof_rows import ALIKE, last, same_answers
+from shared.domain.rows import Rows
+
+log = logging.getLogger("relearn.switch")
+
+PAUSE = 1.0  #: seconds between two looks at an endpoint, at first
+PAUSE_MOST = 5.0
+
+
+class Unproven(NeverAgain):
+    """An endpoint does not serve what it was given."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an endpoint answers for some rows, and how long that took."""
+
+    answers: Rows
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Made:
+    """By target: the proof of the switch, and what the new model answers for the change's rows."""
+
+    proof: dict[str, Proof]
+    answers: dict[str, Rows]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """`confirm` raises `Busy` unless this run may still change the endpoints; `renew` only keeps that right."""
+
+    endpoints: Endpoints
+    timeout: float  #: seconds
+    link: Callable[[Model], BlobReference]
+    confirm: Callable[[], None]
+    renew: Callable[[], None]
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None]
+
+    def answers(self, rows: Rows) -> dict[str, Served]:
+        """Return what each endpoint answers for the rows now."""
+        return {name: self._served(endpoint, rows) for name, endpoint in self.endpoints.items()}
+
+    def make(self, change: Change) -> Made:
+        """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time."""
+        proof, answers = {}, {}
+        for name in change.before:
+            endpoint, after = self._endpoint(name), change.entry.models[name]
+            if after == change.before[name]:
+                proof[name], answers[name] = Proof(proven=True, text="served this model already"), change.answers[name]
+                continue
+            link = self.link(after)
+            if endpoint.model().address != link.address:
+                self.confirm()
+                endpoint.update(link, self._wait)
+            proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name])
+            self.confirm()
+        return Made(proof, answers)
+
+    def undo(self, change: Change) -> str:
+        """Put the former models back, also where the update seems not to have taken: it may be on its way.
+
+        Return how sure it is that they are live again; raise `Unproven` where an endpoint may still serve the new one.
+        """
+        told = "that is proven"
+        for name in reversed(list(change.before)):
+            endpoint, link = self._endpoint(name), self.link(change.before[name])
+            self.confirm()
+            try:
+                endpoint.update(link, self._wait)
+            except (NeverAgain, AskHuman) as error:
+                if not self._untouched(name, endpoint, change):
+                    raise
+                log.warning("%s refuses updates and was never changed: %s", name, error)
+                continue
+            try:
+                self._await_former(endpoint, link, change.rows, change.answers[name])
+            except Unproven as error:
+                if not self._answers_as_neither(endpoint, link, change):
+                    raise
+                # What answered before the change was not what its definition named.
+                told = f"{name} names it, yet answers otherwise than before the change and than the new model: {error}"
+                log.error("%s", told)
+        return told
+
+    def _answers_as_neither(self, endpoint: Endpoint, link: BlobReference, change: Change) -> bool:
+        """Return whether the endpoint names the former model and surely does not serve the new one."""
+        if change.expected is None or endpoint.model().address != link.address:
+            return False
+        answers = endpoint.score(change.rows)
+        return not same_answers(change.expected, last(answers, len(change.expected.values)), ALIKE)
+
+    def put_right(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> None:
+        """Give one endpoint the model that it should have, which answers so for the rows, where that is known."""
+        endpoint, link = self.endpoints[name], self.link(model)
+        self.confirm()
+        endpoint.update(link, self._wait)
+        self._await_former(endpoint, link, rows, answers)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        if name not in self.endpoints:
+            raise BadConfiguration(
+                f"The change under way is of the target {name!r}, which the pipelines file has no more; put it back "
+                "until the change is finished"
+            )
+        return self.endpoints[name]
+
+    def _untouched(self, name: str, endpoint: Endpoint, change: Change) -> bool:
+        if endpoint.model().address == self.link(change.entry.models[name]).address:
+            return False
+        return same_answers(change.answers[name], endpoint.score(change.rows))
+
+    def _prove(self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows) -> tuple[Proof, Rows]:
+        seen: list[Rows] = []
+
+        def doubt() -> str | None:
+            if endpoint.model().address != link.address:
+                return "the definition names another model than the one it was given"
+            seen.append(endpoint.score(change.rows))
+            return doubt_of_answers(seen[-1], before, change.expected)
+
+        seconds = self._await(doubt)
+        answers = seen[-1]
+        if same_answers(before, answers, ALIKE):
+            text = f"names the model; both models answer alike for all {len(change.rows.values)} kept rows"
+            return Proof(proven=False, text=text), answers
+        how = "answers as it did in training" if change.expected else "answers otherwise than before"
+        return Proof(proven=True, text=f"names the model and {how} after {seconds:.1f} s"), answers
+
+    def _await_former(self, endpoint: Endpoint, link: BlobReference, rows: Rows, answers: Rows | None) -> None:
+        def doubt() -> str | None:
+            if endpoint.model().address != link.address:
+                return "the definition names another model than the one it was given"
+            if answers and not same_answers(answers, endpoint.score(rows), ALIKE):
+                return "the answers to the kept rows are not those of the former model"
+            return None
+
+        self._await(doubt)
+        self.confirm()
+
+    def _await(self, doubt: Callable[[], str | None]) -> float:
+        """Look until there is no doubt any more; return the seconds that took, or raise `Unproven`."""
+        begun, pause = self.now(), PAUSE
+        while (seen := _or_trouble(doubt)) is not None:
+            if self._since(begun) >= self.timeout:
+                raise Unproven(f"After {self.timeout:.0f} s {seen}")
+            self._wait(pause)
+            pause = min(pause * 1.5, PAUSE_MOST)
+        return self._since(begun)
+
+    def _served(self, endpoint: Endpoint, rows: Rows) -> Served:
+        begun = self.now()
+        return Served(endpoint.score(rows), self._since(begun))
+
+    def _since(self, begun: datetime) -> float:
+        return (self.now() - begun).total_seconds()
+
+    def _wait(self, seconds: float) -> None:
+        self.sleep(seconds)
+        self.renew()
+
+
+def doubt_of_answers(answers: Rows, before: Rows, expected: Rows | None) -> str | None:
+    """Return what speaks against these being the new model's answers, or None.
+
+    `expected` are its answers for the last rows. Where they are those of the former model too, nothing can.
+    """
+    changed = not same_answers(before, answers)
+    if expected is None:
+        return None if changed else "the answers to the kept rows are still those of the former model"
+    if same_answers(expected, last(answers, len(expected.values)), ALIKE):
+        return None
+    how = "neither the former model's nor those" if changed else "still the former model's and not those"
+    return f"the answers to the kept rows are {how} that the new model gave in training"
+
+
+def _or_trouble(doubt: Callable[[], str | None]) -> str | None:
+    try:
+        return doubt()
+    except TryLater as error:
+        return str(error)

@@ -1,0 +1,129 @@
+"""Refused data: copied aside beside its reason; its original stays, or is deleted and put back on request.
+
+The copy is complete before the move is written down, and the move is written down before the original is deleted, which
+happens only to that very version: a run that dies in between loses nothing, and the next one finishes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from shared.base.errors import DataChanged
+from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
+from shared.domain.checks import Fault, Report
+from shared.domain.jobs import Dataset
+from shared.domain.ports import TrainingData
+from shared.store.arrivals import ArrivalRecords, PutBack, StoredArrival, StoredMoved
+
+log = logging.getLogger("relearn.quarantine")
+
+_S = ArrivalState
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    arrivals: ArrivalRecords
+    data: TrainingData
+    now: Callable[[], datetime]
+
+    def take(
+        self,
+        stored: StoredArrival,
+        fault: str,
+        *,
+        report: Report | None = None,
+        faults: Sequence[Fault] = (),
+        move: bool,
+    ) -> StoredArrival:
+        """Set the arrival's data aside with what is wrong: with it, or with its whole batch. `finish` ends a move.
+
+        Raises `DataChanged` when another version is there by now, or none.
+        """
+        arrival = stored.arrival
+        told = report.text if report else "".join(f"{each.message}\n" for each in faults) or f"{fault}\n"
+        reason = {
+            "pipeline": arrival.pipeline,
+            "path": arrival.dataset.path,
+            "reason": fault,
+            "report": report or ({"faults": faults} if faults else None),
+        }
+        encoded = msgspec.json.format(msgspec.json.encode(reason))
+        place = self.data.set_aside(arrival.dataset, _folder(arrival), encoded, told.encode())
+        log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
+        # A replay is of data that stayed: a job may have been made of this very version.
+        if move and arrival.id == arrival_id(arrival.dataset):
+            return self.arrivals.save(stored, arrival.become(_S.MOVING, self.now(), reason=fault, moved=place))
+        return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, self.now(), reason=fault))
+
+    def finish(self, stored: StoredArrival) -> StoredArrival:
+        """Delete the original of what is set aside, and leave a newer version alone."""
+        self.arrivals.note_moved(stored.arrival)
+        self.data.delete(stored.arrival.dataset)
+        return self.arrivals.save(stored, stored.arrival.become(_S.QUARANTINED, self.now()))
+
+    def put_back(self, pipeline: str, path: str, request: str) -> Arrival | None:
+        """Take up again what was moved from this path, once for each request; return None when that is not meant:
+        nothing was moved, or what is there now was taken up since.
+
+        Raises `DataChanged` when something newer is there that was not.
+        """
+        stored = self.arrivals.moved(pipeline, path)
+        if stored is None:
+            return None
+        asked = stored.moved.requests.get(request)
+        if asked is None:
+            if not self._meant(pipeline, stored):
+                return None
+            asked = PutBack(source=stored.moved.arrival)
+            stored = self._note(pipeline, stored, request, asked)
+        if asked.arrival is None:
+            asked = PutBack(source=asked.source, arrival=self._taken_up(pipeline, stored, asked, request))
+            self._note(pipeline, stored, request, asked)
+        return self.arrivals.require(pipeline, asked.arrival or "").arrival
+
+    def _meant(self, pipeline: str, stored: StoredMoved) -> bool:
+        there = self.data.find(stored.moved.path)
+        if there is None:
+            return True
+        newer = self.arrivals.load(pipeline, arrival_id(there))
+        if newer and (newer.arrival.state not in (_S.SETTLING, _S.READY) or newer.arrival.replay):
+            return False
+        place = self.arrivals.require(pipeline, stored.moved.arrival).arrival.moved
+        raise DataChanged(
+            f"Something newer is at {there.path}, and is taken up by itself; {place} is the one that was moved: "
+            "to have it taken up too, upload it under another name"
+        )
+
+    def _taken_up(self, pipeline: str, stored: StoredMoved, asked: PutBack, request: str) -> str:
+        """Return the arrival that the request makes, or has made before its run died."""
+        if asked.source != stored.moved.arrival:
+            return stored.moved.arrival  # it was put back, taken up by its event, and moved again
+        source = self.arrivals.require(pipeline, asked.source).arrival
+        dataset = self.data.put_back(stored.moved.path, _folder(source), request)
+        return self.arrivals.open(_again(source, dataset, request, self.now())).arrival.id
+
+    def _note(self, pipeline: str, stored: StoredMoved, request: str, asked: PutBack) -> StoredMoved:
+        requests = {**stored.moved.requests, request: asked}
+        return self.arrivals.save_moved(pipeline, msgspec.structs.replace(stored.moved, requests=requests), stored.etag)
+
+
+def _again(source: Arrival, dataset: Dataset, request: str, now: datetime) -> Arrival:
+    """A new version of the blob under its own id: an event that tells of it finds this very record."""
+    return Arrival(
+        id=arrival_id(dataset),
+        pipeline=source.pipeline,
+        dataset=dataset,
+        seen_at=now,
+        at=now,
+        marker=source.marker,
+        replay=request,
+    )
+
+
+def _folder(arrival: Arrival) -> str:
+    return f"{arrival.pipeline}/{arrival.id}"

@@ -1,0 +1,134 @@
+"""Which kept models are removed, once a day: what nothing needs and nobody touched for long.
+
+Needed is what is live, what a rollback may go back to, what is being changed or judged, and what waits for a person. A
+model that is about to be needed is touched first, and one that was touched since it was listed is not removed, so a
+promotion that begins meanwhile finds its model there.
+
+retention/{day}.json   which models were removed on that day
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
+from shared.domain.champions import Champion, HistoryEntry
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import Documents, Endpoints, KeptModel, Models
+from shared.domain.values import read_duration
+from shared.store.jobs_and_champions import Records, encode
+
+log = logging.getLogger("relearn.retention")
+
+YOUNG = timedelta(days=1)  #: a model is there before the record that needs it
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """`entries` of each history before the live one stay, and every other model for so long after its last use."""
+
+    entries: int = 10
+    unused: timedelta = timedelta(days=90)
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """What one day's run did. Written before the first model is removed."""
+
+    at: datetime
+    models: tuple[str, ...] = ()
+
+
+def to_remove(kept: Iterable[KeptModel], needed: Set[str], now: datetime, rule: Rule) -> list[KeptModel]:
+    """Return the models that nothing needs (`needed` has SHA-256s) and that are old enough."""
+    long_ago = now - max(rule.unused, YOUNG)
+    return [each for each in kept if each.touched < long_ago and each.model.sha256 not in needed]
+
+
+@dataclass(frozen=True)
+class Retention:
+    pipelines: Mapping[str, Pipeline]
+    records: Records
+    documents: Documents
+    models: Models
+    endpoints: Callable[[Pipeline], Endpoints]
+    rule: Rule
+    now: Callable[[], datetime]
+
+    def run(self) -> list[str]:
+        """Remove what may go; return the SHA-256s. Does nothing on a day on which a run has begun already.
+
+        Raises what an endpoint raises that does not say which model is live: then nothing is removed.
+        """
+        now = self.now()
+        day = f"retention/{now:%Y-%m-%d}.json"
+        etag = self.documents.create(day, encode(Removal(at=now)))
+        if etag is None:
+            return []
+        # Listed before it is looked up what is needed: a model that is wanted from here on is touched.
+        old = to_remove(self.models.listed(), frozenset(), now, self.rule)
+        if not old:
+            return []
+        unneeded = to_remove(old, self._needed(), now, self.rule)
+        self.documents.replace(day, encode(Removal(at=now, models=tuple(each.model.sha256 for each in unneeded))), etag)
+        removed = []
+        for each in unneeded:
+            if self.models.remove(each):
+                removed.append(each.model.sha256)
+                log.info("Model %s is removed: nobody used it since %s", each.model.sha256, each.touched)
+        return removed
+
+    def _needed(self) -> frozenset[str]:
+        champions = list(self.records.champions())
+        models = {model for champion in champions for model in self._of_champion(champion)}
+        changed = {champion.pipeline for champion in champions}
+        for job_id in (*self.records.active(), *self.records.parked()):
+            if stored := self.records.load(job_id):
+                models |= {stored.job.model.sha256} if stored.job.model else set()
+                models |= {stored.job.scoring.model} if stored.job.scoring else set()
+        for pipeline in self.pipelines.values():
+            if pipeline.fleet and pipeline.name not in changed:
+                continue  # its endpoint may not be there yet
+            for endpoint in self.endpoints(pipeline).values():
+                # Somebody may have deployed a kept model without this app.
+                if live := self.models.identify(endpoint.model()):
+                    models.add(live.sha256)
+        return frozenset(models)
+
+    def _of_champion(self, champion: Champion) -> Iterator[str]:
+        yield from (stray.sha256 for stray in champion.strays)
+        for entry in self._entries(champion):
+            yield from (model.sha256 for model in entry.models.values())
+
+    def _entries(self, champion: Champion) -> Iterator[HistoryEntry]:
+        """Yield what is or shall be live, what was before it, and what rollbacks would go back to one by one."""
+        if champion.change:
+            yield champion.change.entry
+        former = champion.live
+        for number in range(max(1, champion.last - self.rule.entries), champion.last + 1):
+            if entry := self.records.history(champion.pipeline, number):
+                yield entry
+        for _ in range(self.rule.entries + 1):
+            if former is None:
+                return
+            yield former
+            former = self.records.history(champion.pipeline, former.previous) if former.previous else None
+
+
+def read_rule(settings: Settings) -> Rule:
+    """Return the rule of the settings KEEP_MODELS and KEEP_MODELS_FOR, or raise `BadConfiguration`."""
+    entries, unused = settings.get("KEEP_MODELS") or "10", settings.get("KEEP_MODELS_FOR") or "90d"
+    if not re.fullmatch(r"[1-9]\d{0,3}", entries):
+        raise BadConfiguration(f"Setting KEEP_MODELS is {entries!r}; write how many former models stay, from 1 to 9999")
+    try:
+        rule = Rule(entries=int(entries), unused=timedelta(seconds=read_duration(unused)))
+    except ValueError as error:
+        raise BadConfiguration(f"Setting KEEP_MODELS_FOR: {error}") from None
+    if rule.unused < YOUNG:
+        raise BadConfiguration(f"Setting KEEP_MODELS_FOR is {unused!r}; write 1d or more")
+    return rule

@@ -1,0 +1,266 @@
+"""The flow from a new job to a judged model.
+
+Each step of a job does one thing and returns the job as it is afterwards, which is then recorded. A run that dies, an
+answer that is lost and an event that comes twice all find the record, and the step is taken again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.base.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
+from shared.base.retry import delay
+from shared.base.threads import alone_if, in_time
+from shared.domain.jobs import SWITCHED, WELL, Dataset, JobState, RetrainingJob
+from shared.domain.messages import Asked, Request
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import (
+    BatchService,
+    BlobReference,
+    Cancelled,
+    Failed,
+    Finished,
+    NotStarted,
+    Running,
+    TrainingData,
+)
+from shared.flows.judging import Judging
+from shared.store.jobs_and_champions import Records, StoredJob
+
+log = logging.getLogger("relearn.retraining")
+
+T = TypeVar("T")
+
+ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
+LONGEST = timedelta(minutes=4)  #: after which one poll begins with no other job
+MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
+LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
+
+
+@dataclass(frozen=True)
+class Retraining:
+    pipelines: Mapping[str, Pipeline]
+    records: Records
+    data: TrainingData
+    judging: Judging
+    service: Callable[[Pipeline], BatchService]
+    now: Callable[[], datetime]
+
+    def start(self, job: RetrainingJob) -> RetrainingJob:
+        """Take a new job as far as it goes."""
+        return self._guarded(self.records.require(job.id))
+
+    def poll(self) -> list[Request]:
+        """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
+        polled = in_time(self._poll_one, self.records.active(), LONGEST, self.now, "active jobs")
+        requests = [request for request in polled if request]
+        for pipeline in self.records.changes_to_finish(self.now()):
+            self.records.mark_change(pipeline, self.now() + ASK_AGAIN)
+            requests.append(Request(pipeline=pipeline, action=Asked.RESUME))
+        return requests
+
+    def _poll_one(self, job_id: str) -> Request | None:
+        try:
+            stored = self.records.take_up(job_id)
+            if stored is None:
+                return None
+            if stored.job.state in SWITCHED:
+                return self._unsettled(stored.job)
+            return self._asking(self.advance(stored))
+        except RecordChanged:
+            return None  # another run is on it
+        except Exception:
+            # One job must not keep the others from being polled.
+            log.exception("Job %s could not be polled", job_id)
+            return None
+
+    def _guarded(self, stored: StoredJob) -> RetrainingJob:
+        try:
+            return self.advance(stored).job
+        except RecordChanged:
+            return self.records.require(stored.job.id).job  # another run is on it
+
+    def _unsettled(self, job: RetrainingJob) -> Request | None:
+        """Have a promotion finished whose run died after it had written the outcome on the job."""
+        change = self.records.champion(job.pipeline).change
+        if change and change.request == job.id:
+            return Request(pipeline=job.pipeline, action=Asked.RESUME)
+        self.records.close(job)
+        return None
+
+    def _asking(self, stored: StoredJob) -> Request | None:
+        """Return the request for the job's promotion when it is time to send it (again)."""
+        job = stored.job
+        if job.state not in (JobState.ACCEPTED, JobState.PROMOTING) or not self._due(job):
+            return None
+        pipeline = self.pipelines.get(job.pipeline)
+        if pipeline and pipeline.fleet and pipeline.waits and job.state is JobState.ACCEPTED and not job.rollout:
+            self.records.park(job, pipeline.fleet)
+            return None
+        self.records.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
+        return Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id)
+
+    def _due(self, job: RetrainingJob) -> bool:
+        return job.not_before is None or job.not_before <= self.now()
+
+    def advance(self, stored: StoredJob) -> StoredJob:
+        """Take the job's steps until it has to wait or is final."""
+        while not stored.job.final and self._due(stored.job):
+            try:
+                job = self._step(stored.job)
+            except RecordChanged:
+                raise
+            except RetrainingError as error:
+                job = self._after(stored.job, error)
+            if job is stored.job and job.state in (JobState.TRAINING, JobState.JUDGING) and job.trouble:
+                job = job.noting(self.now(), "all is well again", **WELL)
+            if job is stored.job:
+                return stored
+            stored = self.records.save(stored, job)
+            log.info("Job %s is %s: %s", job.id, job.state.value, job.steps[-1].note)
+        if stored.job.final and stored.job.state not in SWITCHED:
+            self.records.close(stored.job)
+        return stored
+
+    def _step(self, job: RetrainingJob) -> RetrainingJob:
+        pipeline = self.pipelines.get(job.pipeline)
+        if pipeline is None:
+            raise BadConfiguration(
+                f"The pipelines file has no entry {job.pipeline!r} any more, and job {job.id} needs it"
+            )
+        match job.state:
+            case JobState.RECEIVED:
+                return self._submit(job, pipeline)
+            case JobState.SUBMITTED:
+                self.service(pipeline).start(_known(job.bes_job))
+                return job.move_to(JobState.TRAINING, self.now(), "BES job started")
+            case JobState.TRAINING:
+                with alone_if(pipeline.gate.rows_at_most > MANY):
+                    return self._follow(job, pipeline)
+            case JobState.JUDGING:
+                with alone_if(pipeline.gate.rows_at_most > MANY):
+                    return self.judging.judge(job, pipeline)
+            case JobState.AWAITING:
+                return self._unless_expired(job)
+            case _:
+                return job
+
+    def _submit(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        training, place = pipeline.training, _place(job, pipeline)
+        if place != job.joined:
+            return job.noting(self.now(), f"its data goes to batches/{place}", joined=place)
+        link, parameters = None, {**training.parameters, **job.parameters}
+        try:
+            if training.folder:
+                parameters[training.folder] = self._brought(job, self.data.gather)
+            else:
+                link = self._link(job, training.patience + LINK_SLACK)
+        except DataChanged as error:
+            return self._without_the_changed(job, error)
+        bes_job = self.service(pipeline).submit(link, parameters)
+        # Only the job whose id is recorded is ever started: an answer lost here leaves a job that trains nothing.
+        return job.move_to(
+            JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
+        )
+
+    def _without_the_changed(self, job: RetrainingJob, error: DataChanged) -> RetrainingJob:
+        """A new version of a file is an arrival of its own; the others of the batch are trained on without it."""
+        left = tuple(part for part in job.parts if self.data.find(part.dataset.path) == part.dataset)
+        if not left or len(left) == len(job.parts):
+            return job.end(JobState.SUPERSEDED, self.now(), str(error))
+        facts: dict[str, Any] = {"parts": left}
+        if _is_folder(job.joined):
+            # Some may be copied by now. Of one batch there are only ever fewer files, so their number makes a new name.
+            facts["joined"] = f"{job.pipeline}/{job.id}-{len(left)}/"
+        return job.noting(self.now(), f"{error}; it goes on with {len(left)} files", **facts)
+
+    def _link(self, job: RetrainingJob, seconds: float) -> BlobReference:
+        """Return where the training reads its rows: the one file itself, or a copy that joins several."""
+        if job.joined is None:
+            if self.data.find(job.dataset.path) != job.dataset:
+                raise DataChanged(f"{job.dataset.path} was overwritten or deleted before it was trained on")
+            return self.data.link(job.dataset, seconds)
+        self._brought(job, self.data.join)
+        return self.data.link_joined(job.joined, seconds)
+
+    def _brought(self, job: RetrainingJob, bring: Callable[[str, Sequence[Dataset], str | None], T]) -> T:
+        """Bring the job's files to where its training reads them, behind those of the job that it comes after."""
+        assert job.joined is not None, "only what is not read where it was dropped is brought elsewhere"
+        former = self.records.require(job.after).job if job.after else None
+        parts = [*(former.parts if former and not former.joined else ()), *job.parts]
+        return bring(job.joined, [part.dataset for part in parts], former.joined if former else None)
+
+    def _follow(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        service, training = self.service(pipeline), pipeline.training
+        match service.status(_known(job.bes_job)):
+            case NotStarted():
+                return self._unless_late(job, pipeline, "waited", job.submitted_at, training.waiting)
+            case Running() if job.running_since is None:
+                return job.noting(self.now(), "BES job running", running_since=self.now())
+            case Running():
+                return self._unless_late(job, pipeline, "ran", job.running_since, training.running)
+            case Failed(details):
+                return job.end(JobState.FAILED, self.now(), f"The training failed: {details}")
+            case Cancelled():
+                return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
+            case Finished(results):
+                return self.judging.take_results(job, pipeline, results)
+
+    def _unless_late(
+        self, job: RetrainingJob, pipeline: Pipeline, did: str, since: datetime | None, limit: float
+    ) -> RetrainingJob:
+        spent = (self.now() - (since or job.received_at)).total_seconds()
+        if spent <= limit:
+            return job
+        left = "it goes on there"
+        if pipeline.training.cancel_late:
+            self.service(pipeline).cancel(_known(job.bes_job))
+            left = "it was cancelled"
+        reason = f"BES job {job.bes_job} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
+        return job.end(JobState.TIMED_OUT, self.now(), reason)
+
+    def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:
+        if self.records.champion(job.pipeline).has_overtaken(job):
+            return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted while it waited")
+        if job.approval and self.now() > job.approval.expires_at:
+            reason = f"Nobody approved it until {job.approval.expires_at:%Y-%m-%d %H:%M} UTC"
+            return job.end(JobState.TIMED_OUT, self.now(), reason)
+        return job
+
+    def _after(self, job: RetrainingJob, error: RetrainingError) -> RetrainingJob:
+        """Return the job after a failed step: final, or waiting for the next try."""
+        now = self.now()
+        if isinstance(error, NeverAgain):
+            return job.end(JobState.FAILED, now, str(error))
+        training = self.pipelines[job.pipeline].training if job.pipeline in self.pipelines else None
+        patience = timedelta(seconds=training.patience) if training else timedelta(days=7)
+        if now - (job.troubled_since or now) > patience:
+            return job.end(JobState.TIMED_OUT, now, f"Given up after {patience}: {error}")
+        log.warning("Job %s waits: %s", job.id, error)
+        return job.waiting(now + delay(job.attempts + 1, error), now, str(error))
+
+
+def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
+    """Return where in the batches the training reads: a folder/, a blob, or None for the dropped blob itself.
+
+    The job, or the one on whose data it trains again, may have been made when the service was of the other kind.
+    """
+    if _is_folder(job.joined) == bool(pipeline.training.folder):
+        return job.joined
+    suffix = job.dataset.path.rpartition("/")[2].partition(".")[2]
+    return f"{job.pipeline}/{job.id}/" if pipeline.training.folder else f"{job.pipeline}/{job.id}.{suffix}"
+
+
+def _is_folder(joined: str | None) -> bool:
+    return joined is not None and joined.endswith("/")
+
+
+def _known(bes_job: str | None) -> str:
+    assert bes_job is not None, "no state after RECEIVED is reached without a BES job"
+    return bes_job

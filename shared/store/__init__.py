@@ -1,0 +1,1 @@
+"""What is written down, under which names, with ETags and leases."""

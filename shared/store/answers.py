@@ -1,0 +1,47 @@
+"""Which rows were scored, and what each model answered for them, by content. Written once.
+
+rows/{digest}.json               rows as text: kept ones, or held-out ones as the candidate scored them
+answers/{digest}/{model}.json    the scored columns that the model of this SHA-256 gave for these rows
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from shared.domain.ports import Documents
+from shared.domain.rows import Rows
+from shared.store.jobs_and_champions import decode, encode
+
+
+class AnswerRecords:
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def keep_rows(self, rows: Rows) -> str:
+        """Store the rows and return their digest."""
+        content = encode(rows)
+        digest = hashlib.sha256(content).hexdigest()
+        self._documents.create(_rows(digest), content)
+        return digest
+
+    def rows(self, digest: str) -> Rows | None:
+        return self._read(_rows(digest))
+
+    def keep(self, digest: str, model: str, answers: Rows) -> None:
+        """Store what the model answered; what it answered first stays."""
+        self._documents.create(_answers(digest, model), encode(answers))
+
+    def of(self, digest: str, model: str) -> Rows | None:
+        return self._read(_answers(digest, model))
+
+    def _read(self, name: str) -> Rows | None:
+        document = self._documents.read(name)
+        return decode(document.content, Rows, name) if document else None
+
+
+def _rows(digest: str) -> str:
+    return f"rows/{digest}.json"
+
+
+def _answers(digest: str, model: str) -> str:
+    return f"answers/{digest}/{model}.json"

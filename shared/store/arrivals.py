@@ -1,0 +1,242 @@
+"""What is written down about arrivals, and under which names. Every write is conditional; nothing is deleted but marks.
+
+arrivals/{pipeline}/{id}.json         one version of one blob, and what became of it
+active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came
+contents/{pipeline}/{sha256}.json     which arrival had this content first
+batches/{pipeline}.json               the batch that is being closed: its job or its faults, and the arrivals of it
+moved/{pipeline}/{sha256}.json        by its path's digest: which arrival took the original of a path into quarantine
+profiles/{pipeline}/{id}.json         what an arrival's data looks like, where drift is asked for
+profiles/{pipeline}.json              what the last accepted data looked like
+sweeps/{container}.json               how far the container was reconciled with these records
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from shared.base.errors import RecordChanged
+from shared.base.threads import at_once
+from shared.domain.arrivals import Arrival, ArrivalState
+from shared.domain.checks import Fault, Profile
+from shared.domain.jobs import RetrainingJob
+from shared.domain.ports import Documents
+from shared.store.jobs_and_champions import decode, encode, stem
+
+
+@dataclass(frozen=True)
+class StoredArrival:
+    arrival: Arrival
+    etag: str
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch whose job may not be recorded yet, and whose arrivals may not know of it.
+
+    It has a job, or faults for which all of it is refused.
+    """
+
+    job: RetrainingJob | None = None
+    faults: tuple[Fault, ...] = ()
+    arrivals: tuple[str, ...]
+
+
+class Batches(msgspec.Struct, frozen=True, kw_only=True):
+    """The batch being closed, if one is, and `last`, the job of the one before."""
+
+    closing: Closing | None = None
+    last: str | None = None
+    scheduled: datetime | None = None  #: up to when the pipeline's schedule was looked at
+
+
+@dataclass(frozen=True)
+class StoredBatches:
+    batches: Batches
+    etag: str
+
+
+class PutBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request puts back: `source`, whose copy it is, and the arrival that this became, once it is recorded."""
+
+    source: str
+    arrival: str | None = None
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A path whose original went into quarantine: last by `arrival`. `requests` have put it back since, by their id."""
+
+    path: str
+    arrival: str
+    requests: dict[str, PutBack] = {}
+
+
+@dataclass(frozen=True)
+class StoredMoved:
+    moved: Moved
+    etag: str
+
+
+class _Content(msgspec.Struct, frozen=True, kw_only=True):
+    arrival: str
+
+
+class _Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    until: datetime
+
+
+class ArrivalRecords:
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def open(self, arrival: Arrival) -> StoredArrival:
+        """Record the arrival, or return the record that is there already."""
+        if stored := self.load(arrival.pipeline, arrival.id):
+            return stored
+        self._documents.create(_active(arrival.pipeline, arrival.id), encode(arrival))
+        etag = self._documents.create(_arrival(arrival.pipeline, arrival.id), encode(arrival))
+        if etag:
+            return StoredArrival(arrival, etag)
+        return self.require(arrival.pipeline, arrival.id)
+
+    def load(self, pipeline: str, arrival_id: str) -> StoredArrival | None:
+        name = _arrival(pipeline, arrival_id)
+        document = self._documents.read(name)
+        return StoredArrival(decode(document.content, Arrival, name), document.etag) if document else None
+
+    def require(self, pipeline: str, arrival_id: str) -> StoredArrival:
+        stored = self.load(pipeline, arrival_id)
+        if stored is None:
+            raise RecordChanged(f"Arrival {arrival_id} has no record")
+        return stored
+
+    def save(self, stored: StoredArrival, arrival: Arrival) -> StoredArrival:
+        """Write the record, and take the mark off an arrival that is done with."""
+        name = _arrival(arrival.pipeline, arrival.id)
+        saved = StoredArrival(arrival, self._documents.replace(name, encode(arrival), stored.etag))
+        if not arrival.open:
+            self.close(arrival)
+        return saved
+
+    def close(self, arrival: Arrival) -> None:
+        self._documents.delete(_active(arrival.pipeline, arrival.id))
+
+    def active(self, pipeline: str) -> list[StoredArrival]:
+        """Return the open arrivals; records that a run marked and died before it wrote are written now."""
+        names = self._documents.names(f"active/arrivals/{pipeline}/")
+        return [stored for stored in at_once(lambda name: self._open_at(pipeline, name), names) if stored]
+
+    def _open_at(self, pipeline: str, mark: str) -> StoredArrival | None:
+        stored = self.load(pipeline, stem(mark))
+        if stored is None and (document := self._documents.read(mark)):
+            stored = self.open(decode(document.content, Arrival, mark))
+        if stored and not stored.arrival.open:
+            self.close(stored.arrival)  # the run that closed it died before it took the mark off
+            return None
+        return stored
+
+    def with_open(self, prefix: str) -> set[str]:
+        """Return the pipelines, by names that begin so, that have an open arrival."""
+        return {name.split("/")[2] for name in self._documents.names(f"active/arrivals/{prefix}")}
+
+    def known(self, prefix: str) -> list[str]:
+        """Return the pipelines, by names that begin so, that data was taken up for."""
+        return [stem(name) for name in self._documents.names(f"batches/{prefix}")]
+
+    def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
+        """Return the arrival that has this content: this one, unless another open or taken one had it before."""
+        name = f"contents/{arrival.pipeline}/{sha256}.json"
+        claim = encode(_Content(arrival=arrival.id))
+        while self._documents.create(name, claim) is None:
+            document = self._documents.read(name)
+            if document is None:
+                continue
+            first = decode(document.content, _Content, name).arrival
+            stored = self.load(arrival.pipeline, first)
+            if first == arrival.id or stored is None or not _counts(stored.arrival):
+                if first != arrival.id:
+                    self._documents.replace(name, claim, document.etag)
+                return arrival
+            return stored.arrival
+        return arrival
+
+    def batches(self, pipeline: str) -> StoredBatches:
+        """Return the batch that is being closed, if one is."""
+        name = _batches(pipeline)
+        document = self._documents.read(name)
+        if document is None:
+            self._documents.create(name, encode(Batches()))
+            document = self._documents.read(name)
+        if document is None:
+            raise RecordChanged(f"{name} is gone")
+        return StoredBatches(decode(document.content, Batches, name), document.etag)
+
+    def save_batches(self, pipeline: str, batches: Batches, etag: str) -> StoredBatches:
+        """Write it, unless another run wrote first: then raise `RecordChanged`."""
+        return StoredBatches(batches, self._documents.replace(_batches(pipeline), encode(batches), etag))
+
+    def moved(self, pipeline: str, path: str) -> StoredMoved | None:
+        name = _moved(pipeline, path)
+        document = self._documents.read(name)
+        return StoredMoved(decode(document.content, Moved, name), document.etag) if document else None
+
+    def save_moved(self, pipeline: str, moved: Moved, etag: str) -> StoredMoved:
+        return StoredMoved(moved, self._documents.replace(_moved(pipeline, moved.path), encode(moved), etag))
+
+    def note_moved(self, arrival: Arrival) -> None:
+        """Record that the arrival's original goes into quarantine, so that its path leads there."""
+        moved = Moved(path=arrival.dataset.path, arrival=arrival.id)
+        if self._documents.create(_moved(arrival.pipeline, moved.path), encode(moved)) is None:
+            stored = self.moved(arrival.pipeline, moved.path)
+            if stored and stored.moved.arrival != arrival.id:
+                again = msgspec.structs.replace(stored.moved, arrival=arrival.id)
+                self.save_moved(arrival.pipeline, again, stored.etag)
+
+    def profile(self, pipeline: str) -> Profile | None:
+        """Return what the last accepted data looked like, for the next to be compared with."""
+        name = f"profiles/{pipeline}.json"
+        document = self._documents.read(name)
+        return decode(document.content, Profile, name) if document else None
+
+    def keep_profile(self, arrival: Arrival, profile: Profile) -> None:
+        self._put(f"profiles/{arrival.pipeline}/{arrival.id}.json", encode(profile))
+
+    def accept_profile(self, arrival: Arrival) -> None:
+        """Have what comes next compared with this one."""
+        if kept := self.profile(f"{arrival.pipeline}/{arrival.id}"):
+            self._put(f"profiles/{arrival.pipeline}.json", encode(kept))
+
+    def swept_until(self, container: str) -> datetime | None:
+        name = f"sweeps/{container}.json"
+        document = self._documents.read(name)
+        return decode(document.content, _Sweep, name).until if document else None
+
+    def set_swept(self, container: str, until: datetime) -> None:
+        self._put(f"sweeps/{container}.json", encode(_Sweep(until=until)))
+
+    def _put(self, name: str, content: bytes) -> None:
+        if self._documents.create(name, content) is None and (document := self._documents.read(name)):
+            self._documents.replace(name, content, document.etag)
+
+
+def _counts(arrival: Arrival) -> bool:
+    """Return whether the arrival's data is, or will be, trained on."""
+    return arrival.state in (ArrivalState.SETTLING, ArrivalState.READY, ArrivalState.TAKEN)
+
+
+def _arrival(pipeline: str, arrival_id: str) -> str:
+    return f"arrivals/{pipeline}/{arrival_id}.json"
+
+
+def _active(pipeline: str, arrival_id: str) -> str:
+    return f"active/arrivals/{pipeline}/{arrival_id}.json"
+
+
+def _moved(pipeline: str, path: str) -> str:
+    return f"moved/{pipeline}/{hashlib.sha256(path.encode()).hexdigest()}.json"
+
+
+def _batches(pipeline: str) -> str:
+    return f"batches/{pipeline}.json"

@@ -1,0 +1,1 @@
+"""The definition of a New web service, and the graph in it."""

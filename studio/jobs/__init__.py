@@ -1,0 +1,1 @@
+"""BES jobs: the queue, the processes, and what a job does."""

@@ -1,0 +1,283 @@
+"""Runs BES jobs, each in a process of its own, so that a job can be cancelled and may die."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from studio.errors import ModuleError, StudioError
+from studio.faults.orders import Fault, Faults
+from studio.state.blobs import Blobs
+from studio.state.keys import new_id
+from studio.state.records import Endpoint, Job, Records, Reference
+
+log = logging.getLogger("studio.jobs")
+
+FINAL = frozenset({"Finished", "Failed", "Cancelled"})
+PAUSE = 0.05
+_STOPPED = "The server stopped while the job ran"
+# A server process that has the libraries loaded makes a job's process in milliseconds; Windows has none.
+_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast jobs go: `at_once` run of one endpoint, in at most `processes` in all.
+
+    Each job waits `queued_for` seconds at least and runs for `slow` seconds at least, as in a shared pool.
+    """
+
+    processes: int = 8
+    at_once: int = 40
+    queued_for: float = 0.0
+    slow: float = 0.0
+
+
+class JobRunner:
+    """Each endpoint has a queue, first in, first out. Of what runs, the endpoint that has least at work goes next."""
+
+    def __init__(self, records: Records, folder: Path, storage: str, faults: Faults, pace: Pace) -> None:
+        self._records, self._folder, self._storage = records, folder, storage
+        self._faults, self._pace = faults, pace
+        self._stopping, self._woken = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+        self._queued: dict[str, deque[tuple[float, str]]] = {}  # by endpoint: since when, and which job
+        self._begun: dict[str, deque[str]] = {}  # by endpoint: jobs that run, as is said, and have no process yet
+        self._at_work: dict[str, set[threading.Thread]] = {}  # by endpoint
+        self._context: Any = multiprocessing.get_context(_METHOD)
+        if _METHOD == "forkserver":
+            self._context.set_forkserver_preload(["studio.jobs.work"])
+        self._thread = threading.Thread(target=self._loop, name="bes-jobs", daemon=True)
+
+    def start(self) -> None:
+        """Take up the queue of before. What ran when the server died is told so."""
+        jobs = self._records.all(Job)
+        for job in jobs:
+            if job.state == "Running":
+                self._end(job.id, "Failed", details("Server", 0, "ServerStopped", _STOPPED))
+        waiting = [job for job in jobs if job.state == "NotStarted" and job.queued]
+        for job in sorted(waiting, key=lambda job: job.queued or 0.0):
+            self.enqueue(job)
+        self._thread.start()
+
+    def enqueue(self, job: Job) -> None:
+        """Have the job run when its turn comes."""
+        with self._lock:
+            self._queued.setdefault(job.parent, deque()).append((time.monotonic(), job.id))
+        self._woken.set()
+
+    def forget(self, job: Job) -> None:
+        """Give the place of a job that was cancelled to the next one; if a process works on it, that is ended soon."""
+        with self._lock:
+            if job.id in (begun := self._begun.get(job.parent, deque())):
+                begun.remove(job.id)
+                if not begun:
+                    del self._begun[job.parent]
+        self._woken.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._woken.set()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.wait(PAUSE)
+            self._woken.clear()
+            try:
+                with self._lock:
+                    self._send_to_work()
+            except Exception:
+                # The records may be out of reach for a while; without this thread no job would ever run again.
+                log.exception("The jobs could not be looked at; this is tried again")
+                self._stopping.wait(1)
+        for threads in list(self._at_work.values()):
+            for thread in threads:
+                thread.join()
+
+    def _send_to_work(self) -> None:
+        self._forget_ended()
+        if self._pace.processes:
+            self._begin_due()
+        while self._begun and self._working < self._pace.processes:
+            self._work_on_next()
+
+    @property
+    def _working(self) -> int:
+        return sum(map(len, self._at_work.values()))
+
+    def _forget_ended(self) -> None:
+        for endpoint, threads in list(self._at_work.items()):
+            threads -= {thread for thread in threads if not thread.is_alive()}
+            if not threads:
+                del self._at_work[endpoint]
+
+    def _begin_due(self) -> None:
+        """Have jobs leave their queue for the state Running, as many as may run at once."""
+        due = time.monotonic() - self._pace.queued_for
+        for endpoint, queue in list(self._queued.items()):
+            running = len(self._begun.get(endpoint, ())) + len(self._at_work.get(endpoint, ()))
+            while queue and queue[0][0] <= due and running < self._pace.at_once:
+                running += self._begin(endpoint, queue[0][1])
+                queue.popleft()  # only now: a job whose turn could not be recorded keeps its place
+            if not queue:
+                del self._queued[endpoint]
+
+    def _begin(self, endpoint: str, job_id: str) -> bool:
+        """Return whether the job is to be worked on: not if it was cancelled, or a fault has it stuck."""
+        stuck = self._strike("stuck", endpoint)
+        if (stuck and stuck.state == "NotStarted") or self._records.change(Job, job_id, _begun) is None or stuck:
+            return False
+        self._begun.setdefault(endpoint, deque()).append(job_id)
+        return True
+
+    def _work_on_next(self) -> None:
+        endpoint = min(self._begun, key=lambda each: len(self._at_work.get(each, ())))
+        jobs = self._begun[endpoint]
+        thread = threading.Thread(target=self._run, args=(jobs[0],), name="bes-job")
+        thread.start()
+        self._at_work.setdefault(endpoint, set()).add(thread)
+        jobs.popleft()
+        if not jobs:
+            del self._begun[endpoint]
+
+    def _strike(self, kind: str, endpoint_id: str) -> Fault | None:
+        if not self._faults.any:
+            return None
+        endpoint = self._records.find(Endpoint, endpoint_id)
+        return self._faults.strike(kind, (endpoint_id, endpoint.name if endpoint else ""))
+
+    def _run(self, job_id: str) -> None:
+        """Work on the job to its end, whatever happens to its process."""
+        try:
+            job = self._records.find(Job, job_id)
+            outcome = self._worked_on(job) if job and job.state == "Running" else None
+        except Exception as error:
+            log.exception("The job %s could not be run", job_id)
+            outcome = "Failed", details("Server", 0, type(error).__name__, "The job's process could not be run")
+        if outcome:
+            self._end(job_id, *outcome)
+        self._woken.set()
+
+    def _worked_on(self, job: Job) -> tuple[str, Any] | None:
+        """Return the state and the results or details, or None for a job that was cancelled."""
+        begun = time.monotonic()
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_main, args=(self._folder, self._storage, job, theirs))
+        with ours:
+            with theirs:  # the process has its own; with ours closed, its end is the end of the pipe
+                process.start()
+            try:
+                outcome = self._outcome(job.id, ours, process, begun)
+            finally:
+                process.join(5)
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+        if outcome and outcome[0] == "Finished" and self._strike("failed job", job.parent):
+            return "Failed", details("Train Model", 1000, "LibraryExecutionError", "The library failed on order")
+        return outcome
+
+    def _outcome(self, job_id: str, pipe: Connection, process: Any, begun: float) -> tuple[str, Any] | None:
+        while not pipe.poll(PAUSE):
+            if self._stopping.is_set() or self._cancelled(job_id):
+                process.terminate()
+                stopped = details("Server", 0, "ServerStopped", _STOPPED)
+                return None if self._cancelled(job_id) else ("Failed", stopped)
+        try:
+            state, told = pipe.recv()
+        except (EOFError, OSError):  # it ended before, or while, it told
+            process.join()
+            text = f"Process exited with error code {process.exitcode}"
+            return "Failed", details("Train Model", 0, "ProcessExited", text)
+        while (
+            time.monotonic() - begun < self._pace.slow and not self._cancelled(job_id) and not self._stopping.is_set()
+        ):
+            time.sleep(PAUSE)
+        return state, told
+
+    def _cancelled(self, job_id: str) -> bool:
+        job = self._records.find(Job, job_id)
+        return job is None or job.state == "Cancelled"
+
+    def _end(self, job_id: str, state: str, told: Any) -> None:
+        def ended(job: Job) -> Job | None:
+            if job.state in FINAL:
+                return None
+            if state == "Finished":
+                return msgspec.structs.replace(job, state=state, results=told)
+            return msgspec.structs.replace(job, state=state, details=str(told))
+
+        self._records.change(Job, job_id, ended)
+
+
+def _begun(job: Job) -> Job | None:
+    if job.state != "NotStarted" or not job.queued:
+        return None
+    return msgspec.structs.replace(job, state="Running")
+
+
+def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
+    """The job's process: do the work and tell the outcome."""
+    from studio.jobs.work import carry_out
+
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+
+    if hasattr(os, "nice"):
+        os.nice(10)  # whoever waits for a score goes first
+
+    try:
+        pipe.send(("Finished", carry_out(folder, storage, job)))
+    except ModuleError as error:
+        pipe.send(("Failed", details(error.module, error.number, error.error_id, error.message)))
+    except StudioError as error:
+        pipe.send(("Failed", details("Blob", 0, error.detail, error.message)))
+    except Exception as error:
+        pipe.send(("Failed", details("Train Model", 0, type(error).__name__, str(error)[:300])))
+
+
+def _end_with_the_server() -> None:
+    """Stop working when the server has died: nobody is there to be told, and the job counts as failed."""
+    server = multiprocessing.parent_process()
+    if server:
+        server.join()
+        os._exit(1)
+
+
+def details(module: str, number: int, error_id: str, message: str) -> str:
+    """Return the `Details` of a failed job: ids around nested exceptions, the innermost being what went wrong."""
+    outer = f"Error {number:04}: {message}"
+    inner: dict[str, Any] = {"ErrorId": error_id, "ErrorCode": str(number), "ExceptionType": "ModuleException"}
+    if number == 1000:
+        outer = f"Error 1000: AFx Library library exception: {message}"
+        nested = {
+            "Library": "AFx Library",
+            "ErrorId": error_id,
+            "ErrorCode": "16",
+            "ExceptionType": "LibraryException",
+            "Message": message,
+        }
+        inner = {**inner, "ErrorId": "LibraryException", "Message": outer, "Exception": nested}
+    else:
+        inner = {**inner, "Message": message}
+    exception = json.dumps({"Exception": inner}, separators=(",", ":"))
+    return (
+        f"Module: {module}; SNR Job Id: {new_id()}; requestId = {new_id()} errorComponent=Module. taskStatusCode=400. "
+        f"{exception}Error: {outer} Process exited with error code -2"
+    )
+
+
+def output_location(blobs: Blobs, extension: str) -> Reference:
+    """Return where an output without an override goes: a random name in the workspace's own storage."""
+    return blobs.own(f"experimentoutput/{new_id()}/{new_id()}{extension}")

@@ -1,0 +1,1 @@
+"""A table becomes a model, and a model scores rows."""

@@ -1,0 +1,240 @@
+"""The `.ilearner` file: a scikit-learn pipeline in skops' format, and with it a manifest of what it takes and gives.
+
+Its bytes depend on nothing but what it holds, so the same training gives the same file. Loading runs no code that the
+file brings: only the types listed here are ever made, they hold nothing but numbers and text, and what they hold is
+checked before it is used.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import skops.io
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
+
+from studio.errors import bad_argument
+from studio.experiments.types import Kind
+from studio.learning import learners
+from studio.learning.encoding import Encoder
+from studio.learning.trees import checked, freeze, thaw
+
+SUFFIX = ".ilearner"
+_MANIFEST = "manifest.json"
+_SCHEMA = "schema.json"  #: where skops describes the objects
+_DATED = (1980, 1, 1, 0, 0, 0)
+_CELLS_AT_ONCE = 1 << 24  #: of the matrix of rows to score: 128 MiB
+#: what a pipeline of `training` is made of, by skops' names; skops itself would load any estimator
+_PARTS = {
+    "DTypeNode numpy.dtype",
+    "DictNode builtins.dict",
+    "JsonNode builtins.str",
+    "ListNode builtins.list",
+    "NdArrayNode numpy.float64",
+    "NdArrayNode numpy.ndarray",
+    "NdArrayNode numpy.uint64",
+    "ObjectNode sklearn.compose._column_transformer.ColumnTransformer",
+    "ObjectNode sklearn.ensemble._forest.RandomForestClassifier",
+    "ObjectNode sklearn.ensemble._forest.RandomForestRegressor",
+    "ObjectNode sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+    "ObjectNode sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
+    "ObjectNode sklearn.impute._base.SimpleImputer",
+    "ObjectNode sklearn.linear_model._logistic.LogisticRegression",
+    "ObjectNode sklearn.linear_model._ridge.Ridge",
+    "ObjectNode sklearn.pipeline.Pipeline",
+    "ObjectNode sklearn.preprocessing._data.StandardScaler",
+    "ObjectNode sklearn.preprocessing._encoders.OneHotEncoder",
+    "ObjectNode sklearn.tree._classes.DecisionTreeClassifier",
+    "ObjectNode sklearn.tree._classes.DecisionTreeRegressor",
+    "SliceNode builtins.slice",
+    "TupleNode builtins.tuple",
+    "TypeNode builtins.str",
+    "TypeNode numpy.float64",
+}
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column and its type, in the names that the request-response service answers."""
+
+    name: str
+    type: Literal["Double", "Int32", "String"]
+
+    @property
+    def numeric(self) -> bool:
+        return self.type != "String"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model takes and gives. `classes` are in the order of its probabilities; the last is the positive."""
+
+    experiment: str
+    kind: Kind
+    label: Column
+    features: list[Column]
+    classes: list[str] = []
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of its rows: the label is one of them, as in the data it was trained on."""
+        return [*self.features, self.label]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of each row: its label as text, or its number; `probabilities` by row and class."""
+
+    labels: Any
+    probabilities: Any = None
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    manifest: Manifest
+    pipeline: Any
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        return Encoder(self.pipeline[0])
+
+    def predict(self, columns: dict[str, list[Any]]) -> Scored:
+        """Return the scores of the rows, given by column; every feature must be among the columns.
+
+        Raises `InputParseError` for a cell that should be a number and is none.
+        """
+        rows = len(next(iter(columns.values()), []))
+        at_once = max(1, _CELLS_AT_ONCE // self.encoder.width)
+        if rows > at_once:
+            return _joined([self.predict(_cut(columns, first, at_once)) for first in range(0, rows, at_once)])
+        if not rows:
+            none = np.zeros((0, len(self.manifest.classes)))
+            return Scored([], none if self.manifest.classes else None)
+        matrix, learner = self.encoder.encode(columns, rows), self.pipeline[-1]
+        if self.manifest.kind == "regression":
+            return Scored(learner.predict(matrix).tolist())
+        probabilities = learner.predict_proba(matrix)
+        return Scored([self.manifest.classes[index] for index in probabilities.argmax(axis=1)], probabilities)
+
+
+def _cut(columns: dict[str, list[Any]], first: int, count: int) -> dict[str, list[Any]]:
+    return {name: cells[first : first + count] for name, cells in columns.items()}
+
+
+def _joined(parts: list[Scored]) -> Scored:
+    labels = [label for part in parts for label in part.labels]
+    return Scored(labels, None if parts[0].probabilities is None else np.concatenate([p.probabilities for p in parts]))
+
+
+def pack(model: TrainedModel) -> bytes:
+    """Return the file's content."""
+    frozen = copy.copy(model.pipeline)
+    (prepares, columns), (learns, learner) = frozen.steps
+    frozen.steps = [(prepares, columns), (learns, freeze(learner))]
+    content = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(frozen))) as old, zipfile.ZipFile(content, "w") as new:
+        files: dict[str, str] = {}
+        schema = _anonymous(msgspec.json.decode(old.read(_SCHEMA)), files)
+        _write(new, _MANIFEST, msgspec.json.format(msgspec.json.encode(model.manifest)))
+        _write(new, _SCHEMA, msgspec.json.encode(schema))
+        for name, number in files.items():
+            _write(new, number, old.read(name))
+    return content.getvalue()
+
+
+def unpack(content: bytes) -> TrainedModel:
+    """Return the model, or raise the `InvalidBlob` error that says what the file is instead."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            parts = file.infolist()
+            # Nothing is compressed and nothing lies in two parts, so what is read is no more than what came.
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise ValueError("a part of it is compressed")
+            if sum(part.file_size for part in parts) > len(content):
+                raise ValueError("its parts are larger than it is")
+            manifest = msgspec.json.decode(file.read(_MANIFEST), type=Manifest)
+            _check_parts(msgspec.json.decode(file.read(_SCHEMA)))
+        model = TrainedModel(manifest, skops.io.loads(content, trusted=["numpy.dtype"]))
+        _check(model)
+    except Exception as error:
+        # A stranger's file can break a reader in any way.
+        raise bad_argument(
+            "InvalidBlob", f"The provided blob is not a trained model ({type(error).__name__}: {str(error)[:200]})."
+        ) from None
+    return model
+
+
+def _check_parts(node: Any) -> None:
+    """Raise ValueError for anything that no pipeline of `training` has in it."""
+    if isinstance(node, list):
+        for each in node:
+            _check_parts(each)
+    elif isinstance(node, dict):
+        if "__loader__" in node:
+            part = f"{node['__loader__']} {node['__module__']}.{node['__class__']}"
+            if part not in _PARTS:
+                raise ValueError(f"it has a {part.partition(' ')[2]} in it, which no model of this Studio has")
+        for each in node.values():
+            _check_parts(each)
+
+
+def _check(model: TrainedModel) -> None:
+    """Give the learner its trees; raise unless the pipeline is one that `training` makes and fits its manifest."""
+    manifest, pipeline = model.manifest, model.pipeline
+    if type(pipeline) is not Pipeline or [type(step) for _, step in pipeline.steps][:-1] != [ColumnTransformer]:
+        raise ValueError("it is no pipeline of prepared columns and a learner")
+    learner, classes = pipeline.steps[-1][1], manifest.classes
+    few, many = {"two-class": (2, 2), "multiclass": (2, len(classes)), "regression": (0, 0)}[manifest.kind]
+    if not few <= len(classes) <= many or len(set(classes)) != len(classes):
+        raise ValueError(f"its manifest has {len(classes)} classes, and it is a {manifest.kind} model")
+    if model.encoder.numeric_by_name != {column.name: column.numeric for column in manifest.features}:
+        raise ValueError("its manifest names other columns than its pipeline")
+    if len(manifest.features) != len(model.encoder.numeric_by_name) or manifest.label in manifest.features:
+        raise ValueError("its manifest names a column twice")
+    learners.check_estimator(learner, manifest.kind)
+    width = model.encoder.width
+    if learner.n_features_in_ != width:
+        raise ValueError("its learner takes another number of columns than are prepared for it")
+    if classes and (learner.classes_.ndim != 1 or learner.classes_.tolist() != classes):
+        raise ValueError("its manifest names other classes than its learner")
+    if isinstance(learner, LogisticRegression):
+        rows = 1 if len(classes) == 2 else len(classes)
+        checked(learner.coef_, (rows, width))
+        checked(learner.intercept_, (rows,))
+    elif isinstance(learner, Ridge):
+        checked(learner.coef_, (width,))
+        checked(np.asarray(learner.intercept_), ())
+    thaw(learner, width, len(classes))
+    scored = model.predict({column.name: [None] for column in manifest.features})
+    if classes:
+        checked(scored.probabilities, (1, len(classes)))
+    else:
+        checked(np.asarray(scored.labels), (1,))
+
+
+def _write(file: zipfile.ZipFile, name: str, content: bytes) -> None:
+    file.writestr(zipfile.ZipInfo(name, _DATED), content)
+
+
+def _anonymous(node: Any, files: dict[str, str]) -> Any:
+    """Return skops' schema with nothing of the process in it: it names objects by their place in memory.
+
+    `files` gets the new name of each of its files.
+    """
+    if isinstance(node, list):
+        return [_anonymous(each, files) for each in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _anonymous(each, files) for key, each in node.items() if key != "__id__"}
+    if node.get("__loader__") == "TypeNode":
+        # The types of keys are most of a file: with a name of its own, each is read once.
+        node["__id__"] = f"{node['__module__']}.{node['__class__']}"
+    if isinstance(node.get("file"), str):
+        node["file"] = files.setdefault(node["file"], f"{len(files) + 1}.npy")
+    return node

@@ -1,0 +1,1 @@
+"""What the local Studio keeps: records, models, blobs, keys."""

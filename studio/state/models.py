@@ -1,0 +1,69 @@
+"""The model files that this Studio keeps for its endpoints, by content hash, and which may take another's place."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from studio.errors import StudioError
+from studio.learning.ilearner import SUFFIX, Manifest, TrainedModel, unpack
+from studio.state.keys import new_id
+
+LOADED = 2048  #: models that stay in memory
+
+
+class Models:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "models"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._kept: tuple[str, TrainedModel | None] = ("", None)
+        self.load = lru_cache(maxsize=LOADED)(self._load)
+
+    def keep(self, content: bytes) -> str:
+        """Check and keep the file; return its hash."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        file = self._folder / f"{sha256}{SUFFIX}"
+        if not file.exists():
+            self._kept = sha256, unpack(content)
+            part = file.with_suffix(f".{new_id()}.part")
+            part.write_bytes(content)
+            part.replace(file)
+        return sha256
+
+    def read(self, sha256: str) -> bytes:
+        return (self._folder / f"{sha256}{SUFFIX}").read_bytes()
+
+    def _load(self, sha256: str) -> TrainedModel:
+        kept, model = self._kept  # whoever keeps a model loads it next
+        return model if model and kept == sha256 else unpack(self.read(sha256))
+
+
+def check_replaces(new: Manifest, old: Manifest) -> None:
+    """Raise unless the model fits the graph that the old one was made for: the graph stays as it is."""
+    if new.kind != old.kind:
+        raise StudioError(
+            "InvalidOperation", "IncompatibleModel", f"The model is a {new.kind} model; a {old.kind} model is needed."
+        )
+    if difference := _difference(new, old):
+        raise StudioError(
+            "Conflict",
+            "ModelOutputMetadataMismatch",
+            f"The model was trained on other columns or labels: {difference}.",
+        )
+
+
+def _difference(new: Manifest, old: Manifest) -> str | None:
+    theirs, ours = ({column.name: column.numeric for column in each.features} for each in (new, old))
+    if missing := sorted(ours.keys() - theirs):
+        return f"it has no feature {missing[0]!r}"
+    if extra := sorted(theirs.keys() - ours):
+        return f"it has the feature {extra[0]!r}, which the service's input has not"
+    if other := sorted(name for name in ours if ours[name] != theirs[name]):
+        kinds = ("numeric", "text") if ours[other[0]] else ("text", "numeric")
+        return f"its feature {other[0]!r} was {kinds[1]}, and the service's input is {kinds[0]}"
+    if new.label.name != old.label.name:
+        return f"it predicts {new.label.name!r}, not {old.label.name!r}"
+    if new.classes != old.classes:
+        return f"its labels are {', '.join(new.classes)}; they were {', '.join(old.classes)}"
+    return None

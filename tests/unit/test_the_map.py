@@ -1,0 +1,49 @@
+"""The map of docs/architecture.md, enforced: which folder may import which."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What each room of `shared` may import of `shared`. A room that is not listed may import every room.
+ALLOWED = {
+    "base": {"base"},
+    "domain": {"base", "domain"},
+    "store": {"base", "domain", "store"},
+    "configuration": {"base", "domain", "configuration"},
+    "adapters": {"base", "domain", "adapters"},
+    "flows": {"base", "domain", "store", "flows"},
+    "adf": {"base", "domain", "configuration", "adf"},
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_a_room_imports_only_rooms_below_it(room: str) -> None:
+    found = {(file.name, name) for file in (ROOT / "shared" / room).rglob("*.py") for name in imports(file)}
+    rooms = {(file, name.split(".")[1]) for file, name in found if name.startswith("shared.")}
+    assert {each for each in rooms if each[1] not in ALLOWED[room]} == set()
+
+
+def test_only_the_app_and_doctor_import_adapters() -> None:
+    files = {file for file in (ROOT / "shared").rglob("*.py") if "adapters" not in file.parts}
+    using = {file for file in files if any(name.startswith("shared.adapters") for name in imports(file))}
+    assert {str(file.relative_to(ROOT / "shared")) for file in using if "doctor" not in file.parts} == {"app.py"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "above"), [("shared", {"studio", "local", "tests"}), ("studio", {"local", "tests"})]
+)
+def test_a_program_does_not_import_the_programs_around_it(folder: str, above: set[str]) -> None:
+    found = {name.split(".")[0] for file in (ROOT / folder).rglob("*.py") for name in imports(file)}
+    assert found & above == set()
