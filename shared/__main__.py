@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from shared.base.errors import RetrainingError, TryLater
-from shared.cli import acting, comparing, configuration, deciding, doctor, fleet, history, looking
+from shared.cli import changes, compare, config, decisions, doctor, history, jobs, rollouts, status
 from shared.cli.output import show_json, tell
 from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped
 
-SUBJECTS = (looking, history, comparing, deciding, acting, fleet, doctor, configuration)
+SUBJECTS = (status, jobs, history, compare, decisions, changes, rollouts, doctor, config)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from sklearn import metrics
 from shared.__main__ import main
 from shared.cli.curves import Confusion, Curve, Residuals, Roc, curve
 from shared.cli.history import live_during, read_moment
-from shared.cli.looking import find_job
+from shared.cli.jobs import find_job
 from shared.cli.names import listed
 from shared.cli.pictures import draw
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings

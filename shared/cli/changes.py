@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from shared.base.errors import AskHuman, NeverAgain, RetrainingError, TryLater
 from shared.base.retry import delay
-from shared.cli.deciding import ask, ask_fleet
-from shared.cli.looking import find_job
+from shared.cli.decisions import ask, ask_fleet
+from shared.cli.jobs import find_job
 from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration, BadEvaluation
-from shared.cli.looking import add_job, find_job
+from shared.cli.jobs import add_job, find_job
 from shared.cli.output import Cell, short, show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.deciding import ask_fleet
+from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, add_person, open_app

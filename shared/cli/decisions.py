@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.cli.looking import add_job, find_job
+from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person

@@ -1,0 +1,111 @@
+"""`jobs`, `job`: what became of each retraining."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from shared.cli.names import fleet_of, known
+from shared.cli.output import show_facts, show_json, show_table, tell
+from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
+
+if TYPE_CHECKING:
+    from shared.app import App
+    from shared.domain.jobs import RetrainingJob
+    from shared.store.jobs_and_champions import Records
+
+STATES = "received, submitted, training, judging, awaiting approval, accepted, promoting, promoted, rejected, ..."
+
+
+def add(commands: Any) -> None:
+    jobs = commands.add_parser("jobs", help="the retrainings, those of the newest data first")
+    jobs.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET")
+    jobs.add_argument("--state", metavar="STATE", help=f"only those in this state: {STATES}")
+    jobs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many; 20")
+    jobs.add_argument("--before", metavar="JOB", help="go on after this job, the last of the page before")
+    add_common(jobs)
+    jobs.set_defaults(run=_jobs)
+
+    job = commands.add_parser("job", help="what happened to one retraining, step by step")
+    add_job(job)
+    add_common(job)
+    job.set_defaults(run=_job)
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", metavar="JOB", help="its id, or the beginning or the end of it")
+
+
+def find_job(records: Records, given: str) -> RetrainingJob:
+    """Return the one job whose id is given, or begins or ends so."""
+    if all(each.isalnum() or each == "-" for each in given) and (stored := records.load(given)):
+        return stored.job
+    found = [each for each in records.job_ids() if each.startswith(given) or each.endswith(given)]
+    if len(found) == 1:
+        return records.require(found[0]).job
+    if not found:
+        raise Stopped(f"there is no job {given}; python -m shared jobs lists them", NOTHING)
+    raise Stopped(f"{given} could be any of {len(found)} jobs, such as {', '.join(found[:3])}; write more of it", USAGE)
+
+
+def _jobs(chosen: argparse.Namespace) -> int:
+    from shared.cli.views import JOBS, job_row
+    from shared.domain.jobs import JobState
+
+    states = {state.value for state in JobState}
+    if chosen.state and chosen.state not in states:
+        raise Stopped(f"{chosen.state!r} is no state of a job; write one of: {', '.join(sorted(states))}", USAGE)
+    if chosen.limit < 1:
+        raise Stopped("--limit is a number from 1", USAGE)
+    app = open_app(chosen)
+    records = app.records
+    found = []
+    ids = _after(_ids(app, chosen.pipeline), chosen.before)
+    for job_id in ids:
+        stored = records.load(job_id)
+        if stored and chosen.state in (None, stored.job.state.value):
+            found.append(stored.job)
+        if len(found) == chosen.limit:
+            break
+    more = next(ids, None) is not None
+    if chosen.json:
+        show_json({"jobs": found, "more": more})
+    elif found:
+        show_table(JOBS, map(job_row, found), cut="why")
+        if more:
+            tell(f"there are more; go on with --before {found[-1].id}")
+    if not found:
+        if not chosen.json:
+            tell("there is no such job")
+        return NOTHING
+    return DONE
+
+
+def _ids(app: App, name: str | None) -> list[str]:
+    """Return the ids of the jobs of all, of a pipeline, or of all members of a fleet."""
+    from shared.domain.jobs import pipeline_of
+
+    ids = app.records.job_ids(name)
+    if name is None or ids or known(app, name) not in app.pipelines.fleets:
+        return ids
+    return [each for each in app.records.job_ids() if fleet_of(pipeline_of(each), [name])]
+
+
+def _after(ids: list[str], last: str | None) -> Iterator[str]:
+    if last is None:
+        return iter(ids)
+    if last not in ids:
+        raise Stopped(f"there is no job {last} to go on after", NOTHING)
+    return iter(ids[ids.index(last) + 1 :])
+
+
+def _job(chosen: argparse.Namespace) -> int:
+    from shared.cli.views import job_facts
+
+    job = find_job(open_app(chosen).records, chosen.job)
+    if chosen.json:
+        show_json(job)
+    else:
+        show_facts(job.id, job_facts(job))
+    return DONE
