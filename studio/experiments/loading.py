@@ -10,6 +10,9 @@
 Each model is learnt from all columns but the labels. Its training ports follow the order of the models: the model, its
 evaluation and the scored held-out rows are `output1` to `output3` of the first, `output4` to `output6` of the second.
 
+`missing: [NA]` names cells that stand for a missing value beside an empty one, as Clean Missing Data does.
+`leave_out: [id]` names columns that no model learns from, as Select Columns in Dataset does.
+
 With `import`, the name of one of the parameters, an Import Data module stands in place of the input port: the service
 has no input, and trains on the blobs of the Studio's own storage that the parameter names.
 """
@@ -74,6 +77,8 @@ def _check(experiment: Experiment) -> None:
         if experiment.imports not in experiment.parameters:
             raise _Wrong(f"import: {experiment.imports!r} is none of its parameters; give it there with a path")
         known.add(experiment.imports)
+    if labels := sorted({*experiment.labels} & {*experiment.leave_out}):
+        raise _Wrong(f"leave_out: {labels[0]!r} is a label, and a model needs its label; remove it here")
     for index, learnt in enumerate(experiment.models):
         able = names_for(learnt.kind)
         if learnt.learner not in able:

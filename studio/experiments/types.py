@@ -28,6 +28,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A training experiment. `parameters` are the web service's global parameters with their defaults.
 
     `imports` is the one that has the path of its Import Data module; None for an experiment with an input port.
+    `missing` are cells that stand for a missing value beside an empty one. No model learns the columns `leave_out`.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     models: list[Learnt]
     parameters: dict[str, str] = {}
     imports: str | None = msgspec.field(default=None, name="import")
+    missing: list[str] = []
+    leave_out: list[str] = []
 
     @property
     def inputs(self) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -73,13 +74,18 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model takes and gives. `classes` are in the order of its probabilities; the last is the positive."""
+    """What the model takes and gives.
+
+    `classes` are in the order of its probabilities; the last is the positive. `missing` are the cells of its rows that
+    stand for a missing value beside an empty one.
+    """
 
     experiment: str
     kind: Kind
     label: Column
     features: list[Column]
     classes: list[str] = []
+    missing: list[str] = []
 
     @property
     def columns(self) -> list[Column]:
@@ -116,11 +122,17 @@ class TrainedModel:
         if not rows:
             none = np.zeros((0, len(self.manifest.classes)))
             return Scored([], none if self.manifest.classes else None)
-        matrix, learner = self.encoder.encode(columns, rows), self.pipeline[-1]
+        cells = {name: without(each, self.manifest.missing) for name, each in columns.items()}
+        matrix, learner = self.encoder.encode(cells, rows), self.pipeline[-1]
         if self.manifest.kind == "regression":
             return Scored(learner.predict(matrix).tolist())
         probabilities = learner.predict_proba(matrix)
         return Scored([self.manifest.classes[index] for index in probabilities.argmax(axis=1)], probabilities)
+
+
+def without(cells: list[Any], missing: Sequence[str]) -> list[Any]:
+    """Return the cells, empty where they stand for a missing value."""
+    return ["" if cell in missing else cell for cell in cells] if missing else cells
 
 
 def _cut(columns: dict[str, list[Any]], first: int, count: int) -> dict[str, list[Any]]:

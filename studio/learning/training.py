@@ -20,7 +20,7 @@ from studio.errors import ModuleError
 from studio.experiments.types import Experiment, Learnt, Part
 from studio.learning import evaluation
 from studio.learning.evaluation import number
-from studio.learning.ilearner import Column, Manifest, Scored, TrainedModel
+from studio.learning.ilearner import Column, Manifest, Scored, TrainedModel, without
 from studio.learning.learners import FRACTION, SPLIT, estimator, read_parameters
 from studio.learning.scoring import scored_cells
 from studio.learning.tables import Columns
@@ -45,10 +45,14 @@ def train(experiment: Experiment, data: Columns, parameters: Mapping[str, str]) 
     the same models, byte for byte. Raises `ModuleError`.
     """
     values = {**experiment.parameters, **parameters}
-    for name in experiment.labels:
+    data = {name: without(cells, experiment.missing) for name, cells in data.items()}
+    for name in (*experiment.labels, *experiment.leave_out):
         if name not in data:
             raise ModuleError(
-                "Train Model", 1, "ColumnNotFound", f'One or more specified columns were not found: "{name}"'
+                "Select Columns in Dataset" if name in experiment.leave_out else "Train Model",
+                1,
+                "ColumnNotFound",
+                f'One or more specified columns were not found: "{name}"',
             )
     # One thread: sums keep their order whatever the machine is busy with, and scoring keeps its share of it.
     with threadpool_limits(1):
@@ -62,7 +66,8 @@ def _trained(
     learnt = part.learnt
     fraction = read_parameters(SPLIT, values)[FRACTION]
     learner = estimator(learnt.learner, learnt.kind, values, experiment.seed)
-    columns = [_column(name, cells) for name, cells in typed.items() if name not in experiment.labels]
+    unused = {*experiment.labels, *experiment.leave_out}
+    columns = [_column(name, cells) for name, cells in typed.items() if name not in unused]
     if not columns:
         raise ModuleError("Train Model", 20, "TooFewColumnsInDataset", "The dataset has no column to learn from")
     label, classes = _labels(learnt, typed[learnt.label])
@@ -79,7 +84,12 @@ def _trained(
     pipeline.fit(features, label[fit])
     label_column = Column(learnt.label, "String") if classes else _column(learnt.label, label[rows])
     manifest = Manifest(
-        experiment=experiment.name, kind=learnt.kind, label=label_column, features=columns, classes=classes
+        experiment=experiment.name,
+        kind=learnt.kind,
+        label=label_column,
+        features=columns,
+        classes=classes,
+        missing=experiment.missing,
     )
     model = TrainedModel(manifest, pipeline)
     cells = {name: [column[row] for row in held] for name, column in data.items()}
