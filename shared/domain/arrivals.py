@@ -27,6 +27,8 @@ class ArrivalState(Enum):
 
 
 _S = ArrivalState
+CHECKS_AT_MOST = 3  #: checks of one arrival that begin; of a file that stops its reader none ever ends
+CHECK_LASTS = timedelta(minutes=10)  #: at most, as the host ends a call after that
 NEXT = {
     _S.SETTLING: frozenset({_S.READY, _S.SAME, _S.MOVING, _S.QUARANTINED, _S.GONE}),
     _S.READY: frozenset({_S.TAKEN, _S.SUPERSEDED, _S.MOVING, _S.QUARANTINED, _S.GONE}),
@@ -43,6 +45,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime
     state: ArrivalState = ArrivalState.SETTLING
     at: datetime  #: of the last change of state
+    checks: int = 0  #: that began and did not end; counted before each
+    checked_at: datetime | None = None  #: when the last of them began
     sha256: str | None = None
     summary: Summary | None = None  #: of what was read, for what is asked of its whole batch
     marker: bool = False  #: it carries no data: it says that its folder is complete
@@ -69,6 +73,21 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         """Return the arrival one step further. Every change of state goes through here."""
         assert state in NEXT.get(self.state, ()), f"arrival {self.id} is {self.state.value}, not to be {state.value}"
         return msgspec.structs.replace(self, state=state, at=at, **facts)
+
+    def checking(self, at: datetime) -> Arrival:
+        """Return the arrival with a check begun."""
+        return msgspec.structs.replace(self, checks=self.checks + 1, checked_at=at)
+
+    def never_checked(self, now: datetime) -> str | None:
+        """Return None where a check may begin, "" while the last one may go on, or why none begins any more."""
+        if self.checks < CHECKS_AT_MOST or self.checked_at is None:
+            return None
+        if now - self.checked_at < CHECK_LASTS:
+            return ""
+        return (
+            f"{self.dataset.path}: {self.checks} checks began and none ended, the last at {self.checked_at:%H:%M} UTC; "
+            "the file may be made to stop its reader. Look at it, then replay it or upload it in another form"
+        )
 
     def as_part(self) -> Part:
         assert self.sha256 is not None, "what is ready is hashed"

@@ -213,21 +213,43 @@ class Arriving:
         except RetrainingError as error:
             log.warning("%s waits: %s", stored.arrival.dataset.path, error)
             return stored
+        except Exception:
+            # One file must not keep the others of its pipeline from being taken up.
+            log.exception("%s could not be taken up", stored.arrival.dataset.path)
+            return stored
 
     def _settle(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         arrival, now = stored.arrival, self.now()
         if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
             return self._as_found(stored)
-        try:
-            if arrival.marker:
+        if arrival.marker:
+            try:
                 return self._read_marker(stored, pipeline)
-            profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
-            alone = not pipeline.arriving.batching.several
-            with alone_if(arrival.dataset.size > SMALL):
-                content = self.data.read(arrival.dataset)
-                report = check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
-        except DataChanged:
-            return self._as_found(stored)
+            except DataChanged:
+                return self._as_found(stored)
+        reason = arrival.never_checked(now)
+        if reason is not None:
+            return self._quarantine(stored, pipeline, reason) if reason else self._as_found(stored)
+        # Written down before it begins: a check that never ends must not begin for ever.
+        stored = self.arrivals.save(stored, arrival.checking(now))
+        try:
+            report = self._checked(arrival, pipeline)
+        except RetrainingError as error:
+            stored = self.arrivals.save(stored, arrival)  # it ended: nothing is known against the data
+            if isinstance(error, DataChanged):
+                return self._as_found(stored)
+            raise
+        return self._after_check(StoredArrival(arrival, stored.etag), pipeline, report)
+
+    def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
+        profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
+        alone = not pipeline.arriving.batching.several
+        with alone_if(arrival.dataset.size > SMALL):
+            content = self.data.read(arrival.dataset)
+            return check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
+
+    def _after_check(self, stored: StoredArrival, pipeline: Pipeline, report: Report) -> StoredArrival:
+        arrival = stored.arrival
         if report.reason:
             return self._quarantine(stored, pipeline, report.reason, report=report)
         first = self.arrivals.first_with(arrival, report.sha256)
@@ -237,7 +259,8 @@ class Arriving:
             return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
         if pipeline.checks.drift and report.profile:
             self.arrivals.keep_profile(arrival, report.profile)
-        return self.arrivals.save(stored, arrival.become(_S.READY, now, sha256=report.sha256, summary=report.summary))
+        ready = arrival.become(_S.READY, self.now(), sha256=report.sha256, summary=report.summary)
+        return self.arrivals.save(stored, ready)
 
     def _as_found(self, stored: StoredArrival) -> StoredArrival:
         """Return it as it is, unless another version or none is there now."""

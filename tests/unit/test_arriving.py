@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -14,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged
-from shared.domain.arrivals import Arrival, ArrivalState, Batching
-from shared.domain.checks import Checks, Drift
-from shared.domain.jobs import JobState
+from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged, ServiceUnavailable
+from shared.domain.arrivals import CHECK_LASTS, Arrival, ArrivalState, Batching
+from shared.domain.checks import Checks, Drift, Report, check
+from shared.domain.jobs import Dataset, JobState
 from tests.support.fakes import World
 
 
@@ -129,6 +130,72 @@ def test_broken_data_is_set_aside_with_its_reason_and_costs_no_training(world: W
     assert folder == f"income/{arrival.id}"
     assert json.loads(report)["reason"] == arrival.reason
     assert world.service.created == []
+
+
+def test_a_file_whose_check_never_ends_is_set_aside_after_three_tries_and_the_others_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(name: str, *arguments: Any, **options: Any) -> Report:
+        if name == "income/endless.csv":
+            begun.append(name)
+            raise Died
+        return check(name, *arguments, **options)
+
+    begun: list[str] = []
+    monkeypatch.setattr("shared.flows.intake.check", killed)
+    world.arriving.see(world.put("endless.csv"))
+    for _ in range(5):
+        world.clock.sleep(60)
+        with contextlib.suppress(Died):
+            world.arriving.take_up()
+    assert len(begun) == 3  # the third may go on
+    assert states(world) == [ArrivalState.SETTLING]
+
+    world.clock.sleep(CHECK_LASTS.total_seconds())
+    world.arriving.see(world.put("good.csv"))
+    world.clock.sleep(60)
+    [job] = world.arriving.take_up()
+
+    assert paths(world, job.id) == ["income/good.csv"]
+    endless = arrivals(world)[0]
+    assert (endless.state, len(begun)) == (ArrivalState.QUARANTINED, 3)
+    assert "income/endless.csv: 3 checks began and none ended" in str(endless.reason)
+    assert nothing_open(world)
+
+
+def test_a_storage_that_does_not_give_the_data_is_no_try_of_its_check(world: World) -> None:
+    def unreachable(_: Dataset) -> Iterator[bytes]:
+        raise ServiceUnavailable("storage did not answer")
+
+    read, world.data.read = world.data.read, unreachable  # type: ignore[method-assign]
+    world.arriving.see(world.put("a.csv"))
+    for _ in range(5):
+        world.clock.sleep(3600)
+        world.arriving.take_up()
+    world.data.read = read  # type: ignore[method-assign]
+
+    [job] = world.arriving.take_up()
+
+    assert paths(world, job.id) == ["income/a.csv"]
+
+
+def test_a_check_that_fails_by_a_fault_of_the_app_keeps_no_other_file_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str, *arguments: Any, **options: Any) -> Report:
+        if name == "income/odd.csv":
+            raise RecursionError
+        return check(name, *arguments, **options)
+
+    monkeypatch.setattr("shared.flows.intake.check", broken)
+    arriving(world, batching=Batching(by="quiet", quiet=0.0, at_most=1.0))
+    world.arriving.see(world.put("odd.csv"))
+    world.arriving.see(world.put("good.csv"))
+    for _ in range(5):
+        world.clock.sleep(CHECK_LASTS.total_seconds())
+        world.arriving.take_up()
+
+    assert states(world) == [ArrivalState.QUARANTINED, ArrivalState.TAKEN]
 
 
 def test_a_replay_takes_up_again_what_was_set_aside_once_for_each_message(world: World) -> None:
