@@ -1,17 +1,24 @@
-"""HTTP to services that the configuration names: no other host, no redirects, every failure told apart."""
+"""HTTP to services that the configuration names: no other host, no redirects, every failure told apart.
+
+An answer has a limit of size, of depth and of time, whatever the service sends.
+"""
 
 from __future__ import annotations
 
 import email.utils
-import json
+import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
 import requests
+import urllib3
 
+from shared.base.decoding import from_json
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 
 T = TypeVar("T")
@@ -19,6 +26,20 @@ T = TypeVar("T")
 TIMEOUTS = (5.0, 30.0)  #: seconds to connect, and between two bytes
 CHUNK = 1 << 20
 LATER = frozenset({408, 425, 429})
+_READ_ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one answer may have: bytes once it is uncompressed, and seconds from the call to its last byte."""
+
+    size: int
+    seconds: float
+
+
+OF_AN_ANSWER = Limits(64 << 20, 120.0)
+OF_A_DOWNLOAD = Limits(4 << 30, 300.0)
 
 
 @dataclass(frozen=True)
@@ -32,15 +53,17 @@ class Answer:
 
     def json(self) -> Any:
         try:
-            return json.loads(self.content)
-        except ValueError:
-            raise UnexpectedAnswer(f"{self.asked} answered {self.status} with a body that is no JSON") from None
+            return from_json(self.content, object)
+        except msgspec.MsgspecError as error:
+            raise UnexpectedAnswer(
+                f"{self.asked} answered {self.status} with a body that is not JSON: {error}"
+            ) from None
 
     def read(self, reading: Callable[[Any], T], what: str) -> T:
         """Return what `reading` finds in the JSON; a body of another shape is no `what`."""
         try:
             return reading(self.json())
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError):
             raise UnexpectedAnswer(f"{self.asked} answered no {what}") from None
 
 
@@ -60,6 +83,7 @@ class Service:
         """
         url = self._url(path)
         asked = f"{self._name}: {method} {urlsplit(url).path}"
+        begun = time.monotonic()
         try:
             answer = self._session.request(
                 method,
@@ -69,14 +93,17 @@ class Service:
                 headers={"Authorization": self._authorization(), "Accept": "application/json", **self._headers},
                 timeout=TIMEOUTS,
                 allow_redirects=False,
+                stream=True,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # The exception's own text may hold the address with its signature.
             raise ServiceUnavailable(f"{asked} got no answer ({type(error).__name__})") from None
+        with answer:
+            content = b"".join(_content(answer, asked, OF_AN_ANSWER, begun))
         headers = {key.lower(): value for key, value in answer.headers.items()}
         if answer.status_code >= 300:
-            raise failure(asked, answer.status_code, headers, answer.content)
-        return Answer(asked, answer.status_code, headers, answer.content)
+            raise failure(asked, answer.status_code, headers, content)
+        return Answer(asked, answer.status_code, headers, content)
 
     def _url(self, path: str) -> str:
         if "://" not in path:
@@ -91,8 +118,9 @@ class Service:
         return f"{origin(self._base)}/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
 
-def download(session: requests.Session, url: str) -> Iterator[bytes]:
+def download(session: requests.Session, url: str, limits: Limits = OF_A_DOWNLOAD) -> Iterator[bytes]:
     """Yield the content at the address, which the caller has checked against the configuration."""
+    begun = time.monotonic()
     asked = f"GET {urlsplit(url)._replace(query='').geturl()}"
     try:
         with session.get(url, stream=True, timeout=TIMEOUTS, allow_redirects=False) as answer:
@@ -102,14 +130,30 @@ def download(session: requests.Session, url: str) -> Iterator[bytes]:
                     # The usual cause is a signature that ran out; the next look gives a fresh one.
                     raise ServiceUnavailable(f"{asked} answered 403: its signature may have expired")
                 raise failure(asked, answer.status_code, headers, b"")
-            expected, got = answer.headers.get("Content-Length"), 0
-            for chunk in answer.iter_content(CHUNK):
-                got += len(chunk)
-                yield chunk
-            if expected is not None and int(expected) != got:
-                raise ServiceUnavailable(f"{asked} ended after {got} of {expected} bytes")
-    except requests.RequestException as error:
-        raise ServiceUnavailable(f"{asked} broke off ({type(error).__name__})") from None
+            yield from _content(answer, asked, limits, begun)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise ServiceUnavailable(f"{asked} got no answer ({type(error).__name__})") from None
+
+
+def _content(answer: requests.Response, asked: str, limits: Limits, begun: float) -> Iterator[bytes]:
+    """Yield the answer's content, uncompressed, as it comes; it is as long as its Content-Length says."""
+    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in _READ_ENCODINGS:
+        raise UnexpectedAnswer(
+            f"{asked} answered with the Content-Encoding {encoding[:40]!r}; it can be gzip or deflate"
+        )
+    got = 0
+    try:
+        # `read1` gives what has come, so that a service which sends byte after byte is noticed.
+        while chunk := answer.raw.read1(CHUNK, decode_content=True):
+            got += len(chunk)
+            if got > limits.size:
+                raise UnexpectedAnswer(f"{asked} answered more than {limits.size} bytes")
+            if time.monotonic() - begun > limits.seconds:
+                raise ServiceUnavailable(f"{asked} had not answered all after {limits.seconds:.0f} s")
+            yield chunk
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise ServiceUnavailable(f"{asked} broke off after {got} bytes ({type(error).__name__})") from None
 
 
 def origin(address: str) -> str:
@@ -141,23 +185,23 @@ def failure(
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of a Retry-After header, given as a number or as a date."""
     value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
+    if _SECONDS.fullmatch(value):
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        # A date in the zone -0000 is read as one without a zone; it is in UTC.
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(0.0, (date - datetime.now(UTC)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    # A date in the zone -0000 is read as one without a zone; it is in UTC.
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _error_of(content: bytes) -> tuple[list[str], str]:
     try:
-        error = json.loads(content)["error"]
+        error: Any = from_json(content, object)["error"]  # type: ignore[index]
         details = error.get("details") or []
         codes = [str(error["code"]), *(str(detail["code"]) for detail in details)]
         messages = [str(error["message"]), *(str(detail["message"]) for detail in details)]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
         return [], ""
     return codes, f" {'/'.join(codes)}: {' '.join(messages)}"[:1000]

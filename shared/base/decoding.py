@@ -6,6 +6,7 @@ in 7 of 8 tries of 16 threads). The Functions host runs functions in threads, so
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
@@ -19,10 +20,18 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def from_json(content: bytes, kind: type[T]) -> T:
-    """Return the value; raise `msgspec.MsgspecError` when the content is none of the type, or no JSON."""
+    """Return the value; raise `msgspec.MsgspecError` when the content is not of the type, or is not JSON.
+
+    Every failure is of that class, also that of text which is not UTF-8, or which is nested too deep.
+    """
     with _ONE:
         decoder: msgspec.json.Decoder[T] = _DECODERS.get(kind) or _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))
-    return decoder.decode(content)
+    try:
+        return decoder.decode(content.removeprefix(codecs.BOM_UTF8))
+    except UnicodeDecodeError:
+        raise msgspec.DecodeError("it is not UTF-8 text") from None
+    except RecursionError:
+        raise msgspec.DecodeError("it is nested too deep") from None
 
 
 def converted(value: object, kind: type[T], dec_hook: Callable[[type, Any], Any]) -> T:

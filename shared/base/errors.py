@@ -9,12 +9,26 @@ from collections.abc import Sequence
 
 from shared.base.secret import redact
 
+LONGEST = 4000  #: characters of a message; what a service or a file says may be of any length
+
 
 class RetrainingError(Exception):
-    """The base of all of them. Its message never carries a signature, a key or a token."""
+    """The base of all of them. Its message never carries a signature, a key or a token.
+
+    It can be stored and shown: it has no control characters and no half of a surrogate pair.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(redact(message))
+        super().__init__(readable(message))
+
+
+def readable(text: str) -> str:
+    """Return the text as a record and a terminal may have it: no secret, not too long, control characters escaped."""
+    text = redact(text)
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in "\n\t\xa0" else ascii(each)[1:-1] for each in text)
 
 
 class TryLater(RetrainingError):

@@ -45,11 +45,7 @@ def dec_hook(kind: type, value: object) -> object:
     if not isinstance(value, str):
         raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
     if kind is Secret:
-        if not value.strip():
-            raise ValueError("is empty; name a setting that holds it: ${NAME}")
-        if not _KEY.fullmatch(value.strip()):
-            raise ValueError("has a space or a sign that no key has; copy the whole key once more")
-        return Secret(value.strip())
+        return read_key(value)
     if kind is Duration:
         return read_duration(value)
     if kind is Address:
@@ -64,6 +60,15 @@ def dec_hook(kind: type, value: object) -> object:
             )
         return ResourceId(value)
     raise NotImplementedError(kind)
+
+
+def read_key(value: str) -> Secret:
+    """Return the key, or raise ValueError."""
+    if not value.strip():
+        raise ValueError("is empty; name a setting that holds it: ${NAME}")
+    if not _KEY.fullmatch(value.strip()):
+        raise ValueError("has a space or a sign that no key has; copy the whole key once more")
+    return Secret(value.strip())
 
 
 def _schedule(value: str) -> Schedule:

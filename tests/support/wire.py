@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,7 +13,10 @@ from typing import Any
 
 @dataclass
 class Scripted:
-    """`answers` are given in turn, the last one again and again: status, body (JSON or bytes) and headers."""
+    """`answers` are given in turn, the last one again and again: status, body and headers.
+
+    A body is JSON, bytes, or a function that yields bytes, each of which is sent at once.
+    """
 
     address: str
     answers: list[tuple[int, Any, dict[str, str]]] = field(default_factory=list)
@@ -31,12 +34,16 @@ def scripted_service() -> Iterator[Scripted]:
             sent = self.rfile.read(size)
             service.asked.append((self.command, self.path, json.loads(sent) if sent else None))
             status, body, headers = service.answers.pop(0) if len(service.answers) > 1 else service.answers[0]
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            if not callable(body):
+                content = body if isinstance(body, bytes) else json.dumps(body).encode()
+                headers = {"Content-Length": str(len(content)), **headers}
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):
+                for piece in body() if callable(body) else (content,):
+                    self.wfile.write(piece)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 

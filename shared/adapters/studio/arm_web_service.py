@@ -26,7 +26,7 @@ _NOT_WRITTEN = frozenset(
     {"createdon", "modifiedon", "provisioningstate", "swaggerlocation", "storageaccount", "commitmentplan", "keys"}
 )
 OPERATION_PAUSE = 2.0  #: seconds between two looks, when the service asks for no other
-OPERATION_LOOKS = 300
+OPERATION_SECONDS = 600.0  #: of waiting, whatever pauses the service asks for
 
 
 class ArmWebService:
@@ -81,7 +81,8 @@ class ArmWebService:
     def _follow(self, answer: Answer, wait: Wait) -> None:
         """Look at the operation until it has ended; raise `ServiceRefused` when it failed."""
         address = answer.headers.get("azure-asyncoperation")
-        for _ in range(OPERATION_LOOKS):
+        waited = 0.0
+        while waited < OPERATION_SECONDS:
             looked = self._service.call("GET", address) if address else self._get()
             state, told = looked.read(_operation, "operation")
             match state.lower():
@@ -89,7 +90,9 @@ class ArmWebService:
                     return
                 case "failed" | "canceled" | "cancelled":
                     raise ServiceRefused(f"{answer.asked} was accepted and then {state}: {told}", 200)
-            wait(min(retry_after(looked.headers) or OPERATION_PAUSE, 30.0))
+            pause = min(max(retry_after(looked.headers) or OPERATION_PAUSE, 1.0), 30.0)
+            wait(pause)
+            waited += pause
         raise ServiceUnavailable(f"{answer.asked} was accepted and its operation does not end")
 
 

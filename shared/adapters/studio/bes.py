@@ -80,4 +80,4 @@ def read_bes_job(answer: Any) -> BesJob:
             return Finished(
                 {str(port): read_reference(blob, f"The BES result {port}") for port, blob in results.items()}
             )
-    raise UnexpectedAnswer(f"BES job status {status!r} is not one this app knows")
+    raise UnexpectedAnswer(f"BES job status {str(status)[:80]!r} is not one this app knows")

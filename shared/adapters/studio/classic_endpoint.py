@@ -18,11 +18,10 @@ from shared.adapters.http import Answer, Service, origin
 from shared.adapters.storage.references import read_reference, write_reference
 from shared.adapters.studio.rrs import ScoringService
 from shared.base.errors import BadConfiguration, ServiceRefused
-from shared.base.secret import Secret
 from shared.domain.ports import BlobReference, Wait
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, Scoring
-from shared.domain.values import Address
+from shared.domain.values import Address, read_key
 
 log = logging.getLogger("relearn.classic")
 
@@ -74,7 +73,7 @@ class ClassicEndpoint:
         services = self._target.scoring.services
         assert services is not None, "asked only where the configuration has it"
         told, key = endpoint["ApiLocation"], endpoint["PrimaryKey"]
-        if not isinstance(told, str) or not isinstance(key, str) or not key:
+        if not isinstance(told, str) or not isinstance(key, str):
             raise TypeError
         there, path = origin(told), urlsplit(told).path
         if there != origin(services):
@@ -83,7 +82,7 @@ class ClassicEndpoint:
             )
         # Not every library finds the same host in an odd address, so the host is taken from the configuration.
         address = Address(f"{origin(services)}/{path.strip('/')}")
-        return msgspec.structs.replace(self._target.scoring, address=address, key=Secret(key))
+        return msgspec.structs.replace(self._target.scoring, address=address, key=read_key(key))
 
     def _location(self, endpoint: Any) -> BlobReference:
         resources = endpoint["Resources"]
