@@ -22,19 +22,9 @@ import msgspec
 
 from studio.errors import StudioError, bad_argument
 from studio.experiments.types import Experiment
+from studio.state.database import Records
 from studio.state.keys import new_id, new_key
-from studio.state.records import (
-    Endpoint,
-    Identity,
-    Records,
-    Reference,
-    Resource,
-    Scorer,
-    Service,
-    WebService,
-    Workspace,
-    now,
-)
+from studio.state.records import Endpoint, Identity, Reference, Resource, Scorer, Service, WebService, Workspace, now
 
 if TYPE_CHECKING:  # learning takes seconds to load: a command that only reads records need not wait for it
     from studio.state.blobs import Blobs
@@ -124,8 +114,7 @@ class Studio:
     def deploy_training(self, experiment: Experiment) -> Published:
         """Publish the experiment with its input and outputs as a training web service."""
         service = self._new_service(experiment.name)
-        endpoint = new_endpoint(service.id, DEFAULT)
-        endpoint.training = experiment
+        endpoint = new_endpoint(service.id, DEFAULT, training=experiment)
         self.records.put(service, endpoint)
         return self.published(endpoint)
 
@@ -134,8 +123,7 @@ class Studio:
     ) -> list[Published]:
         """Publish a Classic web service; return the added endpoints, which are the ones that can be updated."""
         service = self._new_service(f"{predictive.experiment.name} [Predictive Exp.]")
-        default = new_endpoint(service.id, DEFAULT)
-        default.scorers = predictive.scorers
+        default = new_endpoint(service.id, DEFAULT, scorers=predictive.scorers)
         self.records.put(service, default)
         return self.add_endpoints(service, endpoints)
 
@@ -158,10 +146,8 @@ class Studio:
         scorers = self._scorers(default.scorers[0], own) if own else {}
         added = []
         for name in names:
-            endpoint = msgspec.structs.replace(new_endpoint(service.id, name), **settings)
-            endpoint.scorers = [scorers[name]] if name in scorers else default.scorers
-            endpoint.training = default.training
-            added.append(endpoint)
+            own_scorers = [scorers[name]] if name in scorers else default.scorers
+            added.append(new_endpoint(service.id, name, scorers=own_scorers, training=default.training, **settings))
         self.records.add(*added)
         return [self.published(endpoint) for endpoint in added]
 
@@ -193,8 +179,7 @@ class Studio:
         arm_id = f"{arm_id}/{name}"
         if self.records.find(WebService, arm_id.lower()):
             raise StudioError("Conflict", "WebServiceAlreadyExists", f"The New web service {name!r} is there already.")
-        endpoint = new_endpoint(arm_id.lower(), name)
-        endpoint.scorers = predictive.scorers
+        endpoint = new_endpoint(arm_id.lower(), name, scorers=predictive.scorers)
         definition = definitions.write(
             arm_id,
             f"{predictive.experiment.name} [Predictive Exp.]",
@@ -282,8 +267,8 @@ def new_workspace(workspace_id: str, arm_id: str, name: str, location: str = LOC
     )
 
 
-def new_endpoint(parent: str, name: str) -> Endpoint:
-    """Return an endpoint with keys of its own, not yet recorded."""
+def new_endpoint(parent: str, name: str, **members: Any) -> Endpoint:
+    """Return an endpoint with keys of its own and these members, not yet recorded."""
     return Endpoint(
-        id=new_id(), parent=parent, name=name, created=now(), primary_key=new_key(), secondary_key=new_key()
+        id=new_id(), parent=parent, name=name, created=now(), primary_key=new_key(), secondary_key=new_key(), **members
     )

@@ -16,7 +16,7 @@ from studio.api import ports
 from studio.api.context import Call, Context
 from studio.errors import StudioError, bad_argument, not_found
 from studio.experiments.types import INPUT
-from studio.jobs.runner import FINAL, output_location
+from studio.jobs.runner import output_location
 from studio.learning.ilearner import SUFFIX
 from studio.learning.tables import READABLE, WRITABLE
 from studio.state.keys import new_id
@@ -53,15 +53,12 @@ def create(context: Context, call: Call) -> Response:
 def start(context: Context, call: Call) -> Response:
     _, job = _job(context, call)
 
-    def queued(job: Job) -> Job:
-        if job.state != "NotStarted" or job.queued:
-            state = "Queued" if job.state == "NotStarted" else job.state
-            raise StudioError(
-                "InvalidOperation", "CannotStartJob", f"The job cannot be started because it is in {state} state."
-            )
-        return msgspec.structs.replace(job, queued=time.time())
-
-    context.studio.records.change(Job, job.id, queued)
+    if context.studio.records.change(Job, job.id, Job.started) is None:
+        job = context.studio.records.get(Job, job.id)
+        state = "Queued" if job.state == "NotStarted" else job.state
+        raise StudioError(
+            "InvalidOperation", "CannotStartJob", f"The job cannot be started because it is in {state} state."
+        )
     context.jobs.enqueue(job)
     return Response(status_code=204)
 
@@ -86,10 +83,7 @@ def read(context: Context, call: Call) -> Response:
 def cancel(context: Context, call: Call) -> Response:
     _, job = _job(context, call)
 
-    def cancelled(job: Job) -> Job | None:
-        return None if job.state in FINAL else msgspec.structs.replace(job, state="Cancelled")
-
-    if context.studio.records.change(Job, job.id, cancelled):
+    if context.studio.records.change(Job, job.id, Job.cancelled):
         context.jobs.forget(job)
     return Response(status_code=204)
 

@@ -85,9 +85,8 @@ def update(context: Context, call: Call) -> Response:
         return Response(status_code=200)
 
     def updated(endpoint: Endpoint) -> Endpoint:
-        endpoint = msgspec.structs.replace(endpoint, **settings)
-        endpoint.scorers = [_with(scorer, swapped.get(scorer.resource.name)) for scorer in endpoint.scorers]
-        return endpoint
+        scorers = [_with(scorer, swapped.get(scorer.resource.name)) for scorer in endpoint.scorers]
+        return msgspec.structs.replace(endpoint, **settings, scorers=scorers)
 
     if context.studio.records.change(Endpoint, endpoint.id, updated) is None:
         raise _no_endpoint(endpoint.name)

@@ -14,17 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from studio.errors import ModuleError, StudioError
 from studio.faults.orders import Fault, Faults
 from studio.state.blobs import Blobs
+from studio.state.database import Records
 from studio.state.keys import new_id
-from studio.state.records import Endpoint, Job, Records, Reference
+from studio.state.records import Endpoint, Job, Reference
 
 log = logging.getLogger("studio.jobs")
 
-FINAL = frozenset({"Finished", "Failed", "Cancelled"})
 PAUSE = 0.05
 _STOPPED = "The server stopped while the job ran"
 # A server process that has the libraries loaded makes a job's process in milliseconds; Windows has none.
@@ -65,7 +63,7 @@ class JobRunner:
         jobs = self._records.all(Job)
         for job in jobs:
             if job.state == "Running":
-                self._end(job.id, "Failed", details("Server", 0, "ServerStopped", _STOPPED))
+                self.end(job.id, "Failed", details("Server", 0, "ServerStopped", _STOPPED))
         waiting = [job for job in jobs if job.state == "NotStarted" and job.queued]
         for job in sorted(waiting, key=lambda job: job.queued or 0.0):
             self.enqueue(job)
@@ -137,7 +135,7 @@ class JobRunner:
     def _begin(self, endpoint: str, job_id: str) -> bool:
         """Return whether the job is to be worked on: not if it was cancelled, or a fault has it stuck."""
         stuck = self._strike("stuck", endpoint)
-        if (stuck and stuck.state == "NotStarted") or self._records.change(Job, job_id, _begun) is None or stuck:
+        if (stuck and stuck.state == "NotStarted") or self._records.change(Job, job_id, Job.begun) is None or stuck:
             return False
         self._begun.setdefault(endpoint, deque()).append(job_id)
         return True
@@ -167,7 +165,7 @@ class JobRunner:
             log.exception("The job %s could not be run", job_id)
             outcome = "Failed", details("Server", 0, type(error).__name__, "The job's process could not be run")
         if outcome:
-            self._end(job_id, *outcome)
+            self.end(job_id, *outcome)
         self._woken.set()
 
     def _worked_on(self, job: Job) -> tuple[str, Any] | None:
@@ -211,21 +209,13 @@ class JobRunner:
         job = self._records.find(Job, job_id)
         return job is None or job.state == "Cancelled"
 
-    def _end(self, job_id: str, state: str, told: Any) -> None:
+    def end(self, job_id: str, state: str, told: Any) -> None:
+        """Record how the job ended, unless it was cancelled meanwhile."""
+
         def ended(job: Job) -> Job | None:
-            if job.state in FINAL:
-                return None
-            if state == "Finished":
-                return msgspec.structs.replace(job, state=state, results=told)
-            return msgspec.structs.replace(job, state=state, details=str(told))
+            return job.finished(told) if state == "Finished" else job.failed(str(told))
 
         self._records.change(Job, job_id, ended)
-
-
-def _begun(job: Job) -> Job | None:
-    if job.state != "NotStarted" or not job.queued:
-        return None
-    return msgspec.structs.replace(job, state="Running")
 
 
 def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:

@@ -12,8 +12,9 @@ from studio.learning.scoring import APPEND, score_columns
 from studio.learning.tables import read_table, write_table
 from studio.learning.training import train
 from studio.state.blobs import Blobs
+from studio.state.database import Records
 from studio.state.models import Models
-from studio.state.records import Endpoint, Job, Records, Reference
+from studio.state.records import Endpoint, Job, Reference
 
 
 def carry_out(folder: Path, storage: str, job: Job) -> dict[str, Reference]:

@@ -1,40 +1,28 @@
-"""What the Studio knows, in one SQLite file: services, endpoints, jobs, operations.
-
-The file holds keys, so only its owner may read it. Every process that opens it sees every other's writes.
-"""
+"""What the Studio knows: workspaces, services, endpoints with their models, jobs, operations. Records never change."""
 
 from __future__ import annotations
 
 import hmac
-import os
-import sqlite3
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from studio.errors import StudioError, not_found
 from studio.experiments.types import Experiment
 
-VERSION = 3  #: of what the records hold
 
-T = TypeVar("T", bound="Record")
-Named = Any  #: a record with a name
-
-
-class Record(msgspec.Struct, kw_only=True):
+class Record(msgspec.Struct, kw_only=True, frozen=True):
     """Something kept by its id, listed by its parent in the order it was made."""
 
     id: str
     parent: str = ""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id})"  # the others may be keys
 
-class Identity(Record):
+
+class Identity(Record, frozen=True):
     """Who this Studio is: its first workspace, its subscription, and the token that manages the subscription."""
 
     workspace: str
@@ -42,7 +30,7 @@ class Identity(Record):
     arm_token: str
 
 
-class Workspace(Record):
+class Workspace(Record, frozen=True):
     """A workspace (`parent` is the id of its ARM resource, in lower case); each of its tokens manages all of it."""
 
     name: str
@@ -61,7 +49,7 @@ class Workspace(Record):
         return _is_one_of(key, self.primary_token, self.secondary_token)
 
 
-class Reference(msgspec.Struct, kw_only=True, rename="pascal"):
+class Reference(msgspec.Struct, kw_only=True, frozen=True, rename="pascal"):
     """A blob as the protocols name it."""
 
     connection_string: str | None = None
@@ -69,11 +57,14 @@ class Reference(msgspec.Struct, kw_only=True, rename="pascal"):
     base_location: str | None = None
     sas_blob_token: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Reference({self.relative_location!r})"  # the others may be keys
+
 
 NEVER = 1e12  #: later than any time that comes, in seconds since the epoch
 
 
-class Resource(msgspec.Struct, kw_only=True):
+class Resource(msgspec.Struct, kw_only=True, frozen=True):
     """The trained model of an endpoint: its name, where it came from, and which file it is.
 
     `former` serves until `since` (seconds since the epoch): an update takes a while to take effect.
@@ -96,7 +87,7 @@ class Resource(msgspec.Struct, kw_only=True):
         return Resource(name=self.name, location=location, sha256=sha256, former=former, since=since, updated=now())
 
 
-class Scorer(msgspec.Struct, kw_only=True):
+class Scorer(msgspec.Struct, kw_only=True, frozen=True):
     """A Score Model of a predictive experiment: a trained model between an input and an output."""
 
     resource: Resource
@@ -104,14 +95,14 @@ class Scorer(msgspec.Struct, kw_only=True):
     output: str
 
 
-class Service(Record):
+class Service(Record, frozen=True):
     """A Classic web service. Its `parent` is its workspace."""
 
     name: str
     created: datetime
 
 
-class Endpoint(Record):
+class Endpoint(Record, frozen=True):
     """One address of a web service: Classic (`parent` is its service) or New (the service's own).
 
     A training web service has the experiment that its jobs train, a predictive one the models that it scores with.
@@ -139,7 +130,7 @@ class Endpoint(Record):
         return self.training.inputs if self.training else list(dict.fromkeys(scorer.input for scorer in self.scorers))
 
 
-class WebService(Record):
+class WebService(Record, frozen=True):
     """A New web service: `id` is its ARM id in lower case, `endpoint` serves it.
 
     `plan` is the id of its commitment plan; the definition can be read for `regions` too.
@@ -152,7 +143,7 @@ class WebService(Record):
     regions: list[str] = []
 
 
-class CommitmentPlan(Record):
+class CommitmentPlan(Record, frozen=True):
     """A commitment plan: `id` is `arm_id` in lower case, its `parent` the subscription."""
 
     name: str
@@ -165,7 +156,7 @@ class CommitmentPlan(Record):
     tags: dict[str, str] = {}
 
 
-class Operation(Record):
+class Operation(Record, frozen=True):
     """A long-running operation of the resource manager."""
 
     status: str
@@ -174,10 +165,15 @@ class Operation(Record):
     error: dict[str, Any] | None = None
 
 
-class Job(Record):
+#: states of a job that has ended
+FINAL = frozenset({"Finished", "Failed", "Cancelled"})
+
+
+class Job(Record, frozen=True):
     """A BES job of an endpoint (`parent`). `queued` is what NotStarted hides: when it was started, if it was.
 
-    It is in seconds since the epoch, and says whose turn it is after a restart.
+    It is in seconds since the epoch, and says whose turn it is after a restart. Every change of state goes through the
+    methods here; each returns None where the state does not allow it.
     """
 
     inputs: dict[str, Reference]
@@ -188,172 +184,26 @@ class Job(Record):
     details: str | None = None
     results: dict[str, Reference] = {}
 
+    def started(self) -> Job | None:
+        """Return the job in the queue; a job is started once."""
+        if self.state != "NotStarted" or self.queued:
+            return None
+        return msgspec.structs.replace(self, queued=time.time())
 
-class OtherVersion(Exception):
-    """The records are those of another version of this Studio."""
+    def begun(self) -> Job | None:
+        """Return the job as it runs, once its turn has come."""
+        if self.state != "NotStarted" or not self.queued:
+            return None
+        return msgspec.structs.replace(self, state="Running")
 
+    def finished(self, results: dict[str, Reference]) -> Job | None:
+        return None if self.state in FINAL else msgspec.structs.replace(self, state="Finished", results=results)
 
-class Records:
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = folder / "studio.sqlite"
-        self.idle_at_most = 0  #: connections that stay open; opening one costs a server more than most of its calls do
-        self._idle: deque[sqlite3.Connection] = deque()
-        os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
-        with self._open() as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("BEGIN IMMEDIATE")
-            [version] = database.execute("PRAGMA user_version").fetchone()
-            empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-            if not empty and version != VERSION:
-                raise OtherVersion(f"{folder} was made by another version of this Studio; remove it and publish anew")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, "
-                "id TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
-            )
-            database.execute("CREATE INDEX IF NOT EXISTS by_parent ON records (kind, parent, name)")
-            database.execute(f"PRAGMA user_version = {VERSION}")
+    def failed(self, details: str) -> Job | None:
+        return None if self.state in FINAL else msgspec.structs.replace(self, state="Failed", details=details)
 
-    def put(self, *records: Record) -> None:
-        """Write the records, all or none."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            for record in records:
-                _put(database, record)
-
-    def add(self, *records: Named) -> None:
-        """Write new records, all or none; raise `Conflict` when a parent has one of that kind and name already."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            for record in records:
-                if _named(database, type(record), record.parent, record.name):
-                    kind = type(record).__name__
-                    message = f"The {kind.lower()} {record.name!r} is there already."
-                    raise StudioError("Conflict", f"{kind}AlreadyExists", message, record.name)
-                _put(database, record)
-
-    def find(self, kind: type[T], record_id: str) -> T | None:
-        with self._open() as database:
-            return _find(database, kind, record_id)
-
-    def get(self, kind: type[T], record_id: str) -> T:
-        """Return the record; its absence is the client's 404."""
-        found = self.find(kind, record_id)
-        if found is None:
-            raise not_found(f"{kind.__name__}NotFound", f"No {kind.__name__} could be found: {record_id}.")
-        return found
-
-    def named(self, kind: type[T], parent: str, name: str) -> T | None:
-        """Return the parent's record of that name."""
-        with self._open() as database:
-            return _named(database, kind, parent, name)
-
-    def count(self, kind: type[T], parent: str) -> int:
-        with self._open() as database:
-            [number] = database.execute(
-                "SELECT count(*) FROM records WHERE kind = ? AND parent = ?", [kind.__name__, parent]
-            ).fetchone()
-            return int(number)
-
-    def all(self, kind: type[T], parent: str | None = None) -> list[T]:
-        """Return the records in the order they were made, of one parent or of all."""
-        where, values = ("", []) if parent is None else (" AND parent = ?", [parent])
-        with self._open() as database:
-            rows = database.execute(
-                f"SELECT body FROM records WHERE kind = ?{where} ORDER BY number", [kind.__name__, *values]
-            ).fetchall()
-        return [msgspec.json.decode(row[0], type=kind) for row in rows]
-
-    def page(self, kind: type[T], parent: str, under: str, after: int, size: int) -> tuple[list[T], int | None]:
-        """Return the parent's records whose id begins with `under`, `size` at most, and after which the next come.
-
-        `after` is 0 for the first page; None says that there is no other.
-        """
-        with self._open() as database:
-            rows = database.execute(
-                "SELECT number, body FROM records WHERE kind = ? AND parent = ? AND number > ? "
-                "AND substr(id, 1, ?) = ? ORDER BY number LIMIT ?",
-                [kind.__name__, parent, after, len(under), under, size + 1],
-            ).fetchall()
-        found = [msgspec.json.decode(body, type=kind) for _, body in rows[:size]]
-        return found, rows[size - 1][0] if len(rows) > size else None
-
-    def keep_newest(self, kind: type[Record], size: int) -> None:
-        """Remove the oldest records of the kind, once there are a tenth more than `size`."""
-        with self._open() as database:
-            [count] = database.execute("SELECT count(*) FROM records WHERE kind = ?", [kind.__name__]).fetchone()
-            if count > size * 1.1:
-                database.execute(
-                    "DELETE FROM records WHERE kind = ? AND number NOT IN "
-                    "(SELECT number FROM records WHERE kind = ? ORDER BY number DESC LIMIT ?)",
-                    [kind.__name__, kind.__name__, size],
-                )
-
-    def change(self, kind: type[T], record_id: str, change: Callable[[T], T | None]) -> T | None:
-        """Replace the record by what `change` makes of it, alone; None leaves it as it is."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            found = _find(database, kind, record_id)
-            changed = change(found) if found else None
-            if changed:
-                _put(database, changed)
-            return changed
-
-    def find_or_make(self, kind: type[T], record_id: str, make: Callable[[], T]) -> T:
-        """Return the record, made once even when two processes ask at the same time."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            found = _find(database, kind, record_id)
-            if found is None:
-                found = make()
-                _put(database, found)
-            return found
-
-    def delete(self, *records: Record) -> None:
-        """Remove the records, all or none."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            for record in records:
-                database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        # A connection is one caller's at a time: any thread and any process may come, and SQLite keeps them apart.
-        try:
-            database = self._idle.pop()
-        except IndexError:
-            database = sqlite3.connect(self._file, timeout=30.0, isolation_level=None, check_same_thread=False)
-        try:
-            yield database
-            if database.in_transaction:
-                database.execute("COMMIT")
-        except BaseException:
-            database.close()  # which takes back what was not committed
-            raise
-        if len(self._idle) < self.idle_at_most:
-            self._idle.append(database)
-        else:
-            database.close()
-
-
-def _find(database: sqlite3.Connection, kind: type[T], record_id: str) -> T | None:
-    row = database.execute("SELECT body FROM records WHERE kind = ? AND id = ?", [kind.__name__, record_id]).fetchone()
-    return msgspec.json.decode(row[0], type=kind) if row else None
-
-
-def _named(database: sqlite3.Connection, kind: type[T], parent: str, name: str) -> T | None:
-    row = database.execute(
-        "SELECT body FROM records WHERE kind = ? AND parent = ? AND name = ?", [kind.__name__, parent, name]
-    ).fetchone()
-    return msgspec.json.decode(row[0], type=kind) if row else None
-
-
-def _put(database: sqlite3.Connection, record: Record) -> None:
-    database.execute(
-        "INSERT INTO records (kind, id, parent, name, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, id) "
-        "DO UPDATE SET parent = excluded.parent, name = excluded.name, body = excluded.body",
-        [type(record).__name__, record.id, record.parent, getattr(record, "name", ""), msgspec.json.encode(record)],
-    )
+    def cancelled(self) -> Job | None:
+        return None if self.state in FINAL else msgspec.structs.replace(self, state="Cancelled")
 
 
 def _is_one_of(given: str, *keys: str) -> bool:

@@ -12,8 +12,9 @@ import pytest
 
 from studio.faults.orders import Faults
 from studio.jobs.runner import JobRunner, Pace
+from studio.state.database import Records
 from studio.state.keys import new_id
-from studio.state.records import Job, Records
+from studio.state.records import Job
 from tests.support.waiting import until
 
 STORAGE = "UseDevelopmentStorage=true"  # the jobs' endpoint is gone, so none comes as far as its storage

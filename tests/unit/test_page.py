@@ -7,6 +7,7 @@ import json
 import shlex
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from studio.page.guard import is_for_this_machine
@@ -21,9 +22,7 @@ HOSTILE = 'it\'s "$(id)" `id` \\ \n ü 😀)'
 
 
 def endpoint_with(resource: Resource) -> Endpoint:
-    endpoint = new_endpoint("service", "retrained")
-    endpoint.scorers = [Scorer(resource=resource, input="input1", output="output1")]
-    return endpoint
+    return new_endpoint("service", "retrained", scorers=[Scorer(resource=resource, input="input1", output="output1")])
 
 
 def model_of(endpoint: Endpoint, when: float) -> Model:
@@ -50,15 +49,18 @@ def test_the_model_shown_is_the_one_that_serves_and_the_one_to_come_is_told_besi
 
 def test_a_model_was_set_when_it_was_updated_else_refreshed_else_deployed() -> None:
     resource = Resource(name="Income [trained model]", location=own("a.ilearner"), sha256="a" * 64)
-    endpoint = endpoint_with(resource)
-    assert model_of(endpoint, 0.0).set == endpoint.created
-    endpoint.refreshed = endpoint.created + timedelta(hours=1)
-    assert model_of(endpoint, 0.0).set == endpoint.refreshed
-    endpoint.scorers[0].resource.updated = endpoint.created + timedelta(hours=2)
-    assert model_of(endpoint, 0.0).set == endpoint.created + timedelta(hours=2)
+    created = now()
+
+    def model_set(updated: datetime | None = None, refreshed: datetime | None = None) -> datetime:
+        endpoint = endpoint_with(msgspec.structs.replace(resource, updated=updated))
+        return model_of(msgspec.structs.replace(endpoint, created=created, refreshed=refreshed), 0.0).set
+
+    hour = timedelta(hours=1)
+    assert model_set() == created
+    assert model_set(refreshed=created + hour) == created + hour
+    assert model_set(updated=created + 2 * hour, refreshed=created + hour) == created + 2 * hour
     # A model that the default endpoint has had for long is new on an endpoint that was just added.
-    endpoint.scorers[0].resource.updated = endpoint.created - timedelta(hours=2)
-    assert model_of(endpoint, 0.0).set == endpoint.created
+    assert model_set(updated=created - 2 * hour) == created
 
 
 @pytest.mark.parametrize(
