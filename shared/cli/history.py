@@ -61,7 +61,7 @@ def live_during(
 
 
 def _history(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import HISTORY, entry_facts, entry_row
+    from shared.cli.views import HISTORY, entry_facts, entry_rows
 
     app = open_app(chosen)
     records = app.records
@@ -76,7 +76,7 @@ def _history(chosen: argparse.Namespace) -> int:
         if chosen.json:
             show_json([{**_shown(entry, digest), "live": entry.number == live} for entry, digest in entries])
         else:
-            show_table(HISTORY, [entry_row(entry, live) for entry, _ in entries], cut="why")
+            show_table(HISTORY, entry_rows([entry for entry, _ in entries], live), below="why")
         return DONE
     found = live_during(entries, chosen.on)
     if not found:
@@ -120,7 +120,7 @@ def _verify(chosen: argparse.Namespace) -> int:
             )
             for each in found
         ]
-        show_table(("pipeline", "entries", "chain", "head"), rows)
+        show_table(("pipeline", "entries", "chain", "head"), rows, below="head")
         for each in found:
             for line in (*each.faults, *each.notes):
                 tell(f"{each.pipeline}: {line}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.names import fleet_of, known
+from shared.cli.names import after, find_id, fleet_of, known
 from shared.cli.output import show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
 
@@ -41,16 +40,11 @@ def find_job(records: Records, given: str) -> RetrainingJob:
     """Return the one job whose id is given, or begins or ends so."""
     if all(each.isalnum() or each == "-" for each in given) and (stored := records.load(given)):
         return stored.job
-    found = [each for each in records.job_ids() if each.startswith(given) or each.endswith(given)]
-    if len(found) == 1:
-        return records.require(found[0]).job
-    if not found:
-        raise Stopped(f"there is no job {given}; python -m shared jobs lists them", NOTHING)
-    raise Stopped(f"{given} could be any of {len(found)} jobs, such as {', '.join(found[:3])}; write more of it", USAGE)
+    return records.require(find_id(records.job_ids(), given, "job")).job
 
 
 def _jobs(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import JOBS, job_row
+    from shared.cli.views import JOBS, job_rows
     from shared.domain.jobs import JobState
 
     states = {state.value for state in JobState}
@@ -61,7 +55,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     records = app.records
     found = []
-    ids = _after(_ids(app, chosen.pipeline), chosen.before)
+    ids = after(_ids(app, chosen.pipeline), chosen.before, "job")
     for job_id in ids:
         stored = records.load(job_id)
         if stored and chosen.state in (None, stored.job.state.value):
@@ -72,7 +66,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json({"jobs": found, "more": more})
     elif found:
-        show_table(JOBS, map(job_row, found), cut="why")
+        show_table(JOBS, job_rows(found), below="why")
         if more:
             tell(f"there are more; go on with --before {found[-1].id}")
     if not found:
@@ -90,14 +84,6 @@ def _ids(app: App, name: str | None) -> list[str]:
     if name is None or ids or known(app, name) not in app.pipelines.fleets:
         return ids
     return [each for each in app.records.job_ids() if fleet_of(pipeline_of(each), [name])]
-
-
-def _after(ids: list[str], last: str | None) -> Iterator[str]:
-    if last is None:
-        return iter(ids)
-    if last not in ids:
-        raise Stopped(f"there is no job {last} to go on after", NOTHING)
-    return iter(ids[ids.index(last) + 1 :])
 
 
 def _job(chosen: argparse.Namespace) -> int:

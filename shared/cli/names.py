@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from shared.base.errors import BadConfiguration
 from shared.cli.output import tell
-from shared.cli.place import NOTHING, Stopped
+from shared.cli.place import NOTHING, USAGE, Stopped
 
 if TYPE_CHECKING:
     from shared.app import App
+
+
+def find_id(ids: Iterable[str], given: str, what: str) -> str:
+    """Return the one id that is given, or begins or ends so."""
+    found = [each for each in ids if each.startswith(given) or each.endswith(given)]
+    if given in found:
+        return given
+    if not found:
+        raise Stopped(f"there is no {what} {given}; the command `{what}s` lists them", NOTHING)
+    if len(found) > 1:
+        some = ", ".join(found[:3])
+        raise Stopped(f"{given} could be any of {len(found)} {what}s, such as {some}; write more of it", USAGE)
+    return found[0]
+
+
+def after(ids: list[str], last: str | None, what: str) -> Iterator[str]:
+    """Return the ids behind this one, the last of the page before."""
+    return iter(ids[ids.index(find_id(ids, last, what)) + 1 :] if last else ids)
 
 
 def add_job_or_fleet(parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_WIDE = 1000  #: where no terminal says how wide it is, nothing is wrapped
+if TYPE_CHECKING:
+    from rich.text import Text
 
-Cell = str | tuple[str, str]  #: a text, or a text and its style
+_GAP = 2  #: spaces between columns
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A text and its short form, which a terminal shows."""
+
+    full: str
+    brief: str
+    style: str = ""
+
+
+Cell = str | tuple[str, str] | Brief  #: a text, or a text and its style
 Fact = tuple[str, Cell]  #: what it is, and what it says
 
 
@@ -21,30 +37,47 @@ def show_json(value: Any) -> None:
     print(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
-def show_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]], cut: str = "") -> None:
-    """Print the rows; on a narrow terminal, the column `cut` is cut off where it must be, else all are folded."""
-    from rich.table import Table
+def show_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]], below: str = "") -> None:
+    """Print the rows, each on one line where no terminal says how wide it is.
 
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="ellipsis" if title == cut else "fold", no_wrap=bool(cut))
-    for row in rows:
-        table.add_row(*(_text(cell) for cell in row))
-    _print(table)
+    On a terminal that is too narrow, the columns from `below` on have lines of their own under each row, and wide cells
+    are folded. Nothing is cut off.
+    """
+    texts = [[_text(cell) for cell in row] for row in rows]
+    head = [_text(title, "bold") for title in titles]
+    if not sys.stdout.isatty():
+        _print_lines(head, texts)
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    beside = titles.index(below) if below else len(titles)
+    if _natural(head, texts, len(titles)) <= console.width:
+        beside = len(titles)
+    columns = [*zip(head, *texts, strict=True)][:beside]
+    widths = _fitting([*map(_widest, columns)], console.width)
+    console.print(_row(head[:beside], widths))
+    for row in texts:
+        console.print(_row(row[:beside], widths))
+        notes = [(title, cell) for title, cell in zip(head[beside:], row[beside:], strict=True) if cell.plain]
+        if notes:
+            console.print(_grid(notes if len(head) - beside > 1 else [(_text(""), notes[0][1])], 2))
 
 
 def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
     """Print a title and, indented below it, one line a fact; an empty name continues the one before."""
-    from rich.console import Group
-    from rich.padding import Padding
-    from rich.table import Table
+    texts = [(_text(name, "dim"), _text(cell)) for name, cell in facts]
+    if not sys.stdout.isatty():
+        print(_text(title).plain)
+        wide = max((name.cell_len for name, _ in texts), default=0)
+        for name, text in texts:
+            print(f"  {name.plain}{' ' * (wide - name.cell_len)}  {_one_line(text)}".rstrip())
+        return
+    from rich.console import Console
 
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
-    for name, cell in facts:
-        table.add_row(_text(name), _text(cell))
-    _print(Group(_text(title, "bold"), Padding(table, (0, 0, 0, 2))))
+    console = Console(highlight=False)
+    console.print(_text(title, "bold"))
+    console.print(_grid(texts, 2))
 
 
 def say(text: str) -> None:
@@ -56,30 +89,101 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def spinner(text: str, *, quiet: bool) -> AbstractContextManager[Any]:
+    """Return a context that shows on a terminal that something goes on; nothing where there is none."""
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)
+
+
 def told(at: datetime | None) -> str:
     """Return the time as people read it, UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def moment(at: datetime | None) -> Cell:
+    """Return the time for a table: on a terminal without seconds, and without the year where that is this one."""
+    if at is None:
+        return ""
+    this_year = at.astimezone(UTC).year == datetime.now(UTC).year
+    return Brief(told(at), told(at)[5:16] if this_year else told(at)[:10])
 
 
 def short(sha256: str) -> str:
     return sha256[:12]
 
 
-def _print(shown: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(shown)
-        return
-    console.width = _WIDE
-    with console.capture() as captured:
-        console.print(shown)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+def brief_ids(ids: Iterable[str]) -> dict[str, Brief]:
+    """Return the ids with the end of each that no other of them has; `find` takes the end of an id."""
+    ids = [*dict.fromkeys(ids)]
+    ends = Counter(each.rpartition("-")[2] for each in ids)
+    found = {each: each.rpartition("-")[2] for each in ids}
+    return {each: Brief(each, end if ends[end] == 1 else each) for each, end in found.items()}
 
 
-def _text(cell: Cell, otherwise: str = "") -> Any:
+def _print_lines(head: Sequence[Text], rows: Sequence[Sequence[Text]]) -> None:
+    lines = [[_one_line(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(map(_cells, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell + " " * (width - _cells(cell)) for cell, width in zip(line, widths, strict=True))
+        print((" " * _GAP).join(padded).rstrip())
+
+
+def _one_line(text: Text) -> str:
+    return "; ".join(text.plain.splitlines())
+
+
+def _cells(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _widest(column: Iterable[Text]) -> int:
+    return max(_cells(line) for text in column for line in text.plain.splitlines() or [""])
+
+
+def _natural(head: Sequence[Text], rows: Sequence[Sequence[Text]], columns: int) -> int:
+    return sum(map(_widest, zip(head, *rows, strict=True))) + _GAP * (columns - 1)
+
+
+def _fitting(widths: list[int], room: int) -> list[int]:
+    """Return the widths with the widest ones made narrower until all have room."""
+    room -= _GAP * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _row(cells: Sequence[Text], widths: Sequence[int]) -> Any:
+    from rich.table import Table
+
+    row = Table.grid(padding=(0, _GAP, 0, 0))
+    for width in widths:
+        row.add_column(width=width, overflow="fold")
+    row.add_row(*cells)
+    return row
+
+
+def _grid(lines: Sequence[tuple[Text, Text]], indent: int) -> Any:
+    from rich.padding import Padding
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, _GAP, 0, 0))
+    if any(name.plain for name, _ in lines):
+        table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(*line[-len(table.columns) :])
+    return Padding(table, (0, 0, 0, indent))
+
+
+def _text(cell: Cell, otherwise: str = "") -> Text:
     from rich.text import Text
 
+    if isinstance(cell, Brief):
+        return Text(cell.brief if sys.stdout.isatty() else cell.full, cell.style)
     text, style = (cell, otherwise) if isinstance(cell, str) else cell
     return Text(text, style)

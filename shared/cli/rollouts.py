@@ -53,7 +53,7 @@ def _rollout(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json(msgspec.structs.replace(rollout, lines=shown))
     else:
-        show_table(["member", "standing", "of", "why"], rollout.but(lines=shown).table, cut="why")
+        show_table(["member", "standing", "of", "why"], rollout.but(lines=shown).table, below="why")
         say(rollout.text)
     return FAILED if rollout.course is Course.STOPPED else DONE
 

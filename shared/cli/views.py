@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.cli.output import Cell, Fact, short, told
+from shared.cli.output import Cell, Fact, brief_ids, moment, short, told
 from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
@@ -29,7 +29,7 @@ _OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Out
 
 STATUS = ("pipeline", "live", "since (UTC)", "model", "under way", "to be looked at")
 ATTENTION = 3  #: lines of a fleet about what is to be looked at
-JOBS = ("job", "state", "received (UTC)", "data", "why")
+JOBS = ("job", "pipeline", "state", "received (UTC)", "data", "why")
 HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
 
 
@@ -88,10 +88,19 @@ def attention(jobs: Iterable[RetrainingJob], watch: Watch | None) -> list[str]:
     return found
 
 
-def job_row(job: RetrainingJob) -> tuple[Cell, ...]:
-    data = job.dataset.path if len(job.parts) < 2 else f"{job.dataset.path} and {len(job.parts) - 1} more"
-    why = job.reason or job.trouble or job.steps[-1].note
-    return (job.id, state(job), told(job.received_at), data, why)
+def job_rows(jobs: Sequence[RetrainingJob]) -> list[tuple[Cell, ...]]:
+    ids = brief_ids(job.id for job in jobs)
+    return [
+        (
+            ids[job.id],
+            job.pipeline,
+            state(job),
+            moment(job.received_at),
+            job.dataset.path if len(job.parts) < 2 else f"{job.dataset.path} and {len(job.parts) - 1} more",
+            job.reason or job.trouble or job.steps[-1].note,
+        )
+        for job in jobs
+    ]
 
 
 def state(job: RetrainingJob) -> Cell:
@@ -117,11 +126,20 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
     return [(name, cell) for name, cell in facts if cell]
 
 
-def entry_row(entry: HistoryEntry, live: int | None) -> tuple[Cell, ...]:
-    number = (f"{entry.number} ← live", "bold green") if entry.number == live else str(entry.number)
-    action = (entry.action.value, _ACTIONS[entry.action])
-    job = "-".join(entry.job.rsplit("-", 2)[1:]) if entry.job else ""  # the end of an id is enough for `job`
-    return (number, told(entry.at), action, models(entry.models), job, entry.by or "", entry.reason)
+def entry_rows(entries: Sequence[HistoryEntry], live: int | None) -> list[tuple[Cell, ...]]:
+    ids = brief_ids(entry.job for entry in entries if entry.job)
+    return [
+        (
+            (f"{entry.number} ← live", "bold green") if entry.number == live else str(entry.number),
+            moment(entry.at),
+            (entry.action.value, _ACTIONS[entry.action]),
+            models(entry.models),
+            ids[entry.job] if entry.job else "",
+            entry.by or "",
+            entry.reason,
+        )
+        for entry in entries
+    ]
 
 
 def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> list[Fact]:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import struct
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +16,7 @@ from typing import Any
 import pytest
 
 from local.azurite import KEY
+from local.children import ROOT
 from shared.__main__ import main
 from shared.cli.place import DONE
 
@@ -41,3 +47,34 @@ class CommandLine:
         code, out, err = self.run(*arguments, "--json", **settings)
         assert code == DONE, err
         return json.loads(out)
+
+
+def screen(columns: int, *command: str, environment: Mapping[str, str] | None = None, answer: str = "") -> list[str]:
+    """Return the lines that Python shows on a terminal of this width, without colours; `answer` is typed in."""
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**kept, "TERM": "xterm", **(environment or {})},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    shown = bytearray()
+    try:
+        while piece := os.read(ours, 1 << 16):
+            shown += piece
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    finally:
+        process.wait(60)
+        os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.decode()).splitlines()

@@ -1,0 +1,104 @@
+"""Tables and facts on terminals of several widths, through a pseudo-terminal, and where there is none."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from rich.cells import cell_len
+
+from local.children import ROOT
+from shared.cli.output import brief_ids
+from tests.support.terminal import screen
+
+WIDTHS = (80, 100, 120, 200)
+REASON = " ".join(f"reason-{number}" for number in range(40))
+PATH = f"breast-cancer/2026/{'a-long-folder-of-a-clinic/' * 4}november.csv"
+PREPARE = """
+import sys
+from datetime import UTC, datetime
+from shared.cli.output import show_facts, show_table
+from shared.cli.views import HISTORY, JOBS, entry_rows, job_rows
+from shared.domain.champions import Action, HistoryEntry
+from shared.domain.jobs import Dataset, JobState, Model, Part, received
+REASON, PATH = sys.argv[1:]
+NOW = datetime.now(UTC).replace(month=11, day=26, hour=9, minute=47)
+part = Part(dataset=Dataset(path=PATH, etag="0x1", modified=NOW, size=1), sha256="00")
+jobs = [received("income-of-the-northern-region", [part], NOW, once_more=str(n)) for n in range(3)]
+jobs = [job.end(JobState.FAILED, NOW, REASON) for job in jobs]
+entries = [
+    HistoryEntry(number=n, at=NOW, action=Action.ROLLED_BACK, reason=REASON, by="ann", job=job.id,
+                 models={"one": Model(sha256="0123456789abcdef" * 4, size=1)})
+    for n, job in enumerate(jobs, 998)
+]
+"""
+JOBS = PREPARE + "show_table(JOBS, job_rows(jobs), below='why'); print(*[job.id for job in jobs], sep='\\n')"
+HISTORY = (
+    PREPARE + "show_table(HISTORY, entry_rows(entries, 1000), below='why'); print(*[j.id for j in jobs], sep='\\n')"
+)
+
+
+def shown(columns: int, program: str) -> tuple[list[str], list[str]]:
+    """Return the lines of the table and the three ids of its jobs."""
+    *lines, one, two, three = screen(columns, "-c", program, REASON, PATH)
+    assert max(map(cell_len, lines)) <= columns
+    return lines, [one, two, three]
+
+
+def unfolded(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_jobs_show_id_state_time_data_and_the_whole_reason(columns: int) -> None:
+    lines, ids = shown(columns, JOBS)
+    for job in ids:
+        [row] = [line for line in lines if line.startswith(job.rpartition("-")[2])]
+        assert "failed" in row
+        assert "11-26 09:47" in row
+    assert unfolded(lines).count(REASON) == 3
+    [start] = {line.index("data") for line in lines if line.startswith("job ")}
+    folded = "".join(line[start:].strip() for line in lines if not line.startswith("  reason"))
+    assert PATH in folded or PATH in unfolded(lines)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_history_shows_number_time_action_model_job_person_and_the_whole_reason(columns: int) -> None:
+    lines, ids = shown(columns, HISTORY)
+    for number, job in zip(("998", "999", "1000 ← live"), ids, strict=True):
+        [row] = [line for line in lines if line.startswith(number)]
+        for cell in ("11-26 09:47", "rolled back", "0123456789ab", job.rpartition("-")[2], "ann"):
+            assert cell in row
+    assert unfolded(lines).count(REASON) == 3
+
+
+@pytest.mark.parametrize("program", [JOBS, HISTORY])
+def test_a_pipe_gets_whole_lines(program: str) -> None:
+    command = [sys.executable, "-c", program, REASON, PATH]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    _, *rows, one, two, three = done.stdout.splitlines()
+    assert len(rows) == 3
+    for row, job in zip(rows, (one, two, three), strict=True):
+        assert job in row
+        assert row.endswith(REASON)
+        assert re.search(r"\d{4}-11-26 09:47:\d\d", row)
+
+
+def test_a_table_that_fits_has_one_line_a_row() -> None:
+    program = "from shared.cli.output import show_table; show_table(('a', 'why'), [('1', 'x' * 70)], below='why')"
+    assert [line.rstrip() for line in screen(80, "-c", program)] == ["a  why", f"1  {'x' * 70}"]
+
+
+def test_ids_whose_ends_are_the_same_stay_whole() -> None:
+    found = brief_ids(["a-1-00", "b-1-00", "a-1-01"])
+    assert [each.brief for each in found.values()] == ["a-1-00", "b-1-00", "01"]
+
+
+def test_facts_are_folded_between_words_and_never_cut() -> None:
+    program = f"from shared.cli.output import show_facts; show_facts('title', [('why', {REASON!r}), ('sum', 'a' * 64)])"
+    lines = screen(80, "-c", program)
+    assert max(map(len, lines)) <= 80
+    assert REASON in unfolded(lines)
+    assert "a" * 64 in unfolded(lines)
