@@ -35,7 +35,7 @@ def start_retraining(blob: BlobName) -> None:
         # An Event Grid subscription's filter decides what comes here, not the path above.
         logging.warning("%s/%s is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
         return
-    relearn().arriving.see(blob.name)
+    relearn().flows.intake.see(blob.name)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
@@ -43,15 +43,15 @@ def take_up_data(timer: func.TimerRequest, context: func.Context) -> None:  # no
     from shared.app import app as relearn
 
     with _threads_of(context):
-        relearn().take_up()
+        relearn().flows.take_up()
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%")
 def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host passes it)
     from shared.app import app as relearn
 
-    relearn().arriving.sweep(relearn().data_container)
-    relearn().retention.run()
+    relearn().flows.intake.sweep(relearn().data_container)
+    relearn().flows.retention.run()
 
 
 @app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
@@ -64,13 +64,13 @@ def watch_poisoned_blobs(message: func.QueueMessage) -> None:
         container, name = read_poisoned_blob(message.get_body())
     except NeverAgain as error:
         # A poison queue has none of its own: the message would come back for ever.
-        relearn().promotion.refuse(_id(message), str(error))
+        relearn().flows.requests.refuse(_id(message), str(error))
         return
     if container != relearn().data_container:
         # The host has one such queue for all functions of a storage account.
         logging.warning("%s/%s failed at every try, and is not in the container of TRAINING_DATA_PATH", container, name)
         return
-    relearn().arriving.see(name)
+    relearn().flows.intake.see(name)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%POLL_SCHEDULE%")
@@ -86,7 +86,7 @@ def poll_jobs(
     if timer.past_due:
         logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
     with _threads_of(context):
-        promotions.set([write_request(request) for request in relearn().poll()])
+        promotions.set([write_request(request) for request in relearn().flows.poll()])
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%", connection="PROMOTIONS")
@@ -96,10 +96,10 @@ def promote_model(message: func.QueueMessage) -> None:
     from shared.domain.messages import read_request
 
     try:
-        relearn().carry_out(read_request(message.get_body()), _id(message))
+        relearn().flows.requests.carry_out(read_request(message.get_body()), _id(message))
     except NeverAgain as error:
         # Four more deliveries would meet the same: it is written down instead.
-        relearn().promotion.refuse(_id(message), str(error))
+        relearn().flows.requests.refuse(_id(message), str(error))
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%-poison", connection="PROMOTIONS")
@@ -109,9 +109,9 @@ def watch_poisoned_promotions(message: func.QueueMessage) -> None:
     from shared.domain.messages import read_request
 
     try:
-        relearn().promotion.give_up(read_request(message.get_body()), _id(message))
+        relearn().flows.requests.give_up(read_request(message.get_body()), _id(message))
     except NeverAgain as error:
-        relearn().promotion.refuse(_id(message), str(error))
+        relearn().flows.requests.refuse(_id(message), str(error))
 
 
 @contextmanager

@@ -98,7 +98,7 @@ class Demo:
         self._console, self._status, self._place, self._heard = console, status, place, heard
         self._app = App(Settings(place.settings))
         self._pipeline = self._app.pipelines[PIPELINE]
-        self._endpoints = self._app.promotion.endpoints(self._pipeline)
+        self._endpoints = self._app.endpoints_of(self._pipeline)
         self._begun = time.monotonic()
 
     def published(self) -> None:
@@ -241,8 +241,8 @@ class Demo:
         return arrival
 
     def _arrival(self, path: str) -> Arrival | None:
-        dataset = self._app.arriving.data.find(path)
-        stored = self._app.arriving.arrivals.load(PIPELINE, arrival_id(dataset)) if dataset else None
+        dataset = self._app.data.find(path)
+        stored = self._app.arrivals.load(PIPELINE, arrival_id(dataset)) if dataset else None
         return stored.arrival if stored else None
 
     def _listen(self) -> None:
@@ -255,7 +255,7 @@ class Demo:
             return
 
     def _bes(self, bes_job: str) -> BesJob:
-        return self._app.retraining.service(self._pipeline).status(bes_job)
+        return self._app.training_service(self._pipeline).status(bes_job)
 
     def _answers(self) -> dict[str, Rows]:
         return {name: endpoint.score(self._pipeline.rows) for name, endpoint in self._endpoints.items()}

@@ -89,15 +89,15 @@ class FleetPlace:
         def put(clinic: str) -> None:
             path = f"clinics/{clinic}/{name}"
             self.data.upload_blob(path, rows_of(clinic, name), overwrite=True)
-            self.app.arriving.see(path)
+            self.app.flows.intake.see(path)
 
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(put, clinics))
 
     def poll(self) -> list[Request]:
         """Do what the two timers do; return the messages that are to be carried out."""
-        self.app.take_up()
-        return self.app.poll()
+        self.app.flows.take_up()
+        return self.app.flows.poll()
 
     def train(self, clinics: Sequence[str]) -> Iterator[int]:
         """Take everything dropped to its verdict; yield after each poll how many jobs wait for a rollout."""
@@ -110,7 +110,7 @@ class FleetPlace:
 
     def roll_out(self, action: Asked, message: str) -> Iterator[Rollout]:
         """Have the whole fleet promoted or rolled back; yield the rollout after each poll, at last as it ended."""
-        self.app.carry_out(Request(pipeline=FLEET, action=action, by="ann"), message)
+        self.app.flows.requests.carry_out(Request(pipeline=FLEET, action=action, by="ann"), message)
         yield from self.follow(message)
 
     def follow(self, message: str) -> Iterator[Rollout]:
@@ -119,22 +119,22 @@ class FleetPlace:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             course = Course.RUNNING
             while course is Course.RUNNING:
-                list(threads.map(self._carry_out, self.app.poll(), (f"{message}-{n}" for n in numbers)))
-                stored = self.app.rolling_out.rollouts.latest(FLEET)
+                list(threads.map(self._carry_out, self.app.flows.poll(), (f"{message}-{n}" for n in numbers)))
+                stored = self.app.rollouts.latest(FLEET)
                 assert stored is not None, "it was asked for"
                 course = stored.rollout.course
                 yield stored.rollout
 
     def _carry_out(self, request: Request, message: str) -> None:
         try:
-            self.app.carry_out(request, message)
+            self.app.flows.requests.carry_out(request, message)
         except TryLater:
             return  # it is asked for again
 
     def answers(self, clinic: str) -> list[list[str]]:
         """Return what the clinic's endpoint answers for the kept rows."""
         pipeline = self.app.pipelines[f"{FLEET}-{clinic}"]
-        [endpoint] = self.app.endpoints(pipeline).values()
+        [endpoint] = self.app.endpoints_of(pipeline).values()
         return endpoint.score(pipeline.rows).values
 
 

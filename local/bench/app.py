@@ -115,11 +115,11 @@ class Bare:
     def __init__(self, place: Workplace, app: App, path: str) -> None:
         self._place, self._settings = place, place.settings
         self._pipeline = app.pipelines[PIPELINE]
-        dataset = app.retraining.data.find(path)
+        dataset = app.data.find(path)
         assert dataset is not None
-        link = app.retraining.data.link(dataset, 3600)
+        link = app.data.link(dataset, 3600)
         self._sas = link.sas.reveal() if link.sas else ""
-        self._link, self._models = link, app.promotion.models
+        self._link, self._models = link, app.models
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -229,9 +229,9 @@ def app_that_waits_for_nothing(settings: Mapping[str, str]) -> App:
 
 def _taken_up(app: App, path: str) -> RetrainingJob:
     """Take a blob's event and start its job, as the blob trigger and the timer do."""
-    app.arriving.see(path)
-    [job] = app.arriving.take_up()
-    return app.retraining.start(job)
+    app.flows.intake.see(path)
+    [job] = app.flows.intake.take_up()
+    return app.flows.training.start(job)
 
 
 def _peak() -> int:
@@ -279,14 +279,14 @@ def counted(storage: str) -> Iterator[Counter[str]]:
 
 
 def _wait_for_bes(app: App, bes_job: str) -> None:
-    service = app.retraining.service(app.pipelines[PIPELINE])
+    service = app.training_service(app.pipelines[PIPELINE])
     while not isinstance(service.status(bes_job), Finished):
         time.sleep(0.02)
 
 
 def _take_to_promotion(app: App, job_id: str) -> None:
-    for request in app.retraining.poll():
-        app.promotion.carry_out(request, "bench")
+    for request in app.flows.training.poll():
+        app.flows.requests.carry_out(request, "bench")
     job = app.records.require(job_id).job
     assert job.state is JobState.PROMOTED, job.reason
 

@@ -54,8 +54,8 @@ def measure(folder: Path, gib: float) -> Iterator[Row]:
 def _events(place: Workplace, app: App) -> Iterator[Row]:
     """The blob trigger's code, one event after another, beside one look-up and two writes of the storage client."""
     paths = [place.drop(f"event-{number}.csv", b"a\n1\n") for number in range(EVENTS)]
-    app.arriving.see(paths[0])  # makes the container
-    ours = _seconds(lambda: [app.arriving.see(path) for path in paths[1:]])
+    app.flows.intake.see(paths[0])  # makes the container
+    ours = _seconds(lambda: [app.flows.intake.see(path) for path in paths[1:]])
     records = place.blobs.get_container_client("retraining")
 
     def bare() -> None:
@@ -74,7 +74,7 @@ def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
     pipeline = app.pipelines[PIPELINE]
     waiting = msgspec.structs.replace(pipeline.arriving, batching=Batching(by="marker"))
     flow = dataclasses.replace(
-        app.arriving, pipelines=Pipelines({PIPELINE: msgspec.structs.replace(pipeline, arriving=waiting)})
+        app.flows.intake, pipelines=Pipelines({PIPELINE: msgspec.structs.replace(pipeline, arriving=waiting)})
     )
     first, *others = place.rows[0]
     for number in range(WAITING):
@@ -98,7 +98,7 @@ def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
 def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:
     """A sweep over a million blobs that are old, and ten that no event told of."""
     now = datetime.now(UTC)
-    app.arriving.arrivals.set_swept(place.container, now)
+    app.arrivals.set_swept(place.container, now)
     listing = [
         Dataset(path=f"{PIPELINE}/{number}.csv", etag=f"0x{number:x}", modified=now - timedelta(days=2), size=1)
         for number in range(OLD)
@@ -111,7 +111,7 @@ def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:
 
     store = open_store(app.settings, "TRAINING_DATA")
     data = Listed(store, place.container, store)
-    arriving = dataclasses.replace(app.arriving, data=data)
+    arriving = dataclasses.replace(app.flows.intake, data=data)
     with counted(place.azurite.blob_address) as calls:
         swept = _seconds(lambda: arriving.sweep(place.container))
     bare = _seconds(lambda: sum(1 for _ in data.listed()))
@@ -127,11 +127,11 @@ def _real_sweep(place: Workplace, app: App) -> Iterator[Row]:
     container = place.blobs.get_container_client(place.container)
     for number in range(REAL):
         container.upload_blob(f"elsewhere/{number}.csv", b"a\n1\n")
-    app.arriving.sweep(place.container)
+    app.flows.intake.sweep(place.container)
     for number in range(NEW):
         place.drop(f"new-{number}.csv", b"a\n1\n")
     with counted(place.azurite.blob_address) as calls:
-        swept = _seconds(lambda: app.arriving.sweep(place.container))
+        swept = _seconds(lambda: app.flows.intake.sweep(place.container))
     bare = _seconds(lambda: sum(1 for _ in container.list_blobs(results_per_page=5000)))
     yield (
         f"sweep, {REAL:,} blobs in Azurite and {NEW} new",
@@ -143,10 +143,10 @@ def _real_sweep(place: Workplace, app: App) -> Iterator[Row]:
 
 def _hashing(place: Workplace, app: App, gib: float) -> Iterator[Row]:
     """The stream that is hashed and checked, hashed only, beside a bare download of the same blob."""
-    dataset = app.arriving.data.find(drop_large(place, int(gib * GIB)))
+    dataset = app.data.find(drop_large(place, int(gib * GIB)))
     assert dataset is not None
     digest: Any = hashlib.sha256()
-    hashed = _seconds(lambda: [digest.update(chunk) for chunk in app.arriving.data.read(dataset)])
+    hashed = _seconds(lambda: [digest.update(chunk) for chunk in app.data.read(dataset)])
     client = place.blobs.get_blob_client(place.container, dataset.path)
     bare = _seconds(lambda: sum(len(chunk) for chunk in client.download_blob().chunks()))
     speed = dataset.size / 1e6

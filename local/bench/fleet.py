@@ -62,7 +62,7 @@ def measure(folder: Path, endpoints: int) -> Iterator[Row]:
 
 def _trained(place: FleetPlace) -> dict[str, str]:
     """Return what each endpoint should serve, by the SHA-256 of its clinic's own model."""
-    stored = place.app.rolling_out.rollouts.latest(FLEET)
+    stored = place.app.rollouts.latest(FLEET)
     assert stored is not None
     lines = stored.rollout.lines
     assert all(line.standing is Standing.PROMOTED for line in lines), stored.rollout.text
@@ -104,6 +104,6 @@ def _bare(place: FleetPlace) -> float:
 
 
 def _location(place: FleetPlace, model: Model) -> dict[str, str]:
-    link = place.app.promotion.models.link(model)
+    link = place.app.models.link(model)
     sas = link.sas.reveal() if link.sas else ""
     return {"BaseLocation": link.base, "RelativeLocation": link.relative, "SasBlobToken": sas}

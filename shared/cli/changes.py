@@ -129,7 +129,7 @@ def _retrain(chosen: argparse.Namespace) -> int:
 def _replay(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     pipeline = known_alone(app, chosen.pipeline)
-    if not app.arriving.data.find(chosen.path):
+    if not app.data.find(chosen.path):
         raise Stopped(f"there is no blob {chosen.path} in the container {app.data_container}", NOTHING)
     request = Request(pipeline=pipeline, action=Asked.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason)
     return ask(app, chosen, request)
@@ -158,7 +158,7 @@ def _change(app: App, chosen: argparse.Namespace, request: Request) -> int:
 def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
     for attempt in range(1, tries + 1):
         try:
-            app.carry_out(request, request_id)
+            app.flows.requests.carry_out(request, request_id)
             return
         except TryLater as error:
             if attempt == tries:
@@ -167,7 +167,7 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
             tell(f"not yet: {error}; tried again in {pause:.0f} s")
             time.sleep(pause)
         except NeverAgain as error:
-            app.promotion.refuse(request_id, str(error))
+            app.flows.requests.refuse(request_id, str(error))
             raise
         except AskHuman as error:
             raise Stopped(_left(app, request, request_id, error), FAILED) from None
@@ -181,7 +181,7 @@ def _left(app: App, request: Request, request_id: str, error: RetrainingError) -
     change = app.records.champion(request.pipeline).change
     if change and change.request in (request_id, request.job):
         return f"{error}; the change is begun, and the app's timer finishes it: python -m shared status"
-    app.promotion.give_up(request, request_id)
+    app.flows.requests.give_up(request, request_id)
     return f"{error}; no endpoint was touched for this, so ask again"
 
 

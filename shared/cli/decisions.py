@@ -65,7 +65,7 @@ def _cancel(chosen: argparse.Namespace) -> int:
 def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
     """Do what the message of the same name does, and say what became of it; the app's timers do the rest."""
     request_id = f"command-{uuid4().hex}"
-    outcome = app.ask(request, request_id)
+    outcome = app.flows.requests.carry_out(request, request_id)
     if chosen.json:
         show_json({"request": request_id, "pipeline": request.pipeline, "outcome": outcome})
     else:

@@ -88,7 +88,7 @@ def _fleet_status(app: App, fleet: str, active: Sequence[RetrainingJob]) -> tupl
 
     members = app.pipelines.members(fleet)
     recorded = [name for name in app.records.pipelines() if name in set(members)]
-    latest = app.rolling_out.rollouts.latest(fleet)
+    latest = app.rollouts.latest(fleet)
     rollout = latest.rollout if latest else None
     jobs = [job for job in active if fleet_of(job.pipeline, [fleet])]
     shown = {

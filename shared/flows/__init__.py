@@ -1,1 +1,170 @@
-"""The order of steps: record the intention, act, record the outcome."""
+"""The order of steps: record the intention, act, record the outcome.
+
+`Flows` wires them over the ports. The app, the unit tests and the integration tests all use this one wiring.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import Protocol
+
+from shared.base.clock import Clock
+from shared.base.threads import in_time
+from shared.domain.fleets import Pipelines
+from shared.domain.messages import Request
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, TrainingData
+from shared.flows.bake import Watching
+from shared.flows.decisions import Deciding
+from shared.flows.intake import Arriving
+from shared.flows.judging import Judging
+from shared.flows.promotion.message import Promotion
+from shared.flows.requests import Requests
+from shared.flows.retention import Retention, Rule
+from shared.flows.rollout import RollingOut
+from shared.flows.training import Retraining
+from shared.store.answers import AnswerRecords
+from shared.store.arrivals import ArrivalRecords
+from shared.store.jobs_and_champions import Records
+from shared.store.rollouts import RolloutRecords
+
+STARTING = timedelta(minutes=3)  #: after which one call starts no other new job
+
+
+class Ports(Protocol):
+    """What the flows need. A part is asked for when the first flow needs it, and not before."""
+
+    @property
+    def pipelines(self) -> Pipelines: ...
+    @property
+    def documents(self) -> Documents: ...
+    @property
+    def records(self) -> Records: ...
+    @property
+    def answers(self) -> AnswerRecords: ...
+    @property
+    def arrivals(self) -> ArrivalRecords: ...
+    @property
+    def rollouts(self) -> RolloutRecords: ...
+    @property
+    def data(self) -> TrainingData: ...
+    @property
+    def models(self) -> Models: ...
+    @property
+    def keep_rule(self) -> Rule: ...
+    def reader_of(self, pipeline: Pipeline) -> BlobReader: ...
+    def endpoints_of(self, pipeline: Pipeline) -> Endpoints: ...
+    def training_service(self, pipeline: Pipeline) -> BatchService: ...
+    def scoring_service(self, pipeline: Pipeline) -> BatchService: ...
+
+
+class Flows:
+    def __init__(self, ports: Ports, clock: Clock) -> None:
+        self._ports, self._clock = ports, clock
+
+    def take_up(self) -> None:
+        """Take up new data and start the jobs that are made of it. The poll starts jobs that there is no time for."""
+        in_time(self.training.start, self.intake.take_up(), STARTING, self._clock.now, "new jobs")
+
+    def poll(self) -> list[Request]:
+        """Advance rollouts and jobs, check promoted models; return the requests for the promotion queue."""
+        return [*self.rollouts.advance(), *self.training.poll(), *self.bake.poll()]
+
+    @cached_property
+    def requests(self) -> Requests:
+        return Requests(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            intake=self.intake,
+            decisions=self.decisions,
+            rollouts=self.rollouts,
+            promotion=self.promotion,
+        )
+
+    @cached_property
+    def intake(self) -> Arriving:
+        return Arriving(
+            pipelines=self._ports.pipelines,
+            arrivals=self._ports.arrivals,
+            records=self._ports.records,
+            data=self._ports.data,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def training(self) -> Retraining:
+        return Retraining(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            data=self._ports.data,
+            judging=self.judging,
+            service=self._ports.training_service,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def judging(self) -> Judging:
+        return Judging(
+            records=self._ports.records,
+            answers=self._ports.answers,
+            data=self._ports.data,
+            models=self._ports.models,
+            reader=self._ports.reader_of,
+            endpoints=self._ports.endpoints_of,
+            scoring=self._ports.scoring_service,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def decisions(self) -> Deciding:
+        return Deciding(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            service=self._ports.training_service,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def promotion(self) -> Promotion:
+        return Promotion(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            answers=self._ports.answers,
+            models=self._ports.models,
+            reader=self._ports.reader_of,
+            endpoints=self._ports.endpoints_of,
+            now=self._clock.now,
+            sleep=self._clock.sleep,
+        )
+
+    @cached_property
+    def bake(self) -> Watching:
+        return Watching(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            models=self._ports.models,
+            endpoints=self._ports.endpoints_of,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def rollouts(self) -> RollingOut:
+        return RollingOut(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            rollouts=self._ports.rollouts,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            documents=self._ports.documents,
+            models=self._ports.models,
+            endpoints=self._ports.endpoints_of,
+            rule=self._ports.keep_rule,
+            now=self._clock.now,
+        )

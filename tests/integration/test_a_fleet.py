@@ -38,7 +38,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         before_the_first_rollout(terminal)
         assert "is running: 20 waiting" in terminal.run("promote", FLEET, "--by", "ann", "--reason", "November")[1]
         assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now")[0] == DONE
-        assert place.app.poll() == []
+        assert place.app.flows.poll() == []
         stopped(terminal)
         stages = [
             (len(rollout.lines) - standing(rollout, Standing.WAITING), standing(rollout, Standing.PROMOTED))

@@ -49,7 +49,7 @@ def test_a_worker_stopped_between_check_and_write_never_leaves_an_older_model_li
     with suppress(HttpResponseError):
         lease = BlobLeaseClient(workplace.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json"))
         lease.break_lease(0)
-    flow.app.promotion.carry_out(Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=newer.id), "another message")
+    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=newer.id), "another message")
     flow.finish(newer)
     model = flow.job(newer.id).model
     assert model is not None
@@ -63,7 +63,7 @@ def test_a_worker_stopped_between_check_and_write_never_leaves_an_older_model_li
     assert flow.answers()["classic"] != flow.predicted(model.sha256)
 
     # Its message comes again, as the host has it.
-    flow.app.promotion.carry_out(message, "the worker's message")
+    flow.app.flows.requests.carry_out(message, "the worker's message")
     assert flow.answers() == dict.fromkeys(("classic", "new"), flow.predicted(model.sha256))
     live = flow.champion.live
     assert live is not None

@@ -81,15 +81,15 @@ class Story(RuleBasedStateMachine):
         name = f"{len(self.dropped)}.csv"
         self.dropped.append(self.place.drop(name, as_csv(self.place.header, self.place.rows[:rows])))
         if told:
-            self.flow.app.arriving.see(self.dropped[-1])
+            self.flow.app.flows.intake.see(self.dropped[-1])
 
     def sweep(self, after: int | None) -> None:
-        self._run(after, lambda flow: flow.app.arriving.sweep(self.place.container))
+        self._run(after, lambda flow: flow.app.flows.intake.sweep(self.place.container))
 
     def take_up(self, after: int | None) -> None:
         def run(flow: Flow) -> None:
-            for job in flow.app.arriving.take_up():
-                flow.app.retraining.start(job)
+            for job in flow.app.flows.intake.take_up():
+                flow.app.flows.training.start(job)
 
         self._run(after, run)
         wait_for_bes_jobs(self.studio.studio.folder)
@@ -98,7 +98,7 @@ class Story(RuleBasedStateMachine):
         """The messages of a poll that dies are lost with it."""
 
         def run(flow: Flow) -> None:
-            self.deliverable += [(each, self._id()) for each in flow.app.retraining.poll()]
+            self.deliverable += [(each, self._id()) for each in flow.app.flows.training.poll()]
 
         self._run(after, run)
 
@@ -159,7 +159,7 @@ class Story(RuleBasedStateMachine):
             seen = job.approval.seen if job.approval else "0123456789abcdef"
             request = Request(pipeline=PIPELINE, action=action, job=job.id, by="ann", seen=seen)
             with suppress(BadMessage):
-                self.flow.app.ask(request, self._id())
+                self.flow.app.flows.requests.carry_out(request, self._id())
 
     def roll_back(self, delivered: int | None, again: bool) -> None:
         self.deliverable.append((Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann"), self._id()))
@@ -192,9 +192,9 @@ class Story(RuleBasedStateMachine):
 
     def _end(self) -> None:
         def nothing_open() -> bool:
-            self._run(None, lambda flow: flow.app.arriving.sweep(self.place.container))
+            self._run(None, lambda flow: flow.app.flows.intake.sweep(self.place.container))
             self.take_up_all()
-            for request in self.flow.app.retraining.poll():
+            for request in self.flow.app.flows.training.poll():
                 self.deliverable.append((request, self._id()))
             while self.deliverable:
                 request, message = self.deliverable.pop(0)
@@ -205,7 +205,7 @@ class Story(RuleBasedStateMachine):
                 if job.state is JobState.AWAITING and job.approval:
                     seen = job.approval.seen
                     request = Request(pipeline=PIPELINE, action=Asked.APPROVE, job=job_id, by="ann", seen=seen)
-                    self.flow.app.ask(request, self._id())
+                    self.flow.app.flows.requests.carry_out(request, self._id())
             self.flow.pass_time(timedelta(minutes=3))
             records = self.place.blobs.get_container_client("retraining")
             names = [name for name in records.list_blob_names(name_starts_with="active/") if PIPELINE in name]
@@ -219,8 +219,8 @@ class Story(RuleBasedStateMachine):
         assert [job for job in jobs if not job.final] == []
 
     def take_up_all(self) -> None:
-        for job in self.flow.app.arriving.take_up():
-            self.flow.app.retraining.start(job)
+        for job in self.flow.app.flows.intake.take_up():
+            self.flow.app.flows.training.start(job)
 
     def _serves_what_the_history_says(self, champion: Champion) -> None:
         if champion.live is None:
@@ -240,7 +240,7 @@ class Story(RuleBasedStateMachine):
 
         def run(flow: Flow) -> None:
             try:
-                flow.app.carry_out(request, message)
+                flow.app.flows.requests.carry_out(request, message)
                 done.append(True)
             except TryLater:
                 flow.pass_time(timedelta(seconds=30))

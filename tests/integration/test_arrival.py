@@ -59,15 +59,15 @@ def test_a_thousand_files_of_many_writers_with_lost_events_and_killed_workers_ar
         path = f"{PIPELINE}/part-{number}.csv"
         container.upload_blob(path, content)
         for _ in range(events[number]):
-            flow.app.arriving.see(path)
+            flow.app.flows.intake.see(path)
 
     with ThreadPoolExecutor(WRITERS) as writers:
         list(writers.map(drop, range(FILES + COPIES), [*contents, *copies]))
-    flow.app.arriving.see(workplace.drop("_SUCCESS", b""))
+    flow.app.flows.intake.see(workplace.drop("_SUCCESS", b""))
 
     for die_after in (dice.randrange(1, CHANGES) for _ in range(KILLS)):
         assert killed(take_up, settings, die_after), f"it was done within {die_after} changes"
-    until(lambda: bool(flow.app.arriving.take_up() or flow.app.records.active()), "the job")
+    until(lambda: bool(flow.app.flows.intake.take_up() or flow.app.records.active()), "the job")
 
     [job_id] = flow.app.records.active()
     job = flow.finish(flow.job(job_id))
@@ -100,11 +100,11 @@ def test_appended_data_is_taken_up_when_it_is_still_and_a_lost_event_within_one_
     blob = workplace.blobs.get_blob_client(workplace.container, f"{PIPELINE}/appended.csv")
     blob.create_append_blob()
     for block in (as_csv(workplace.header, workplace.rows[:200]), as_csv(workplace.header, workplace.rows[200:400])):
-        flow.app.arriving.see(f"{PIPELINE}/appended.csv")
+        flow.app.flows.intake.see(f"{PIPELINE}/appended.csv")
         blob.append_block(
             block if block.startswith(b"mean") and not blob.get_blob_properties().size else block.partition(b"\n")[2]
         )
-    assert flow.app.arriving.sweep(workplace.container) == 1  # the last append told nobody
+    assert flow.app.flows.intake.sweep(workplace.container) == 1  # the last append told nobody
     [job] = flow.arrive(f"{PIPELINE}/appended.csv")
     assert flow.finish(job).state is JobState.PROMOTED
     assert [each.rows for each in flow.arrivals() if each.state is ArrivalState.TAKEN] == [400]
@@ -114,7 +114,9 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
     flow = flow_with(workplace, tmp_path, "      settle: 0.5s")
     first = flow.finish(flow.drop("a.csv", as_csv(workplace.header, workplace.rows[:400])))
     other = {"Fraction of rows for training": "0.8"}
-    flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.RETRAIN, parameters=other, by="ann"), "m1")
+    flow.app.flows.requests.carry_out(
+        Request(pipeline=PIPELINE, action=Asked.RETRAIN, parameters=other, by="ann"), "m1"
+    )
     [again] = set(flow.app.records.active())
     retrained = flow.finish(flow.job(again))
     assert retrained.state is JobState.PROMOTED, retrained.reason
@@ -125,7 +127,7 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
     aside = workplace.blobs.get_container_client("quarantine")
     names = {name.rsplit("/", 1)[1] for name in aside.list_blob_names()}
     assert names == {"b.csv", "reason.json", "reason.txt"}
-    flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path, by="ann"), "m2")
+    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path, by="ann"), "m2")
     assert flow.arrive(path) == []
     assert [each.state for each in flow.arrivals()][-2:] == [ArrivalState.QUARANTINED] * 2
 
@@ -134,4 +136,4 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
 def test_a_replay_of_nothing_says_so(workplace: Workplace, path: str) -> None:
     flow = Flow(workplace)
     with pytest.raises(BadMessage, match="has no data at"):
-        flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path), "m1")
+        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path), "m1")

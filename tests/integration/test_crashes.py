@@ -90,9 +90,9 @@ def test_killed_after_any_change_the_flow_ends_with_one_training_one_promotion_a
         taken_up = later(flow)
         # The event comes again, as the host has it; then the poll finds the rest.
         taken_up.arrive(path)
-        dataset = taken_up.app.arriving.data.find(path)
+        dataset = taken_up.app.data.find(path)
         assert dataset is not None
-        arrival = taken_up.app.arriving.arrivals.require(PIPELINE, arrival_id(dataset)).arrival
+        arrival = taken_up.app.arrivals.require(PIPELINE, arrival_id(dataset)).arrival
         job = taken_up.finish(taken_up.job(arrival.job or ""))
         while not nothing_left_open(taken_up):
             taken_up.poll()
@@ -118,12 +118,12 @@ def test_killed_after_any_change_a_rollback_is_finished_once_by_its_next_deliver
     assert second.model is not None
     again = Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=second.id, by="ann")
     for die_after in range(1, 1000):
-        flow.app.promotion.carry_out(again, f"before-{die_after}")
+        flow.app.flows.requests.carry_out(again, f"before-{die_after}")
         assert_live(flow, second.model.sha256)
         last = flow.champion.last
         was_killed = killed(carry_out, settings, request, f"by-hand-{die_after}", die_after)
         taken_up = later(flow)
-        taken_up.app.promotion.carry_out(request, f"by-hand-{die_after}")
+        taken_up.app.flows.requests.carry_out(request, f"by-hand-{die_after}")
         assert taken_up.champion.last == last + 1, f"killed after change {die_after}"
         assert_live(taken_up, first.model.sha256)
         taken_up.poll()

@@ -71,9 +71,9 @@ def batch(flow: Flow, folder: str, files: dict[str, bytes]) -> RetrainingJob:
             appended.append_block(content)
         else:
             flow.place.drop(f"{folder}/{name}", content)
-    flow.app.arriving.see(flow.place.drop(f"{folder}/_SUCCESS", b""))
+    flow.app.flows.intake.see(flow.place.drop(f"{folder}/_SUCCESS", b""))
     for _ in range(10):
-        if jobs := flow.app.arriving.take_up():
+        if jobs := flow.app.flows.intake.take_up():
             return jobs[0]
     raise AssertionError([each.reason for each in flow.arrivals()])
 
@@ -106,7 +106,7 @@ def test_the_model_is_trained_on_exactly_the_files_of_the_batch_and_those_of_the
     header, rows = place.header, place.rows
     parts = [as_csv(header, part) for part in (rows[:150], rows[150:200], rows[200:300])]
     files = {"may/a b.csv": parts[0], "june/a b.csv": parts[1].rstrip(b"\n"), "appended.csv": parts[2]}
-    job = flow.finish(flow.app.retraining.start(batch(flow, name, files)))
+    job = flow.finish(flow.app.flows.training.start(batch(flow, name, files)))
     assert job.state is JobState.PROMOTED, job.reason
     assert given_path(flow, job) == f"batches/{PIPELINE}/{job.id}/*"
     copies = folder_of(flow, job)
@@ -117,7 +117,9 @@ def test_the_model_is_trained_on_exactly_the_files_of_the_batch_and_those_of_the
     assert job.model.sha256 == trained_on(in_order, header)
 
     flow.place.drop(f"{name}/may/a b.csv", as_csv(header, rows[:60]))  # the live model's rows are no more there
-    later = flow.finish(flow.app.retraining.start(batch(flow, f"{name}/later", {"c.csv": as_csv(header, rows[300:])})))
+    later = flow.finish(
+        flow.app.flows.training.start(batch(flow, f"{name}/later", {"c.csv": as_csv(header, rows[300:])}))
+    )
     assert later.state is JobState.PROMOTED, later.reason
     assert folder_of(flow, later) == {**copies, "000004-c.csv": as_csv(header, rows[300:])}
     assert later.model is not None
@@ -136,7 +138,7 @@ def test_a_file_that_was_overwritten_meanwhile_is_not_read_and_what_is_none_of_t
     files = {"a.csv": as_csv(header, rows[:80]), "b.csv": as_csv(header, rows[80:160])}
     job = batch(flow, name, files)
     flow.place.drop(f"{name}/a.csv", as_csv(header, rows[300:400]))
-    started = flow.app.retraining.start(job)
+    started = flow.app.flows.training.start(job)
     assert any("a.csv was overwritten" in step.note for step in started.steps)
     assert given_path(flow, job) == f"batches/{PIPELINE}/{job.id}-1/*"
     assert list(folder_of(flow, job).values()) == [files["b.csv"]]
@@ -144,7 +146,7 @@ def test_a_file_that_was_overwritten_meanwhile_is_not_read_and_what_is_none_of_t
     assert started.joined is not None
     flow.place.blobs.get_blob_client("batches", f"{started.joined}x.csv").upload_blob(files["a.csv"])
     with pytest.raises(AskHuman, match=rf"batches/{PIPELINE}/{job.id}-1/x\.csv is none of the job's files"):
-        flow.app.retraining.data.gather(started.joined, [part.dataset for part in started.parts], None)
+        flow.app.data.gather(started.joined, [part.dataset for part in started.parts], None)
     flow.finish(started)
 
 
@@ -165,7 +167,7 @@ def test_killed_between_copies_the_folder_is_finished_by_the_next_run_and_nothin
     while len(seen) < 5 and killed(poll, settings, 2):
         seen.append(copied())
     assert any(0 < len(each) < len(files) for each in seen), seen
-    started = flow.app.retraining.start(job)
+    started = flow.app.flows.training.start(job)
     assert started.bes_job
     assert sorted(folder_of(flow, job).values()) == sorted(files.values())
     for former, later in zip(seen, [*seen[1:], copied()], strict=True):

@@ -89,7 +89,7 @@ def test_what_the_noise_leaves_open_is_asked_of_a_person_who_sees_the_numbers(pl
     assert job.state is JobState.AWAITING
     assert job.approval is not None
     approve = Request(pipeline=PIPELINE, action=Asked.APPROVE, job=job.id, by="ann", seen=job.approval.seen)
-    flow.app.carry_out(approve, "approval")
+    flow.app.flows.requests.carry_out(approve, "approval")
     assert flow.finish(job).state is JobState.PROMOTED
     live = flow.champion.live
     assert live is not None
@@ -106,7 +106,7 @@ def test_many_rows_are_scored_by_a_bes_job_and_a_death_anywhere_starts_no_second
     before = scorings(place)
     for after in range(1, 1000):
         with dying(after):
-            flow.app.retraining.poll()
+            flow.app.flows.training.poll()
         if flow.job(job.id).verdict:
             break
     assert after > WRITES_AT_LEAST
@@ -133,7 +133,7 @@ def test_when_the_champion_is_replaced_before_the_switch_the_candidate_is_judged
     judged(flow, first)
     judged(flow, second)
     for job in (first, second):
-        flow.app.promotion.carry_out(Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=job.id), job.id)
+        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=job.id), job.id)
     assert flow.job(first.id).state is JobState.PROMOTED
     assert flow.job(second.id).state is JobState.JUDGING
     done = flow.finish(second)

@@ -63,7 +63,7 @@ class Place:
     def drop(self, name: str, rows: bytes) -> str:
         path = f"breast-cancer/{name}"
         self.dropped.upload_blob(path, HEADER + rows, overwrite=True, metadata={"origin": "clinic"})
-        self.app.arriving.see(path)
+        self.app.flows.intake.see(path)
         return path
 
     def take_up(self) -> list[str]:
@@ -71,7 +71,7 @@ class Place:
         jobs: list[str] = []
 
         def settled() -> bool:
-            jobs.extend(job.id for job in self.app.arriving.take_up())
+            jobs.extend(job.id for job in self.app.flows.intake.take_up())
             return not any(each.open for each in self.arrivals())
 
         until(settled, lambda: self.arrivals())
@@ -81,7 +81,7 @@ class Place:
         names = self.blobs.get_container_client("retraining").list_blob_names(
             name_starts_with=f"arrivals/{self.pipeline}/"
         )
-        found = [self.app.arriving.arrivals.require(self.pipeline, stem(name)).arrival for name in names]
+        found = [self.app.arrivals.require(self.pipeline, stem(name)).arrival for name in names]
         return sorted(found, key=lambda each: each.seen_at)
 
 
@@ -110,7 +110,7 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     azurite: Azurite, tmp_path: Path
 ) -> None:
     place = Place(azurite, tmp_path, {"settle": "0.1s", "refused": "move"})
-    data = place.app._data
+    data = place.app.data
     path = place.drop("a.csv", b"1,2,benign\n")
     old = data.find(path)
     assert place.take_up() == []
@@ -121,7 +121,7 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     newer = place.drop("a.csv", b"1,2,benign\n3,4,malignant\n")
     data.delete(old)
     with pytest.raises(DataChanged, match=r"Something newer is at breast-cancer/a\.csv"):
-        place.app.ask(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m1")
+        place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m1")
     with pytest.raises(DataChanged, match=rf"to have quarantine/{place.pipeline}/.*a\.csv, which was there before"):
         data.put_back(path, f"{place.pipeline}/{moved.id}", "m1")
     with pytest.raises(DataChanged, match="was overwritten or deleted before it was set aside"):
@@ -131,13 +131,16 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
 
     mended = msgspec.structs.replace(place.app.pipelines[place.pipeline], checks=Checks())
     place.app.pipelines.alone = {place.pipeline: mended}
-    outcomes = {place.app.ask(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2") for _ in range(2)}
+    outcomes = {
+        place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2")
+        for _ in range(2)
+    }
     assert len(outcomes) == 1
-    place.app.arriving.see(path)
+    place.app.flows.intake.see(path)
     [job_id] = place.take_up()
     [part] = place.app.records.require(job_id).job.parts
     assert place.dropped.download_blob(path).readall() == HEADER + b"1,2,benign\n"
     assert place.dropped.get_blob_client(path).get_blob_properties().metadata["origin"] == "clinic"
     assert part.sha256 == place.arrivals()[-1].sha256
-    place.app.ask(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2")
+    place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2")
     assert place.take_up() == []

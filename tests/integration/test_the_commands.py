@@ -157,7 +157,7 @@ def test_a_change_that_a_service_broke_off_is_told_of_and_finished_by_the_app(te
     assert "the change is begun, and the app's timer finishes it" in err
     [status] = terminal.json("status")
     assert status["change"]["to"]["number"] == last + 1
-    flow.app.carry_out(Request(pipeline=PIPELINE, action=Asked.RESUME), "the timer's")
+    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.RESUME), "the timer's")
     [status] = terminal.json("status")
     assert (status["change"], status["live"]["number"]) == (None, last + 1)
 
@@ -383,7 +383,7 @@ def test_the_doctor_notices_a_foreign_model_and_a_rollback_holds_only_for_what_i
     terminal: Terminal,
 ) -> None:
     app, before = terminal.flow.app, terminal.flow.answers()
-    app.endpoints(app.pipelines[PIPELINE])["classic"].update(app.promotion.models.link(other(terminal)), lambda _: None)
+    app.endpoints_of(app.pipelines[PIPELINE])["classic"].update(app.models.link(other(terminal)), lambda _: None)
     assert "and the history says" in doctored(terminal)[f"{CLASSIC}, live model"]["told"]
     code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann")
     assert (code, "is not live any more" in err) == (FAILED, True)

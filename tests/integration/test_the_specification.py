@@ -240,7 +240,7 @@ def test_what_the_app_sends_is_as_specified(place: Workplace, monkeypatch: pytes
 
     monkeypatch.setattr(requests.Session, "request", recorded)
     app = App(Settings(place.settings))
-    endpoint = app.promotion.endpoints(app.pipelines[PIPELINE])["new"]
+    endpoint = app.endpoints_of(app.pipelines[PIPELINE])["new"]
     endpoint.update(endpoint.model(), lambda _: None)
 
     [patched] = [body for asked, body, _ in sent if asked.startswith("PATCH ")]

@@ -34,20 +34,20 @@ DEADLINE = 60.0
 def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int) -> None:
     """Take the data set from its event to its promotion. The number of calls is the same each time."""
     app = _app_that_dies(settings, die_after)
-    app.arriving.see(path)
+    app.flows.intake.see(path)
     jobs: list[RetrainingJob] = []
-    until(lambda: bool(jobs.extend(app.arriving.take_up()) or jobs), "the job", DEADLINE)
-    [job] = map(app.retraining.start, jobs)
+    until(lambda: bool(jobs.extend(app.flows.intake.take_up()) or jobs), "the job", DEADLINE)
+    [job] = map(app.flows.training.start, jobs)
     wait_for_bes_jobs(studio)
     deadline = time.monotonic() + DEADLINE
     while not app.records.require(job.id).job.final and time.monotonic() < deadline:
-        for request in app.retraining.poll():
-            app.promotion.carry_out(request, "a message")
+        for request in app.flows.training.poll():
+            app.flows.requests.carry_out(request, "a message")
 
 
 def carry_out(settings: Mapping[str, str], request: Request, message_id: str, die_after: int) -> None:
     """Do what one message asks for."""
-    _app_that_dies(settings, die_after).promotion.carry_out(request, message_id)
+    _app_that_dies(settings, die_after).flows.requests.carry_out(request, message_id)
 
 
 def killed(target: Callable[..., None], *arguments: Any) -> bool:
@@ -92,15 +92,15 @@ def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
 
 def poll(settings: Mapping[str, str], die_after: int) -> None:
     """Take every job as far as it goes, as the timer does."""
-    _app_that_dies(settings, die_after).retraining.poll()
+    _app_that_dies(settings, die_after).flows.training.poll()
 
 
 def take_up(settings: Mapping[str, str], die_after: int) -> None:
     """Take up what has arrived until it is a job or done with, and start that, as the timers do."""
     app = _app_that_dies(settings, die_after)
-    while not app.records.active() and any(app._documents.names("active/arrivals/")):
-        app.arriving.take_up()
-    app.retraining.poll()
+    while not app.records.active() and any(app.documents.names("active/arrivals/")):
+        app.flows.intake.take_up()
+    app.flows.training.poll()
 
 
 def stopped_before_patch(settings: Mapping[str, str], request: Request, marker: str) -> None:
@@ -117,6 +117,6 @@ def stopped_before_patch(settings: Mapping[str, str], request: Request, marker: 
 
     requests.adapters.HTTPAdapter.send = stopping  # type: ignore[method-assign, assignment]
     try:
-        App(Settings(settings)).promotion.carry_out(request, "the worker's message")
+        App(Settings(settings)).flows.requests.carry_out(request, "the worker's message")
     except Busy:
         os._exit(OVERTAKEN)

@@ -34,14 +34,8 @@ from shared.domain.ports import (
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, Scoring, Training
 from shared.domain.values import Address
-from shared.flows.bake import Watching
-from shared.flows.decisions import Deciding
-from shared.flows.intake import Arriving
-from shared.flows.judging import Judging
-from shared.flows.promotion.message import Promotion
-from shared.flows.retention import Retention, Rule
-from shared.flows.rollout import RollingOut
-from shared.flows.training import Retraining
+from shared.flows import Flows
+from shared.flows.retention import Rule
 from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
 from shared.store.jobs_and_champions import Records
@@ -412,12 +406,13 @@ class World:
         self.answers = AnswerRecords(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
-        self.pipelines = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
+        self.alone = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
         self.fleets: dict[str, Fleet] = {}
         self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
 
-    def all_pipelines(self) -> Pipelines:
-        return Pipelines(self.pipelines, self.fleets, self.arrivals.known)
+    @property
+    def pipelines(self) -> Pipelines:
+        return Pipelines(self.alone, self.fleets, self.arrivals.known)
 
     def endpoints_of(self, pipeline: Pipeline) -> Mapping[str, FakeEndpoint]:
         """Return the pipeline's endpoints; a member of a fleet has one of its own."""
@@ -428,88 +423,26 @@ class World:
         return self.of_members.setdefault(pipeline.name, made)
 
     @property
-    def rolling_out(self) -> RollingOut:
-        return RollingOut(
-            pipelines=self.all_pipelines(),
-            records=self.records,
-            rollouts=RolloutRecords(self.documents),
-            now=self.clock.now,
-        )
+    def flows(self) -> Flows:
+        """The app's flows. They are made at each use, as after a restart: nothing is kept but the records."""
+        return Flows(self, self.clock)
 
     @property
-    def arriving(self) -> Arriving:
-        return Arriving(
-            pipelines=self.all_pipelines(),
-            arrivals=self.arrivals,
-            records=self.records,
-            data=self.data,
-            now=self.clock.now,
-        )
+    def rollouts(self) -> RolloutRecords:
+        return RolloutRecords(self.documents)
 
     @property
-    def retraining(self) -> Retraining:
-        return Retraining(
-            pipelines=self.all_pipelines(),
-            records=self.records,
-            data=self.data,
-            judging=self.judging,
-            service=lambda _: self.service,
-            now=self.clock.now,
-        )
+    def keep_rule(self) -> Rule:
+        return Rule(entries=2)
 
-    @property
-    def judging(self) -> Judging:
-        return Judging(
-            records=self.records,
-            answers=self.answers,
-            data=self.data,
-            models=self.models,
-            reader=lambda _: self.reader,
-            endpoints=self.endpoints_of,
-            scoring=lambda _: self.scoring,
-            now=self.clock.now,
-        )
+    def reader_of(self, pipeline: Pipeline) -> FakeReader:  # noqa: ARG002
+        return self.reader
 
-    @property
-    def deciding(self) -> Deciding:
-        return Deciding(
-            pipelines=self.all_pipelines(), records=self.records, service=lambda _: self.service, now=self.clock.now
-        )
+    def training_service(self, pipeline: Pipeline) -> FakeService:  # noqa: ARG002
+        return self.service
 
-    @property
-    def watching(self) -> Watching:
-        return Watching(
-            pipelines=self.all_pipelines(),
-            records=self.records,
-            models=self.models,
-            endpoints=self.endpoints_of,
-            now=self.clock.now,
-        )
-
-    @property
-    def retention(self) -> Retention:
-        return Retention(
-            pipelines=self.all_pipelines(),
-            records=self.records,
-            documents=self.documents,
-            models=self.models,
-            endpoints=self.endpoints_of,
-            rule=Rule(entries=2),
-            now=self.clock.now,
-        )
-
-    @property
-    def promotion(self) -> Promotion:
-        return Promotion(
-            pipelines=self.all_pipelines(),
-            records=self.records,
-            answers=self.answers,
-            models=self.models,
-            reader=lambda _: self.reader,
-            endpoints=self.endpoints_of,
-            now=self.clock.now,
-            sleep=self.clock.sleep,
-        )
+    def scoring_service(self, pipeline: Pipeline) -> FakeService:  # noqa: ARG002
+        return self.scoring
 
     def put(self, name: str, content: bytes | None = None) -> str:
         """Put a data set there without an event; return its path. Unless given, the content is like no other."""
@@ -520,23 +453,23 @@ class World:
 
     def drop(self, name: str, content: bytes | None = None) -> str:
         """Drop a data set, take its event and take it up; return the job's id."""
-        self.arriving.see(self.put(name, content))
+        self.flows.intake.see(self.put(name, content))
         [job_id] = self.take_up()
         return job_id
 
     def take_up(self) -> list[str]:
         """Do what the timer does; return the ids of the new jobs."""
-        return [self.retraining.start(job).id for job in self.arriving.take_up()]
+        return [self.flows.training.start(job).id for job in self.flows.intake.take_up()]
 
     def run(self, until: Callable[[], bool], minutes: int = 30) -> None:
         """Poll every 15 seconds and deliver each message, again after 30 seconds when it fails."""
         end = self.clock.now() + timedelta(minutes=minutes)
         while not until() and self.clock.now() < end:
             self.take_up()
-            for request in self.retraining.poll():
+            for request in self.flows.training.poll():
                 for _ in range(5):
                     try:
-                        self.promotion.carry_out(request, f"message of {request.job}")
+                        self.flows.requests.carry_out(request, f"message of {request.job}")
                         break
                     except ServiceUnavailable:
                         self.clock.sleep(30)
@@ -545,7 +478,7 @@ class World:
     def accepted(self, name: str = "a.csv") -> str:
         """Return a job that the gate has passed."""
         job_id = self.drop(name)
-        self.retraining.poll()
+        self.flows.training.poll()
         return job_id
 
 

@@ -66,7 +66,7 @@ class FleetWorld:
             path = f"bike/{location}/{name}"
             world.clock.sleep(1)
             world.data.put(path, f"age\n{len(world.data.contents) + 1}\n".encode())
-            world.arriving.see(path)
+            world.flows.intake.see(path)
 
     def drop(self, name: str = "a.csv") -> None:
         """Drop data for each member, train on it and have it judged."""
@@ -75,7 +75,7 @@ class FleetWorld:
         self.poll()
 
     def endpoint(self, member: str) -> FakeEndpoint:
-        pipeline = self.world.all_pipelines()[member]
+        pipeline = self.world.pipelines[member]
         return self.world.endpoints_of(pipeline)["rental"]
 
     def served(self, member: str) -> str:
@@ -96,15 +96,15 @@ class FleetWorld:
     def poll(self, times: int = 1) -> None:
         """Do what the poll does, and deliver what it asks for."""
         for _ in range(times):
-            for request in [*self.world.rolling_out.advance(), *self.world.retraining.poll()]:
+            for request in [*self.world.flows.rollouts.advance(), *self.world.flows.training.poll()]:
                 try:
-                    self.world.promotion.carry_out(request, f"message-{next(self.messages)}")
+                    self.world.flows.requests.carry_out(request, f"message-{next(self.messages)}")
                 except TryLater:
                     continue  # it is asked for again
             self.world.clock.sleep(15)
 
     def ask(self, action: Asked, message: str, by: str = "ann") -> str:
-        return self.world.rolling_out.ask(Request(pipeline="bike", action=action, by=by), message)
+        return self.world.flows.rollouts.ask(Request(pipeline="bike", action=action, by=by), message)
 
     @property
     def rollout(self) -> Rollout:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -42,20 +42,17 @@ def configured(place: Workplace, folder: Path, *changes: tuple[str, str]) -> dic
 
 
 class Flow:
-    """`requests` are promotion messages that were asked for and not yet carried out; `troubles` is what tries met."""
+    """The app, with this as its clock.
+
+    `requests` are promotion messages that were asked for and not yet carried out; `troubles` is what tries met.
+    """
 
     def __init__(self, place: Workplace, settings: Mapping[str, str] | None = None) -> None:
         self.place = place
-        self.app = App(Settings({**place.settings, **(settings or {})}))
+        self.app = App(Settings({**place.settings, **(settings or {})}), self)
         self.requests: list[Request] = []
         self.troubles: list[str] = []
         self.ahead = timedelta()
-        self.app.arriving = replace(self.app.arriving, now=self._now)
-        self.app.judging = replace(self.app.judging, now=self._now)
-        self.app.retraining = replace(self.app.retraining, now=self._now)
-        self.app.watching = replace(self.app.watching, now=self._now)
-        self.app.deciding = replace(self.app.deciding, now=self._now)
-        self.app.promotion = replace(self.app.promotion, now=self._now)
 
     def drop(self, name: str, content: bytes) -> RetrainingJob:
         """Drop a data set and take its blob event; return the job."""
@@ -65,12 +62,12 @@ class Flow:
 
     def arrive(self, path: str) -> list[RetrainingJob]:
         """Take a blob's event, and take up what has arrived until nothing is settling; return the new jobs."""
-        self.app.arriving.see(path)
+        self.app.flows.intake.see(path)
         jobs: list[RetrainingJob] = []
 
         def settled() -> bool:
-            jobs.extend(self.app.retraining.start(job) for job in self.app.arriving.take_up())
-            return not self.app.arriving.arrivals.active(PIPELINE)
+            jobs.extend(self.app.flows.training.start(job) for job in self.app.flows.intake.take_up())
+            return not self.app.arrivals.active(PIPELINE)
 
         until(settled, lambda: self.arrivals())
         return jobs
@@ -79,14 +76,14 @@ class Flow:
         """Return every arrival there is a record of, by its time."""
         records = self.place.blobs.get_container_client("retraining")
         names = records.list_blob_names(name_starts_with=f"arrivals/{PIPELINE}/")
-        found = at_once(lambda name: self.app.arriving.arrivals.require(PIPELINE, stem(name)).arrival, names)
+        found = at_once(lambda name: self.app.arrivals.require(PIPELINE, stem(name)).arrival, names)
         return sorted(found, key=lambda each: each.seen_at)
 
     def job(self, job_id: str) -> RetrainingJob:
         return self.app.records.require(job_id).job
 
     def poll(self) -> None:
-        self.requests += self.app.poll()
+        self.requests += self.app.flows.poll()
 
     def promote(self) -> None:
         """Deliver each message, again where another delivery is worth it, as the host does."""
@@ -97,7 +94,7 @@ class Flow:
 
     def _delivered(self, request: Request, message: str) -> bool:
         try:
-            self.app.promotion.carry_out(request, message)
+            self.app.flows.requests.carry_out(request, message)
         except TryLater as error:
             self.troubles.append(str(error))
             return False
@@ -107,7 +104,10 @@ class Flow:
         """Let the app's clock go ahead, so that nothing has to be waited for."""
         self.ahead += span
 
-    def _now(self) -> datetime:
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
     def finish(self, job: RetrainingJob) -> RetrainingJob:
@@ -128,7 +128,7 @@ class Flow:
     def answers(self) -> dict[str, list[list[str]]]:
         """Return what both services answer for the kept rows, asked as any client would."""
         pipeline = self.app.pipelines[PIPELINE]
-        endpoints = self.app.endpoints(pipeline)
+        endpoints = self.app.endpoints_of(pipeline)
         return {name: endpoint.score(pipeline.rows).values for name, endpoint in endpoints.items()}
 
     def predicted(self, sha256: str) -> list[list[str]]:

@@ -35,7 +35,7 @@ def arriving(world: World, **facts: Any) -> None:
     """Set how the pipeline's data arrives."""
     pipeline = world.pipelines["income"]
     changed = msgspec.structs.replace(pipeline.arriving, **facts)
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, arriving=changed)
+    world.alone["income"] = msgspec.structs.replace(pipeline, arriving=changed)
 
 
 def arrivals(world: World) -> list[Arrival]:
@@ -62,7 +62,7 @@ def nothing_open(world: World) -> bool:
 def test_the_same_content_under_another_name_or_etag_trains_once_and_the_skip_names_the_job(world: World) -> None:
     job_id = world.drop("a.csv", b"age\n1\n")
     for name in ("b.csv", "a.csv"):
-        world.arriving.see(world.put(name, b"age\n1\n"))
+        world.flows.intake.see(world.put(name, b"age\n1\n"))
     assert world.take_up() == []
     assert states(world) == [ArrivalState.TAKEN, ArrivalState.SAME, ArrivalState.SAME]
     assert [arrival.job for arrival in arrivals(world)] == [job_id] * 3
@@ -72,16 +72,16 @@ def test_the_same_content_under_another_name_or_etag_trains_once_and_the_skip_na
 
 
 def test_content_that_was_refused_before_is_no_reason_to_skip_it(world: World) -> None:
-    world.arriving.see(world.put("a.csv", b"age\n1,2\n"))
+    world.flows.intake.see(world.put("a.csv", b"age\n1,2\n"))
     world.take_up()
-    world.arriving.see(world.put("b.csv", b"age\n1,2\n"))
+    world.flows.intake.see(world.put("b.csv", b"age\n1,2\n"))
     world.take_up()
     assert states(world) == [ArrivalState.QUARANTINED] * 2
 
 
 def test_a_blob_waits_until_it_has_been_still_for_the_settle_time(world: World) -> None:
     arriving(world, settle=10.0)
-    world.arriving.see(world.put("a.csv"))
+    world.flows.intake.see(world.put("a.csv"))
     world.clock.sleep(9)
     assert world.take_up() == []
     world.clock.sleep(1)
@@ -91,7 +91,7 @@ def test_a_blob_waits_until_it_has_been_still_for_the_settle_time(world: World) 
 def test_a_blob_that_grows_is_taken_up_once_as_it_is_in_the_end(world: World) -> None:
     arriving(world, settle=10.0)
     for rows in (b"", b"age\n", b"age\n1\n", b"age\n1\n2\n"):
-        world.arriving.see(world.put("a.csv", rows))
+        world.flows.intake.see(world.put("a.csv", rows))
         world.clock.sleep(5)
         assert world.take_up() == []
     world.clock.sleep(10)
@@ -102,7 +102,7 @@ def test_a_blob_that_grows_is_taken_up_once_as_it_is_in_the_end(world: World) ->
 
 def test_a_growth_that_no_event_told_of_is_found_at_the_look_at_what_was_seen(world: World) -> None:
     arriving(world, settle=10.0)
-    world.arriving.see(world.put("a.csv", b"age\n1\n"))
+    world.flows.intake.see(world.put("a.csv", b"age\n1\n"))
     world.put("a.csv", b"age\n1\n2\n")
     world.clock.sleep(20)
     assert world.take_up() == []
@@ -112,9 +112,9 @@ def test_a_growth_that_no_event_told_of_is_found_at_the_look_at_what_was_seen(wo
 
 def test_what_was_deleted_before_it_was_taken_up_is_gone_and_says_so(world: World) -> None:
     del world.data.contents[world.put("a.csv")]
-    assert world.arriving.see("income/a.csv") == []
+    assert world.flows.intake.see("income/a.csv") == []
     arriving(world, settle=10.0)
-    world.arriving.see(world.put("b.csv"))
+    world.flows.intake.see(world.put("b.csv"))
     del world.data.contents["income/b.csv"]
     assert world.take_up() == []
     assert [(arrival.state, arrival.reason) for arrival in arrivals(world)] == [(ArrivalState.GONE, "it was deleted")]
@@ -122,7 +122,7 @@ def test_what_was_deleted_before_it_was_taken_up_is_gone_and_says_so(world: Worl
 
 
 def test_broken_data_is_set_aside_with_its_reason_and_costs_no_training(world: World) -> None:
-    world.arriving.see(world.put("a.csv", b"age\n1,2\n"))
+    world.flows.intake.see(world.put("a.csv", b"age\n1,2\n"))
     assert world.take_up() == []
     [arrival] = arrivals(world)
     assert arrival.state is ArrivalState.QUARANTINED
@@ -143,18 +143,18 @@ def test_a_file_whose_check_never_ends_is_set_aside_after_three_tries_and_the_ot
 
     begun: list[str] = []
     monkeypatch.setattr("shared.flows.intake.check", killed)
-    world.arriving.see(world.put("endless.csv"))
+    world.flows.intake.see(world.put("endless.csv"))
     for _ in range(5):
         world.clock.sleep(60)
         with contextlib.suppress(Died):
-            world.arriving.take_up()
+            world.flows.intake.take_up()
     assert len(begun) == 3  # the third may go on
     assert states(world) == [ArrivalState.SETTLING]
 
     world.clock.sleep(CHECK_LASTS.total_seconds())
-    world.arriving.see(world.put("good.csv"))
+    world.flows.intake.see(world.put("good.csv"))
     world.clock.sleep(60)
-    [job] = world.arriving.take_up()
+    [job] = world.flows.intake.take_up()
 
     assert paths(world, job.id) == ["income/good.csv"]
     endless = arrivals(world)[0]
@@ -168,13 +168,13 @@ def test_a_storage_that_does_not_give_the_data_is_no_try_of_its_check(world: Wor
         raise ServiceUnavailable("storage did not answer")
 
     read, world.data.read = world.data.read, unreachable  # type: ignore[method-assign]
-    world.arriving.see(world.put("a.csv"))
+    world.flows.intake.see(world.put("a.csv"))
     for _ in range(5):
         world.clock.sleep(3600)
-        world.arriving.take_up()
+        world.flows.intake.take_up()
     world.data.read = read  # type: ignore[method-assign]
 
-    [job] = world.arriving.take_up()
+    [job] = world.flows.intake.take_up()
 
     assert paths(world, job.id) == ["income/a.csv"]
 
@@ -189,55 +189,55 @@ def test_a_check_that_fails_by_a_fault_of_the_app_keeps_no_other_file_waiting(
 
     monkeypatch.setattr("shared.flows.intake.check", broken)
     arriving(world, batching=Batching(by="quiet", quiet=0.0, at_most=1.0))
-    world.arriving.see(world.put("odd.csv"))
-    world.arriving.see(world.put("good.csv"))
+    world.flows.intake.see(world.put("odd.csv"))
+    world.flows.intake.see(world.put("good.csv"))
     for _ in range(5):
         world.clock.sleep(CHECK_LASTS.total_seconds())
-        world.arriving.take_up()
+        world.flows.intake.take_up()
 
     assert states(world) == [ArrivalState.QUARANTINED, ArrivalState.TAKEN]
 
 
 def test_a_replay_takes_up_again_what_was_set_aside_once_for_each_message(world: World) -> None:
     path = world.put("a.csv", b"age\n1,2\n")
-    world.arriving.see(path)
+    world.flows.intake.see(path)
     world.take_up()
     with pytest.raises(BadMessage, match="has no data at"):
-        world.arriving.replay("income", "income/b.csv", "m0")
+        world.flows.intake.replay("income", "income/b.csv", "m0")
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks())
+    world.alone["income"] = msgspec.structs.replace(pipeline, checks=Checks())
     world.data.contents[path] = b"age,name\n1,2\n"  # mended in place
     for _ in range(2):
-        world.arriving.replay("income", path, "m1")
+        world.flows.intake.replay("income", path, "m1")
     [job_id] = world.take_up()
     assert paths(world, job_id) == [path]
 
 
 def test_a_replay_trains_again_even_on_content_that_was_there_before(world: World) -> None:
     first = world.drop("a.csv", b"age\n1\n")
-    world.arriving.replay("income", "income/a.csv", "m1")
+    world.flows.intake.replay("income", "income/a.csv", "m1")
     [again] = world.take_up()
     assert again != first
     assert paths(world, again) == paths(world, first)
 
 
 def test_one_blob_of_two_pipelines_is_taken_up_by_both(world: World) -> None:
-    world.pipelines["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages")
-    world.arriving.see(world.put("a.csv"))
+    world.alone["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages")
+    world.flows.intake.see(world.put("a.csv"))
     jobs = [world.records.require(job_id).job for job_id in world.take_up()]
     assert {job.pipeline for job in jobs} == {"income", "wages"}
 
 
 def test_a_blob_of_no_pipeline_makes_no_record(world: World) -> None:
     world.data.put("elsewhere/a.csv", b"age\n1\n")
-    assert world.arriving.see("elsewhere/a.csv") == []
+    assert world.flows.intake.see("elsewhere/a.csv") == []
     assert world.documents.contents == {}
 
 
 def test_files_of_a_quiet_batch_are_one_training_on_all_their_rows(world: World) -> None:
     arriving(world, batching=Batching(by="quiet", quiet=60.0, at_most=3600.0))
     for name in "abc":
-        world.arriving.see(world.put(f"{name}.csv", f"age\n{ord(name)}".encode()))
+        world.flows.intake.see(world.put(f"{name}.csv", f"age\n{ord(name)}".encode()))
         assert world.take_up() == []
         world.clock.sleep(30)
     world.clock.sleep(30)
@@ -254,7 +254,7 @@ def test_a_file_on_which_another_run_is_at_work_is_not_left_out_of_its_batch(
 ) -> None:
     arriving(world, batching=Batching(by="quiet", quiet=0.0))
     for name in ("a.csv", "b.csv"):
-        world.arriving.see(world.put(name))
+        world.flows.intake.see(world.put(name))
     other = arrivals(world)[1].id
     replace = world.documents.replace
 
@@ -274,7 +274,7 @@ def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: W
     arriving(world, batching=Batching(by="quiet", quiet=60.0, at_most=120.0))
     jobs: list[str] = []
     for number in itertools.count():
-        world.arriving.see(world.put(f"{number}.csv"))
+        world.flows.intake.see(world.put(f"{number}.csv"))
         jobs = world.take_up()
         if jobs:
             break
@@ -285,12 +285,12 @@ def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: W
 def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: World) -> None:
     arriving(world, batching=Batching(by="marker"))
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, blobs="income/*/*.csv")
-    world.arriving.see(world.put("november/a.csv"))
+    world.alone["income"] = msgspec.structs.replace(pipeline, blobs="income/*/*.csv")
+    world.flows.intake.see(world.put("november/a.csv"))
     world.put("november/b.csv")
-    world.arriving.see(world.put("december/a.csv"))
+    world.flows.intake.see(world.put("december/a.csv"))
     assert world.take_up() == []
-    world.arriving.see(world.put("november/_SUCCESS", b""))
+    world.flows.intake.see(world.put("november/_SUCCESS", b""))
     world.take_up()
     jobs = [job for _ in range(2) for job in world.take_up()] or world.records.active()
     assert paths(world, jobs[0]) == ["income/november/a.csv", "income/november/b.csv"]
@@ -324,13 +324,13 @@ def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
     arriving(world, batching=Batching(by="marker", at_most=600.0), marker="manifest.json")
     digest = hashlib.sha256(b"age\n2\n").hexdigest()
     listed = {"files": [{"path": "a.csv"}, {"path": "b.csv", "sha256": digest}]}
-    world.arriving.see(world.put("manifest.json", json.dumps(listed).encode()))
-    world.arriving.see(world.put("a.csv", b"age\n1\n"))
-    world.arriving.see(world.put("b.csv", b"age\n3\n"))
-    world.arriving.see(world.put("other.csv", b"age\n4\n"))
+    world.flows.intake.see(world.put("manifest.json", json.dumps(listed).encode()))
+    world.flows.intake.see(world.put("a.csv", b"age\n1\n"))
+    world.flows.intake.see(world.put("b.csv", b"age\n3\n"))
+    world.flows.intake.see(world.put("other.csv", b"age\n4\n"))
     for _ in range(3):
         assert world.take_up() == []
-    world.arriving.see(world.put("b.csv", b"age\n2\n"))
+    world.flows.intake.see(world.put("b.csv", b"age\n2\n"))
     jobs = [job for _ in range(3) for job in world.take_up()]
     assert len(jobs) == 1
     assert paths(world, jobs[0]) == ["income/a.csv", "income/b.csv"]
@@ -339,7 +339,7 @@ def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
 
 def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: World) -> None:
     arriving(world, batching=Batching(by="marker", at_most=600.0), marker="manifest.json")
-    world.arriving.see(world.put("manifest.json", b'{"files": [{"path": "a.csv"}, {"path": "b.csv"}]}'))
+    world.flows.intake.see(world.put("manifest.json", b'{"files": [{"path": "a.csv"}, {"path": "b.csv"}]}'))
     world.take_up()
     world.clock.sleep(601)
     assert world.take_up() == []
@@ -348,7 +348,7 @@ def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: W
         ArrivalState.QUARANTINED,
         "a.csv and 1 more did not come within 600 s",
     )
-    world.arriving.see(world.put("manifest.json", b"{}"))
+    world.flows.intake.see(world.put("manifest.json", b"{}"))
     world.take_up()
     assert "is no manifest" in (arrivals(world)[-1].reason or "")
 
@@ -357,7 +357,7 @@ def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next
     arriving(world, jobs=1)
     first = world.drop("1.csv")
     for number in (2, 3, 4):
-        world.arriving.see(world.put(f"{number}.csv"))
+        world.flows.intake.see(world.put(f"{number}.csv"))
         assert world.take_up() == []
     world.run(lambda: world.records.require(first).job.final)
     world.run(lambda: nothing_open(world))
@@ -374,11 +374,11 @@ def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next
 
 def test_what_arrives_while_a_job_runs_makes_the_next_batch(world: World) -> None:
     arriving(world, jobs=1, batching=Batching(by="quiet", quiet=1.0))
-    world.arriving.see(world.put("a.csv"))
+    world.flows.intake.see(world.put("a.csv"))
     world.clock.sleep(2)
     [first] = world.take_up()
     for name in "bcd":
-        world.arriving.see(world.put(f"{name}.csv"))
+        world.flows.intake.see(world.put(f"{name}.csv"))
     world.clock.sleep(5)
     assert world.take_up() == []
     world.run(lambda: world.records.require(first).job.final)
@@ -400,10 +400,10 @@ def test_all_rows_are_those_of_the_promoted_data_and_the_new(world: World) -> No
 
 def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World) -> None:
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks())
+    world.alone["income"] = msgspec.structs.replace(pipeline, checks=Checks())
     arriving(world, batching=Batching(by="quiet", quiet=1.0))
-    world.arriving.see(world.put("a.csv", b"age\n1\n"))
-    world.arriving.see(world.put("b.csv", b"years\n1\n"))
+    world.flows.intake.see(world.put("a.csv", b"age\n1\n"))
+    world.flows.intake.see(world.put("b.csv", b"years\n1\n"))
     world.clock.sleep(2)
     [job_id] = world.take_up()
     job = world.records.require(job_id).job
@@ -414,11 +414,11 @@ def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World)
 def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_others_with_it(world: World) -> None:
     arriving(world, batching=Batching(by="quiet", quiet=1.0))
     for name in "ab":
-        world.arriving.see(world.put(f"{name}.csv"))
+        world.flows.intake.see(world.put(f"{name}.csv"))
     world.clock.sleep(2)
-    [job] = world.arriving.take_up()
+    [job] = world.flows.intake.take_up()
     world.put("a.csv", b"age\n77\n")
-    started = world.retraining.start(job)
+    started = world.flows.training.start(job)
     assert not started.final
     assert paths(world, job.id) == ["income/b.csv"]
     assert any("income/a.csv was overwritten; it goes on with 1 files" in step.note for step in started.steps)
@@ -427,24 +427,24 @@ def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_othe
 def test_the_sweep_takes_up_what_no_event_told_of_and_asks_for_no_record_of_old_blobs(world: World) -> None:
     for number in range(20):
         world.put(f"{number}.csv")
-    assert world.arriving.sweep("training-data") == 20
-    assert world.arriving.sweep("training-data") == 0
+    assert world.flows.intake.sweep("training-data") == 20
+    assert world.flows.intake.sweep("training-data") == 0
     world.clock.sleep(3 * 3600)
-    assert world.arriving.sweep("training-data") == 0
+    assert world.flows.intake.sweep("training-data") == 0
     world.data.modified = world.clock.now()
     world.put("new.csv")
     read = world.documents.reads
-    assert world.arriving.sweep("training-data") == 1
+    assert world.flows.intake.sweep("training-data") == 1
     assert world.documents.reads - read < 10
     assert len(world.take_up()) == 1
 
 
 def test_a_retrain_message_trains_once_on_the_live_data_with_other_parameters(world: World) -> None:
     with pytest.raises(BadMessage, match="has no data yet"):
-        world.arriving.retrain("income", {}, "m0")
+        world.flows.intake.retrain("income", {}, "m0")
     first = world.drop("a.csv")
     world.run(lambda: world.records.require(first).job.state is JobState.PROMOTED)
-    again = {world.arriving.retrain("income", {"Rate": "0.1"}, "m1").id for _ in range(2)}
+    again = {world.flows.intake.retrain("income", {"Rate": "0.1"}, "m1").id for _ in range(2)}
     assert len(again) == 1
     world.run(lambda: world.records.require(again.copy().pop()).job.final)
     assert world.service.parameters == {"Rate": "0.1"}
@@ -453,7 +453,7 @@ def test_a_retrain_message_trains_once_on_the_live_data_with_other_parameters(wo
 
 def test_a_schedule_retrains_once_however_many_of_its_times_went_by(world: World) -> None:
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, schedule="0 0 4 * * *")
+    world.alone["income"] = msgspec.structs.replace(pipeline, schedule="0 0 4 * * *")
     first = world.drop("a.csv")
     world.run(lambda: world.records.require(first).job.final)
     before = len(world.service.started)
@@ -467,7 +467,7 @@ def test_a_schedule_retrains_once_however_many_of_its_times_went_by(world: World
 def checking(world: World, **rules: Any) -> None:
     """Set what the pipeline asks of its data."""
     pipeline = world.pipelines["income"]
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, checks=Checks(**rules))
+    world.alone["income"] = msgspec.structs.replace(pipeline, checks=Checks(**rules))
 
 
 def all_taken_up(world: World) -> list[str]:
@@ -504,8 +504,8 @@ def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_the
     arriving(world, batching=batching)
     checking(world, label="income", rows_at_least=4, missing_at_most=0.3, duplicates_at_most=0.2)
     for name, rows in (("a", "1,low\n,low\n"), ("b", "2,high\n"), ("c", "3,low\n4,low\n4,low\n")):
-        world.arriving.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
-    world.arriving.see(world.put("_SUCCESS", b""))
+        world.flows.intake.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
+    world.flows.intake.see(world.put("_SUCCESS", b""))
     world.clock.sleep(2)
     [job_id] = [job for _ in range(2) for job in world.take_up()]
     assert len(paths(world, job_id)) == 3
@@ -528,8 +528,8 @@ def test_a_batch_that_fails_as_a_whole_is_set_aside_as_a_whole_before_it_costs_a
     arriving(world, batching=batching, rows="all")
     checking(world, **rules)
     for name, rows in (("a", "1,low\n,low\n"), ("b", "5,low\n"), ("c", ",low\n,low\n")):
-        world.arriving.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
-    world.arriving.see(world.put("_SUCCESS", b""))
+        world.flows.intake.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
+    world.flows.intake.see(world.put("_SUCCESS", b""))
     world.clock.sleep(2)
     for _ in range(3):
         assert world.take_up() == []
@@ -550,10 +550,10 @@ def test_a_batch_is_set_aside_as_a_whole_wherever_the_process_dies() -> None:
         arriving(world, batching=Batching(by="quiet", quiet=1.0), refused="move")
         checking(world, missing_at_most=0.3)
         for name, rows in (("a", ",1\n"), ("b", ",2\n,3\n"), ("c", "5,5\n")):  # c alone would pass
-            world.arriving.see(world.put(f"{name}.csv", f"age,x\n{rows}".encode()))
+            world.flows.intake.see(world.put(f"{name}.csv", f"age,x\n{rows}".encode()))
         world.clock.sleep(2)
         died = died_after(world, writes, world.take_up, world.take_up, world.take_up)
-        world.arriving.see(world.put("d.csv", b"age,x\n8,9\n"))  # must not make another batch of what is left
+        world.flows.intake.see(world.put("d.csv", b"age,x\n8,9\n"))  # must not make another batch of what is left
         world.clock.sleep(2)
         jobs = [job for _ in range(4) for job in world.take_up()]
         [last] = [arrival for arrival in arrivals(world) if arrival.dataset.path == "income/d.csv"]
@@ -576,7 +576,7 @@ def test_a_file_of_a_refused_batch_that_was_overwritten_meanwhile_is_gone_and_th
     arriving(world, batching=Batching(by="quiet", quiet=1.0), refused="move")
     checking(world, rows_at_least=3)
     for name in "ab":
-        world.arriving.see(world.put(f"{name}.csv"))
+        world.flows.intake.see(world.put(f"{name}.csv"))
     world.take_up()
     world.put("a.csv", b"age\n7\n8\n9\n")
     world.clock.sleep(2)
@@ -593,7 +593,7 @@ def test_drift_is_measured_from_the_largest_file_of_the_last_batch_that_made_a_j
     def batch(*files: tuple[int, int]) -> list[str]:
         for number, (least, rows) in enumerate(files):
             ages = "".join(f"{least + row % 20}\n" for row in range(rows))
-            world.arriving.see(world.put(f"{len(world.data.contents)}-{number}.csv", f"age\n{ages}".encode()))
+            world.flows.intake.see(world.put(f"{len(world.data.contents)}-{number}.csv", f"age\n{ages}".encode()))
         world.clock.sleep(2)
         return all_taken_up(world)
 
@@ -614,7 +614,7 @@ BROKEN = b"age\n1,2\n"
 def test_the_original_of_refused_data_stays_or_moves_by_configuration(world: World) -> None:
     for refused in ("stay", "move"):
         arriving(world, refused=refused)
-        world.arriving.see(world.put(f"{refused}.csv", BROKEN))
+        world.flows.intake.see(world.put(f"{refused}.csv", BROKEN))
         all_taken_up(world)
     assert set(world.data.contents) == {"income/stay.csv"}
     stayed, moved = arrivals(world)
@@ -634,9 +634,9 @@ def test_a_version_uploaded_while_the_old_one_is_moved_survives_and_is_taken_up(
         return place
 
     world.data.set_aside = slow  # type: ignore[method-assign]
-    world.arriving.see(path)
+    world.flows.intake.see(path)
     world.take_up()
-    world.arriving.see(path)
+    world.flows.intake.see(path)
     assert len(world.take_up()) == 1
     assert world.data.contents[path] == b"age\n7\n"
     assert states(world) == [ArrivalState.QUARANTINED, ArrivalState.TAKEN]
@@ -647,10 +647,10 @@ def test_a_move_is_finished_wherever_the_process_dies_and_loses_nothing() -> Non
         world = World()
         arriving(world, refused="move")
         path = world.put("a.csv", BROKEN)
-        see = functools.partial(world.arriving.see, path)
+        see = functools.partial(world.flows.intake.see, path)
         died = died_after(world, writes, see, world.take_up, world.take_up)
         assert BROKEN in (*world.data.contents.values(), *world.data.copies.values())
-        world.arriving.sweep("training-data")
+        world.flows.intake.sweep("training-data")
         all_taken_up(world)
         [arrival] = arrivals(world)
         assert arrival.state is ArrivalState.QUARANTINED
@@ -664,11 +664,11 @@ def test_a_move_is_finished_wherever_the_process_dies_and_loses_nothing() -> Non
 def test_events_and_sweeps_of_what_was_moved_say_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     arriving(world, refused="move")
     path = world.put("a.csv", BROKEN)
-    world.arriving.see(path)
+    world.flows.intake.see(path)
     all_taken_up(world)
     caplog.clear()
-    assert world.arriving.see(path) == []
-    assert world.arriving.sweep("training-data") == 0
+    assert world.flows.intake.see(path) == []
+    assert world.flows.intake.sweep("training-data") == 0
     assert world.take_up() == []
     assert caplog.records == []
 
@@ -677,10 +677,10 @@ def test_what_another_pipeline_takes_too_or_a_job_may_have_been_made_of_is_not_m
     arriving(world, refused="move")
     taken = world.drop("a.csv", b"age\n1\n")
     checking(world, rows_at_least=2)
-    world.arriving.replay("income", "income/a.csv", "m1")
+    world.flows.intake.replay("income", "income/a.csv", "m1")
     world.take_up()
-    world.pipelines["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages", checks=Checks())
-    world.arriving.see(world.put("b.csv", b"age\n3\n"))
+    world.alone["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages", checks=Checks())
+    world.flows.intake.see(world.put("b.csv", b"age\n3\n"))
     world.take_up()
     assert paths(world, taken) == ["income/a.csv"]
     assert states(world).count(ArrivalState.QUARANTINED) == 2
@@ -691,7 +691,7 @@ def moved_with_its_rule_mended(world: World) -> str:
     arriving(world, refused="move")
     checking(world, rows_at_least=2)
     path = world.put("a.csv", b"age\n1\n")
-    world.arriving.see(path)
+    world.flows.intake.see(path)
     all_taken_up(world)
     assert world.data.contents == {}
     checking(world)
@@ -700,18 +700,18 @@ def moved_with_its_rule_mended(world: World) -> str:
 
 def test_a_replay_puts_back_what_was_moved_and_takes_it_up_once_however_often_it_is_delivered(world: World) -> None:
     path = moved_with_its_rule_mended(world)
-    again = [world.arriving.replay("income", path, "m1") for _ in range(2)]
-    world.arriving.see(path)  # the copy has its event too
+    again = [world.flows.intake.replay("income", path, "m1") for _ in range(2)]
+    world.flows.intake.see(path)  # the copy has its event too
     [job_id] = world.take_up()
-    again.append(world.arriving.replay("income", path, "m1"))
+    again.append(world.flows.intake.replay("income", path, "m1"))
     assert {arrival.id for arrival in again} == {arrivals(world)[-1].id}
     assert arrivals(world)[-1].replay == "m1"
     assert world.take_up() == []
     assert paths(world, job_id) == [path]
-    world.arriving.replay("income", path, "m2")  # another request trains once more on what is there now
+    world.flows.intake.replay("income", path, "m2")  # another request trains once more on what is there now
     assert len(world.take_up()) == 1
     del world.data.contents[path]
-    assert world.arriving.replay("income", path, "m1").id == again[0].id
+    assert world.flows.intake.replay("income", path, "m1").id == again[0].id
     assert world.data.contents == {}
 
 
@@ -719,7 +719,7 @@ def test_what_is_refused_again_after_a_replay_moves_again_and_only_another_reque
     path = moved_with_its_rule_mended(world)
     checking(world, rows_at_least=3)
     for request, moves in (("m1", 2), ("m1", 2), ("m2", 3)):
-        world.arriving.replay("income", path, request)
+        world.flows.intake.replay("income", path, request)
         all_taken_up(world)
         assert states(world) == [ArrivalState.QUARANTINED] * moves
     assert world.data.contents == {}
@@ -732,11 +732,11 @@ def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(m
         path = moved_with_its_rule_mended(world)
         if not mended:
             checking(world, rows_at_least=2)
-        died = died_after(world, writes, functools.partial(world.arriving.replay, "income", path, "m1"))
-        world.arriving.sweep("training-data")  # or its event: the copy may be taken up before the message comes again
+        died = died_after(world, writes, functools.partial(world.flows.intake.replay, "income", path, "m1"))
+        world.flows.intake.sweep("training-data")  # or its event: the copy may be taken up before the message
         jobs = all_taken_up(world)
         for _ in range(2):
-            world.arriving.replay("income", path, "m1")
+            world.flows.intake.replay("income", path, "m1")
             jobs += all_taken_up(world)
         assert len(jobs) == mended
         assert len(arrivals(world)) == 2
@@ -751,10 +751,10 @@ def test_a_replay_says_so_when_something_newer_is_at_the_path(world: World) -> N
     world.put("a.csv", b"age\n2\n")
     for _ in range(2):
         with pytest.raises(DataChanged, match=f"Something newer is at {path}, .*quarantine/income/.*/a.csv"):
-            world.arriving.replay("income", path, "m1")
-        world.arriving.see(path)
+            world.flows.intake.replay("income", path, "m1")
+        world.flows.intake.see(path)
     [job_id] = world.take_up()
-    world.arriving.replay("income", path, "m2")  # what is there was taken up, so it is what a replay means now
+    world.flows.intake.replay("income", path, "m2")  # what is there was taken up, so it is what a replay means now
     [again] = world.take_up()
     assert paths(world, again) == paths(world, job_id)
     assert world.data.contents[path] == b"age\n2\n"
@@ -763,11 +763,11 @@ def test_a_replay_says_so_when_something_newer_is_at_the_path(world: World) -> N
 def test_a_replay_of_what_is_on_its_way_to_quarantine_is_to_be_asked_again(world: World) -> None:
     arriving(world, refused="move")
     path = world.put("a.csv", BROKEN)
-    world.arriving.see(path)
+    world.flows.intake.see(path)
     world.take_up()
     assert states(world) == [ArrivalState.MOVING]
     with pytest.raises(Busy, match="is being moved into quarantine"):
-        world.arriving.replay("income", path, "m1")
+        world.flows.intake.replay("income", path, "m1")
 
 
 EVENTS = st.lists(
@@ -803,15 +803,15 @@ def test_whatever_is_lost_doubled_or_killed_every_content_is_trained_on_exactly_
             if f"income/{name}.csv" not in final:
                 final[world.put(f"{name}.csv", f"age\n{content}\n".encode())] = f"{content}".encode()
             if told:
-                alive(lambda name=name: world.arriving.see(f"income/{name}.csv"))
+                alive(lambda name=name: world.flows.intake.see(f"income/{name}.csv"))
         elif event == "take up":
             alive(world.take_up)
         elif event == "sweep":
-            alive(lambda: world.arriving.sweep("training-data"))
+            alive(lambda: world.flows.intake.sweep("training-data"))
         else:
             world.clock.sleep(7)
     world.documents.die_after = None
-    world.arriving.sweep("training-data")
+    world.flows.intake.sweep("training-data")
     for _ in range(8):
         world.clock.sleep(7)
         world.take_up()
@@ -830,7 +830,7 @@ def _trained(world: World) -> Iterator[list[bytes]]:
 
 def test_a_clock_that_stands_still_closes_no_batch(world: World) -> None:
     arriving(world, batching=Batching(by="quiet", quiet=60.0))
-    world.arriving.see(world.put("a.csv"))
+    world.flows.intake.see(world.put("a.csv"))
     for _ in range(3):
         assert world.take_up() == []
     world.clock.time += timedelta(seconds=61)

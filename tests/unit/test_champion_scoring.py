@@ -38,7 +38,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 def polled(world: World, hours: float) -> None:
     """Poll every five minutes for so long."""
     for _ in range(int(hours * 12)):
-        world.retraining.poll()
+        world.flows.training.poll()
         world.clock.sleep(300)
 
 
@@ -71,7 +71,7 @@ def test_a_scoring_that_never_ends_is_cancelled_and_does_not_hold_the_pipeline_f
 
 def test_a_scoring_that_fails_once_is_done_again(world: World) -> None:
     world.scoring.answer = Failed("for once")
-    world.retraining.poll()
+    world.flows.training.poll()
     assert len(world.scoring.created) == 1
     world.scoring.answer = Running()
     polled(world, 1)

@@ -29,7 +29,7 @@ def asked(world: World, job_id: str) -> Approval:
 def decide(
     world: World, action: Asked, job_id: str, seen: str | None = None, message: str = "a", by: str = "ann"
 ) -> str:
-    return world.deciding.decide(
+    return world.flows.decisions.decide(
         Request(pipeline="income", action=action, job=job_id, by=by, seen=seen, reason="looks well"), message
     )
 
@@ -41,10 +41,10 @@ def approve(world: World, job_id: str, message: str = "a") -> None:
 def test_a_model_that_the_gate_passed_waits_for_its_approval_and_is_then_promoted(world: World) -> None:
     job_id = world.accepted()
     assert state(world, job_id) is JobState.AWAITING
-    assert world.retraining.poll() == []
+    assert world.flows.training.poll() == []
     approve(world, job_id)
-    [request] = world.retraining.poll()
-    world.promotion.carry_out(request, "m")
+    [request] = world.flows.training.poll()
+    world.flows.requests.carry_out(request, "m")
     assert served(world) == {trained(world, job_id)}
     live = world.records.champion("income").live
     assert live is not None
@@ -75,7 +75,7 @@ def test_an_approval_is_void_when_the_champion_and_with_it_the_numbers_change(wo
     promote(world, older)
     promote(world, newer)
     assert state(world, newer) is JobState.JUDGING
-    world.retraining.poll()
+    world.flows.training.poll()
     job = world.records.require(newer).job
     assert job.state is JobState.AWAITING
     assert "The approval of ann is void" in job.steps[-1].note
@@ -89,7 +89,7 @@ def test_an_approval_that_nobody_gives_in_time_ends_the_job(world: World) -> Non
     world.clock.sleep(timedelta(days=7, seconds=1).total_seconds())
     with pytest.raises(BadMessage, match="was possible until 2026-12-01"):
         decide(world, Asked.APPROVE, job_id, seen)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
     assert world.records.active() == []
 
@@ -98,7 +98,7 @@ def test_a_job_that_waits_while_newer_data_is_promoted_is_superseded(world: Worl
     older, newer = world.accepted("a.csv"), world.accepted("b.csv")
     approve(world, newer)
     promote(world, newer)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, older) is JobState.SUPERSEDED
 
 
@@ -150,13 +150,13 @@ def test_wherever_a_run_dies_the_decision_is_carried_out_once_by_its_next_delive
             died = True
         world.documents.die_after = None
         decide(world, action, job_id, seen, "m")
-        for request in world.retraining.poll():
-            world.promotion.carry_out(request, "p")
+        for request in world.flows.training.poll():
+            world.flows.requests.carry_out(request, "p")
         job = world.records.require(job_id).job
         wanted = {Asked.APPROVE: JobState.PROMOTED, Asked.REJECT: JobState.REJECTED, Asked.CANCEL: JobState.CANCELLED}
         assert job.state is wanted[action], writes
         assert sum("by ann" in step.note for step in job.steps) == 1, writes
-        world.retraining.poll()
+        world.flows.training.poll()
         assert world.records.active() == []
         if not died:
             break

@@ -51,7 +51,7 @@ def test_the_late_write_is_put_right_also_when_its_worker_dies_of_it(world: Worl
     watch = world.records.load_watch("income")
     assert watch is not None
     assert watch.watch.until > world.clock.now() + timedelta(minutes=50)
-    world.promotion.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
     assert served(world) == {trained(world, newer)}
 
 
@@ -82,7 +82,7 @@ def test_a_model_that_somebody_else_deployed_is_no_late_write(world: World) -> N
     stranger = world.models.link(world.models.keep(iter([b"by hand"])))
     for endpoint in world.endpoints.values():
         endpoint.named = endpoint.serves = stranger
-    world.promotion.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
     assert served(world) == {"by hand"}
 
 
@@ -113,7 +113,7 @@ def test_a_change_that_was_cancelled_before_any_endpoint_was_touched_is_forgotte
     def cancelled_first(stored: object, job: object) -> object:
         world.records.save = saved  # type: ignore[method-assign]
         cancel = Request(pipeline="income", action=Asked.CANCEL, job=job_id, by="ann")
-        world.deciding.decide(cancel, "c")
+        world.flows.decisions.decide(cancel, "c")
         return saved(stored, job)  # type: ignore[arg-type]
 
     world.records.save = cancelled_first  # type: ignore[method-assign, assignment]

@@ -14,7 +14,6 @@ import pytest
 import yaml
 
 from local.children import ROOT
-from shared.app import App
 from shared.base.errors import BadConfiguration, BadMessage
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
@@ -89,9 +88,9 @@ def test_a_value_that_cannot_be_part_of_an_address_makes_no_pipeline_and_the_log
     world.fleets["bike"] = fleet(world)
     world.data.put(f"bike/{value}/a.csv", b"age\n1\n")
     with caplog.at_level(logging.WARNING):
-        assert world.arriving.see(f"bike/{value}/a.csv") == []
+        assert world.flows.intake.see(f"bike/{value}/a.csv") == []
     assert f"belongs to no pipeline; in bike/{{location}}/*.csv {{location}} is {value!r}" in caplog.text
-    world.arriving.sweep("training-data")
+    world.flows.intake.sweep("training-data")
     assert [name for name in world.documents.contents if not name.startswith("sweeps/")] == []
 
 
@@ -182,14 +181,14 @@ def test_a_name_or_an_endpoint_that_could_be_a_member_s_is_refused(entry: dict[s
 
 def test_members_are_known_once_data_was_taken_up_and_a_mistyped_name_is_not() -> None:
     fleet_world = FleetWorld(["01", "02"], {"waits": False})
-    assert list(fleet_world.world.all_pipelines()) == ["income"]
+    assert list(fleet_world.world.pipelines) == ["income"]
     fleet_world.drop()
-    pipelines = fleet_world.world.all_pipelines()
+    pipelines = fleet_world.world.pipelines
     assert list(pipelines) == ["income", "bike-01", "bike-02"]
     assert "bike-03" not in pipelines
     with pytest.raises(BadMessage, match=r"the pipelines are: bike, bike-\{\.\.\.\}, income"):
         request = Request(pipeline="bike-03", action=Asked.ROLLBACK, by="ann")
-        fleet_world.world.promotion.carry_out(request, "m1")
+        fleet_world.world.flows.requests.carry_out(request, "m1")
     assert "bike-03" not in fleet_world.world.of_members
 
 
@@ -204,7 +203,7 @@ def test_a_poll_and_a_look_at_arrivals_read_nothing_of_idle_members() -> None:
     fleet_world.poll()
     assert world.documents.reads - before <= 2  # of the pipeline that is alone
     world.data.put("bike/007/b.csv", b"age\n7000\n")
-    world.arriving.see("bike/007/b.csv")
+    world.flows.intake.see("bike/007/b.csv")
     before = world.documents.reads
     [job] = world.take_up()
     assert job.startswith("bike-007-")
@@ -223,7 +222,7 @@ def test_the_schedule_of_a_fleet_trains_every_member_again_once() -> None:
     world.take_up()
     world.take_up()
     assert [len(fleet_world.jobs(member)) for member in fleet_world.members] == [2, 2]
-    assert {world.all_pipelines()[member].schedule for member in fleet_world.members} == {None}
+    assert {world.pipelines[member].schedule for member in fleet_world.members} == {None}
 
 
 def test_a_message_for_a_whole_fleet_says_who_asks_and_one_for_a_job_names_it() -> None:
@@ -233,26 +232,16 @@ def test_a_message_for_a_whole_fleet_says_who_asks_and_one_for_a_job_names_it() 
     with pytest.raises(BadMessage, match="is no id"):
         read_request(b'{"pipeline": "bike", "action": "rollback", "id": "../x"}')
     world = World()
-    with pytest.raises(BadMessage, match="is no fleet, so its promotion needs the job"):
-        world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m1")
-
-
-def app_over(world: World) -> App:
-    app = App(Settings({}))
-    flows = {
-        name: getattr(world, name)
-        for name in ("arriving", "records", "rolling_out", "deciding", "promotion", "watching")
-    }
-    app.__dict__.update(flows, pipelines=world.all_pipelines())
-    return app
+    with pytest.raises(BadMessage, match="is not a fleet, so the message needs the job"):
+        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m1")
 
 
 def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pipeline_can_do() -> None:
     fleet_world = FleetWorld(["01", "02"])
     fleet_world.drop()
-    app = app_over(fleet_world.world)
+    flows = fleet_world.world.flows
     retrain = Request(pipeline="bike", action=Asked.RETRAIN)
-    assert app.ask(retrain, "m1") == app.ask(retrain, "m1") == "2 jobs"
+    assert flows.requests.carry_out(retrain, "m1") == flows.requests.carry_out(retrain, "m1") == "2 jobs"
     assert [len(fleet_world.jobs(member)) for member in fleet_world.members] == [2, 2]
     [*_, job] = fleet_world.jobs("bike-01")
     for request in (
@@ -263,38 +252,39 @@ def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pip
         with pytest.raises(
             BadMessage, match=r"bike is a fleet of 2 pipelines: name one of them, such as bike-\{\.\.\.\}"
         ):
-            app.carry_out(request, "m2")
+            flows.requests.carry_out(request, "m2")
     for facts in ({"to": 3}, {"model": "0" * 8}, {"live": 2}):
         with pytest.raises(BadMessage, match='"to", "model" and "live" are for one of them'):
-            app.carry_out(Request(pipeline="bike", action=Asked.ROLLBACK, by="ann", **facts), "m3")
+            flows.requests.carry_out(Request(pipeline="bike", action=Asked.ROLLBACK, by="ann", **facts), "m3")
 
 
 def test_who_asked_for_a_rollout_to_stop_or_go_on_is_kept_with_the_reason() -> None:
     fleet_world = FleetWorld(["01", "02"])
     fleet_world.drop()
-    app, world = app_over(fleet_world.world), fleet_world.world
+    world = fleet_world.world
     for action, message in ((Asked.PROMOTE, "m1"), (Asked.CANCEL, "m2"), (Asked.RESUME, "m3")):
-        app.carry_out(Request(pipeline="bike", action=action, by="ann", reason=f"for {message}"), message)
+        world.flows.requests.carry_out(
+            Request(pipeline="bike", action=action, by="ann", reason=f"for {message}"), message
+        )
         note = msgspec.json.decode(world.documents.contents[f"requests/{message}.json"])
         assert (note["by"], note["reason"]) == ("ann", f"for {message}")
 
 
-def test_a_pipeline_that_is_no_fleet_is_not_cancelled_as_one() -> None:
-    app = app_over(World())
-    with pytest.raises(BadMessage, match="income is no fleet, so the message needs the job"):
-        app.carry_out(Request(pipeline="income", action=Asked.CANCEL, by="ann"), "m1")
-    with pytest.raises(BadMessage, match="income is no fleet, so its promotion needs the job"):
-        app.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m2")
+def test_a_pipeline_that_is_not_a_fleet_is_not_cancelled_or_promoted_as_one() -> None:
+    flows = World().flows
+    with pytest.raises(BadMessage, match="income is not a fleet, so the message needs the job"):
+        flows.requests.carry_out(Request(pipeline="income", action=Asked.CANCEL, by="ann"), "m1")
+    with pytest.raises(BadMessage, match="income is not a fleet, so the message needs the job"):
+        flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m2")
 
 
 def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_further() -> None:
     fleet_world = FleetWorld(["01", "02"])
     fleet_world.drop()
-    app = app_over(fleet_world.world)
-    app.__dict__["retraining"] = fleet_world.world.retraining
-    app.carry_out(Request(pipeline="bike", action=Asked.PROMOTE, by="ann"), "m1")
+    flows = fleet_world.world.flows
+    flows.requests.carry_out(Request(pipeline="bike", action=Asked.PROMOTE, by="ann"), "m1")
     assert (fleet_world.world.records.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
-    [request] = app.poll()
+    [request] = flows.poll()
     assert (request.pipeline, request.action) == ("bike-01", Asked.PROMOTE)
 
 
@@ -309,7 +299,7 @@ def test_data_of_many_members_that_there_is_no_time_for_is_taken_up_by_the_next_
 
     made: list[list[str]] = []
     while sum(map(len, made)) < len(fleet_world.members):
-        made.append([job.pipeline for job in replace(world.arriving, now=slow).take_up()])
+        made.append([job.pipeline for job in replace(world.flows.intake, now=slow).take_up()])
     assert sorted(chain(*made)) == fleet_world.members
     assert len(made) > 2
 
@@ -319,6 +309,6 @@ def test_what_a_poll_asks_for_stands_in_the_order_of_the_jobs() -> None:
     world = fleet_world.world
     fleet_world.see()
     world.take_up()
-    asked = [request.job for request in world.retraining.poll()]
+    asked = [request.job for request in world.flows.training.poll()]
     assert asked == sorted(world.records.active())
     assert len(asked) == len(fleet_world.members)

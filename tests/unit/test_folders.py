@@ -26,16 +26,14 @@ def takes_folders(world: World, yes: bool) -> None:
     pipeline = world.pipelines["income"]
     training = msgspec.structs.replace(pipeline.training, folder=PATH if yes else None)
     arriving = msgspec.structs.replace(pipeline.arriving, batching=Batching(by="quiet", quiet=1.0), rows="all")
-    world.pipelines["income"] = msgspec.structs.replace(
-        pipeline, training=training, arriving=arriving, blobs="income/**"
-    )
+    world.alone["income"] = msgspec.structs.replace(pipeline, training=training, arriving=arriving, blobs="income/**")
 
 
 def arrive(world: World, *names: str) -> str:
     for name in names:
-        world.arriving.see(world.put(name))
+        world.flows.intake.see(world.put(name))
     world.clock.sleep(2)
-    [job] = world.arriving.take_up()
+    [job] = world.flows.intake.take_up()
     return job.id
 
 
@@ -74,7 +72,7 @@ def test_a_file_that_was_overwritten_meanwhile_leaves_the_others_a_folder_of_the
 def test_a_copy_that_goes_on_is_waited_for(world: World) -> None:
     job_id = arrive(world, "a.csv")
     world.data.fails = [ServiceUnavailable("1 of 1 files are still being copied")] * 3
-    world.retraining.poll()
+    world.flows.training.poll()
     assert world.service.created == []
     assert world.records.require(job_id).job.trouble == "1 of 1 files are still being copied"
     promoted(world, job_id)
@@ -85,12 +83,12 @@ def test_data_is_trained_on_again_where_it_is_and_by_a_service_of_the_other_kind
     world: World,
 ) -> None:
     first = promoted(world, arrive(world, "a.csv"))
-    again = world.arriving.retrain("income", {"Trees": "8"}, "m1")
+    again = world.flows.intake.retrain("income", {"Trees": "8"}, "m1")
     promoted(world, again.id)
     assert world.service.parameters == {PATH: f"batches/income/{first}/*", "Trees": "8"}
 
     takes_folders(world, False)
-    other = world.arriving.retrain("income", {}, "m2")
+    other = world.flows.intake.retrain("income", {}, "m2")
     promoted(world, other.id)
     assert world.service.data == [f"batches/income/{other.id}.csv"]
     joined = promoted(world, arrive(world, "b.csv"))
@@ -104,7 +102,7 @@ def test_data_is_trained_on_again_where_it_is_and_by_a_service_of_the_other_kind
 def test_a_message_cannot_give_the_path(world: World) -> None:
     promoted(world, arrive(world, "a.csv"))
     with pytest.raises(BadMessage, match="The app itself gives 'Path to container, directory or blob'"):
-        world.arriving.retrain("income", {PATH: "batches/other"}, "m1")
+        world.flows.intake.retrain("income", {PATH: "batches/other"}, "m1")
 
 
 def test_headers_are_compared_without_reading_the_rows() -> None:

@@ -18,7 +18,7 @@ def faults(world: World) -> list[str]:
 
 
 def rollback(world: World, message: str) -> None:
-    world.promotion.carry_out(Request(pipeline="income", action=Asked.ROLLBACK, by="ann"), message)
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.ROLLBACK, by="ann"), message)
 
 
 def story(world: World) -> list[Callable[[], None]]:
@@ -26,7 +26,7 @@ def story(world: World) -> list[Callable[[], None]]:
     jobs = [world.accepted(name) for name in ("a.csv", "b.csv", "c.csv")]
 
     def promote(job_id: str) -> None:
-        world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
 
     def deploy() -> None:
         stranger = world.models.link(world.models.keep(iter([b"by hand"])))
@@ -86,7 +86,7 @@ def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_c
         request = Request(pipeline="income", action=Asked.PROMOTE, job=job_id)
         world.documents.die_after = writes
         with suppress(KeyboardInterrupt):
-            world.promotion.carry_out(request, "m")
+            world.flows.requests.carry_out(request, "m")
         if "history/income/000002.json" in world.documents.contents:
             break
     world.documents.die_after = None
@@ -95,9 +95,9 @@ def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_c
     for endpoint in world.endpoints.values():
         endpoint.update(world.models.link(former.models["one"]), world.clock.sleep)
         endpoint.deaf = 1
-    world.promotion.carry_out(request, "m")
+    world.flows.requests.carry_out(request, "m")
     assert world.records.require(job_id).job.state is JobState.ROLLED_BACK
-    world.promotion.carry_out(msgspec.structs.replace(request, by="ann"), "by hand")
+    world.flows.requests.carry_out(msgspec.structs.replace(request, by="ann"), "by hand")
     entries = list(world.records.entries("income"))
     assert faults(world) == []
     assert [(entry.action.value, entry.by) for entry, _ in entries] == [

@@ -24,7 +24,7 @@ def world() -> World:
 
 
 def promote(world: World, job_id: str, by: str | None = None, message: str = "m") -> None:
-    world.promotion.carry_out(Request(pipeline="income", action=PROMOTE, job=job_id, by=by), message)
+    world.flows.requests.carry_out(Request(pipeline="income", action=PROMOTE, job=job_id, by=by), message)
 
 
 def served(world: World) -> set[str]:
@@ -133,7 +133,7 @@ def test_the_gate_judges_again_when_the_champion_has_become_another() -> None:
     assert state(world, better) is JobState.PROMOTED
     promote(world, worse)
     assert state(world, worse) is JobState.JUDGING
-    world.retraining.poll()
+    world.flows.training.poll()
     job = world.records.require(worse).job
     assert job.state is JobState.REJECTED
     assert "The champion is another one now" in job.steps[-2].note
@@ -144,16 +144,16 @@ def test_the_gate_judges_again_when_the_champion_has_become_another() -> None:
 def test_a_rollback_brings_the_former_model_back_and_the_next_one_goes_further(world: World) -> None:
     first, second = promoted(world, "a.csv"), promoted(world, "b.csv")
     assert served(world) == {trained(world, second)}
-    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
     assert served(world) == {trained(world, first)}
-    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
     assert served(world) == {trained(world, first)}  # the same message again
-    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m2")
+    world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m2")
     entry = world.records.history("income", 1)
     assert entry is not None
     assert served(world) == {world.models.kept[entry.models["one"].sha256].decode()}
     with pytest.raises(BadMessage, match="no former model"):
-        world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m3")
+        world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m3")
 
 
 def test_a_model_that_somebody_else_deployed_is_kept_and_can_be_rolled_back_to(world: World) -> None:
@@ -162,7 +162,7 @@ def test_a_model_that_somebody_else_deployed_is_kept_and_can_be_rolled_back_to(w
     for endpoint in world.endpoints.values():
         endpoint.named = endpoint.serves = stranger
     second = promoted(world, "b.csv")
-    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
     assert served(world) == {"by hand"}
     assert first != second
 
@@ -199,7 +199,7 @@ def test_a_run_that_lost_its_right_to_the_endpoints_touches_nothing_more_however
 
 def test_a_message_for_what_is_not_there_names_what_is(world: World) -> None:
     with pytest.raises(BadMessage, match="the pipelines are: income"):
-        world.promotion.carry_out(Request(pipeline="bike", action=ROLLBACK), "m")
+        world.flows.requests.carry_out(Request(pipeline="bike", action=ROLLBACK), "m")
     with pytest.raises(BadMessage, match="no job nobody"):
         promote(world, "nobody")
 
@@ -219,7 +219,7 @@ def test_a_live_model_that_cannot_be_kept_stops_the_promotion_before_anything_is
 
 def test_a_message_that_failed_for_good_is_noted_on_the_job(world: World) -> None:
     job_id = world.accepted()
-    world.promotion.give_up(Request(pipeline="income", action=PROMOTE, job=job_id), "m9")
+    world.flows.requests.give_up(Request(pipeline="income", action=PROMOTE, job=job_id), "m9")
     job = world.records.require(job_id).job
     assert "failed at every delivery of message m9" in job.steps[-1].note
     assert job.state is JobState.ACCEPTED
@@ -233,11 +233,11 @@ def outcome(world: World, message: str) -> str:
 def test_what_became_of_a_message_by_hand_is_told_in_words_that_fit_what_was_asked(world: World) -> None:
     promoted(world, "a.csv")
     rollback = Request(pipeline="income", action=ROLLBACK, by="ann")
-    world.promotion.carry_out(rollback, "m1")
+    world.flows.requests.carry_out(rollback, "m1")
     assert outcome(world, "m1").startswith("done: entry 3 of the history")
     second = promoted(world, "b.csv")
     world.endpoints["two"].deaf = 1
-    world.promotion.carry_out(rollback, "m2")
+    world.flows.requests.carry_out(rollback, "m2")
     assert outcome(world, "m2").startswith("not done: After 180 s the answers")
     assert served(world) == {trained(world, second)}
 
@@ -250,11 +250,11 @@ def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: Wo
         request = Request(pipeline="income", action=PROMOTE, job=first, by="ann")
     world.endpoints["one"].refuses = [ServiceUnavailable("503 of endpoint one")]
     with pytest.raises(ServiceUnavailable):
-        world.promotion.carry_out(request, "m1")
+        world.flows.requests.carry_out(request, "m1")
     assert outcome(world, "m1") == "not yet: 503 of endpoint one"
-    world.promotion.give_up(request, "m2")
+    world.flows.requests.give_up(request, "m2")
     assert outcome(world, "m2").startswith(f"failed: The {what} failed at every delivery")
-    world.promotion.carry_out(request, "m1")
+    world.flows.requests.carry_out(request, "m1")
     assert outcome(world, "m1").startswith("done: entry ")
 
 
@@ -283,7 +283,7 @@ def test_a_target_that_is_new_in_the_configuration_gets_the_next_model_too(world
     promoted(world, "a.csv")
     pipeline = world.pipelines["income"]
     third = msgspec.structs.replace(pipeline.targets[0], name="three")
-    world.pipelines["income"] = msgspec.structs.replace(pipeline, targets=[third, *pipeline.targets])
+    world.alone["income"] = msgspec.structs.replace(pipeline, targets=[third, *pipeline.targets])
     other = BlobReference("https://other.example/", "first.ilearner")
     world.endpoints = {"three": FakeEndpoint(world.clock, world.models, other), **world.endpoints}
     second = promoted(world, "b.csv")
@@ -293,11 +293,11 @@ def test_a_target_that_is_new_in_the_configuration_gets_the_next_model_too(world
 def test_a_training_asked_for_again_after_a_rollback_is_promoted_although_newer_data_was(world: World) -> None:
     first, _ = promoted(world, "a.csv"), promoted(world, "b.csv")
     world.clock.sleep(60)
-    world.promotion.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
+    world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
     world.clock.sleep(60)
-    again = world.arriving.retrain("income", {}, "m2")
+    again = world.flows.intake.retrain("income", {}, "m2")
     assert again.parts == world.records.require(first).job.parts
-    world.retraining.start(again)
+    world.flows.training.start(again)
     promote(world, again.id)
     assert state(world, again.id) is JobState.PROMOTED
     # And data that came before that, and is newer than all that was promoted, is no older for it.
@@ -308,8 +308,8 @@ def test_a_training_asked_for_again_after_a_rollback_is_promoted_although_newer_
 def test_a_training_asked_for_again_gives_way_to_what_became_live_meanwhile(world: World) -> None:
     promoted(world, "a.csv")
     world.clock.sleep(60)
-    again = world.arriving.retrain("income", {}, "m1")
-    world.retraining.start(again)
+    again = world.flows.intake.retrain("income", {}, "m1")
+    world.flows.training.start(again)
     world.clock.sleep(60)
     newer = promoted(world, "b.csv")
     promote(world, again.id)

@@ -59,7 +59,7 @@ def test_the_settings_are_what_the_rule_says() -> None:
 def promoted(world: World, name: str) -> str:
     """Promote a job's model; return its SHA-256."""
     job_id = world.accepted(name)
-    world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
     assert world.records.require(job_id).job.state is JobState.PROMOTED
     return model(world, job_id)
 
@@ -72,7 +72,7 @@ def model(world: World, job_id: str) -> str:
 
 def roll_back(world: World, message: str, **where: int | str) -> None:
     request = Request(pipeline="income", action=Asked.ROLLBACK, by="ann", **where)  # type: ignore[arg-type]
-    world.promotion.carry_out(request, message)
+    world.flows.requests.carry_out(request, message)
 
 
 def test_what_is_live_and_the_entries_before_it_stay_and_older_ones_and_refused_ones_go() -> None:
@@ -82,7 +82,7 @@ def test_what_is_live_and_the_entries_before_it_stay_and_older_ones_and_refused_
     first = world.records.history("income", 1)
     assert first is not None
     world.clock.sleep(LONG)
-    gone = world.retention.run()  # keeps two entries before the live one
+    gone = world.flows.retention.run()  # keeps two entries before the live one
     assert set(gone) == {refused, first.models["one"].sha256, models[0]}
     assert set(world.models.kept) == set(models[1:])
     [day] = world.documents.names("retention/")
@@ -94,7 +94,7 @@ def test_after_a_rollback_what_the_next_ones_go_back_to_stays_too() -> None:
     models = [promoted(world, f"{name}.csv") for name in "abcde"]
     roll_back(world, "m1", to=4)  # live is what c.csv gave, again; before it are b and a
     world.clock.sleep(LONG)
-    world.retention.run()
+    world.flows.retention.run()
     assert set(models) <= set(world.models.kept)
     roll_back(world, "m2")
     roll_back(world, "m3")
@@ -107,7 +107,7 @@ def test_the_models_of_jobs_that_are_not_done_stay() -> None:
     world = World()
     waiting = world.accepted()
     world.clock.sleep(LONG)
-    assert world.retention.run() == []
+    assert world.flows.retention.run() == []
     assert model(world, waiting) in world.models.kept
 
 
@@ -117,15 +117,15 @@ def test_both_models_of_a_change_under_way_stay_also_of_a_pipeline_that_the_file
     job_id = world.accepted("b.csv")
     world.documents.die_after = 4
     with pytest.raises(KeyboardInterrupt):
-        world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
     world.documents.die_after = None
     change = world.records.champion("income").change
     assert change is not None
     for name in list(world.documents.names("active/")):
         world.documents.delete(name)
-    world.pipelines.clear()
+    world.alone.clear()
     world.clock.sleep(LONG)
-    world.retention.run()
+    world.flows.retention.run()
     assert {change.entry.models["one"].sha256, change.before["one"].sha256} <= set(world.models.kept)
 
 
@@ -134,7 +134,7 @@ def test_what_somebody_else_made_live_of_the_kept_models_stays() -> None:
     by_hand = world.models.keep(iter([b"by hand"]))
     world.endpoints["two"].named = world.models.link(by_hand)
     world.clock.sleep(LONG)
-    assert world.retention.run() == []
+    assert world.flows.retention.run() == []
 
 
 def test_nothing_is_removed_while_an_endpoint_does_not_say_what_is_live() -> None:
@@ -147,18 +147,18 @@ def test_nothing_is_removed_while_an_endpoint_does_not_say_what_is_live() -> Non
 
     world.endpoints["two"].model = silent  # type: ignore[assignment]
     with pytest.raises(ServiceUnavailable):
-        world.retention.run()
+        world.flows.retention.run()
     assert world.models.kept
 
 
 def test_it_runs_once_a_day() -> None:
     world = World()
-    assert world.retention.run() == []
+    assert world.flows.retention.run() == []
     world.models.keep(iter([b"old"]))
     world.models.touched = dict.fromkeys(world.models.kept, START - 100 * DAY)
-    assert world.retention.run() == []
+    assert world.flows.retention.run() == []
     world.clock.sleep(86400)
-    assert len(world.retention.run()) == 1
+    assert len(world.flows.retention.run()) == 1
 
 
 def test_a_rollback_to_an_old_model_that_begins_meanwhile_finds_it_or_is_refused() -> None:
@@ -175,7 +175,7 @@ def test_a_rollback_to_an_old_model_that_begins_meanwhile_finds_it_or_is_refused
         return remove(kept)
 
     world.models.remove = after_a_rollback  # type: ignore[method-assign]
-    assert old not in world.retention.run()
+    assert old not in world.flows.retention.run()
     live = world.records.champion("income").live
     assert live is not None
     assert live.models["one"].sha256 == old
@@ -191,4 +191,4 @@ def test_a_model_that_is_trained_once_more_is_young_again() -> None:
     world.models.keep(iter([b"the same"]))
     world.clock.sleep(LONG)
     world.models.keep(iter([b"the same"]))
-    assert world.retention.run() == []
+    assert world.flows.retention.run() == []

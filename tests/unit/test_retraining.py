@@ -42,7 +42,7 @@ def test_a_lost_answer_to_start_is_no_failure(world: World) -> None:
 
 def test_the_same_event_twice_gives_one_job_and_a_new_version_a_second(world: World) -> None:
     job_id = world.drop("a.csv")
-    world.arriving.see("income/a.csv")
+    world.flows.intake.see("income/a.csv")
     assert world.take_up() == []
     assert world.drop("a.csv", b"age\n2\n") != job_id
     assert len(world.service.started) == 2
@@ -54,7 +54,7 @@ def test_an_event_that_comes_again_before_the_promotion_is_settled_hides_nothing
     stored = world.records.require(job_id)
     promoting = world.records.save(stored, stored.job.move_to(JobState.PROMOTING, world.clock.now()))
     world.records.save(promoting, promoting.job.end(JobState.PROMOTED, world.clock.now(), "entry 2"))
-    world.arriving.see("income/a.csv")
+    world.flows.intake.see("income/a.csv")
     world.take_up()
     assert world.records.active() == [job_id]
 
@@ -63,10 +63,10 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
     world.service.fails = [ServiceUnavailable("503", retry_after=120.0)]
     job_id = world.drop("a.csv")
     world.clock.sleep(110)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert world.service.created == []
     world.clock.sleep(11)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert world.service.created == ["bes-1"]
     assert world.records.require(job_id).job.trouble is None
 
@@ -99,10 +99,10 @@ def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> Non
     world.run(lambda: state(world, job_id) is JobState.SUBMITTED or not world.service.fails, minutes=60 * 9)
     world.service.answer = Running()
     world.run(lambda: state(world, job_id) is JobState.TRAINING)
-    world.retraining.poll()
+    world.flows.training.poll()
     world.clock.sleep(training.waiting)
     world.service.fails = [ServiceUnavailable("503")]
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.TRAINING
     world.service.answer = None
     world.run(lambda: state(world, job_id) is JobState.PROMOTED)
@@ -122,14 +122,14 @@ def test_waiting_and_running_have_deadlines_of_their_own(world: World) -> None:
     world.service.answer = NotStarted()
     job_id = world.drop("a.csv")
     world.clock.sleep(waiting - 60)
-    world.retraining.poll()
+    world.flows.training.poll()
     world.service.answer = Running()
-    world.retraining.poll()
+    world.flows.training.poll()
     world.clock.sleep(running - 60)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.TRAINING  # together they took longer than either may alone
     world.clock.sleep(120)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
     assert world.service.cancelled == []
 
@@ -138,18 +138,18 @@ def test_a_job_that_never_leaves_the_queue_times_out(world: World) -> None:
     world.service.answer = NotStarted()
     job_id = world.drop("a.csv")
     world.clock.sleep(world.pipelines["income"].training.waiting + 60)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
 
 
 def test_a_late_bes_job_is_cancelled_where_the_pipeline_says_so(world: World) -> None:
     income = world.pipelines["income"]
     training = msgspec.structs.replace(income.training, cancel_late=True)
-    world.pipelines["income"] = msgspec.structs.replace(income, training=training)
+    world.alone["income"] = msgspec.structs.replace(income, training=training)
     world.service.answer = NotStarted()
     job_id = world.drop("a.csv")
     world.clock.sleep(training.waiting + 60)
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
     assert world.service.cancelled == ["bes-1"]
 
@@ -157,7 +157,7 @@ def test_a_late_bes_job_is_cancelled_where_the_pipeline_says_so(world: World) ->
 def test_a_model_in_the_place_of_the_evaluation_is_not_read_to_its_end(world: World) -> None:
     world.reader.evaluation = b"0" * (2 << 20)
     job_id = world.drop("a.csv")
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.FAILED
     assert "is its port the model's?" in (world.records.require(job_id).job.reason or "")
 
@@ -173,14 +173,14 @@ def test_a_model_in_the_place_of_the_evaluation_is_not_read_to_its_end(world: Wo
 def test_a_bes_job_that_gives_no_model_ends_the_job(world: World, answer: object, ends: JobState) -> None:
     world.service.answer = answer  # type: ignore[assignment]
     job_id = world.drop("a.csv")
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is ends
 
 
 def test_a_missing_output_names_those_that_are_there(world: World) -> None:
     world.service.answer = Finished({"output2": BlobReference("https://store.example/", "x.csv")})
     job_id = world.drop("a.csv")
-    world.retraining.poll()
+    world.flows.training.poll()
     assert world.records.require(job_id).job.reason == "The BES job has no output 'output1'; its outputs are: output2"
 
 
@@ -207,7 +207,7 @@ def test_one_broken_job_does_not_keep_the_others_from_being_polled(world: World)
     world.documents.contents["active/jobs/broken.json"] = b"{"
     world.documents.versions["active/jobs/broken.json"] = 1
     job_id = world.drop("a.csv")
-    world.retraining.poll()
+    world.flows.training.poll()
     assert state(world, job_id) is JobState.ACCEPTED
 
 
@@ -220,4 +220,4 @@ def test_a_run_that_died_after_the_mark_is_taken_up_by_the_poll(world: World) ->
 
 def _poll_after(world: World, seconds: float) -> list[object]:
     world.clock.sleep(seconds)
-    return list(world.retraining.poll())
+    return list(world.flows.training.poll())

@@ -70,7 +70,7 @@ def test_no_more_members_are_under_way_at_once_than_the_plan_says() -> None:
     fleet = ready(MANY, at_once=4)
     fleet.ask(PROMOTE, "m1")
     while fleet.rollout.course is Course.RUNNING:
-        fleet.world.rolling_out.advance()
+        fleet.world.flows.rollouts.advance()
         assert len(fleet.rollout.asked) <= 4
         fleet.poll()
     assert fleet.rollout.course is Course.DONE
@@ -122,7 +122,7 @@ def test_a_stopped_rollout_goes_on_when_it_is_resumed_and_failures_of_before_are
 def test_a_person_may_stop_a_rollout_and_those_under_way_come_to_their_end() -> None:
     fleet = ready(FEW, waves=(Share(1), Share(3)))
     fleet.ask(PROMOTE, "m1")
-    fleet.world.rolling_out.advance()
+    fleet.world.flows.rollouts.advance()
     fleet.ask(CANCEL, "m2")
     fleet.finish()
     assert fleet.rollout.course is Course.STOPPED
@@ -158,9 +158,9 @@ def test_a_job_that_was_promoted_or_cancelled_by_hand_is_not_rolled_out_again() 
     fleet = ready(FEW)
     [by_hand], [cancelled] = fleet.jobs("bike-01"), fleet.jobs("bike-02")
     request = Request(pipeline="bike-01", action=PROMOTE, job=by_hand.id, by="ann")
-    fleet.world.promotion.carry_out(request, "m0")
+    fleet.world.flows.requests.carry_out(request, "m0")
     request = Request(pipeline="bike-02", action=CANCEL, job=cancelled.id, by="ann")
-    fleet.world.deciding.decide(request, "m1")
+    fleet.world.flows.decisions.decide(request, "m1")
     fleet.ask(PROMOTE, "m2")
     fleet.finish()
     assert fleet.standing(Standing.PROMOTED) == ["bike-03", "bike-04"]
@@ -187,7 +187,7 @@ def test_a_member_without_an_outcome_in_time_counts_as_failed_and_is_taken_back(
     assert job.id in fleet.world.records.parked("bike")
     # What was asked before, and comes late, finds that it was taken back.
     del fleet.endpoint("bike-01").model
-    fleet.world.promotion.carry_out(Request(pipeline="bike-01", action=PROMOTE, job=job.id), "late")
+    fleet.world.flows.requests.carry_out(Request(pipeline="bike-01", action=PROMOTE, job=job.id), "late")
     assert fleet.endpoint("bike-01").updates == 0
 
 
@@ -222,7 +222,7 @@ def test_a_rollback_of_the_fleet_leaves_a_member_alone_that_was_given_another_mo
     fleet.drop("b.csv")
     newer = max(fleet.jobs("bike-01"), key=lambda job: job.order)
     request = Request(pipeline="bike-01", action=PROMOTE, job=newer.id, by="bob")
-    fleet.world.promotion.carry_out(request, "by-hand")
+    fleet.world.flows.requests.carry_out(request, "by-hand")
     fleet.ask(ROLLBACK, "m2")
     fleet.finish()
     assert fleet.standing(Standing.ROLLED_BACK) == fleet.members[1:]
@@ -246,7 +246,7 @@ def test_a_rollback_that_fails_or_is_refused_says_so_in_its_line() -> None:
     fleet.finish()
     fleet.endpoint("bike-02").deaf = 1
     fleet.ask(ROLLBACK, "m2")
-    fleet.world.promotion.carry_out(Request(pipeline="bike-03", action=ROLLBACK, by="bob"), "by-hand")
+    fleet.world.flows.requests.carry_out(Request(pipeline="bike-03", action=ROLLBACK, by="bob"), "by-hand")
     while fleet.rollout.course is Course.RUNNING:
         try:
             fleet.poll()
@@ -318,7 +318,7 @@ def test_a_run_that_dies_after_any_write_loses_no_member_and_changes_none_twice(
 def test_two_runs_of_the_poll_at_once_ask_no_member_twice() -> None:
     fleet = ready(FEW)
     fleet.ask(PROMOTE, "m1")
-    one, other = fleet.world.rolling_out, fleet.world.rolling_out
+    one, other = fleet.world.flows.rollouts, fleet.world.flows.rollouts
     one.advance()
     other.advance()
     assert [line.member for line in fleet.rollout.asked] == ["bike-01"]

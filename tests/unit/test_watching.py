@@ -30,12 +30,12 @@ def world() -> World:
 
 
 def bake(world: World, baked: Bake | None) -> None:
-    world.pipelines["income"] = msgspec.structs.replace(world.pipelines["income"], bake=baked)
+    world.alone["income"] = msgspec.structs.replace(world.pipelines["income"], bake=baked)
 
 
 def promoted(world: World, name: str = "a.csv") -> str:
     job_id = world.accepted(name)
-    world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
     assert world.records.require(job_id).job.state is JobState.PROMOTED
     return job_id
 
@@ -45,7 +45,7 @@ def looks(world: World, count: int) -> list[Request]:
     asked = []
     for _ in range(count):
         world.clock.sleep(15)
-        asked += world.watching.poll()
+        asked += world.flows.bake.poll()
     return asked
 
 
@@ -104,7 +104,7 @@ def test_a_regression_rolls_back_and_the_history_says_why(
     trouble(world)
     [request] = looks(world, LATEST)
     assert (request.action, request.by, request.live) == (Asked.ROLLBACK, "the bake", 2)
-    world.promotion.carry_out(request, "m")
+    world.flows.requests.carry_out(request, "m")
     entry = world.records.champion("income").live
     assert entry is not None
     assert (entry.action, entry.number, entry.by) == (Action.ROLLED_BACK, 3, "the bake")
@@ -120,11 +120,11 @@ def test_what_was_rolled_back_is_not_promoted_again_nor_rolled_back_further(worl
     first = served(world)
     slowness(world)
     [request] = looks(world, LATEST)
-    world.promotion.carry_out(request, "m")
+    world.flows.requests.carry_out(request, "m")
     assert served(world) != first
     errors(world)
     assert looks(world, 50) == []
-    assert world.retraining.poll() == []
+    assert world.flows.training.poll() == []
     assert world.records.watched() == []
     assert world.records.champion("income").last == 4
     assert not any("passed" in note for note in notes(world, second))
@@ -183,7 +183,7 @@ def test_a_rollback_that_cannot_be_proven_is_given_up_and_the_job_says_so(world:
         for request in looks(world, 1):
             asked += 1
             world.endpoints["two"].deaf = 1
-            world.promotion.carry_out(request, f"m{asked}")
+            world.flows.requests.carry_out(request, f"m{asked}")
             assert world.records.champion("income").last == 2
     assert asked == ASKS
     assert f"asked {ASKS} times for a rollback, and entry 2 is still live" in notes(world, job_id)[-1]
@@ -210,7 +210,7 @@ def test_nothing_is_looked_at_while_a_change_is_under_way(world: World) -> None:
     job_id = world.accepted("b.csv")
     world.documents.die_after = 4
     with pytest.raises(KeyboardInterrupt):
-        world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
     world.documents.die_after = None
     assert world.records.champion("income").change is not None
     errors(world)
@@ -237,7 +237,7 @@ def test_what_a_run_wrote_late_is_put_right_and_the_bake_goes_on(world: World) -
     late_write(world)
     requests = looks(world, 4)
     assert [request.action for request in requests] == [Asked.RESUME]
-    world.promotion.carry_out(requests[0], "m")
+    world.flows.requests.carry_out(requests[0], "m")
     assert served(world) == right
     live = world.records.champion("income").live
     assert live is not None
@@ -245,7 +245,7 @@ def test_what_a_run_wrote_late_is_put_right_and_the_bake_goes_on(world: World) -
     slowness(world)
     [request] = looks(world, LATEST)
     assert request.live == live.number
-    world.promotion.carry_out(request, "m2")
+    world.flows.requests.carry_out(request, "m2")
     assert served(world) == {"first.ilearner"}
     assert any("asks for a rollback" in note for note in notes(world, job_id))
 
@@ -256,7 +256,7 @@ def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
     with world.records.hold("income") as held:
         stray = Stray(sha256="0" * 64, until=world.clock.now() + timedelta(hours=1))
         held.save(held.champion.but(strays=(stray,)))
-    world.promotion.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
     assert world.records.watched() == ["income"]
     errors(world)
     assert looks(world, 4 * 60 + 1) == []
@@ -267,7 +267,7 @@ def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
 
 def test_a_pipeline_that_the_file_has_no_more_is_not_watched(world: World) -> None:
     promoted(world)
-    world.pipelines.clear()
+    world.alone.clear()
     assert looks(world, 1) == []
     assert world.records.watched() == []
 
@@ -306,7 +306,7 @@ def test_wherever_a_run_of_the_bake_dies_the_former_model_comes_back_once_and_th
                 deliverable += looks(world, 1)  # what a poll asked for and died is lost
                 for request in list(deliverable):
                     world.endpoints["two"].fails.clear()
-                    world.promotion.carry_out(request, f"m{request.live}")
+                    world.flows.requests.carry_out(request, f"m{request.live}")
                     deliverable.remove(request)
             except KeyboardInterrupt:
                 died, world.documents.die_after = True, None

@@ -29,7 +29,7 @@ _NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether addres
 
 def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
     at = f"pipelines.{pipeline.name}.training"
-    yield _batch(at, app.retraining.service(pipeline), f"{at}.key", f"{at}.address")
+    yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
     yield from _described(app, at, pipeline.training, lambda found: training_ports(at, pipeline.training, found))
     for target in pipeline.targets:
         yield from _target(app, pipeline, target)
@@ -110,7 +110,7 @@ def _described(
 
 def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
     at = f"pipelines.{pipeline.name}.targets ({target.name})"
-    endpoint = app.endpoints(pipeline, only_look=True)[target.name]
+    endpoint = app.endpoints_of(pipeline, only_look=True)[target.name]
     if isinstance(target, NewTarget):
         secret, address = (f"{at}.token" if target.token else ""), f"{at}.id"
     else:
@@ -147,15 +147,15 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
 
     yield looked(scoring, score, f"{scoring}.key", f"{scoring}.address")
     if pipeline.training.scored and pipeline.gate.needs_rows and target is pipeline.targets[0] and served:
-        yield _batch(f"{scoring}, batch", app.judging.scoring(pipeline), f"{scoring}.key", f"{scoring}.address")
+        yield _batch(f"{scoring}, batch", app.scoring_service(pipeline), f"{scoring}.key", f"{scoring}.address")
 
 
 def _live(app: App, pipeline: Pipeline, name: str, reference: BlobReference) -> str | Finding:
     """Look whether what is live can be kept, and is what the history says."""
     what = f"pipelines.{pipeline.name}.targets ({name}), live model"
-    kept = app.promotion.models.identify(reference)
+    kept = app.models.identify(reference)
     if kept is None:
-        for _ in app.promotion.reader(pipeline).read(reference):
+        for _ in app.reader_of(pipeline).read(reference):
             break  # its beginning shows that it can be read
     live = app.records.champion(pipeline.name).live
     right = live.models.get(name) if live else None

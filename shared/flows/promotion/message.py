@@ -9,15 +9,14 @@ overtaken, and what it may have written late is put right.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.base.errors import BadMessage, Busy, NeverAgain, RecordChanged, RetrainingError
+from shared.base.errors import Busy, NeverAgain, RecordChanged, RetrainingError
 from shared.base.retry import delay
 from shared.domain.fleets import Pipelines
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.flows.promotion.change import Changing
@@ -25,8 +24,6 @@ from shared.flows.promotion.settle import Finishing
 from shared.flows.promotion.switch import Switch
 from shared.store.answers import AnswerRecords
 from shared.store.jobs_and_champions import HeldChampion, Records, StoredJob
-
-log = logging.getLogger("relearn.promotion")
 
 
 @dataclass(frozen=True)
@@ -40,44 +37,21 @@ class Promotion:
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
 
-    def carry_out(self, request: Request, message_id: str) -> None:
-        """Do what the message asks for, once, however often it is delivered.
+    def carry_out(self, request: Request, request_id: str) -> None:
+        """Change the models as the request says, once, however often it is delivered.
 
         Raises `TryLater` or `AskHuman` when another delivery is worth it, `NeverAgain` when none is.
         """
-        message_id = request.id or message_id
-        pipeline = self.pipelines.get(request.pipeline)
-        if pipeline is None:
-            known = self.pipelines.entries
-            raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
-        if request.action is Asked.PROMOTE and not request.job:
-            raise BadMessage(f"The pipeline {pipeline.name} is no fleet, so its promotion needs the job")
+        pipeline = self.pipelines[request.pipeline]
         self._job(request)
         try:
             with self.records.hold(pipeline.name) as held:
-                self._run(pipeline, held).carry_out(request, message_id)
+                self._run(pipeline, held).carry_out(request, request_id)
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
-            self._note_trouble(request, message_id, error)
+            self._note_trouble(request, request_id, error)
             raise
-
-    def give_up(self, request: Request, message_id: str) -> None:
-        """Note that the message failed for the last time. A job's promotion is asked for again by the poll."""
-        message_id = request.id or message_id
-        what = "rollback" if request.action is Asked.ROLLBACK else "promotion"
-        note = f"The {what} failed at every delivery of message {message_id}"
-        stored = self._job(request)
-        if stored and not stored.job.final:
-            last = f"; last: {stored.job.trouble}" if stored.job.trouble else ""
-            self.records.save(stored, stored.job.noting(self.now(), f"{note}{last}"))
-        elif request.by_hand:
-            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
-
-    def refuse(self, message_id: str, reason: str) -> None:
-        """Write down a message that no delivery can carry out."""
-        log.error("Message %s is refused: %s", message_id, reason)
-        self.records.note_request(message_id, {"outcome": f"refused: {reason}"})
 
     def _run(self, pipeline: Pipeline, held: HeldChampion) -> Changing:
         endpoints = self.endpoints(pipeline)
@@ -109,7 +83,7 @@ class Promotion:
     def _job(self, request: Request) -> StoredJob | None:
         return self.records.of(request) if request.job else None
 
-    def _note_trouble(self, request: Request, message_id: str, error: RetrainingError) -> None:
+    def _note_trouble(self, request: Request, request_id: str, error: RetrainingError) -> None:
         """Put what the try met where its asker looks; a job's promotion is asked for by the poll after a while."""
         stored = self._job(request)
         if stored and not stored.job.final:
@@ -117,4 +91,4 @@ class Promotion:
             self.records.save(stored, job.waiting(now + delay(job.attempts + 1, error), now, str(error)))
         elif request.by_hand:
             word = "refused" if isinstance(error, NeverAgain) else "not yet"
-            self.records.note_request(message_id, {"pipeline": request.pipeline, "outcome": f"{word}: {error}"})
+            self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": f"{word}: {error}"})

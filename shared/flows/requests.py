@@ -1,0 +1,113 @@
+"""What a message asks for, and which flow does it. Every action has a branch here: mypy finds one that has none."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import assert_never
+
+from shared.base.errors import BadMessage
+from shared.base.threads import at_once
+from shared.domain.fleets import Pipelines
+from shared.domain.messages import Asked, Request
+from shared.flows.decisions import Deciding
+from shared.flows.intake import Arriving
+from shared.flows.promotion.message import Promotion
+from shared.flows.rollout import RollingOut
+from shared.store.jobs_and_champions import Records
+
+log = logging.getLogger("relearn.requests")
+
+
+@dataclass(frozen=True)
+class Requests:
+    pipelines: Pipelines
+    records: Records
+    intake: Arriving
+    decisions: Deciding
+    rollouts: RollingOut
+    promotion: Promotion
+
+    def carry_out(self, request: Request, message_id: str) -> str | None:
+        """Do what the message asks for, once, however often it is delivered.
+
+        Return the outcome, or None for a change of models, which records its own. Raises `TryLater` or `AskHuman` when
+        another delivery is worth it, `NeverAgain` when none is.
+        """
+        request_id = request.id or message_id
+        if request.pipeline in self.pipelines.fleets:
+            outcome: str | None = self._of_fleet(request, request_id)
+        elif request.pipeline in self.pipelines:
+            outcome = self._of_pipeline(request, request_id)
+        else:
+            known = self.pipelines.entries
+            raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
+        if outcome is not None:
+            who = {name: text for name, text in (("by", request.by), ("reason", request.reason)) if text}
+            self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome, **who})
+        return outcome
+
+    def _of_pipeline(self, request: Request, request_id: str) -> str | None:
+        if request.action in (Asked.PROMOTE, Asked.APPROVE, Asked.REJECT, Asked.CANCEL) and not request.job:
+            raise BadMessage(f"The pipeline {request.pipeline} is not a fleet, so the message needs the job")
+        match request.action:
+            case Asked.PROMOTE | Asked.ROLLBACK | Asked.RESUME:
+                self.promotion.carry_out(request, request_id)
+                return None
+            case Asked.APPROVE | Asked.REJECT | Asked.CANCEL:
+                return self.decisions.decide(request, request_id)
+            case Asked.REPLAY:
+                arrival = self.intake.replay(request.pipeline, request.path or "", request_id)
+                return f"taken up again as arrival {arrival.id}"
+            case Asked.RETRAIN:
+                return f"job {self.intake.retrain(request.pipeline, request.parameters, request_id).id}"
+            case _:
+                assert_never(request.action)
+
+    def _of_fleet(self, request: Request, request_id: str) -> str:
+        if request.to or request.model or request.live:
+            raise BadMessage(
+                f"{request.pipeline} is a fleet, each of whose members goes back to its own former model: "
+                f'"to", "model" and "live" are for one of them, such as {request.pipeline}-{{...}}'
+            )
+        match request.action:
+            case Asked.PROMOTE | Asked.ROLLBACK | Asked.RESUME | Asked.CANCEL if request.by and not request.job:
+                return self.rollouts.ask(request, request_id)
+            case Asked.RETRAIN:
+                members = self.pipelines.members(request.pipeline)
+                jobs = at_once(lambda each: self.intake.retrain(each, request.parameters, request_id), members)
+                return f"{len(jobs)} jobs"
+            case (
+                Asked.PROMOTE
+                | Asked.ROLLBACK
+                | Asked.RESUME
+                | Asked.CANCEL
+                | Asked.APPROVE
+                | Asked.REJECT
+                | Asked.REPLAY
+            ):
+                members = self.pipelines.members(request.pipeline)
+                raise BadMessage(
+                    f"{request.pipeline} is a fleet of {len(members)} pipelines: name one of them, such as "
+                    f"{request.pipeline}-{{...}}, or for the whole fleet send promote, rollback, resume or cancel "
+                    'with a "by"'
+                )
+            case _:
+                assert_never(request.action)
+
+    def give_up(self, request: Request, message_id: str) -> None:
+        """Note that the message failed for the last time. A job's promotion is asked for again by the poll."""
+        request_id = request.id or message_id
+        what = "rollback" if request.action is Asked.ROLLBACK else "promotion"
+        note = f"The {what} failed at every delivery of message {request_id}"
+        stored = self.records.of(request) if request.job else None
+        if stored and not stored.job.final:
+            last = f"; last: {stored.job.trouble}" if stored.job.trouble else ""
+            self.records.save(stored, stored.job.noting(self.promotion.now(), f"{note}{last}"))
+        elif request.by_hand:
+            self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
+
+    def refuse(self, message_id: str, reason: str) -> None:
+        """Write down a message that no delivery can carry out."""
+        log.error("Message %s is refused: %s", message_id, reason)
+        self.records.note_request(message_id, {"outcome": f"refused: {reason}"})
