@@ -7,7 +7,6 @@ python3 run.py test     every test
 import argparse
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (an older Python must get a clear 
     sys.exit(f"Relearn needs Python 3.11 or later; this is {sys.version.split()[0]}. Install it and run again.")
 
 from local import setup
+from local.children import running
 
 ROOT = Path(__file__).resolve().parent
 
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     chosen, rest = parser.parse_known_args(arguments)
     if rest and chosen.command == "clean":
         parser.error(f"clean takes no arguments: {' '.join(rest)}")
+    # A script that starts it in the background has SIGINT ignored, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return run(chosen.command, rest)
     except setup.Missing as missing:
@@ -53,9 +55,9 @@ def run(command: str, rest: Sequence[str]) -> int:
     python = setup.python(ROOT)
     if command == "check":
         steps = [
-            ["-m", "ruff", "check", "."],
-            ["-m", "ruff", "format", "--check", "."],
-            ["-m", "mypy"],
+            ["ruff", "check", "."],
+            ["ruff", "format", "--check", "."],
+            ["mypy"],
         ]
         return max(_call(python, step) for step in steps)
     node = setup.azurite(ROOT, python)
@@ -64,23 +66,20 @@ def run(command: str, rest: Sequence[str]) -> int:
         settings |= setup.runtime(ROOT) | setup.clients(ROOT, python)
         # A file's tests share a Studio, so they stay together; much of a test's time is waiting for one.
         spread = ["-n", str(1 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
-        return _call(python, ["-m", "pytest", *spread, *rest], settings)
+        return _call(python, ["pytest", *spread, *rest], settings)
     if command == "bench" and not {"app", "arrival", "fleet", "-h", "--help"} & set(rest):
         settings |= setup.mlflow(ROOT)
-    return _call(python, ["-m", f"local.{command}", *rest], settings)
+    return _call(python, [f"local.{command}", *rest], settings)
 
 
-def _call(python: Path, arguments: Sequence[str], settings: dict[str, str] | None = None) -> int:
-    """Run Python as a child that shares the terminal; Ctrl-C reaches it too, and it cleans up before we go on."""
-    process = subprocess.Popen([str(python), *arguments], cwd=ROOT, env={**os.environ, **(settings or {})})
-    for name in ("SIGTERM", "SIGHUP"):  # told to end, or the terminal was closed
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: process.terminate())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+def _call(python: Path, module: Sequence[str], settings: dict[str, str] | None = None) -> int:
+    """Run a module as a child that shares the terminal. A signal to end goes on to it; it cleans up before we go on."""
+    with running([str(python), "-m", "local.lifeline", *module], settings, cwd=ROOT) as process:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda number, _: process.send_signal(number))
+        status = process.wait()
+    return 128 - status if status < 0 else status
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.children import NotStarted, stop
+from local.children import BACKGROUND, NotStarted, running
 
-PROGRAM = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+_FOLDER = Path(__file__).parent / "azurite"
+PROGRAM = _FOLDER / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
+LIFELINE = _FOLDER / "lifeline.cjs"
 ACCOUNT = "devstoreaccount1"
 #: The account key that every copy of Azurite has; Microsoft documents it, so it protects nothing.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -41,21 +43,14 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
             raise NotStarted(f"port {port} is taken; stop what uses it, or give another --port")
     if not PROGRAM.exists():
         raise NotStarted("Azurite is not installed; python3 run.py installs it")
-    command = [os.environ.get("RELEARN_NODE") or shutil.which("node") or "node", str(PROGRAM)]
+    command = [os.environ.get("RELEARN_NODE") or shutil.which("node") or "node"]
+    command += ["--require", str(LIFELINE), str(PROGRAM)]
     # The storage libraries are newer than the newest Azurite, which would refuse them by their version alone.
     command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     command += ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
     for name, port in (("blob", blob), ("queue", queue), ("table", table)):
         command += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # Ctrl-C in the terminal must reach the program that ends its children in order, not the children.
-        start_new_session=os.name == "posix",
-    )
-    try:
+    with running(command, **BACKGROUND) as process:
         _wait_until_it_listens(process, (blob, queue, table))
         yield Azurite(
             connection_string=(
@@ -67,8 +62,6 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
             queue_address=f"http://127.0.0.1:{queue}/{ACCOUNT}",
             process=process,
         )
-    finally:
-        stop(process)
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int]) -> None:

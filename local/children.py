@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, NoReturn
 
+from local.lifeline import DESCRIPTOR
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 
@@ -33,28 +35,53 @@ class Child:
 
 
 @contextmanager
-def python_child(
-    arguments: Sequence[str], settings: Mapping[str, str], heard: Callable[[str], None] | None = None
-) -> Iterator[Child]:
-    """Run this Python with the arguments until the context ends. `heard` gets each line after the first."""
-    process = subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # Ctrl-C in the terminal must reach the program that ends its children in order, not the children.
-        start_new_session=os.name == "posix",
-    )
-    lines: Queue[str | None] = Queue()
-    listener = threading.Thread(target=_listen, args=(process, lines, heard), daemon=True)
-    listener.start()
+def running(
+    command: Sequence[str], settings: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the context ends. If this process is killed, the program sees its lifeline end."""
+    ends, held = os.pipe()
     try:
-        yield Child(process.pid, _first(lines, arguments), process)
+        environment = {**os.environ, **(settings or {})}
+        if os.name == "posix":  # Windows hands over no descriptors by number
+            environment[DESCRIPTOR] = str(ends)
+            options["pass_fds"] = [ends]
+        process = subprocess.Popen(command, env=environment, **options)
+    except BaseException:
+        os.close(held)
+        raise
+    finally:
+        os.close(ends)
+    try:
+        yield process
     finally:
         stop(process)
-        listener.join(5)
+        os.close(held)
+
+
+#: for a program in the background: its output is read here, and Ctrl-C in the terminal reaches this process, which
+#: stops its children in order
+BACKGROUND: Mapping[str, Any] = {
+    "stdin": subprocess.DEVNULL,
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.STDOUT,
+    "start_new_session": os.name == "posix",
+}
+
+
+@contextmanager
+def python_child(
+    module: Sequence[str], settings: Mapping[str, str], heard: Callable[[str], None] | None = None
+) -> Iterator[Child]:
+    """Run a module with its arguments until the context ends. `heard` gets each line after the first."""
+    lines: Queue[str | None] = Queue()
+    with running([sys.executable, "-m", "local.lifeline", *module], settings, cwd=ROOT, **BACKGROUND) as process:
+        listener = threading.Thread(target=_listen, args=(process, lines, heard), daemon=True)
+        listener.start()
+        try:
+            yield Child(process.pid, _first(lines, module), process)
+        finally:
+            stop(process)
+            listener.join(5)
 
 
 def end_in_order(leave: Callable[[int], NoReturn] = lambda number: sys.exit(128 + number)) -> None:
@@ -96,8 +123,8 @@ def _listen(process: subprocess.Popen[bytes], lines: Queue[str | None], heard: C
     lines.put(None)  # it ended
 
 
-def _first(lines: Queue[str | None], arguments: Sequence[str]) -> Mapping[str, Any]:
-    name, said = " ".join(arguments[:3]), ""
+def _first(lines: Queue[str | None], module: Sequence[str]) -> Mapping[str, Any]:
+    name, said = " ".join(module[:2]), ""
     while True:
         try:
             line = lines.get(timeout=START_SECONDS)

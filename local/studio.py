@@ -22,7 +22,7 @@ class RunningStudio:
 @contextmanager
 def running_studio(folder: Path, storage: str, *flags: str) -> Iterator[RunningStudio]:
     """Run the local Studio on a free port until the context ends. `storage` is its connection string."""
-    command = ["-m", "studio", "serve", "--data", str(folder), *flags]
+    command = ["studio", "serve", "--data", str(folder), *flags]
     with python_child(command, {"STUDIO_STORAGE": storage}) as child:
         yield RunningStudio(
             str(child.told["address"]), Studio(folder, storage), str(child.told.get("control", "")), child

@@ -16,6 +16,6 @@ def triggers(
     settings: Mapping[str, str], heard: Callable[[str], None] | None = None, scan_every: float = 1.0
 ) -> Iterator[Child]:
     """Run function_app's triggers until the context ends; `heard` gets each line of their log."""
-    command = ["-m", "local.host", "--app", str(ROOT), "--scan-every", str(scan_every)]
+    command = ["local.host", "--app", str(ROOT), "--scan-every", str(scan_every)]
     with python_child(command, {**QUICK, **settings}, heard) as child:
         yield child

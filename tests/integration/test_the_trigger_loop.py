@@ -87,7 +87,7 @@ class Place:
 
     @contextmanager
     def host(self, settings: Mapping[str, str] | None = None) -> Iterator[Child]:
-        command = ["-m", "local.host", "--app", str(self.folder), "--scan-every", "0.2"]
+        command = ["local.host", "--app", str(self.folder), "--scan-every", "0.2"]
         with python_child(command, {**self.settings, **(settings or {})}) as child:
             yield child
 

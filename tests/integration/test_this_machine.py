@@ -14,17 +14,11 @@ import pytest
 from local.azurite import azurite
 from local.children import ROOT, NotStarted
 
-SLOW_TO_END = """
-import signal, sys, threading
-signal.signal(signal.SIGTERM, lambda *_: (print("ending", flush=True), threading.Event().wait(1), sys.exit()))
-print("{}", flush=True)
-signal.pause()
-"""
-PARENT = f"""
+PARENT = """
 import signal
 from local.children import end_in_order, python_child
 end_in_order()
-with python_child(["-c", {SLOW_TO_END!r}], {{}}, lambda line: print(line, flush=True)) as child:
+with python_child(["tests.support.slow_to_end"], {}, lambda line: print(line, flush=True)) as child:
     print(child.pid, flush=True)
     signal.pause()
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,18 @@ def grandchildren(process: int) -> list[int]:
         with suppress(OSError):  # it ended meanwhile
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     return [each for each, parent in parents.items() if parents.get(parent) == process]
+
+
+def with_variable(setting: str) -> dict[int, str]:
+    """Return the command lines, by process id, of those whose environment has this `NAME=value`, orphans too."""
+    return dict(_with_variable(setting.encode()))
+
+
+def _with_variable(setting: bytes) -> Iterator[tuple[int, str]]:
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it ended meanwhile, or is somebody else's
+            if setting in environ.read_bytes().split(b"\0") and lives(process := int(environ.parent.name)):
+                yield process, (environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 def lives(process: int) -> bool:

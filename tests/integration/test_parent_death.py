@@ -1,0 +1,118 @@
+"""However `run.py up`, `demo` or `test` is ended, each process that it started ends too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.children import ROOT
+from tests.support.processes import TELLS, UNTOLD, with_variable
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.skipif(not TELLS, reason=UNTOLD)
+
+#: `run.py` behind its installation
+RUN = "import sys; from pathlib import Path; import run; sys.exit(run._call(Path(sys.executable), sys.argv[1:]))"
+#: `up` in a folder of its own
+UP = """
+import sys
+from pathlib import Path
+from local import up
+up.FOLDER = Path(__file__).parent / "relearn"
+up.SETTINGS = up.FOLDER / "local.settings.json"
+up.FOLDER.mkdir()
+sys.exit(up.main())
+"""
+#: what is in the command lines of the processes that each has running
+SERVICES = ("azurite.js", " studio serve ", "multiprocessing.forkserver")
+TRIGGERS = " local.host "
+WORKER = "exec(eval(sys.stdin.readline()))"
+
+
+@contextmanager
+def started(folder: Path, module: list[str], *awaited: str, ignoring: str = "") -> Iterator[tuple[int, str]]:
+    """Start it as a script's background job that ignores a signal; yield its id and the mark of its processes."""
+    mark = f"RELEARN_TEST_MARK={uuid4().hex}"
+    name, value = mark.split("=")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = ["sh", "-c", f'trap "" {ignoring}; exec "$@"' if ignoring else 'exec "$@"', "sh"]
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(
+            [*command, sys.executable, "-c", RUN, *module],
+            cwd=ROOT,
+            env={**inherited, "PYTHONPATH": str(folder), name: value},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def told() -> str:
+        return (folder / "output").read_text(errors="replace")[-2000:]
+
+    try:
+        until(
+            lambda: process.poll() is not None or _has(with_variable(mark), awaited),
+            lambda: f"{awaited} of {with_variable(mark)}, {told()}",
+        )
+        assert process.poll() is None, told()
+        yield process.pid, mark
+        process.wait(60)
+        until(lambda: not with_variable(mark), lambda: f"the end of {with_variable(mark)}")
+    finally:
+        for each in with_variable(mark):
+            os.kill(each, signal.SIGKILL)
+        process.wait()
+
+
+def _has(commands: dict[int, str], awaited: tuple[str, ...]) -> bool:
+    return all(any(each in command for command in commands.values()) for each in awaited)
+
+
+def _free_port_of_up() -> int:
+    """Return a port that is free, as are the others that `up` takes after it."""
+    for port in range(20000 + os.getpid() % 20000, 60000, 20):
+        with ExitStack() as taken:
+            try:
+                for each in (port, port + 1, port + 2, port + 10):
+                    taken.enter_context(socket.socket()).bind(("127.0.0.1", each))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_up_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
+    (tmp_path / "up_elsewhere.py").write_text(UP)
+    module = ["up_elsewhere", "--port", str(_free_port_of_up())]
+    with started(tmp_path, module, *SERVICES[:2], TRIGGERS, ignoring="INT") as (process, _):
+        os.kill(process, signal.Signals[name])
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_demo_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
+    with started(tmp_path, ["local.demo"], *SERVICES, TRIGGERS, ignoring="INT") as (process, _):
+        os.kill(process, signal.Signals[name])
+
+
+def test_a_demo_whose_own_process_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    with started(tmp_path, ["local.demo"], *SERVICES, TRIGGERS) as (_, mark):
+        [demo] = [each for each, command in with_variable(mark).items() if "lifeline local.demo" in command]
+        os.kill(demo, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
+def test_a_test_run_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
+    tests = ["pytest", "-n", "2", "-p", "no:cacheprovider", "tests/integration/test_crashes.py"]
+    with started(tmp_path, tests, *SERVICES[:2], WORKER, ignoring="INT") as (process, _):
+        os.kill(process, signal.Signals[name])
