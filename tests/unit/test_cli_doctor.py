@@ -170,9 +170,14 @@ def test_what_to_do_follows_from_what_went_wrong(error: Exception, told: str) ->
 
 def test_another_version_than_was_tried_is_told_of(tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
-    file.write_text("# why\nmsgspec==0.0.1\nno-such-package==1.0\nother==1; python_version < '3.0'\n", "utf-8")
+    file.write_text(
+        "# why\nmsgspec==0.0.1 \\\n    --hash=sha256:0\nno-such-package==1.0\n"
+        "other==1; python_version < '3.0'\nrequests==0.1 ; python_version < '3.0' \\\n    --hash=sha256:0\n",
+        "utf-8",
+    )
     [python, packages] = versions.look(file)
     assert python.told == ".".join(map(str, sys.version_info[:3]))
     assert "msgspec is " in packages.told
     assert "no-such-package is not installed" in packages.told
     assert "other" not in packages.told
+    assert "requests is " in packages.told

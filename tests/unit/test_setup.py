@@ -17,9 +17,7 @@ from local.children import ROOT
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "local").mkdir()
-    (tmp_path / "requirements.txt").write_text("")
-    (tmp_path / "local" / "requirements.txt").write_text("")
+    (tmp_path / "requirements-dev.txt").write_text("")
     return tmp_path
 
 
@@ -29,21 +27,21 @@ def test_a_second_start_installs_nothing_and_a_changed_requirement_does(
     ran: list[str] = []
     monkeypatch.setattr(setup, "_run", lambda command, *_, **__: ran.append(str(command[-1])))
     monkeypatch.setattr(venv, "create", lambda folder, **_: venv.EnvBuilder().create(folder))  # pip is not run here
-    python = setup.python(root)
+    python = setup.development(root)
     assert python.exists()
     assert len(ran) == 1
-    assert setup.python(root) == python
+    assert setup.development(root) == python
     assert len(ran) == 1
-    (root / "requirements.txt").write_text("# changed\n")
-    setup.python(root)
+    (root / "requirements-dev.txt").write_text("# changed\n")
+    setup.development(root)
     assert len(ran) == 2
 
 
 def test_an_installation_that_fails_is_one_line_and_is_tried_again_at_the_next_start(root: Path) -> None:
-    (root / "requirements.txt").write_text("no-such-package @ file:///nowhere\n")
+    (root / "requirements-dev.txt").write_text("no-such-package @ file:///nowhere\n")
     for _ in range(2):
         with pytest.raises(setup.Missing, match="check that pip can reach its package index") as missing:
-            setup.python(root)
+            setup.development(root)
         assert "\n" not in str(missing.value)
 
 
@@ -52,7 +50,7 @@ def test_clean_removes_what_was_made_and_nothing_else(root: Path) -> None:
         (root / name).mkdir()
     (root / "data.csv").write_text("kept")
     setup.clean(root)
-    assert sorted(path.name for path in root.iterdir()) == ["data.csv", "local", "requirements.txt"]
+    assert sorted(path.name for path in root.iterdir()) == ["data.csv", "requirements-dev.txt"]
 
 
 def test_help_tells_of_each_command_in_one_line() -> None:
@@ -66,7 +64,7 @@ def test_help_tells_of_each_command_in_one_line() -> None:
 def test_without_a_venv_module_one_line_says_what_to_install(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "venv", None)
     with pytest.raises(setup.Missing, match="no working venv module; install it") as missing:
-        setup.python(root)
+        setup.development(root)
     assert "\n" not in str(missing.value)
 
 
@@ -75,13 +73,3 @@ def test_a_python_that_is_too_old_can_read_the_line_that_says_so() -> None:
     parsed = ast.parse((ROOT / "run.py").read_text("utf-8"), feature_version=(3, 6))
     imported = {node.module for node in ast.walk(parsed) if isinstance(node, ast.ImportFrom)}
     assert "__future__" not in imported
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["requirements.txt", "local/requirements.txt", "tests/runtime/requirements.txt", "tests/clients/requirements.txt"],
-)
-def test_every_requirement_has_one_version(name: str) -> None:
-    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
-    assert lines
-    assert [line for line in lines if "==" not in line] == []

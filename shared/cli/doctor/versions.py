@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +11,7 @@ from pathlib import Path
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent.parent.parent / "requirements.txt"
+_PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;\\]+)\s*(?P<marker>;)?")
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 
 
@@ -22,20 +24,26 @@ def look(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
         yield warning("Python", f"{told} was not tried", "take one of 3.11 to 3.13")
     if not requirements.exists():
         return
-    others = [other for line in requirements.read_text("utf-8").splitlines() if (other := _other(line))]
+    others = [other for name, pins in _pins(requirements).items() if (other := _other(name, pins))]
     if others:
         yield wrong("packages", "; ".join(others), "install them: pip install -r requirements.txt")
     else:
         yield ok("packages", "are those of requirements.txt")
 
 
-def _other(line: str) -> str | None:
-    """Return what is installed instead of the line's version; lines for some Pythons only are not looked at."""
-    name, sign, wanted = line.partition("==")
-    if not sign or ";" in line or line.startswith("#"):
-        return None
+def _pins(requirements: Path) -> dict[str, dict[str, bool]]:
+    """Return each package's versions, and whether a version is for every Python and system."""
+    found: dict[str, dict[str, bool]] = {}
+    for line in requirements.read_text("utf-8").splitlines():
+        if pin := _PIN.match(line):
+            found.setdefault(pin["name"], {})[pin["version"]] = pin["marker"] is None
+    return found
+
+
+def _other(name: str, pins: dict[str, bool]) -> str | None:
+    """Return what is installed instead of the pinned version. A package for some Pythons only may be missing."""
     try:
         there = version(name)
     except PackageNotFoundError:
-        return f"{name} is not installed"
-    return None if there == wanted.strip() else f"{name} is {there}, and {wanted.strip()} was tried"
+        return f"{name} is not installed" if any(pins.values()) else None
+    return None if there in pins else f"{name} is {there}, and {' or '.join(pins)} was tried"
