@@ -54,6 +54,11 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     fleet: str | None = None  #: the entry that this is one of many pipelines of
     waits: bool = False  #: its accepted jobs wait until a rollout of the fleet asks for them
 
+    @property
+    def inputs(self) -> list[str]:
+        """The columns that its data must have beside those of the rules: the web service is asked with them."""
+        return self.rows.columns if self.checks.proof_columns else []
+
     def takes(self, path: str) -> bool:
         return matches(self.blobs, path) or self.is_marker(path)
 

@@ -246,7 +246,8 @@ class Arriving:
         alone = not pipeline.arriving.batching.several
         with alone_if(arrival.dataset.size > SMALL):
             content = self.data.read(arrival.dataset)
-            return check(arrival.dataset.path, content, pipeline.checks, profile, alone=alone)
+            path, inputs = arrival.dataset.path, pipeline.inputs
+            return check(path, content, pipeline.checks, profile, inputs=inputs, alone=alone)
 
     def _after_check(self, stored: StoredArrival, pipeline: Pipeline, report: Report) -> StoredArrival:
         arrival = stored.arrival

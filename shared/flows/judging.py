@@ -116,9 +116,9 @@ class Judging:
         try:
             asked = rows.only(pipeline.rows.columns)
         except ValueError as error:
-            raise BadConfiguration(
+            raise BadEvaluation(
                 f"The champion cannot be judged on the held-out rows: the output {pipeline.training.scored} {error}; "
-                "its input columns are those of proof.rows"
+                "proof.rows has it, so the job's data lacks it or the experiment drops it"
             ) from None
         if len(asked.values) > BY_REQUEST:
             return self._scored_by_job(job, pipeline, model, asked, held_out)

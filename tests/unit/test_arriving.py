@@ -403,12 +403,12 @@ def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World)
     world.alone["income"] = msgspec.structs.replace(pipeline, checks=Checks())
     arriving(world, batching=Batching(by="quiet", quiet=1.0))
     world.flows.intake.see(world.put("a.csv", b"age\n1\n"))
-    world.flows.intake.see(world.put("b.csv", b"years\n1\n"))
+    world.flows.intake.see(world.put("b.csv", b"age,years\n1,1\n"))
     world.clock.sleep(2)
     [job_id] = world.take_up()
     job = world.records.require(job_id).job
     assert job.state is JobState.FAILED
-    assert job.reason == "The header of income/b.csv is 'years'; that of income/a.csv is 'age'"
+    assert job.reason == "The header of income/b.csv is 'age,years'; that of income/a.csv is 'age'"
 
 
 def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_others_with_it(world: World) -> None:

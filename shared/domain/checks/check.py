@@ -24,17 +24,19 @@ def check(
     checks: Checks,
     reference: Profile | None = None,
     *,
+    inputs: Sequence[str] = (),
     alone: bool = True,
     piece_size: int = PIECE,
 ) -> Report:
     """Return what there is to know about the data set of this name, whose bytes come in chunks of any size.
 
     Reads the chunks to their end in any case, for the hash, in constant memory; whatever they raise goes through.
-    `reference` is the profile of the last accepted data; without one nothing is compared. `alone` is whether the data
+    `reference` is the profile of the last accepted data; without one nothing is compared. `inputs` are columns that the
+    header must have beside those of the rules. `alone` is whether the data
     set is all that a training reads; of one among several, what is asked of the whole is left to `asked_of_all`.
     """
     digest, size = hashlib.sha256(), 0
-    table, broken = Table(name, checks), _wrong_name(name)
+    table, broken = Table(name, checks, inputs), _wrong_name(name)
     for piece, last in _pieces(chunks, piece_size):
         digest.update(piece)
         size += len(piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.domain.checks.drift import NUMBER
@@ -19,13 +20,26 @@ class Fit:
     notes: list[str] = field(default_factory=list)
 
 
-def fitted(name: str, header: list[str], checks: Checks, headless: bool, row: int, line: str) -> Fit:
-    """Return what the columns are called and what is wrong with them. `header` is the first row where there is none."""
-    return _headless(name, header, checks, row, line) if headless else _with_header(name, header, checks, row, line)
+def fitted(
+    name: str, header: list[str], checks: Checks, headless: bool, row: int, line: str, inputs: Sequence[str] = ()
+) -> Fit:
+    """Return what the columns are called and what is wrong with them. `header` is the first row where there is none.
+
+    `inputs` are the columns that the web service is asked with (those of proof.rows): the table must have them too.
+    """
+    fit = _headless if headless else _with_header
+    return fit(name, header, checks, row, line, inputs)
 
 
-def _headless(name: str, first: list[str], checks: Checks, row: int, line: str) -> Fit:
+def _headless(name: str, first: list[str], checks: Checks, row: int, line: str, inputs: Sequence[str]) -> Fit:
     wanted = [column.name for column in checks.columns]
+    if len(first) < len(inputs) and len(first) >= len(wanted):
+        # Which columns these are is not known here, only that they are too few.
+        message = f"{name} line {row} has {len(first)} values where proof.rows has {len(inputs)} columns"
+        return Fit(
+            [*wanted, *(f"Col{number}" for number in range(len(wanted) + 1, len(first) + 1))],
+            [Fault(kind=Kind.MISSING_COLUMN, message=message, row=row, line=line)],
+        )
     if not wanted or len(wanted) == len(first):
         return Fit(wanted or [f"Col{number}" for number in range(1, len(first) + 1)])
     few = len(first) < len(wanted)
@@ -49,7 +63,7 @@ def _headless(name: str, first: list[str], checks: Checks, row: int, line: str) 
     return fit
 
 
-def _with_header(name: str, header: list[str], checks: Checks, row: int, line: str) -> Fit:
+def _with_header(name: str, header: list[str], checks: Checks, row: int, line: str, inputs: Sequence[str]) -> Fit:
     fit = Fit(header)
 
     def fault(kind: Kind, told: str, column: str) -> None:
@@ -60,15 +74,17 @@ def _with_header(name: str, header: list[str], checks: Checks, row: int, line: s
         fault(
             Kind.DUPLICATE_COLUMN, f"names the column {column!r} twice in its header; each needs its own name", column
         )
-    missing = [column for column in checks.required if column not in header]
-    extra = [column for column in header if column not in checks.required] if checks.columns else []
+    required = {*checks.required}
+    wanted, there = list(dict.fromkeys([*checks.required, *inputs])), {*header}
+    missing = [column for column in wanted if column not in there]
+    unknown = [column for column in header if column not in {*wanted}] if missing or checks.columns else []
     lost = []
     for column in missing:
-        near = _near(column, extra)
+        near = _near(column, unknown)
         if near is None:
             lost.append(column)
             continue
-        extra.remove(near)
+        unknown.remove(near)
         fault(
             Kind.RENAMED_COLUMN,
             f"has no column {column!r} but one {near!r}, which seems to be it renamed; {shown}",
@@ -76,14 +92,17 @@ def _with_header(name: str, header: list[str], checks: Checks, row: int, line: s
         )
     if lost:
         hint = "; its first line looks like data: a table without a header ends in .nh.csv" if _is_data(header) else ""
-        fault(Kind.MISSING_COLUMN, f"has no column {', '.join(map(repr, lost))}; {shown}{hint}", lost[0])
+        asked = [column for column in lost if column not in required]
+        why = f", and the rows of proof.rows have {'it' if lost == asked else repr(asked[0])}" if asked else ""
+        fault(Kind.MISSING_COLUMN, f"has no column {', '.join(map(repr, lost))}{why}; {shown}{hint}", lost[0])
+    extra = unknown if checks.columns else []
     if extra and not checks.extra_columns:
-        wanted = ", ".join(checks.required)[:_SHOWN]
-        fault(Kind.EXTRA_COLUMN, f"has a column {', '.join(map(repr, extra))} beside the expected: {wanted}", extra[0])
+        told = f"has a column {', '.join(map(repr, extra))} beside the expected: {', '.join(wanted)[:_SHOWN]}"
+        fault(Kind.EXTRA_COLUMN, told, extra[0])
     elif extra:
         fit.notes.append(f"{name} has columns that no rule names: {', '.join(map(repr, extra))[:_SHOWN]}")
-    found = [column for column in header if column in checks.required]
-    order = [column for column in checks.required if column in found]
+    found = [column for column in header if column in required]
+    order = [column for column in checks.required if column in there]
     if not checks.any_order and found != order and len(found) == len(set(found)):
         first = next(column for column, right in zip(found, order, strict=True) if column != right)
         told = f"has its columns in another order; expected: {', '.join(checks.required)[:_SHOWN]}; {shown}"

@@ -50,6 +50,12 @@ class Checks(Rules, frozen=True, kw_only=True):
     columns: Annotated[
         tuple[Column, ...], Meta(description="Columns of the header; by position where it has none")
     ] = ()
+    proof_columns: Annotated[
+        bool,
+        Meta(
+            description="The header must have the columns of proof.rows; false where the experiment makes some of them"
+        ),
+    ] = True
     label: Annotated[str | None, Meta(description="The column to learn, which needs two classes at least")] = None
     extra_columns: Annotated[bool, Meta(description="Columns beside these are allowed")] = True
     any_order: Annotated[bool, Meta(description="The columns may come in another order")] = True

@@ -34,8 +34,8 @@ class Unreadable(Exception):
 class Table:
     """Takes a file's bytes in by `feed`; afterwards it knows its rows, columns and faults."""
 
-    def __init__(self, name: str, checks: Checks) -> None:
-        self.name, self.checks = name, checks
+    def __init__(self, name: str, checks: Checks, inputs: Sequence[str] = ()) -> None:
+        self.name, self.checks, self._inputs = name, checks, inputs
         lower = name.lower()
         self._arff, self._headless = lower.endswith(".arff"), lower.endswith((".nh.csv", ".nh.tsv"))
         self._separator = "\t" if lower.endswith(".tsv") else ","
@@ -144,9 +144,8 @@ class Table:
         return taken
 
     def _set_columns(self, header: list[str], line: bytes) -> None:
-        fit = fitted(
-            self.name, header, self.checks, self._headless, self._line, cut(line[:1000].decode(errors="replace"))
-        )
+        shown = cut(line[:1000].decode(errors="replace"))
+        fit = fitted(self.name, header, self.checks, self._headless, self._line, shown, self._inputs)
         self.names, self.notes = fit.names, fit.notes
         self.faults += fit.faults
         rules = {column.name: column for column in self._declared} | {c.name: c for c in self.checks.columns}
