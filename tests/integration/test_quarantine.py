@@ -42,7 +42,7 @@ class Place:
         [entry] = yaml.safe_load((ROOT / "pipelines.sample.yaml").read_text("utf-8"))["pipelines"].values()
         self.pipeline = f"cancer-{uuid4().hex[:8]}"
         entry["arrival"], entry["proof"]["rows"] = arrival, str(ROOT / entry["proof"]["rows"])
-        entry["checks"]["rows_at_least"] = 4
+        entry["checks"] |= {"rows_at_least": 4, "proof_columns": False}
         file = folder / "pipelines.yaml"
         file.write_text(yaml.safe_dump({"pipelines": {self.pipeline: entry}}), "utf-8")
         self.settings = {
