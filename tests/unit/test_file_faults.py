@@ -46,7 +46,7 @@ def test_a_file_without_a_column_of_the_proof_is_refused_before_it_is_trained_on
     world: World, header: str, told: str
 ) -> None:
     values = ",".join("1" for _ in header.split(","))
-    world.arriving.see(world.put("lacks.csv", f"{header}\n{values}\n".encode()))
+    world.flows.intake.see(world.put("lacks.csv", f"{header}\n{values}\n".encode()))
     assert world.take_up() == []
     state, reason = arrival(world, "lacks.csv")
     assert state is ArrivalState.QUARANTINED
@@ -55,16 +55,16 @@ def test_a_file_without_a_column_of_the_proof_is_refused_before_it_is_trained_on
 
 
 def test_a_file_that_lacks_a_column_does_not_hold_the_next_one(world: World) -> None:
-    world.arriving.see(world.put("lacks.csv", b"age\n1\n"))
-    world.arriving.see(world.put("good.csv", b"age,hours\n1,2\n"))
+    world.flows.intake.see(world.put("lacks.csv", b"age\n1\n"))
+    world.flows.intake.see(world.put("good.csv", b"age,hours\n1,2\n"))
     [job_id] = world.take_up()
     assert world.records.require(job_id).job.dataset.path == "income/good.csv"
 
 
 def test_an_experiment_may_make_columns_of_the_proof_itself(world: World) -> None:
     checks = Checks(columns=(Column(name="age"),), proof_columns=False)
-    world.pipelines["income"] = msgspec.structs.replace(world.pipelines["income"], checks=checks)
-    world.arriving.see(world.put("raw.csv", b"age\n1\n"))
+    world.alone["income"] = msgspec.structs.replace(world.alone["income"], checks=checks)
+    world.flows.intake.see(world.put("raw.csv", b"age\n1\n"))
     assert len(world.take_up()) == 1
 
 
@@ -89,7 +89,7 @@ def test_a_table_without_a_header_has_as_many_columns_as_the_proof() -> None:
 
 def test_scored_rows_without_a_column_of_the_proof_end_their_job_at_once(world: World) -> None:
     gate = Gate(rules=[parse_rule("AUC >= champion")], label="label")
-    world.pipelines["income"] = msgspec.structs.replace(world.pipelines["income"], gate=gate)
+    world.alone["income"] = msgspec.structs.replace(world.alone["income"], gate=gate)
     world.service.answer = Running()
     job_id = world.drop("a.csv", b"age,hours\n1,2\n")
     stored = world.records.require(job_id)
@@ -98,7 +98,7 @@ def test_scored_rows_without_a_column_of_the_proof_end_their_job_at_once(world: 
     facts = {"model": model, "evaluation": evaluation, "held_out": HeldOut(digest=digest, rows=1, of=1)}
     world.records.save(stored, stored.job.move_to(JobState.JUDGING, world.clock.now(), **facts))
 
-    world.retraining.poll()
+    world.flows.training.poll()
 
     job = world.records.require(job_id).job
     assert job.state is JobState.FAILED
