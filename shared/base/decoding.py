@@ -34,7 +34,7 @@ def from_json(content: bytes, kind: type[T]) -> T:
         raise msgspec.DecodeError("it is nested too deep") from None
 
 
-def converted(value: object, kind: type[T], dec_hook: Callable[[type, Any], Any]) -> T:
+def converted(value: object, kind: type[T], dec_hook: Callable[[type, Any], Any] | None = None) -> T:
     """Return what plain lists and dicts say as a value of the type; raise `msgspec.ValidationError`."""
     with _ONE:
         return msgspec.convert(value, kind, dec_hook=dec_hook)

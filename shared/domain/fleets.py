@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from shared.domain.blob_pattern import captured
+from shared.domain.blob_pattern import captured, fault_of
 from shared.domain.pipelines import Pipeline
 from shared.domain.rollouts import Plan
 from shared.domain.values import Address
@@ -150,6 +150,8 @@ class Pipelines(Mapping[str, Pipeline]):
 
     def why_none(self, path: str) -> str:
         """Return why the blob belongs to no pipeline."""
+        if fault := fault_of(path):
+            return f"it cannot be the path of a blob: {fault}"
         values = [(fleet, value) for fleet in self.fleets.values() if (value := fleet.value_in(path)) is not None]
         faults = [f"in {fleet.template.blobs} {fault}" for fleet, value in values if (fault := fleet.fault(value))]
         templates = (fleet.template for fleet in self.fleets.values())

@@ -15,17 +15,25 @@ without it the message is a second delivery of the app's own and does nothing.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import codecs
 import re
 from enum import Enum
+from typing import Annotated, Any
 
 import msgspec
 
-from shared.base.decoding import from_json
+from shared.base.decoding import converted, from_json
 from shared.base.errors import BadMessage
+from shared.domain.blob_pattern import fault_of
 
 _JOB = re.compile(r"[A-Za-z0-9-]{1,128}")
 _ID = re.compile(r"[A-Za-z0-9-]{1,128}")
 _MODEL = re.compile(r"[0-9a-f]{8,64}")
+_Number = Annotated[int, msgspec.Meta(ge=1, le=10**9)]  #: of an entry of a history
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  #: a terminal may obey these
+_SHOWN = 200  #: bytes of a message that an error quotes
 
 
 class Asked(Enum):
@@ -52,10 +60,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     path: str | None = None
     parameters: dict[str, str] = {}
     seen: str | None = None  #: `approval.seen` of the job's record: what the decision is bound to
-    to: int | None = None  #: number of the history entry to roll back to
+    to: _Number | None = None  #: number of the history entry to roll back to
     model: str | None = None  #: the kept model to roll back to, by the beginning of its SHA-256
-    live: int | None = None  #: roll back only while this history entry is live
+    live: _Number | None = None  #: roll back only while this history entry is live
     id: str | None = None  #: in place of the message's own, so that it counts once however often it is sent
+
+    @property
+    def names_an_entry(self) -> bool:
+        """Whether it says which entry or model is meant."""
+        return any(each is not None for each in (self.to, self.model, self.live))
 
     @property
     def by_hand(self) -> bool:
@@ -66,44 +79,73 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def read_request(body: bytes) -> Request:
     """Return the request, or raise `BadMessage` saying what is wrong and what would be right."""
     try:
-        request = from_json(body, Request)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # What is null is not given: some programs write all members of a class.
+        given = {name: value for name, value in from_json(body, dict[str, Any]).items() if value is not None}
+        request = converted(given, Request)
+    except msgspec.MsgspecError as error:
         raise BadMessage(
-            f"This is no promotion message ({error}): {body[:200]!r}. "
+            f"This is not a promotion message ({_form(body) or error}): {body[:_SHOWN]!r}. "
             'Send for example {"pipeline": "income", "action": "rollback"}'
         ) from None
     if fault := _fault(request):
-        raise BadMessage(f"{fault}: {body[:200]!r}")
+        raise BadMessage(f"{fault}: {body[:_SHOWN]!r}")
     return request
+
+
+def _form(body: bytes) -> str | None:
+    """Return which usual mistake made this of a JSON message, or None when it is none of them."""
+    if not body.strip():
+        return "it is empty"
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
+        return "it is UTF-16 text; encode it as UTF-8"
+    if body.startswith((b"b'", b'b"')):
+        return "it is Python's str() of bytes; decode the bytes to text first"
+    try:
+        inside = base64.b64decode(body.strip(), altchars=b"-_" if re.search(rb"[-_]", body) else None, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return "it is base64 once more; encode it once" if inside.lstrip()[:1] == b"{" else None
 
 
 def _fault(request: Request) -> str | None:
     """Return what is wrong with the message as a whole, or None."""
     action = request.action
     name = f'A message with "action": "{action.value}"'
-    # They become part of a record's name, which must not lead to another container.
-    if request.job and not _JOB.fullmatch(request.job):
-        return f"{request.job[:200]!r} is no job's id, such as income-20261103T021500-1f0c2d3e4b"
-    if request.id and not _ID.fullmatch(request.id):
-        return f"{request.id[:200]!r} is no id; write letters, digits and dashes, 128 at most"
-    if request.model and not _MODEL.fullmatch(request.model):
-        return f"{request.model[:80]!r} is no model; write 8 or more digits of its SHA-256, as the history has it"
-    if request.job and action not in _OF_A_JOB:
+    if fault := _fault_of_texts(request):
+        return fault
+    if request.job is not None and action not in _OF_A_JOB:
         return f'{name} takes no "job"'
-    if not request.job and action in _OF_A_JOB and not (action in OF_A_FLEET and request.by):
+    if request.job is None and action in _OF_A_JOB and not (action in OF_A_FLEET and request.by):
         return f'{name} needs the "job", or for a whole fleet a "by": who asks'
     if action in (Asked.APPROVE, Asked.REJECT, Asked.CANCEL) and not request.by:
         return f'{name} needs a "by": who decides'
-    if (action in (Asked.APPROVE, Asked.REJECT)) != bool(request.seen):
+    if (action in (Asked.APPROVE, Asked.REJECT)) != (request.seen is not None):
         return 'An "approve" or "reject", and nothing else, takes "seen", as approval.seen of the job\'s record has it'
-    if (action is Asked.REPLAY) != bool(request.path):
+    if (action is Asked.REPLAY) != (request.path is not None):
         return 'A "replay", and nothing else, takes the "path" of a blob'
     if request.parameters and action is not Asked.RETRAIN:
         return 'Only a "retrain" takes "parameters"'
-    if action is not Asked.ROLLBACK and (request.to or request.model or request.live):
+    if action is not Asked.ROLLBACK and request.names_an_entry:
         return 'Only a "rollback" takes "to", "model" or "live"'
-    if request.to and request.model:
+    if request.to is not None and request.model is not None:
         return 'A "rollback" goes "to" an entry of the history or to a "model", not both'
+    return None
+
+
+def _fault_of_texts(request: Request) -> str | None:
+    # They become part of a record's name, which must not lead to another container.
+    if request.job is not None and not _JOB.fullmatch(request.job):
+        return f"{request.job[:200]!r} is not a job's id, such as income-20261103T021500-1f0c2d3e4b"
+    if request.id is not None and not _ID.fullmatch(request.id):
+        return f"{request.id[:200]!r} is not an id; write letters, digits and dashes, 128 at most"
+    if request.model is not None and not _MODEL.fullmatch(request.model):
+        return f"{request.model[:80]!r} is not a model; write 8 or more digits of its SHA-256, as the history has it"
+    if request.path is not None and (fault := fault_of(request.path)):
+        return f'The "path" {request.path[:200]!r} cannot be a blob: {fault}'
+    if request.by is not None and not (request.by.strip() and request.by.isprintable()):
+        return f'The "by" {request.by[:80]!r} is not a name that can be shown'
+    if request.reason is not None and _CONTROL.search(request.reason):
+        return 'The "reason" has a control character'
     return None
 
 
@@ -122,6 +164,9 @@ def read_poisoned_blob(body: bytes) -> tuple[str, str]:
     """Return the container and the blob's path within it."""
     try:
         blob = from_json(body, _PoisonedBlob)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadMessage(f"This is no message of the blob poison queue ({error}): {body[:200]!r}") from None
+    except msgspec.MsgspecError as error:
+        form = _form(body) or error
+        raise BadMessage(f"This is not a message of the blob poison queue ({form}): {body[:_SHOWN]!r}") from None
+    if fault := fault_of(blob.blob_name):
+        raise BadMessage(f"{blob.blob_name[:200]!r} in the blob poison queue cannot be a blob: {fault}")
     return blob.container_name, blob.blob_name

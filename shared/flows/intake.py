@@ -51,19 +51,19 @@ class Arriving:
 
     def see(self, path: str) -> list[Arrival]:
         """Record what is at this path, once for each pipeline whose pattern it fits."""
+        takers = self.pipelines.taking(path)
+        if not takers:
+            log.warning("%r belongs to no pipeline; %s", path, self.pipelines.why_none(path))
+            return []
         dataset = self.data.find(path)
         if dataset is None:
-            takers = self.pipelines.taking(path)
             if not any(self.arrivals.moved(pipeline.name, path) for pipeline in takers):
                 log.warning("%s was deleted before it could be taken up", path)
             return []
         return self._see(dataset)
 
     def _see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
-        pipelines = self.pipelines.taking(dataset.path)
-        if not pipelines:
-            log.warning("%s belongs to no pipeline; %s", dataset.path, self.pipelines.why_none(dataset.path))
-        now = self.now()
+        pipelines, now = self.pipelines.taking(dataset.path), self.now()
         return [
             self.arrivals.open(
                 Arrival(
@@ -136,8 +136,8 @@ class Arriving:
         takes = self.pipelines[pipeline].takes(path)
         if takes and (arrival := self.quarantine.put_back(pipeline, path, request)):
             return arrival
-        dataset = self.data.find(path)
-        if dataset is None or not takes:
+        dataset = self.data.find(path) if takes else None
+        if dataset is None:
             raise BadMessage(f"Pipeline {pipeline} has no data at {path}: it is gone, or fits another pattern")
         first = self.arrivals.load(pipeline, arrival_id(dataset))
         if first and first.arrival.state is _S.MOVING:
@@ -383,7 +383,7 @@ class Arriving:
             after = live.job if live else None
         job = received(pipeline.name, parts, self.now(), once_more=replays, after=after)
         if pipeline.arriving.joins(len(parts)):
-            suffix = name_of(job.dataset.path).partition(".")[2]
+            suffix = name_of(job.dataset.path).partition(".")[2].lower()
             job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")
         return job
 

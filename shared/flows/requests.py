@@ -65,7 +65,7 @@ class Requests:
                 assert_never(request.action)
 
     def _of_fleet(self, request: Request, request_id: str) -> str:
-        if request.to or request.model or request.live:
+        if request.names_an_entry:
             raise BadMessage(
                 f"{request.pipeline} is a fleet, each of whose members goes back to its own former model: "
                 f'"to", "model" and "live" are for one of them, such as {request.pipeline}-{{...}}'

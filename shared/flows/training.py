@@ -253,7 +253,7 @@ def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
     """
     if _is_folder(job.joined) == bool(pipeline.training.folder):
         return job.joined
-    suffix = job.dataset.path.rpartition("/")[2].partition(".")[2]
+    suffix = job.dataset.path.rpartition("/")[2].partition(".")[2].lower()
     return f"{job.pipeline}/{job.id}/" if pipeline.training.folder else f"{job.pipeline}/{job.id}.{suffix}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shared.adapters.http import OF_AN_ANSWER, Answer, Limits, Service, download, failure, retry_after
@@ -17,6 +17,9 @@ from shared.adapters.studio.bes import read_bes_job
 from shared.adapters.studio.bes_details import innermost_message
 from shared.base.errors import LONGEST, RetrainingError, ServiceUnavailable, UnexpectedAnswer
 from tests.support.wire import Scripted, scripted_service
+
+#: for a machine that is busy
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 DEEP = b"[" * 200_000 + b"]" * 200_000
 DEEP_ERROR = b'{"error":' * 100_000 + b"1" + b"}" * 100_000
@@ -94,6 +97,7 @@ def test_a_retry_after_that_is_not_one_is_left_out(value: str) -> None:
     assert retry_after({"retry-after": value}) is None
 
 
+@UNHURRIED
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, \d{1,3} [A-Z][a-z]{2} \d{1,9} \d\d:\d\d:\d\d [+-]\d{4,6}"))
 def test_any_retry_after_is_read_or_left_out(value: str) -> None:
     seconds = retry_after({"retry-after": value})
@@ -179,6 +183,7 @@ def test_a_message_within_details_can_be_stored_and_shown() -> None:
     assert innermost_message('{"Message": "\\ud800 \\u001b[31m see ?sig=S3CRET"}') == r"\ud800 \x1b[31m see ?sig=***"
 
 
+@UNHURRIED
 @example("\ud800")
 @example("\x1b]0;x\x07")
 @given(st.text(st.characters(codec=None)))

@@ -63,14 +63,14 @@ def test_waiting_grows_and_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"{", "is no promotion message"),
+        (b"{", "is not a promotion message"),
         (b'{"pipeline": "income", "action": "explode"}', "explode"),
         (b'{"pipeline": "income", "action": "promote"}', 'needs the "job"'),
         (b'{"pipeline": "income", "action": "rollback", "job": "x"}', 'takes no "job"'),
         (b'{"pipeline": "income", "action": "rollback", "url": "https://evil.example"}', "url"),
-        (b'{"pipeline": "income", "action": "promote", "job": "../../training-data/x"}', "is no job's id, such as"),
-        (b'{"pipeline": "income", "action": "promote", "job": "income/x?sig="}', "is no job's id, such as"),
-        (b"\xff", "is no promotion message"),
+        (b'{"pipeline": "income", "action": "promote", "job": "../../training-data/x"}', "is not a job's id, such as"),
+        (b'{"pipeline": "income", "action": "promote", "job": "income/x?sig="}', "is not a job's id, such as"),
+        (b"\xff", "is not a promotion message"),
     ],
 )
 def test_a_message_that_asks_for_nothing_known_says_so_and_shows_an_example(body: bytes, told: str) -> None:

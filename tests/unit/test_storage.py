@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+from datetime import UTC, datetime
+
 import pytest
 
 from shared.adapters.http import origin, retry_after
 from shared.adapters.storage.accounts import open_store
-from shared.base.errors import BadConfiguration
+from shared.adapters.storage.documents import BlobDocuments
+from shared.adapters.storage.queue import open_queues, waiting
+from shared.adapters.storage.versions import BlobVersions
+from shared.base.errors import BadConfiguration, RetrainingError
 from shared.base.settings import Settings
+from shared.domain.jobs import Dataset
 from tests.support.wire import scripted_service
 
 STRING = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5;EndpointSuffix=core.windows.net"
+SAS = "sv=2024-05-04&sig=S3CRET"
 ADDRESS = "https://acct.blob.core.windows.net/"
 
 
@@ -30,13 +38,58 @@ def test_a_connection_is_a_string_or_an_identity(settings: dict[str, str]) -> No
     ("settings", "told"),
     [
         ({}, "Missing setting: X .a connection string. or X__blobServiceUri"),
-        ({"X": "nonsense"}, "Setting X is no storage connection string"),
-        ({"X__blobServiceUri": "http://acct.blob.core.windows.net"}, "must begin with https://"),
+        ({"X": "nonsense"}, "Setting X is not a storage connection string"),
+        ({"X": STRING.replace("AccountName", "Account")}, "Setting X is not a storage connection string"),
+        ({"X": STRING.replace("a2V5", "key!")}, "Setting X is not a storage connection string"),
+        ({"X": "UseDevelopmentStorage=true"}, "write the whole connection string of Azurite"),
+        (
+            {"X": f"BlobEndpoint={ADDRESS};SharedAccessSignature={SAS}"},
+            "use a connection string with AccountKey, or an",
+        ),
+        (
+            {"X": f"BlobEndpoint={ADDRESS};sharedaccesssignature=?{SAS}"},
+            "use a connection string with AccountKey, or an",
+        ),
+        ({"X": f"{STRING};SharedAccessSignature={SAS}"}, "use a connection string with AccountKey, or an"),
+        ({"X": f"BlobEndpoint={ADDRESS}"}, "it has no AccountKey"),
+        ({"X__accountName": "acct", "X__serviceUri": "http://acct.blob.core.windows.net"}, "must begin with https://"),
+        ({"X__serviceUri": f"{ADDRESS}?{SAS}"}, "have no signature"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(settings: dict[str, str], told: str) -> None:
-    with pytest.raises(BadConfiguration, match=told):
-        open_store(Settings(settings), "X")
+    for opened in (open_store, open_queues):
+        told = told if opened is open_store else told.replace("blobService", "queueService")
+        with pytest.raises(BadConfiguration, match=told) as raised:
+            opened(Settings(settings), "X")
+        assert "S3CRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_storage_client_follows_a_redirect(status: int) -> None:
+    with scripted_service() as storage, scripted_service() as other:
+        other.answer(200, b"{}")
+        storage.answer(status, b"", Location=f"{other.address}/acct/stolen")
+        settings = Settings({"X": f"{STRING};BlobEndpoint={storage.address}/acct;QueueEndpoint={storage.address}/acct"})
+        with pytest.raises(RetrainingError):
+            BlobDocuments(open_store(settings, "X"), "retraining").read("jobs/a.json")
+        with pytest.raises(RetrainingError):
+            waiting(open_queues(settings, "X"), "promotions")
+        assert other.asked == []
+
+
+def test_a_blob_that_is_stored_compressed_is_read_as_it_is_stored() -> None:
+    stored = gzip.compress(b"age\n39\n")
+    with scripted_service() as storage:
+        facts = {
+            "ETag": '"1"',
+            "Content-Range": f"bytes 0-{len(stored) - 1}/{len(stored)}",
+            "x-ms-blob-type": "BlockBlob",
+        }
+        facts["Last-Modified"] = "Tue, 24 Nov 2026 03:00:00 GMT"
+        storage.answers = [(206, stored, {**facts, "Content-Encoding": "gzip"})]
+        store = open_store(Settings({"X": f"{STRING};BlobEndpoint={storage.address}/acct"}), "X")
+        dataset = Dataset(path="a.csv", etag="1", modified=datetime(2026, 11, 24, 3, tzinfo=UTC), size=len(stored))
+        assert b"".join(BlobVersions(store, "training-data").read(dataset)) == stored
 
 
 def test_a_link_names_one_blob_and_may_only_read_it() -> None:

@@ -6,6 +6,7 @@ Setting `X` is a connection string, or the identity form that the Functions host
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -39,7 +40,7 @@ _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 
 _PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
 #: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
-_DIRECT: dict[str, Any] = {"use_env_settings": False}
+DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
 _PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
 #: another run has the lease, or had it since ours ran out
 _LEASED = frozenset(
@@ -93,22 +94,67 @@ class BlobStore:
 
 def open_store(settings: Settings, name: str) -> BlobStore:
     """Return the store that the setting names; nothing is called yet."""
-    connection = settings.get(name)
-    if connection is not None:
-        try:
-            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES, **_DIRECT)
-        except ValueError:
-            raise BadConfiguration(f"Setting {name} is no storage connection string") from None
+    if connection := connection_string(settings, name):
+        with readable_connection(name):
+            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES, **DIRECT)
         return BlobStore(client, getattr(client.credential, "account_key", None))
-    account = settings.get(f"{name}__accountName")
-    address = settings.get(f"{name}__blobServiceUri") or settings.get(f"{name}__serviceUri")
-    address = address or (f"https://{account}.blob.core.windows.net" if account else None)
-    if address is None:
-        raise BadConfiguration(f"Missing setting: {name} (a connection string) or {name}__blobServiceUri (an identity)")
-    if not address.startswith("https://"):
-        raise BadConfiguration(f"Setting {name}__blobServiceUri must begin with https://")
+    address = service_address(settings, name, "blob")
     client_id = settings.get(f"{name}__clientId")
-    return BlobStore(BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES, **_DIRECT), None)
+    return BlobStore(BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES, **DIRECT), None)
+
+
+def connection_string(settings: Settings, name: str) -> str | None:
+    """Return the setting's connection string if it has one; raise `BadConfiguration` unless it has the account's key.
+
+    A signature alone is not enough: it allows no links to single blobs, and the host's blob trigger refuses it.
+    """
+    connection = settings.get(name)
+    if connection is None:
+        return None
+    parts = (part.partition("=") for part in connection.split(";"))
+    members = {key.strip().lower(): value.strip() for key, _, value in parts}
+    if "usedevelopmentstorage" in members:
+        raise BadConfiguration(
+            f"Setting {name} is UseDevelopmentStorage=true, which is not read; write the whole connection string of "
+            "Azurite (python3 run.py up prints it)"
+        )
+    if "sharedaccesssignature" in members:
+        raise BadConfiguration(
+            f"Setting {name} has a shared access signature, which is not enough for the app and the host's triggers; "
+            f"use a connection string with AccountKey, or an identity ({name}__blobServiceUri)"
+        )
+    try:
+        known = base64.b64decode(members.get("accountkey", ""), validate=True)
+    except ValueError:
+        known = b""
+    if not known:
+        raise BadConfiguration(
+            f"Setting {name} is not a storage connection string: it has no AccountKey, or not the whole key"
+        )
+    return connection
+
+
+def service_address(settings: Settings, name: str, service: str) -> str:
+    """Return the address of the account's `blob` or `queue` service, for an identity."""
+    account = settings.get(f"{name}__accountName")
+    address = settings.get(f"{name}__{service}ServiceUri") or settings.get(f"{name}__serviceUri")
+    address = address or (f"https://{account}.{service}.core.windows.net" if account else None)
+    if address is None:
+        raise BadConfiguration(
+            f"Missing setting: {name} (a connection string) or {name}__{service}ServiceUri (an identity)"
+        )
+    if not address.startswith("https://") or "?" in address:
+        raise BadConfiguration(f"Setting {name}__{service}ServiceUri must begin with https:// and have no signature")
+    return address
+
+
+@contextmanager
+def readable_connection(name: str) -> Iterator[None]:
+    """Turn what the storage client says of a malformed connection string, key and all, into an error without it."""
+    try:
+        yield
+    except ValueError:
+        raise BadConfiguration(f"Setting {name} is not a storage connection string") from None
 
 
 def identity(client_id: str | None) -> TokenCredential:

@@ -13,10 +13,11 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobLeaseClient, ContainerClient
 
 from shared.adapters.storage.accounts import BlobStore, storage_errors
-from shared.base.errors import RetrainingError
+from shared.base.errors import BadConfiguration, RetrainingError
 from shared.domain.ports import Document, Lease
 
 LEASE_SECONDS = 60
+AT_MOST = 256 << 20  #: bytes of a record
 log = logging.getLogger("relearn.storage")
 
 
@@ -27,8 +28,12 @@ class BlobDocuments:
     def read(self, name: str) -> Document | None:
         with storage_errors(f"reading {name}"):
             try:
-                download = self._blob(name).download_blob()
+                download = self._blob(name).download_blob(decompress=False)
                 properties = download.properties
+                if download.size > AT_MOST:
+                    raise BadConfiguration(
+                        f"The record {name} has {download.size} bytes, and {AT_MOST} at most are read"
+                    )
                 return Document(download.readall(), properties.etag, properties.lease.state != "available")
             except ResourceNotFoundError:
                 return None

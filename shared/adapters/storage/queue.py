@@ -7,8 +7,14 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueServiceClient
 
-from shared.adapters.storage.accounts import identity, storage_errors
-from shared.base.errors import BadConfiguration
+from shared.adapters.storage.accounts import (
+    DIRECT,
+    connection_string,
+    identity,
+    readable_connection,
+    service_address,
+    storage_errors,
+)
 from shared.base.settings import Settings
 
 _RETRIES: dict[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1}
@@ -16,20 +22,11 @@ _RETRIES: dict[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_b
 
 def open_queues(settings: Settings, name: str) -> QueueServiceClient:
     """Return the queue service that the setting names (see `storage.py`); nothing is called yet."""
-    if connection := settings.get(name):
-        try:
-            return QueueServiceClient.from_connection_string(connection, **_RETRIES)
-        except ValueError:
-            raise BadConfiguration(f"Setting {name} is no storage connection string") from None
-    account = settings.get(f"{name}__accountName")
-    address = settings.get(f"{name}__queueServiceUri") or (
-        f"https://{account}.queue.core.windows.net" if account else None
-    )
-    if address is None:
-        raise BadConfiguration(
-            f"Missing setting: {name} (a connection string) or {name}__queueServiceUri (an identity)"
-        )
-    return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), **_RETRIES)
+    if connection := connection_string(settings, name):
+        with readable_connection(name):
+            return QueueServiceClient.from_connection_string(connection, **_RETRIES, **DIRECT)
+    address = service_address(settings, name, "queue")
+    return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), **_RETRIES, **DIRECT)
 
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:

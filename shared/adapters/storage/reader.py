@@ -46,6 +46,6 @@ class ConfiguredBlobReader:
         container, _, name = address.removeprefix(store.address).partition("/")
         with storage_errors(f"reading {container}/{name}"):
             try:
-                yield from store.client.get_blob_client(container, name).download_blob().chunks()
+                yield from store.client.get_blob_client(container, name).download_blob(decompress=False).chunks()
             except ResourceNotFoundError:
                 raise ServiceRefused(f"The blob {address} does not exist", 404) from None

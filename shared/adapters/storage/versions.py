@@ -46,7 +46,7 @@ class BlobVersions:
                 return
             try:
                 download = self.blob(dataset.path).download_blob(
-                    etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified
+                    etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified, decompress=False
                 )
                 yield from download.chunks()
             except (ResourceModifiedError, ResourceNotFoundError):

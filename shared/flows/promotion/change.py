@@ -72,7 +72,7 @@ class Changing:
         self._record_live()
         if stored and own and request.by is None and self._overtaken(stored):
             return
-        if request.live and request.live != self.live.number:
+        if request.live is not None and request.live != self.live.number:
             raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
         entry = self._promoted(request, stored.job) if stored else self._rolled_back(request)
         if not own:
@@ -204,16 +204,16 @@ class Changing:
         )
 
     def _rolled_back(self, request: Request) -> HistoryEntry:
-        if request.model:
+        if request.model is not None:
             facts = self._facts(
                 Action.ROLLED_BACK, _reason(f"back to the kept model {request.model}", request), request.by
             )
             models = dict.fromkeys(self.endpoints, self._kept(request.model))
             return HistoryEntry(**facts, previous=self.live.number, models=models)
-        number = request.to or self.live.previous
-        former = self.records.history(self.pipeline.name, number) if number else None
+        number = self.live.previous if request.to is None else request.to
+        former = None if number is None else self.records.history(self.pipeline.name, number)
         if former is None:
-            what = f"entry {request.to} in its history" if request.to else "former model to go back to"
+            what = "former model to go back to" if request.to is None else f"entry {request.to} in its history"
             raise BadMessage(f"Pipeline {self.pipeline.name} has no {what}")
         for name in self.endpoints:
             if name not in former.models:
