@@ -29,6 +29,7 @@ from shared.flows.retention import Rule, read_rule
 from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
 from shared.store.jobs_and_champions import Records
+from shared.store.polls import PollRecord
 from shared.store.rollouts import RolloutRecords
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class App:
     @cached_property
     def rollouts(self) -> RolloutRecords:
         return RolloutRecords(self.documents)
+
+    @cached_property
+    def polls(self) -> PollRecord:
+        return PollRecord(self.documents)
 
     @cached_property
     def keep_rule(self) -> Rule:

@@ -17,7 +17,7 @@ from shared.base.errors import AskHuman, NeverAgain, RetrainingError, TryLater
 from shared.base.retry import delay
 from shared.cli.decisions import ask, ask_fleet
 from shared.cli.jobs import find_job
-from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
+from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, count, known, known_alone
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import (
     DONE,
@@ -69,14 +69,8 @@ def add(commands: Any) -> None:
 
 def _add_change(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
-    parser.add_argument("--tries", type=_tries, default=TRIES, metavar="N", help=f"how often to try; {TRIES}")
+    parser.add_argument("--tries", type=count, default=TRIES, metavar="N", help=f"how often to try; {TRIES}")
     add_common(parser)
-
-
-def _tries(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
-    return int(text)
 
 
 def _parameter(text: str) -> tuple[str, str]:

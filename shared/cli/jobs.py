@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.names import after, find_id, fleet_of, known
+from shared.cli.names import add_page, after, find_id, fleet_of, known, page
 from shared.cli.output import show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
 
@@ -21,8 +21,7 @@ def add(commands: Any) -> None:
     jobs = commands.add_parser("jobs", help="the retrainings, those of the newest data first")
     jobs.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET")
     jobs.add_argument("--state", metavar="STATE", help=f"only those in this state: {STATES}")
-    jobs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many; 20")
-    jobs.add_argument("--before", metavar="JOB", help="go on after this job, the last of the page before")
+    add_page(jobs, "job")
     add_common(jobs)
     jobs.set_defaults(run=_jobs)
 
@@ -50,18 +49,14 @@ def _jobs(chosen: argparse.Namespace) -> int:
     states = {state.value for state in JobState}
     if chosen.state and chosen.state not in states:
         raise Stopped(f"{chosen.state!r} is no state of a job; write one of: {', '.join(sorted(states))}", USAGE)
-    if chosen.limit < 1:
-        raise Stopped("--limit is a number from 1", USAGE)
     app = open_app(chosen)
-    records = app.records
-    found = []
     ids = after(_ids(app, chosen.pipeline), chosen.before, "job")
-    for job_id in ids:
-        stored = records.load(job_id)
-        if stored and chosen.state in (None, stored.job.state.value):
-            found.append(stored.job)
-        if len(found) == chosen.limit:
-            break
+
+    def load(job_id: str) -> RetrainingJob | None:
+        stored = app.records.load(job_id)
+        return stored.job if stored and chosen.state in (None, stored.job.state.value) else None
+
+    found = page(ids, load, chosen.limit)
     more = next(ids, None) is not None
     if chosen.json:
         show_json({"jobs": found, "more": more})

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.base.errors import BadConfiguration
+from shared.base.threads import WORKERS, at_once
 from shared.cli.output import tell
 from shared.cli.place import NOTHING, USAGE, Stopped
 
 if TYPE_CHECKING:
     from shared.app import App
+
+Id = TypeVar("Id")
+T = TypeVar("T")
+
+#: what has ids, and the command that lists it
+_LISTING = {"job": "jobs", "data set": "data", "request": "requests"}
 
 
 def find_id(ids: Iterable[str], given: str, what: str) -> str:
@@ -20,7 +28,7 @@ def find_id(ids: Iterable[str], given: str, what: str) -> str:
     if given in found:
         return given
     if not found:
-        raise Stopped(f"there is no {what} {given}; the command `{what}s` lists them", NOTHING)
+        raise Stopped(f"there is no {what} {given}; the command `{_LISTING[what]}` lists what there is", NOTHING)
     if len(found) > 1:
         some = ", ".join(found[:3])
         raise Stopped(f"{given} could be any of {len(found)} {what}s, such as {some}; write more of it", USAGE)
@@ -30,6 +38,25 @@ def find_id(ids: Iterable[str], given: str, what: str) -> str:
 def after(ids: list[str], last: str | None, what: str) -> Iterator[str]:
     """Return the ids behind this one, the last of the page before."""
     return iter(ids[ids.index(find_id(ids, last, what)) + 1 :] if last else ids)
+
+
+def page(ids: Iterator[Id], load: Callable[[Id], T | None], limit: int) -> list[T]:
+    """Return the first `limit` of what `load` gives and takes for wanted; it is None for the others."""
+    found: list[T] = []
+    while len(found) < limit and (some := [*islice(ids, min(limit - len(found), WORKERS))]):
+        found += [each for each in at_once(load, some) if each is not None]
+    return found
+
+
+def add_page(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many; 20")
+    parser.add_argument("--before", metavar=what.upper(), help=f"go on after this {what}, the last of the page before")
+
+
+def count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
+    return int(text)
 
 
 def add_job_or_fleet(parser: argparse.ArgumentParser) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.cli.names import fleet_of, known
-from shared.cli.output import show_json, show_table, tell
+from shared.cli.output import say, show_json, show_table, tell, told
 from shared.cli.place import DONE, NOTHING, Stopped, add_common, open_app
+from shared.store.polls import EVERY
 
 if TYPE_CHECKING:
     from shared.app import App
     from shared.cli.output import Cell
+    from shared.cli.views import LastData
     from shared.domain.jobs import RetrainingJob
+
+GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may start late
 
 Row = tuple["Cell", ...]
 
@@ -40,14 +44,16 @@ def _status(chosen: argparse.Namespace) -> int:
     if not chosen.names:  # a job may be of a pipeline that neither the file nor the records have
         active_of = {job.pipeline for job in active}
         names += sorted(name for name in active_of - {*names} if not fleet_of(name, fleets))
+    polled = app.polls.last()
     found = [_fleet_status(app, fleet, active) for fleet in fleets if fleet in names]
     found += at_once(lambda name: _pipeline_status(app, name, active), [name for name in names if name not in fleets])
     if chosen.json:
-        show_json([shown for shown, _ in found])
+        show_json([{**shown, "polled_at": polled} for shown, _ in found])
     elif not found:
         raise Stopped("there is no pipeline yet: neither the file nor the records have one", NOTHING)
     else:
-        show_table(STATUS, [row for _, row in found])
+        say(poll_text(polled, app.settings.get("POLL_SCHEDULE"), datetime.now(UTC)))
+        show_table(STATUS, [row for _, row in found], below="last data")
     return DONE
 
 
@@ -66,9 +72,37 @@ def _names(app: App, chosen: argparse.Namespace) -> tuple[list[str], list[str]]:
     return fleets, list(dict.fromkeys(names))
 
 
+def poll_text(last: datetime | None, schedule: str | None, now: datetime) -> str:
+    """Return whether the app is alive, by when it last noted a poll. Pure."""
+    if last is None:
+        return "the app has not polled yet: start the function app, or see its log if it runs"
+    if now > alive_until(last, schedule):
+        return f"THE APP DOES NOT POLL: it last did at {told(last)} UTC; see that the function app runs, and its log"
+    return f"the app polls; last noted at {told(last)} UTC"
+
+
+def alive_until(last: datetime, schedule: str | None) -> datetime:
+    """Return until when the app may be taken for alive: polls follow the schedule, and only some are noted."""
+    from croniter import croniter
+
+    noted = last + EVERY
+    if schedule and croniter.is_valid(schedule, second_at_beginning=True):
+        noted = croniter(schedule, noted, second_at_beginning=True).get_next(datetime)
+    return noted + GRACE
+
+
+def _last_data(app: App, name: str) -> LastData | None:
+    from shared.cli.views import LastData
+
+    arrival = app.arrivals.newest(name, datetime.now(UTC))
+    stored = app.records.load(arrival.job) if arrival and arrival.job else None
+    return LastData(arrival, stored.job if stored else None) if arrival else None
+
+
 def _pipeline_status(app: App, name: str, active: Sequence[RetrainingJob]) -> tuple[dict[str, Any], Row]:
     from shared.cli.views import attention, status_row
 
+    last = _last_data(app, name)
     champion, watched = app.records.champion(name), app.records.load_watch(name)
     watch = watched.watch if watched else None
     jobs = [job for job in active if job.pipeline == name]
@@ -78,9 +112,18 @@ def _pipeline_status(app: App, name: str, active: Sequence[RetrainingJob]) -> tu
         "change": champion.change and {"to": champion.change.entry, "phase": champion.change.phase},
         "jobs": [{"id": job.id, "state": job.state, "trouble": job.trouble} for job in jobs],
         "watched_until": watch.until if watch else None,
-        "attention": attention(jobs, watch),
+        "last_data": last
+        and {
+            "id": last.arrival.id,
+            "path": last.arrival.dataset.path,
+            "dropped_at": last.arrival.dataset.modified,
+            "state": last.arrival.state,
+            "reason": last.arrival.reason,
+            "job": last.arrival.job,
+        },
+        "attention": attention(jobs, watch, last),
     }
-    return shown, status_row(name, champion, jobs, watch, datetime.now(UTC))
+    return shown, status_row(name, champion, last, jobs, watch, datetime.now(UTC))
 
 
 def _fleet_status(app: App, fleet: str, active: Sequence[RetrainingJob]) -> tuple[dict[str, Any], Row]:

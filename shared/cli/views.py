@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.cli.output import Cell, Fact, brief_ids, moment, short, told
+from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
+from shared.domain.checks import ColumnDescription, Report
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.jobs import Approval, JobState, Model, Part, RetrainingJob
@@ -24,17 +26,33 @@ _STYLES = {
     JobState.FAILED: "red",
     JobState.TIMED_OUT: "red",
 }
+_ARRIVALS = {
+    ArrivalState.TAKEN: "green",
+    ArrivalState.MOVING: "red",
+    ArrivalState.QUARANTINED: "red",
+    ArrivalState.SAME: "dim",
+    ArrivalState.SUPERSEDED: "dim",
+    ArrivalState.GONE: "dim",
+}
 _ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.RESTORED: "red", Action.FOUND: "cyan"}
 _OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
 
-STATUS = ("pipeline", "live", "since (UTC)", "model", "under way", "to be looked at")
+STATUS = ("pipeline", "live", "since (UTC)", "model", "last data", "under way", "waits for you")
+REQUESTS = ("request", "when (UTC)", "pipeline", "by", "outcome")
 ATTENTION = 3  #: lines of a fleet about what is to be looked at
 JOBS = ("job", "pipeline", "state", "received (UTC)", "data", "why")
+DATA = ("data", "pipeline", "state", "dropped (UTC)", "path", "what became of it")
+COLUMNS = ("column", "type", "missing", "drift", "values")
 HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
 
 
 def status_row(
-    pipeline: str, champion: Champion, jobs: Sequence[RetrainingJob], watch: Watch | None, now: datetime
+    pipeline: str,
+    champion: Champion,
+    last: LastData | None,
+    jobs: Sequence[RetrainingJob],
+    watch: Watch | None,
+    now: datetime,
 ) -> tuple[Cell, ...]:
     live = champion.live
     under_way = [f"{job.id} {job.state.value}" for job in jobs]
@@ -45,10 +63,11 @@ def status_row(
     return (
         pipeline,
         f"entry {live.number}, {live.action.value}" if live else ("nothing recorded yet", "dim"),
-        told(live.at) if live else "",
+        moment(live.at) if live else "",
         models(live.models) if live else "",
+        last_data(last) if last else "",
         "\n".join(under_way),
-        ("\n".join(attention(jobs, watch)), "bold magenta"),
+        ("\n".join(attention(jobs, watch, last)), "bold magenta"),
     )
 
 
@@ -69,14 +88,34 @@ def fleet_row(fleet: Mapping[str, Any]) -> tuple[Cell, ...]:
         f"{fleet['live']} of {fleet['members']} members",
         "",
         "",
+        "",
         "\n".join(under_way),
         ("\n".join(looked_at), "bold magenta"),
     )
 
 
-def attention(jobs: Iterable[RetrainingJob], watch: Watch | None) -> list[str]:
+class LastData(NamedTuple):
+    """The newest data of a pipeline, and the job that took it."""
+
+    arrival: Arrival
+    job: RetrainingJob | None
+
+
+def last_data(last: LastData) -> Cell:
+    """Return the newest data of a pipeline with what became of it."""
+    arrival, job = last
+    style = _ARRIVALS.get(arrival.state, "")
+    text = f"{arrival.dataset.path}, {told(arrival.dataset.modified)[:16]}: {arrival.state.value}"
+    if job and arrival.state is ArrivalState.TAKEN:
+        return f"{text} in job {job.id.rpartition('-')[2]}, which is {job.state.value}", _STYLES.get(job.state, "")
+    return (f"{text}: {arrival.reason}" if arrival.reason else text), style
+
+
+def attention(jobs: Iterable[RetrainingJob], watch: Watch | None, last: LastData | None = None) -> list[str]:
     """Return what waits for a person, or is in trouble."""
     found = []
+    if last and last.arrival.state in (ArrivalState.QUARANTINED, ArrivalState.MOVING):
+        found.append(f"{last.arrival.dataset.path} was set aside: data show {last.arrival.id.rpartition('-')[2]}")
     for job in jobs:
         if job.state is JobState.AWAITING:
             until = f" until {told(job.approval.expires_at)}" if job.approval else ""
@@ -124,6 +163,71 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
     steps = [f"{told(step.at)}  {step.state.value}  {step.note}" for step in job.steps]
     facts += [("steps (UTC)" if number == 0 else "", step) for number, step in enumerate(steps)]
     return [(name, cell) for name, cell in facts if cell]
+
+
+def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
+    ids = brief_ids(each.id for each in arrivals)
+    return [
+        (
+            ids[each.id],
+            each.pipeline,
+            (each.state.value, _ARRIVALS.get(each.state, "cyan")),
+            moment(each.dataset.modified),
+            each.dataset.path,
+            became_of(each),
+        )
+        for each in arrivals
+    ]
+
+
+def became_of(arrival: Arrival) -> str:
+    """Return what became of the data, in a few words behind its state."""
+    rows = f"{arrival.rows:,} rows" if arrival.rows is not None else ""
+    job = f"in job {arrival.job}" if arrival.job and arrival.state is ArrivalState.TAKEN else ""
+    return ", ".join(filter(None, [rows, arrival.reason or job]))
+
+
+def arrival_facts(arrival: Arrival, report: Report | None) -> list[Fact]:
+    facts: list[Fact] = [
+        ("id", arrival.id),
+        ("pipeline", arrival.pipeline),
+        ("state", (arrival.state.value, _ARRIVALS.get(arrival.state, "cyan"))),
+        ("reason", "" if arrival.state is ArrivalState.TAKEN else arrival.reason or ""),
+        ("job", arrival.job or ""),
+        ("dropped", f"{told(arrival.dataset.modified)} (UTC), {arrival.dataset.size:,} bytes"),
+        ("rows", f"{report.rows:,}" if report else f"{arrival.rows:,}" if arrival.rows is not None else ""),
+        ("SHA-256", arrival.sha256 or (report.sha256 if report else "")),
+        ("moved to", arrival.moved or ""),
+    ]
+    faults = [each.message for each in (report.faults if report else ()) if each.message != arrival.reason]
+    facts += [("fault", (each, "red")) for each in faults]
+    facts += [("note", (each, "yellow")) for each in (report.notes if report else ())]
+    return [(name, cell) for name, cell in facts if cell]
+
+
+def column_rows(columns: Iterable[ColumnDescription]) -> list[tuple[Cell, ...]]:
+    return [
+        (
+            each.name,
+            each.type,
+            f"{each.missing:,} ({each.missing_share:.1%})" if each.missing else "",
+            (f"{each.drift:.3f}", _drift_style(each.drift)) if each.drift is not None else "",
+            each.values,
+        )
+        for each in columns
+    ]
+
+
+def _drift_style(psi: float) -> str:
+    return "red" if psi >= 0.25 else "yellow" if psi >= 0.1 else ""
+
+
+def request_rows(found: Sequence[tuple[str, datetime, Mapping[str, str]]]) -> list[tuple[Cell, ...]]:
+    ids = brief_ids(each for each, _, _ in found)
+    return [
+        (ids[each], moment(at), note.get("pipeline", ""), note.get("by", ""), note.get("outcome", ""))
+        for each, at, note in found
+    ]
 
 
 def entry_rows(entries: Sequence[HistoryEntry], live: int | None) -> list[tuple[Cell, ...]]:

@@ -63,6 +63,10 @@ class Documents(Protocol):
         ...
 
     def names(self, prefix: str) -> Iterator[str]: ...
+    def latest(self, prefix: str) -> list[tuple[str, datetime]]:
+        """Return the names and when each was last written, the newest first."""
+        ...
+
     def lease(self, name: str) -> AbstractContextManager[Lease]:
         """Hold the document, which must exist; raise `Busy` when another run holds it."""
         ...
@@ -111,6 +115,10 @@ class TrainingData(Protocol):
 
     def delete(self, dataset: Dataset) -> None:
         """Delete this version; where another one or none is there, do nothing."""
+        ...
+
+    def read_set_aside(self, path: str, folder: str) -> Iterator[bytes]:
+        """Yield the copy in quarantine; raise `DataChanged` when there is none."""
         ...
 
     def put_back(self, path: str, folder: str, request: str) -> Dataset:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
 
 from shared.base.clock import Clock
+from shared.base.errors import RetrainingError
 from shared.base.threads import in_time
 from shared.domain.fleets import Pipelines
 from shared.domain.messages import Request
@@ -27,7 +29,10 @@ from shared.flows.training import Retraining
 from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
 from shared.store.jobs_and_champions import Records
+from shared.store.polls import PollRecord
 from shared.store.rollouts import RolloutRecords
+
+log = logging.getLogger("relearn.flows")
 
 STARTING = timedelta(minutes=3)  #: after which one call starts no other new job
 
@@ -47,6 +52,8 @@ class Ports(Protocol):
     def arrivals(self) -> ArrivalRecords: ...
     @property
     def rollouts(self) -> RolloutRecords: ...
+    @property
+    def polls(self) -> PollRecord: ...
     @property
     def data(self) -> TrainingData: ...
     @property
@@ -69,7 +76,12 @@ class Flows:
 
     def poll(self) -> list[Request]:
         """Advance rollouts and jobs, check promoted models; return the requests for the promotion queue."""
-        return [*self.rollouts.advance(), *self.training.poll(), *self.bake.poll()]
+        requests = [*self.rollouts.advance(), *self.training.poll(), *self.bake.poll()]
+        try:
+            self._ports.polls.note(self._clock.now())
+        except RetrainingError as error:  # the requests must reach the queue all the same
+            log.warning("The poll cannot be recorded: %s", error)
+        return requests
 
     @cached_property
     def requests(self) -> Requests:

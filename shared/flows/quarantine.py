@@ -53,7 +53,7 @@ class Quarantine:
             "report": report or ({"faults": faults} if faults else None),
         }
         encoded = msgspec.json.format(msgspec.json.encode(reason))
-        place = self.data.set_aside(arrival.dataset, _folder(arrival), encoded, told.encode())
+        place = self.data.set_aside(arrival.dataset, folder_of(arrival), encoded, told.encode())
         log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
         # A replay is of data that stayed: a job may have been made of this very version.
         if move and arrival.id == arrival_id(arrival.dataset):
@@ -104,7 +104,7 @@ class Quarantine:
         if asked.source != stored.moved.arrival:
             return stored.moved.arrival  # it was put back, taken up by its event, and moved again
         source = self.arrivals.require(pipeline, asked.source).arrival
-        dataset = self.data.put_back(stored.moved.path, _folder(source), request)
+        dataset = self.data.put_back(stored.moved.path, folder_of(source), request)
         return self.arrivals.open(_again(source, dataset, request, self.now())).arrival.id
 
     def _note(self, pipeline: str, stored: StoredMoved, request: str, asked: PutBack) -> StoredMoved:
@@ -125,5 +125,5 @@ def _again(source: Arrival, dataset: Dataset, request: str, now: datetime) -> Ar
     )
 
 
-def _folder(arrival: Arrival) -> str:
+def folder_of(arrival: Arrival) -> str:
     return f"{arrival.pipeline}/{arrival.id}"

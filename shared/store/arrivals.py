@@ -145,6 +145,20 @@ class ArrivalRecords:
         """Return the pipelines, by names that begin so, that data was taken up for."""
         return [stem(name) for name in self._documents.names(f"batches/{prefix}")]
 
+    def ids(self, pipeline: str | None = None) -> list[tuple[str, str]]:
+        """Return pipeline and id of every arrival, of one pipeline or of all, the newest versions first."""
+        names = self._documents.names(f"arrivals/{pipeline}/" if pipeline else "arrivals/")
+        found = [(name.split("/")[1], stem(name)) for name in names]
+        return sorted(found, key=lambda each: each[1], reverse=True)
+
+    def newest(self, pipeline: str, now: datetime) -> Arrival | None:
+        """Return the arrival of the newest version; looked for by day, month and year, so that no history is listed."""
+        for period in ("%Y%m%d", "%Y%m", "%Y", ""):
+            names = self._documents.names(f"arrivals/{pipeline}/{now.strftime(period)}")
+            if last := max(names, default=None):
+                return self.require(pipeline, stem(last)).arrival
+        return None
+
     def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
         """Return the arrival that has this content: this one, unless another open or taken one had it before."""
         name = f"contents/{arrival.pipeline}/{sha256}.json"

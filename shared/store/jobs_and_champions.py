@@ -260,11 +260,19 @@ class Records:
         """Write down what became of a message, in place of what was said of an earlier try."""
         self._put(f"requests/{request_id}.json", msgspec.json.encode(note))
 
-    def outcome(self, request_id: str) -> str | None:
-        """Return what is said of a message: `done: ...`, or `not done`, `not yet`, `failed`, `refused`."""
+    def requests(self) -> list[tuple[str, datetime]]:
+        """Return the ids of the messages of which something is written down, and when it was, the newest first."""
+        return [(stem(name), at) for name, at in self._documents.latest("requests/")]
+
+    def request(self, request_id: str) -> dict[str, str]:
+        """Return what is written down about a message: its outcome, and of some the pipeline, who asked, and why."""
         name = f"requests/{request_id}.json"
         document = self._documents.read(name)
-        return decode(document.content, dict[str, str], name).get("outcome") if document else None
+        return decode(document.content, dict[str, str], name) if document else {}
+
+    def outcome(self, request_id: str) -> str | None:
+        """Return what is said of a message: `done: ...`, or `not done`, `not yet`, `failed`, `refused`."""
+        return self.request(request_id).get("outcome")
 
     def _put(self, name: str, content: bytes) -> None:
         if self._documents.create(name, content) is None and (document := self._documents.read(name)):

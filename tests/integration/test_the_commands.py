@@ -217,6 +217,58 @@ def test_quarantined_data_is_taken_up_again_by_command(terminal: Terminal) -> No
     assert states == [ArrivalState.QUARANTINED, ArrivalState.QUARANTINED]
 
 
+def test_status_shows_the_poll_the_last_data_and_what_waits(terminal: Terminal) -> None:
+    flow = terminal.flow
+    path = flow.place.drop("short.csv", with_a_short_row(flow.place.header, flow.place.rows[1:]))
+    flow.arrive(path)
+    flow.poll()
+    [shown] = terminal.json("status", PIPELINE)
+    assert shown["polled_at"] is not None
+    assert (shown["last_data"]["path"], shown["last_data"]["state"]) == (path, "quarantined")
+    _, out, _ = terminal.run("status")
+    assert out.startswith("the app polls; last noted at ")
+    assert f"{path} was set aside: data show {shown['last_data']['id'][-16:]}" in out
+
+
+def test_data_is_listed_by_state_in_pages_and_shown_with_its_columns_and_drift(terminal: Terminal) -> None:
+    flow = terminal.flow
+    path = flow.place.drop("ragged.csv", with_a_short_row(flow.place.header, flow.place.rows[2:]))
+    flow.arrive(path)
+    every = terminal.json("data", PIPELINE)["data"]
+    assert every == sorted(every, key=lambda each: each["id"], reverse=True)
+    aside = terminal.json("data", PIPELINE, "--state", "quarantined")["data"]
+    assert aside == [each for each in every if each["state"] == "quarantined"]
+    page = terminal.json("data", "--limit", "1")
+    assert (page["data"], page["more"]) == (every[:1], True)
+    assert terminal.json("data", "--before", every[0]["id"][-10:])["data"] == every[1:]
+
+    shown = terminal.json("data", "show", next(each["id"][-10:] for each in every if each["state"] == "taken"))
+    assert shown["compared_with"] is not None
+    columns = {each["name"]: each for each in shown["columns"]}
+    assert set(columns) == set(flow.place.header)
+    assert columns[LABEL]["type"] == "text"
+    assert columns["mean radius"]["type"] == "number"
+    assert 0 <= columns["mean radius"]["drift"] < 0.1
+    for name in (path, "ragged.csv"):
+        _, out, _ = terminal.run("data", "show", name)
+        assert "quarantined" in out
+        assert "values where the header has" in out
+    code, _, err = terminal.run("data", "show", "nobody.csv")
+    assert (code, "there is no record of data nobody.csv" in err) == (NOTHING, True)
+    code, _, err = terminal.run("data", "--state", "lost")
+    assert (code, "write one of: gone, moving, quarantined" in err) == (USAGE, True)
+
+
+def test_what_became_of_requests_is_listed_the_newest_first(terminal: Terminal) -> None:
+    requests = [terminal.json("replay", PIPELINE, terminal.flow.place.drop(f"{n}.csv", b"x\n")) for n in "ab"]
+    shown = terminal.json("requests", PIPELINE, "--limit", "2")["requests"]
+    assert {each["request"] for each in shown} == {each["request"] for each in requests}
+    assert shown[0]["at"] >= shown[1]["at"]
+    _, out, _ = terminal.run("requests", "--limit", "1")
+    assert shown[0]["outcome"] in out
+    assert terminal.run("requests", "bike")[0] == NOTHING
+
+
 def test_candidate_and_champion_are_compared_and_drawn_on_the_same_rows(terminal: Terminal) -> None:
     second = job_of(terminal, "450.csv")
     job = terminal.flow.job(second)

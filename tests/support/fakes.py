@@ -39,6 +39,7 @@ from shared.flows.retention import Rule
 from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
 from shared.store.jobs_and_champions import Records
+from shared.store.polls import PollRecord
 from shared.store.rollouts import RolloutRecords
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -100,6 +101,9 @@ class FakeDocuments:
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in list(self.contents) if name.startswith(prefix)))
+
+    def latest(self, prefix: str) -> list[tuple[str, datetime]]:
+        return [(name, START) for name in self.names(prefix)]
 
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
@@ -257,6 +261,11 @@ class FakeData:
         self.aside[folder] = report
         return f"quarantine/{folder}/{dataset.path.rpartition('/')[2]}"
 
+    def read_set_aside(self, path: str, folder: str) -> Iterator[bytes]:
+        if folder not in self.copies:
+            raise DataChanged(f"{path} was deleted")
+        yield self.copies[folder]
+
     def delete(self, dataset: Dataset) -> None:
         if self.find(dataset.path) == dataset:
             del self.contents[dataset.path]
@@ -403,7 +412,7 @@ class World:
         self.data.alive = self.documents.live
         self.service, self.scoring = FakeService(), FakeService()
         self.records, self.arrivals = Records(self.documents), ArrivalRecords(self.documents)
-        self.answers = AnswerRecords(self.documents)
+        self.answers, self.polls = AnswerRecords(self.documents), PollRecord(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.alone = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}

@@ -29,6 +29,7 @@ from shared.domain.checks import (
     Type,
     asked_of_all,
     check,
+    columns_of,
     summed,
 )
 from shared.domain.checks.drift import Numbers, profile_of, psi
@@ -301,7 +302,7 @@ def test_what_stands_for_a_missing_value_has_to_be_named() -> None:
     content = "age,b\n1,x\nNA,y\n,z\n"
 
     fault = only_fault(checked(content, checks=Checks(columns=(Column(name="age", type=Type.NUMBER),))))
-    assert "name 'NA' in the rule 'missing'" in fault.message
+    assert "leave missing cells empty: a training reads 'NA' as text" in fault.message
     named = Checks(columns=(Column(name="age", type=Type.NUMBER),), missing=("NA",), missing_at_most=0.5)
     assert "in 66.7% of the rows, and 50% is allowed" in only_fault(checked(content, checks=named)).message
 
@@ -609,3 +610,34 @@ def as_line(cells: list[str], end: str, quoting: int) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator=end, quoting=quoting).writerow(cells)
     return text.getvalue()
+
+
+@pytest.mark.parametrize("quoted", ["NA", '"NA"', '" a,b"\n3,NA'])
+def test_a_word_for_missing_cells_in_a_column_of_numbers_is_noted_as_text_for_the_training(quoted: str) -> None:
+    content = f"age,note\n1,x\n2,NA\n,y\n4,{quoted}\nNA,x\n" if "," in quoted else f"age,note\n1,x\n{quoted},x\n3,NA\n"
+    report = checked(content, checks=Checks(missing=("NA",)))
+    assert not report.faults
+    assert report.as_text == {"age": ("NA",)}
+    [note] = [each for each in report.notes if "'age'" in each]
+    assert "a training reads it as text, and the whole column with it" in note
+    assert {each.name: each.type for each in columns_of(report)} == {
+        "age": "text for a training, by 'NA'",
+        "note": "text",
+    }
+
+
+def test_empty_cells_are_missing_for_the_training_too() -> None:
+    report = checked("age,note\n1,x\n,x\n3,NA\n", checks=Checks(missing=("NA",)))
+    assert (report.as_text, [each for each in report.notes if "reads it as text" in each]) == ({}, [])
+
+
+def test_columns_are_described_by_type_missing_cells_values_and_drift() -> None:
+    former = checked("age,note\n" + "".join(f"{n % 10},x\n" for n in range(1000)))
+    rows = "".join(f"{n % 10 + 5},{'xy'[n % 2]}\n" for n in range(1000))
+    report = check("a.csv", iter([f"age,note\n,x\n{rows}".encode()]), Checks(drift=Drift(at_most=9)), former.profile)
+    age, note = columns_of(report)
+    assert (age.type, age.missing, age.values) == ("number", 1, "5 to 14")
+    assert (note.type, note.missing, note.values) == ("text", 0, "x (501), y (500)")
+    assert age.drift is not None
+    assert age.drift > 0.25
+    assert note.drift is not None

@@ -151,6 +151,13 @@ class BlobTrainingData:
             self._quarantine.upload_blob(f"{folder}/reason.txt", reason, overwrite=True)
         return f"{self._quarantine.container_name}/{target.blob_name}"
 
+    def read_set_aside(self, path: str, folder: str) -> Iterator[bytes]:
+        name = str(self._aside(path, folder).blob_name)
+        dataset = self._set_aside.find(name)
+        if dataset is None:
+            raise DataChanged(f"{_QUARANTINE}/{name} was deleted")
+        return self._set_aside.read(dataset)
+
     def delete(self, dataset: Dataset) -> None:
         with storage_errors(f"deleting {dataset.path}"):
             try:

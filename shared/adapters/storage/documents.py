@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -78,6 +79,14 @@ class BlobDocuments:
                 yield from self._container.list_blob_names(name_starts_with=prefix)
             except ResourceNotFoundError:
                 return
+
+    def latest(self, prefix: str) -> list[tuple[str, datetime]]:
+        with storage_errors(f"listing {prefix}"):
+            try:
+                found = [(each.name, each.last_modified) for each in self._container.list_blobs(prefix)]
+            except ResourceNotFoundError:
+                return []
+        return sorted(found, key=lambda each: each[1], reverse=True)
 
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:

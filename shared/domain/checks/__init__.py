@@ -7,6 +7,7 @@ for 170 MiB installed and 33 ms, polars 2 reads 180 to 350 MB/s for 181 MiB, 111
 """
 
 from shared.domain.checks.check import check
+from shared.domain.checks.description import ColumnDescription, columns_of
 from shared.domain.checks.drift import Profile
 from shared.domain.checks.report import Fault, Kind, Report, summed_up
 from shared.domain.checks.rules import Checks, Column, Drift, Type
@@ -16,6 +17,7 @@ from shared.domain.checks.whole import asked_of_all
 __all__ = [
     "Checks",
     "Column",
+    "ColumnDescription",
     "Drift",
     "Fault",
     "Kind",
@@ -25,6 +27,7 @@ __all__ = [
     "Type",
     "asked_of_all",
     "check",
+    "columns_of",
     "summed",
     "summed_up",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.checks.drift import Profile, profile_of, shifts
+from shared.domain.checks.drift import Numbers, Profile, profile_of, shifts
 from shared.domain.checks.report import Fault, Kind, Report
 from shared.domain.checks.rules import Checks, Drift, Type
 from shared.domain.checks.summary import Summary
@@ -55,15 +55,18 @@ def check(
     elif alone:
         faults += asked_of_all(name, checks, summary)
     drift, drifted, notes = _drift(name, checks.drift, reference, cells)
+    profile = profile_of(cells)
+    as_text = _as_text(table, profile)
     return Report(
         **found,
         whole=True,
         faults=(*faults, *drifted),
-        notes=(*table.notes, *_estimate(table), *notes),
+        notes=(*table.notes, *_estimate(table), *notes, *_told_as_text(as_text)),
+        as_text=as_text,
         duplicates=table.duplicates.share if table.duplicates else None,
         summary=summary,
         drift=drift,
-        profile=profile_of(cells),
+        profile=profile,
     )
 
 
@@ -121,6 +124,25 @@ def _estimate(table: Table) -> Iterator[str]:
         yield (
             f"the share of duplicate rows is an estimate from one row in {table.duplicates.one_in:,}: "
             "there are more different rows than are kept in memory"
+        )
+
+
+def _as_text(table: Table, profile: Profile) -> dict[str, tuple[str, ...]]:
+    """Return the columns of numbers with words for missing cells. In ARFF it is the declared type that counts."""
+    if table.name.lower().endswith(".arff"):
+        return {}
+    return {
+        column.rule.name: tuple(sorted(column.words))
+        for column in table.columns
+        if column.words and isinstance(profile.columns.get(column.rule.name), Numbers)
+    }
+
+
+def _told_as_text(as_text: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    for column, words in as_text.items():
+        yield (
+            f"column {column!r}: {', '.join(map(repr, words))} counts as missing here, but a training reads it as "
+            "text, and the whole column with it, unless its experiment takes it for missing; leave these cells empty"
         )
 
 

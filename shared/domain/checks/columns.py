@@ -37,6 +37,7 @@ class ColumnCheck:
     def __init__(self, rule: Column, label: bool) -> None:
         self.rule, self.label = rule, label
         self.missing = 0
+        self.words: set[str] = set()  #: of the rule `missing`, that stand for missing cells
         self.wrong = 0  #: cells that are not what the rule says
         self.first: tuple[int, str] | None = None  #: row and cell of the first of them
         self.fault: Fault | None = None  #: that one, told
@@ -55,7 +56,7 @@ class ColumnCheck:
     def hint(self, cell: str) -> str:
         """Return what to do about a cell that is often met, or nothing."""
         if cell.lower() in _NOT_A_NUMBER:
-            return f"; leave missing cells empty, or name {cell!r} in the rule 'missing'"
+            return f"; leave missing cells empty: a training reads {cell!r} as text, and the whole column with it"
         if self.rule.type in (Type.NUMBER, Type.INTEGER) and "," in cell:
             return "; the decimal sign is a point"
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from shared.domain.checks import arff, encoding
 from shared.domain.checks.columns import ColumnCheck
@@ -19,6 +20,7 @@ from shared.domain.checks.rules import Checks, Column
 from shared.domain.checks.shapes import look
 
 EXTENSIONS = (".csv", ".tsv", ".arff", ".nh.csv", ".nh.tsv")
+_LINES_WITH_A_WORD = 1000  #: of a block that are looked at for the columns with a word for missing cells
 LONGEST = 4 << 20  #: bytes of a row; what is longer has no line ends or a quote that is not closed
 
 
@@ -168,12 +170,22 @@ class Table:
         for index, (column, shapes) in enumerate(zip(self.columns, seen.shapes, strict=True)):
             if not column.by_shape(shapes, seen.counts):
                 self._by_cell(column, seen.cells(index), numbers, lambda row: lines.split(b"\n")[row - self._line])
+        self._note_words(lines, separator)
         self.sample.offer(seen.rows, seen.row)
         if self.duplicates:
             self.duplicates.add(lines[:-1].split(b"\n"))
         self.rows += seen.rows
         self._line += seen.rows
         return len(block)
+
+    def _note_words(self, lines: bytes, separator: bytes) -> None:
+        """Note which columns have a word for a missing cell, in the first of the lines that have one."""
+        for word in self.checks.missing:
+            if word and (text := word.encode()) in lines:
+                found = (line for line in lines.split(b"\n") if text in line)
+                for line in islice(found, _LINES_WITH_A_WORD):
+                    for column, cell in zip(self.columns, line.split(separator), strict=False):
+                        column.words |= {word} if cell.strip(b' "') == text else set()
 
     def _by_cell(
         self, column: ColumnCheck, cells: Sequence[str], numbers: Sequence[int], line: Callable[[int], bytes]
@@ -204,6 +216,8 @@ class Table:
                 if len(cells) != width:
                     self._count_ragged(number, len(cells), text)
                     continue
+                for column, cell in zip(self.columns, cells, strict=True) if self.checks.missing else ():
+                    column.words |= {bare} if (bare := cell.strip(" ")) in self.checks.missing and bare else set()
                 rows.append(["" if (bare := cell.strip(" ")) in self._missing else bare for cell in cells])
                 numbers.append(number)
         finally:

@@ -1,0 +1,172 @@
+"""`data`: what was dropped and what became of it; `data show`: the columns of one data set, and its drift."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from shared.base.errors import DataChanged
+from shared.cli.names import add_page, after, find_id, fleet_of, known, page
+from shared.cli.output import show_facts, show_json, show_table, tell
+from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
+
+if TYPE_CHECKING:
+    from shared.app import App
+    from shared.domain.arrivals import Arrival
+    from shared.domain.checks import Profile, Report
+
+_NEWEST = 200  #: arrivals whose paths are compared with a file name
+_FORMER = 50  #: arrivals that are looked at for the data that was trained on before
+
+
+def add(commands: Any) -> None:
+    data = commands.add_parser(
+        "data",
+        help="what was dropped and what became of it; `data show DATA`: its columns, and its drift",
+        usage="python -m shared data [PIPELINE|FLEET] [--state STATE] [--limit N] [--before DATA]\n"
+        "       python -m shared data show DATA",
+        description="`data show` reads the data set, compares it with what was trained on before, and changes nothing.",
+    )
+    data.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET|show", help="only its data; or `show`")
+    data.add_argument("shown", nargs="?", metavar="DATA", help="a path in the container, or the end of an id in `data`")
+    data.add_argument("--state", metavar="STATE", help="only what is in this state: quarantined, taken, settling, ...")
+    add_page(data, "data")
+    add_common(data)
+    data.set_defaults(run=_data)
+
+
+def _data(chosen: argparse.Namespace) -> int:
+    from shared.domain.arrivals import ArrivalState
+
+    if chosen.pipeline == "show" and chosen.shown:
+        return _show(chosen)
+    if chosen.shown:
+        raise Stopped(f"one pipeline at a time; for one data set: data show {chosen.shown}", USAGE)
+    states = sorted(state.value for state in ArrivalState)
+    if chosen.state not in {None, *states}:
+        raise Stopped(f"{chosen.state!r} is not a state of data; write one of: {', '.join(states)}", USAGE)
+    app = open_app(chosen)
+    keys = {"/".join(key): key for key in _keys(app, chosen.pipeline)}
+    names = after(list(keys), chosen.before, "data set")
+
+    def load(name: str) -> Arrival | None:
+        stored = app.arrivals.load(*keys[name])
+        return stored.arrival if stored and chosen.state in (None, stored.arrival.state.value) else None
+
+    found = page(names, load, chosen.limit)
+    more = next(names, None) is not None
+    if chosen.json:
+        show_json({"data": found, "more": more})
+    elif found:
+        from shared.cli.views import DATA, data_rows
+
+        show_table(DATA, data_rows(found), below="what became of it")
+        if more:
+            tell(f"there are more; go on with --before {found[-1].pipeline}/{found[-1].id}")
+    else:
+        tell("there is no such data")
+    return DONE if found else NOTHING
+
+
+def _keys(app: App, name: str | None) -> list[tuple[str, str]]:
+    """Return pipeline and id of each arrival of all, of a pipeline, or of all members of a fleet."""
+    keys = app.arrivals.ids(name)
+    if name is None or keys or known(app, name) not in app.pipelines.fleets:
+        return keys
+    return [key for key in app.arrivals.ids() if fleet_of(key[0], [name])]
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    from shared.cli.views import COLUMNS, arrival_facts, column_rows
+    from shared.domain.checks import columns_of
+
+    app = open_app(chosen)
+    arrival = _find(app, chosen.shown)
+    former, profile = _former(app, arrival)
+    report = _read(app, arrival, profile)
+    columns = columns_of(report) if report else []
+    if chosen.json:
+        show_json({"arrival": arrival, "compared_with": former and former.id, "columns": columns})
+        return DONE
+    show_facts(arrival.dataset.path, arrival_facts(arrival, report))
+    if columns:
+        print()
+        show_table(COLUMNS, column_rows(columns))
+    elif not arrival.marker:
+        tell("its columns are not shown: its content cannot be read any more, or is not a table")
+    if columns and former:
+        tell(f"drift (PSI: 0.1 is small, 0.25 large) against {former.dataset.path}, which was trained on before")
+    elif columns:
+        tell("no drift is shown: there is no data that was trained on before, or it cannot be read any more")
+    return DONE
+
+
+def _find(app: App, given: str) -> Arrival:
+    """Return the arrival of this id, of its beginning or end, or of what is or was at this path."""
+    from shared.domain.arrivals import arrival_id
+
+    arrivals = app.arrivals
+    keys = {"/".join(key): key for key in arrivals.ids()}
+    dataset = app.data.find(given)
+    for pipeline in app.pipelines.taking(given):
+        if dataset and (stored := arrivals.load(pipeline.name, arrival_id(dataset))):
+            return stored.arrival
+        if moved := arrivals.moved(pipeline.name, given):
+            return arrivals.require(pipeline.name, moved.moved.arrival).arrival
+    if any(name.startswith(given) or name.endswith(given) for name in keys):
+        return arrivals.require(*keys[find_id(keys, given, "data set")]).arrival
+
+    def at_path(key: tuple[str, str]) -> Arrival | None:
+        stored = arrivals.load(*key)
+        return stored.arrival if stored and f"/{stored.arrival.dataset.path}".endswith(f"/{given}") else None
+
+    if found := page(iter([*keys.values()][:_NEWEST]), at_path, 1):
+        return found[0]
+    raise Stopped(f"there is no record of data {given}; the command `data` lists what was recorded", NOTHING)
+
+
+def _read(app: App, arrival: Arrival, former: Profile | None = None) -> Report | None:
+    """Return what a check of this very version finds, read where it is: dropped, or in quarantine."""
+    from msgspec.structs import replace
+
+    from shared.domain.checks import Checks, Drift, check
+
+    pipeline = app.pipelines.get(arrival.pipeline)
+    checks = replace(pipeline.checks if pipeline else Checks(), drift=Drift(at_most=math.inf) if former else None)
+    for content in _contents(app, arrival):
+        try:
+            return check(arrival.dataset.path, content, checks, former)
+        except DataChanged:
+            continue
+    return None
+
+
+def _contents(app: App, arrival: Arrival) -> Iterator[Iterator[bytes]]:
+    from shared.flows.quarantine import folder_of
+
+    if not arrival.marker:
+        yield app.data.read(arrival.dataset)
+        yield _set_aside(app, arrival.dataset.path, folder_of(arrival))
+
+
+def _set_aside(app: App, path: str, folder: str) -> Iterator[bytes]:
+    yield from app.data.read_set_aside(path, folder)
+
+
+def _former(app: App, arrival: Arrival) -> tuple[Arrival | None, Profile | None]:
+    """Return the newest data before this that was trained on, with its profile."""
+    from shared.domain.arrivals import ArrivalState
+
+    arrivals = app.arrivals
+    earlier = [key for key in arrivals.ids(arrival.pipeline) if key[1] < arrival.id]
+    for key in earlier[:_FORMER]:
+        stored = arrivals.load(*key)
+        if stored and stored.arrival.state is ArrivalState.TAKEN and not stored.arrival.marker:
+            profile = arrivals.profile("/".join(key))
+            if profile is None and (report := _read(app, stored.arrival)):
+                profile = report.profile
+            if profile:
+                return stored.arrival, profile
+    return None, None
