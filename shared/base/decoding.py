@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from datetime import datetime
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]  #: a time without a zone can be compared with none that has one
 
 _ONE = Lock()
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may start late
 
+T = TypeVar("T")
 Row = tuple["Cell", ...]
 
 
@@ -39,14 +40,17 @@ def _status(chosen: argparse.Namespace) -> int:
 
     app = open_app(chosen)
     fleets, names = _names(app, chosen)
-    stored = at_once(app.records.load, app.records.active())
+    broken: list[str] = []
+    stored = at_once(lambda each: _readable(lambda: app.records.load(each), None, broken), app.records.active())
     active = [each.job for each in stored if each and not each.job.final]
     if not chosen.names:  # a job may be of a pipeline that neither the file nor the records have
         active_of = {job.pipeline for job in active}
         names += sorted(name for name in active_of - {*names} if not fleet_of(name, fleets))
-    polled = app.polls.last()
+    polled = _readable(app.polls.last, None, broken)
     found = [_fleet_status(app, fleet, active) for fleet in fleets if fleet in names]
     found += at_once(lambda name: _pipeline_status(app, name, active), [name for name in names if name not in fleets])
+    for line in broken:
+        tell(line)
     if chosen.json:
         show_json([{**shown, "polled_at": polled} for shown, _ in found])
     elif not found:
@@ -101,9 +105,12 @@ def _last_data(app: App, name: str) -> LastData | None:
 
 def _pipeline_status(app: App, name: str, active: Sequence[RetrainingJob]) -> tuple[dict[str, Any], Row]:
     from shared.cli.views import attention, status_row
+    from shared.domain.champions import Champion
 
-    last = _last_data(app, name)
-    champion, watched = app.records.champion(name), app.records.load_watch(name)
+    broken: list[str] = []
+    last = _readable(lambda: _last_data(app, name), None, broken)
+    champion = _readable(lambda: app.records.champion(name), Champion(pipeline=name), broken)
+    watched = _readable(lambda: app.records.load_watch(name), None, broken)
     watch = watched.watch if watched else None
     jobs = [job for job in active if job.pipeline == name]
     shown = {
@@ -121,26 +128,37 @@ def _pipeline_status(app: App, name: str, active: Sequence[RetrainingJob]) -> tu
             "reason": last.arrival.reason,
             "job": last.arrival.job,
         },
-        "attention": attention(jobs, watch, last),
+        "attention": [*broken, *attention(jobs, watch, last)],
     }
-    return shown, status_row(name, champion, last, jobs, watch, datetime.now(UTC))
+    return shown, status_row(name, champion, last, jobs, watch, datetime.now(UTC), broken)
+
+
+def _readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
+    """Return the record; note one that cannot be read, so that the others are shown."""
+    try:
+        return load()
+    except BadConfiguration as error:
+        broken.append(str(error))
+        return otherwise
 
 
 def _fleet_status(app: App, fleet: str, active: Sequence[RetrainingJob]) -> tuple[dict[str, Any], Row]:
     from shared.cli.views import attention, fleet_row
 
     members = app.pipelines.members(fleet)
+    broken: list[str] = []
     recorded = [name for name in app.records.pipelines() if name in set(members)]
-    latest = app.rollouts.latest(fleet)
+    champions = at_once(lambda each: _readable(lambda: app.records.champion(each), None, broken), recorded)
+    latest = _readable(lambda: app.rollouts.latest(fleet), None, broken)
     rollout = latest.rollout if latest else None
     jobs = [job for job in active if fleet_of(job.pipeline, [fleet])]
     shown = {
         "fleet": fleet,
         "members": len(members),
-        "live": sum(champion.live is not None for champion in at_once(app.records.champion, recorded)),
+        "live": sum(champion is not None and champion.live is not None for champion in champions),
         "jobs": dict(Counter(job.state.value for job in jobs)),
         "waiting": len(app.records.parked(fleet)),
         "rollout": rollout and {"number": rollout.number, "course": rollout.course, "text": rollout.text},
-        "attention": attention(jobs, None),
+        "attention": [*broken, *attention(jobs, None)],
     }
     return shown, fleet_row(shown)

@@ -53,6 +53,7 @@ def status_row(
     jobs: Sequence[RetrainingJob],
     watch: Watch | None,
     now: datetime,
+    broken: Sequence[str] = (),
 ) -> tuple[Cell, ...]:
     live = champion.live
     under_way = [f"{job.id} {job.state.value}" for job in jobs]
@@ -67,7 +68,7 @@ def status_row(
         models(live.models) if live else "",
         last_data(last) if last else "",
         "\n".join(under_way),
-        ("\n".join(attention(jobs, watch, last)), "bold magenta"),
+        ("\n".join([*broken, *attention(jobs, watch, last)]), "bold magenta"),
     )
 
 

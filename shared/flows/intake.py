@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from shared.base.decoding import from_json
-from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
+from shared.base.errors import BadConfiguration, BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
 from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
 from shared.domain.checks import Fault, Report, check, summed_up
@@ -101,13 +101,20 @@ class Arriving:
             if since and dataset.modified < since - OVERLAP:
                 continue
             for pipeline in self.pipelines.taking(dataset.path):
-                if not self.arrivals.load(pipeline.name, arrival_id(dataset)):
+                if not self._is_recorded(pipeline.name, dataset):
                     self._see(dataset)
                     missed += 1
         self.arrivals.set_swept(container, begun)
         if missed:
             log.warning("The sweep found %d blobs that no event had told of", missed)
         return missed
+
+    def _is_recorded(self, pipeline: str, dataset: Dataset) -> bool:
+        try:
+            return self.arrivals.load(pipeline, arrival_id(dataset)) is not None
+        except BadConfiguration as error:
+            log.error("%s", error)  # the others are swept
+            return True
 
     def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
@@ -388,7 +395,11 @@ class Arriving:
         return job
 
     def _running(self, pipeline: Pipeline) -> int:
-        return len(self.records.active(pipeline.name))
+        """Return how many jobs the pipeline has; a mark of a job that cannot be read must not hold up new ones."""
+        active = self.records.active(pipeline.name)
+        if len(active) < pipeline.arriving.jobs:
+            return len(active)
+        return sum(self.records.is_readable(job_id) for job_id in active)
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.base.errors import BadMessage, RecordChanged
+from shared.base.errors import BadConfiguration, BadMessage, RecordChanged
 from shared.domain.fleets import Fleet, Pipelines
 from shared.domain.jobs import WELL, JobState
 from shared.domain.messages import Asked, Request
@@ -76,7 +76,7 @@ class RollingOut:
             self.rollouts.unmark(fleet)
             return []
         rollout, now = stored.rollout, self.now()
-        rollout = rollout.having({line.member: self._looked_at(rollout, line) for line in rollout.asked})
+        rollout = rollout.having({line.member: self._looked_at_alone(rollout, line) for line in rollout.asked})
         unanswered = [line for line in rollout.asked if line.ask_again is None or line.ask_again <= now]
         rollout = rollout.having({line.member: line.asked(now) for line in unanswered}).gone_on(now)
         if rollout != stored.rollout:
@@ -188,6 +188,13 @@ class RollingOut:
                     self.records.save(stored, stored.job.noting(self.now(), note, rollout=rollout.id))
             self.records.unpark(rollout.fleet, line.job)
         return None
+
+    def _looked_at_alone(self, rollout: Rollout, line: Line) -> Line:
+        """Return the line with the member's outcome; one whose record cannot be read fails without the others."""
+        try:
+            return self._looked_at(rollout, line)
+        except BadConfiguration as error:
+            return line.but(Standing.FAILED, str(error))
 
     def _looked_at(self, rollout: Rollout, line: Line) -> Line:
         """Return the line with the member's outcome, if it has one."""

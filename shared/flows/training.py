@@ -61,6 +61,9 @@ class Retraining:
         polled = in_time(self._poll_one, self.records.active(), LONGEST, self.now, "active jobs")
         requests = [request for request in polled if request]
         for pipeline in self.records.changes_to_finish(self.now()):
+            if pipeline not in self.pipelines:
+                log.error("active/changes/%s.json is about no pipeline of the file; its change waits", pipeline)
+                continue
             self.records.mark_change(pipeline, self.now() + ASK_AGAIN)
             requests.append(Request(pipeline=pipeline, action=Asked.RESUME))
         return requests

@@ -13,18 +13,22 @@ sweeps/{container}.json               how far the container was reconciled with 
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from shared.base.errors import RecordChanged
+from shared.base.decoding import Moment
+from shared.base.errors import BadConfiguration, RecordChanged
 from shared.base.threads import at_once
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Fault, Profile
 from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
 from shared.store.jobs_and_champions import decode, encode, stem
+
+log = logging.getLogger("relearn.records")
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True):
     arrival: str
 
 
-class _Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    until: datetime
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    until: Moment
 
 
 class ArrivalRecords:
@@ -124,14 +128,21 @@ class ArrivalRecords:
         self._documents.delete(_active(arrival.pipeline, arrival.id))
 
     def active(self, pipeline: str) -> list[StoredArrival]:
-        """Return the open arrivals; records that a run marked and died before it wrote are written now."""
+        """Return the open arrivals; records that a run marked and died before it wrote are written now.
+
+        One whose record cannot be read is left out: it must not hold up the others.
+        """
         names = self._documents.names(f"active/arrivals/{pipeline}/")
         return [stored for stored in at_once(lambda name: self._open_at(pipeline, name), names) if stored]
 
     def _open_at(self, pipeline: str, mark: str) -> StoredArrival | None:
-        stored = self.load(pipeline, stem(mark))
-        if stored is None and (document := self._documents.read(mark)):
-            stored = self.open(decode(document.content, Arrival, mark))
+        try:
+            stored = self.load(pipeline, stem(mark))
+            if stored is None and (document := self._documents.read(mark)):
+                stored = self.open(decode(document.content, Arrival, mark))
+        except BadConfiguration as error:
+            log.error("%s", error)
+            return None
         if stored and not stored.arrival.open:
             self.close(stored.arrival)  # the run that closed it died before it took the mark off
             return None
@@ -225,10 +236,14 @@ class ArrivalRecords:
     def swept_until(self, container: str) -> datetime | None:
         name = f"sweeps/{container}.json"
         document = self._documents.read(name)
-        return decode(document.content, _Sweep, name).until if document else None
+        try:
+            return decode(document.content, Sweep, name).until if document else None
+        except BadConfiguration as error:
+            log.error("%s; all of the container is swept", error)
+            return None
 
     def set_swept(self, container: str, until: datetime) -> None:
-        self._put(f"sweeps/{container}.json", encode(_Sweep(until=until)))
+        self._put(f"sweeps/{container}.json", encode(Sweep(until=until)))
 
     def _put(self, name: str, content: bytes) -> None:
         if self._documents.create(name, content) is None and (document := self._documents.read(name)):

@@ -8,6 +8,7 @@ the records can make them all anew; a head that was noted elsewhere shows that t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ from shared.base.decoding import from_json
 from shared.base.errors import BadConfiguration
 from shared.domain.champions import Champion, HistoryEntry
 from shared.store.jobs_and_champions import decode, stem
+
+_NUMBER = re.compile(r"[0-9]{6,10}")
 
 
 @dataclass
@@ -41,6 +44,9 @@ def verify(stored: Iterable[tuple[str, bytes]], champion: Champion, noted: str |
     digests: dict[int, str] = {}
     expected = 1
     for name, content in stored:
+        if not _NUMBER.fullmatch(stem(name)):
+            found.faults.append(f"{name} is not an entry; somebody put it there")
+            continue
         number, digest = int(stem(name)), hashlib.sha256(content).hexdigest()
         found.entries += 1
         found.faults += _gap(expected, number)

@@ -13,6 +13,7 @@ requests/{id}.json             what became of a message sent by hand, or one tha
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
-from shared.base.decoding import from_json
+from shared.base.decoding import Moment, from_json
 from shared.base.errors import BadConfiguration, BadMessage, Busy, RecordChanged
 from shared.domain.champions import Champion, HistoryEntry, Watch
 from shared.domain.jobs import RetrainingJob, pipeline_of
@@ -29,6 +30,8 @@ from shared.domain.messages import Request
 from shared.domain.ports import Documents, Lease
 
 T = TypeVar("T")
+
+log = logging.getLogger("relearn.records")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class StoredWatch:
 class ChangeMark(msgspec.Struct, frozen=True):
     """When to ask next for the change under way to be finished."""
 
-    not_before: datetime
+    not_before: Moment
 
 
 class HeldChampion:
@@ -154,6 +157,16 @@ class Records:
         mark = self._documents.read(_active(job_id))
         return self.open(decode(mark.content, RetrainingJob, _active(job_id))) if mark else None
 
+    def is_readable(self, job_id: str) -> bool:
+        """Return whether the active job's record, or the mark in its place, can be read."""
+        try:
+            if self.load(job_id) is None and (mark := self._documents.read(_active(job_id))):
+                decode(mark.content, RetrainingJob, _active(job_id))
+        except BadConfiguration as error:
+            log.error("%s", error)
+            return False
+        return True
+
     def champion(self, pipeline: str) -> Champion:
         document = self._documents.read(_champion(pipeline))
         return decode(document.content, Champion, _champion(pipeline)) if document else Champion(pipeline=pipeline)
@@ -228,14 +241,16 @@ class Records:
         self._documents.delete(_change(pipeline))
 
     def changes_to_finish(self, now: datetime) -> list[str]:
-        """Return the pipelines whose change by hand was left unfinished."""
-        names = self._documents.names("active/changes/")
-        found = [(stem(name), self._documents.read(name)) for name in names]
-        return [
-            pipeline
-            for pipeline, document in found
-            if document and decode(document.content, ChangeMark, _change(pipeline)).not_before <= now
-        ]
+        """Return the pipelines whose change by hand was left unfinished; also where the mark cannot be read."""
+        return [stem(name) for name in self._documents.names("active/changes/") if self._is_due(name, now)]
+
+    def _is_due(self, mark: str, now: datetime) -> bool:
+        document = self._documents.read(mark)
+        try:
+            return document is not None and decode(document.content, ChangeMark, mark).not_before <= now
+        except BadConfiguration as error:
+            log.error("%s; the change is finished now", error)
+            return True
 
     def watch(self, pipeline: str, watch: Watch) -> None:
         """Have the pipeline's endpoints looked at, in place of an earlier watch."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.base.decoding import Moment
 from shared.base.errors import RecordChanged
 from shared.domain.ports import Documents
 from shared.store.jobs_and_champions import decode, encode
@@ -18,8 +19,8 @@ EVERY = timedelta(minutes=5)  #: a poll may run every few seconds, and must not 
 _NAME = "polls/last.json"
 
 
-class _Poll(msgspec.Struct, frozen=True, kw_only=True):
-    at: datetime
+class Poll(msgspec.Struct, frozen=True, kw_only=True):
+    at: Moment
 
 
 class PollRecord:
@@ -31,7 +32,7 @@ class PollRecord:
         """Record that a poll ended well, unless this process did so a short time ago."""
         if self._noted is not None and at - self._noted < EVERY:
             return
-        content = encode(_Poll(at=at))
+        content = encode(Poll(at=at))
         if self._documents.create(_NAME, content) is None and (document := self._documents.read(_NAME)):
             with suppress(RecordChanged):  # another process has just polled too
                 self._documents.replace(_NAME, content, document.etag)
@@ -39,4 +40,4 @@ class PollRecord:
 
     def last(self) -> datetime | None:
         document = self._documents.read(_NAME)
-        return decode(document.content, _Poll, _NAME).at if document else None
+        return decode(document.content, Poll, _NAME).at if document else None

@@ -62,6 +62,7 @@ def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
     yield from settings.of_the_file(app.settings.pipelines_file, app.settings)
     yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
     yield _timers(app)
+    yield from _records(app)
     try:
         pipelines = app.pipelines
     except BadConfiguration as error:
@@ -80,6 +81,23 @@ def _guarded(what: str, look: Any) -> Iterator[Finding]:
         yield from look()
     except RetrainingError as error:  # a setting that was told of above
         yield wrong(what, str(error), "mend the setting first")
+
+
+def _records(app: App) -> Iterator[Finding]:
+    """Look which records of what is under way cannot be read."""
+    from shared.store.damage import damaged
+
+    try:
+        lines = damaged(app.documents)
+    except RetrainingError as error:
+        yield wrong("records", str(error), "look at storage RETRAINING_STORE first")
+        return
+    for line in lines:
+        yield wrong(
+            "records", line, "put an earlier version of the blob back, or delete it; the others are not held up"
+        )
+    if not lines:
+        yield ok("records", "those of what is under way can be read")
 
 
 def _timers(app: App) -> Finding:
