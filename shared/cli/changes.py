@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from shared.base.errors import AskHuman, NeverAgain, RetrainingError, TryLater
 from shared.base.retry import delay
+from shared.cli.confirm import add_agreement, agreed
 from shared.cli.decisions import ask, ask_fleet
 from shared.cli.jobs import find_job
 from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, count, known, known_alone
-from shared.cli.output import say, show_facts, show_json, tell
+from shared.cli.output import say, show_facts, show_json, spinner, tell
 from shared.cli.place import (
     DONE,
     FAILED,
@@ -30,6 +30,7 @@ from shared.cli.place import (
     open_app,
     person,
 )
+from shared.cli.plans import Plan, promotion_of, rollback_of, training_of
 from shared.domain.messages import Asked, Request
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def add(commands: Any) -> None:
     retrain = commands.add_parser("retrain", help="train once more on the data that is live")
     add_pipeline_or_fleet(retrain)
     retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
+    add_agreement(retrain)
     add_person(retrain)
     add_common(retrain)
     retrain.set_defaults(run=_retrain)
@@ -68,6 +70,7 @@ def add(commands: Any) -> None:
 
 
 def _add_change(parser: argparse.ArgumentParser) -> None:
+    add_agreement(parser)
     add_person(parser)
     parser.add_argument("--tries", type=count, default=TRIES, metavar="N", help=f"how often to try; {TRIES}")
     add_common(parser)
@@ -83,17 +86,19 @@ def _parameter(text: str) -> tuple[str, str]:
 def _promote(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     if chosen.job in app.pipelines.fleets:
-        return ask_fleet(app, chosen, chosen.job, Asked.PROMOTE)
+        waiting = f"{len(app.records.parked(chosen.job))} accepted jobs wait for a rollout"
+        return _of_fleet(app, chosen, chosen.job, Asked.PROMOTE, waiting)
     job = find_job(app.records, chosen.job)
     request = Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason)
-    return _change(app, chosen, request)
+    return _change(app, chosen, request, promotion_of(app, request, job))
 
 
 def _rollback(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     pipeline = known(app, chosen.pipeline)
     if pipeline in app.pipelines.fleets:
-        return ask_fleet(app, chosen, pipeline, Asked.ROLLBACK, to=chosen.to, model=chosen.model)
+        members = f"{len(app.pipelines.members(pipeline))} members; each that can goes to its former model"
+        return _of_fleet(app, chosen, pipeline, Asked.ROLLBACK, members, to=chosen.to, model=chosen.model)
     live = app.records.champion(pipeline).live
     request = Request(
         pipeline=pipeline,
@@ -105,7 +110,14 @@ def _rollback(chosen: argparse.Namespace) -> int:
         by=person(chosen),
         reason=chosen.reason,
     )
-    return _change(app, chosen, request)
+    return _change(app, chosen, request, rollback_of(app, request))
+
+
+def _of_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Asked, members: str, **facts: Any) -> int:
+    shown = {"pipeline": fleet, "action": action, "members": members}
+    if not agreed(chosen, fleet, [("action", action.value), ("members", members)], shown, f"{action.value} {fleet}?"):
+        return DONE if chosen.dry_run else FAILED
+    return ask_fleet(app, chosen, fleet, action, **facts)
 
 
 def _retrain(chosen: argparse.Namespace) -> int:
@@ -117,6 +129,9 @@ def _retrain(chosen: argparse.Namespace) -> int:
         by=person(chosen),
         reason=chosen.reason,
     )
+    plan = training_of(app, request)
+    if not agreed(chosen, request.pipeline, plan.facts, plan.shown, f"train {request.pipeline} once more?"):
+        return DONE if chosen.dry_run else FAILED
     return ask(app, chosen, request)
 
 
@@ -129,11 +144,16 @@ def _replay(chosen: argparse.Namespace) -> int:
     return ask(app, chosen, request)
 
 
-def _change(app: App, chosen: argparse.Namespace, request: Request) -> int:
+def _change(app: App, chosen: argparse.Namespace, request: Request, plan: Plan) -> int:
     """Carry the request out, trying again as the host would, and show what became of it."""
+    if not agreed(chosen, request.pipeline, plan.facts, plan.shown, "make this model live?"):
+        return DONE if chosen.dry_run else FAILED
     request_id = f"command-{uuid4().hex}"
     before = app.records.champion(request.pipeline).last
-    with _waiting(chosen, f"{request.pipeline}: the endpoints are switched, and the switch is proven"):
+    with spinner(
+        f"{request.pipeline}: the endpoints are switched, and the switch is proven",
+        quiet=chosen.json or chosen.verbose,
+    ):
         _carry_out(app, request, request_id, chosen.tries)
     state, outcome = _outcome(app, request, request_id)
     champion = app.records.champion(request.pipeline)
@@ -187,12 +207,3 @@ def _outcome(app: App, request: Request, request_id: str) -> tuple[int, str]:
     job = app.records.require(request.job).job
     done = job.state.value == "promoted"
     return DONE if done else FAILED, f"job {job.id} is {job.state.value}: {job.reason or job.steps[-1].note}"
-
-
-def _waiting(chosen: argparse.Namespace, text: str) -> Any:
-    """Return a context that shows on a terminal that something goes on."""
-    if chosen.json or chosen.verbose:
-        return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(text)

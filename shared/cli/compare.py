@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shared.app import App
     from shared.domain.evaluation import Evaluation
     from shared.domain.gate.metrics import Answered
+    from shared.domain.gate.verdict import Verdict
     from shared.domain.jobs import RetrainingJob
 
 
@@ -109,14 +110,7 @@ def _finite(value: Any) -> Any:
 
 
 def _compared(app: App, job: RetrainingJob, must_have_rows: bool) -> Compared:
-    live = app.records.champion(job.pipeline).live
-    champion = job.verdict.champion if job.verdict else None
-    if champion is None and live and live.job != job.id and len({*live.models.values()}) == 1:
-        champion = next(iter(live.models.values())).sha256
-    theirs = None
-    for entry, _ in app.records.entries(job.pipeline) if champion else ():
-        if entry.evaluation and champion in {model.sha256 for model in entry.models.values()}:
-            theirs = entry.evaluation
+    champion, theirs = _champion_of(app, job)
     models: Sequence[Answered] = ()
     try:
         models = _answered(app, job, champion)
@@ -125,6 +119,19 @@ def _compared(app: App, job: RetrainingJob, must_have_rows: bool) -> Compared:
             raise
         tell(f"not compared on the same rows: {error}")
     return Compared(job, champion, theirs, models)
+
+
+def _champion_of(app: App, job: RetrainingJob) -> tuple[str | None, Evaluation | None]:
+    """Return the model that the job was judged against, else the live one, and its metrics when it was promoted."""
+    live = app.records.champion(job.pipeline).live
+    champion = job.verdict.champion if job.verdict else None
+    if champion is None and live and live.job != job.id and len({*live.models.values()}) == 1:
+        champion = next(iter(live.models.values())).sha256
+    theirs = None
+    for entry, _ in app.records.entries(job.pipeline) if champion else ():
+        if entry.evaluation and champion in {model.sha256 for model in entry.models.values()}:
+            theirs = entry.evaluation
+    return champion, theirs
 
 
 def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[Answered]:
@@ -137,6 +144,24 @@ def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[An
 
     theirs = app.answers.of(job.held_out.digest, champion) if champion else None
     return read_answers(rows, pipeline.gate.label, theirs)[1]
+
+
+def judged_now(app: App, job: RetrainingJob) -> Verdict:
+    """Return what the gate of the pipelines file says of the job, by what the records have of it."""
+    from shared.domain.gate.decision import LiveModel, ScoredRows, judge
+
+    if job.evaluation is None:
+        raise Stopped(f"job {job.id} is {job.state.value} and has no evaluation to judge", NOTHING)
+    if job.pipeline not in app.pipelines:
+        raise Stopped(f"the pipelines file has no entry {job.pipeline!r}, whose gate would judge job {job.id}", NOTHING)
+    gate = app.pipelines[job.pipeline].gate
+    champion, evaluation = _champion_of(app, job)
+    rows = app.answers.rows(job.held_out.digest) if job.held_out and gate.label and gate.needs_rows else None
+    answers = app.answers.of(job.held_out.digest, champion) if job.held_out and rows and champion else None
+    if rows and gate.compares and answers is None:
+        tell("the records have no answers of the champion for this job's rows: judged by numbers from different rows")
+    live = LiveModel(model=champion, evaluation=evaluation, answers=answers)
+    return judge(gate, job.evaluation, live, ScoredRows(rows=rows, label=gate.label) if rows and gate.label else None)
 
 
 def _show(compared: Compared) -> None:

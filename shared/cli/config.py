@@ -8,12 +8,18 @@ from typing import Any
 
 from shared.adf.command import add_arguments, import_adf
 from shared.base.settings import Settings
-from shared.cli.output import show_json, show_table
-from shared.cli.place import DONE, add_common, chosen_settings
+from shared.cli.jobs import find_job
+from shared.cli.output import show_facts, show_json, show_table
+from shared.cli.place import DONE, FAILED, add_common, chosen_settings, open_app
 
 
 def add(commands: Any) -> None:
-    check = commands.add_parser("check", help="read the pipelines file with the settings")
+    check = commands.add_parser("check", help="read the pipelines file with the settings; --against JOB tries its gate")
+    check.add_argument(
+        "--against",
+        metavar="JOB",
+        help="what the gate of the file says of this job's model now, on the rows and answers that the records have",
+    )
     add_common(check)
     check.set_defaults(run=_check)
 
@@ -29,6 +35,8 @@ def _check(chosen: argparse.Namespace) -> int:
     from shared.configuration.loading import load_pipelines
     from shared.flows.retention import read_rule
 
+    if chosen.against:
+        return _against(chosen)
     settings = Settings(chosen_settings(chosen.settings)[0])
     pipelines = load_pipelines(settings.pipelines_file, settings)
     read_rule(settings)
@@ -39,6 +47,37 @@ def _check(chosen: argparse.Namespace) -> int:
         rows = [(p.name, p.blobs, ", ".join(target.name for target in p.targets)) for p in entries]
         show_table(("pipeline", "blobs", "targets"), rows)
     return DONE
+
+
+def _against(chosen: argparse.Namespace) -> int:
+    """Judge the job once more by the file's gate. Nothing is trained, scored or recorded."""
+    from shared.cli.compare import judged_now
+    from shared.cli.views import data_facts, verdict_facts
+    from shared.domain.gate.verdict import Outcome
+
+    app = open_app(chosen)
+    job = find_job(app.records, chosen.against)
+    verdict = judged_now(app, job)
+    pipeline = app.pipelines[job.pipeline]
+    became = "accepted" if verdict.accepted else "rejected"
+    if verdict.outcome is Outcome.UNDECIDED:
+        became = {"keep": "rejected", "promote": "accepted", "ask": "awaiting approval"}[pipeline.gate.undecided]
+    if became == "accepted" and pipeline.approval.required:
+        became = "awaiting approval"
+    if chosen.json:
+        show_json({"job": job.id, "state": job.state, "then": job.verdict, "now": verdict, "would_be": became})
+    else:
+        then = verdict_facts(job.verdict) or [("gate", "no verdict is recorded")]
+        facts = [
+            *data_facts(job.parts),
+            ("recorded", then[0][1]),
+            *then[1:],
+            ("now", verdict_facts(verdict)[0][1]),
+            *verdict_facts(verdict)[1:],
+            ("a new job would be", became),
+        ]
+        show_facts(job.id, [fact for fact in facts if fact[1]])
+    return FAILED if became == "rejected" else DONE
 
 
 def _schema(_: argparse.Namespace) -> int:

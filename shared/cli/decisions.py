@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from shared.cli.confirm import sure
 from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
-from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person
+from shared.cli.place import DONE, FAILED, Stopped, add_common, add_person, open_app, person
 from shared.domain.messages import Asked, Request
 
 if TYPE_CHECKING:
@@ -48,8 +48,10 @@ def _answer(chosen: argparse.Namespace) -> int:
         raise Stopped(f"job {job.id} is {job.state.value} and awaits no approval", FAILED)
     if not chosen.json:
         _show(job)
-    seen = chosen.seen or (job.approval.seen if chosen.yes or _sure(chosen) else None)
-    if seen is None:
+    otherwise = f"--seen DIGEST, or --yes to {chosen.action.value} it"
+    agreed = chosen.seen or chosen.yes or sure(chosen, f"{chosen.action.value} this model?", otherwise)
+    seen = chosen.seen or job.approval.seen
+    if not agreed:
         raise Stopped(f"nothing was decided about job {job.id}", FAILED)
     return ask(app, chosen, Request(**_request(chosen, job), action=chosen.action, seen=seen))
 
@@ -90,9 +92,3 @@ def _show(job: RetrainingJob) -> None:
 
     facts = [("model", job.model.sha256 if job.model else ""), *data_facts(job.parts)]
     show_facts(job.id, [*facts, *verdict_facts(job.verdict), *approval_facts(job.approval)])
-
-
-def _sure(chosen: argparse.Namespace) -> bool:
-    if chosen.json or not sys.stdin.isatty():
-        raise Stopped(f"nobody can be asked here; give --seen DIGEST, or --yes to {chosen.action.value} it", USAGE)
-    return input(f"{chosen.action.value} this model? [y/N] ").strip().lower() in ("y", "yes")

@@ -118,6 +118,10 @@ class Arriving:
 
     def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
+        return self.records.open(self.job_again(pipeline, parameters, request)).job
+
+    def job_again(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
+        """Return the job that `retrain` makes, which is not recorded yet."""
         if self.pipelines[pipeline].training.folder in parameters:
             raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
         live = self.records.champion(pipeline).live
@@ -126,7 +130,7 @@ class Arriving:
         if stored is None or not stored.job.parts:
             raise BadMessage(f"Pipeline {pipeline} has no data yet to train on again; drop some")
         job = stored.job
-        again = received(
+        return received(
             pipeline,
             job.parts,
             self.now(),
@@ -136,7 +140,6 @@ class Arriving:
             after=job.after,
             parameters=parameters,
         )
-        return self.records.open(again).job
 
     def replay(self, pipeline: str, path: str, request: str) -> Arrival:
         """Take up once more what was set aside or left out, by the same path as new data, once for each request."""

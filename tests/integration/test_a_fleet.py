@@ -36,7 +36,8 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         assert len(set(models.values())) == len(CLINICS)
 
         before_the_first_rollout(terminal)
-        assert "is running: 20 waiting" in terminal.run("promote", FLEET, "--by", "ann", "--reason", "November")[1]
+        _, out, _ = terminal.run("promote", FLEET, "--by", "ann", "--reason", "November", "--yes")
+        assert "is running: 20 waiting" in out
         assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now")[0] == DONE
         assert place.app.flows.poll() == []
         stopped(terminal)
@@ -58,7 +59,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
             assert entries[1].models[f"progression of {clinic}"].sha256 == models[clinic]
         all_live(terminal)
 
-        assert terminal.run("rollback", FLEET, "--by", "ann")[0] == DONE
+        assert terminal.run("rollback", FLEET, "--by", "ann", "--yes")[0] == DONE
         *_, rollout = place.follow("m2")
         assert (rollout.course, rollout.action) == (Course.DONE, Asked.ROLLBACK)
         assert {line.standing for line in rollout.lines} == {Standing.ROLLED_BACK}
@@ -66,7 +67,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         first = [row[-1:] for row in score(ilearners.load(default), rows.columns, rows.values).values]
         assert [place.answers(clinic) for clinic in CLINICS] == [first] * len(CLINICS)
 
-        assert terminal.json("retrain", FLEET, "--by", "ann")["outcome"] == "20 jobs"
+        assert terminal.json("retrain", FLEET, "--by", "ann", "--yes")["outcome"] == "20 jobs"
         [shown] = terminal.json("status")
         assert shown["jobs"] == {"received": 20}
 
@@ -114,8 +115,8 @@ def before_the_first_rollout(terminal: CommandLine) -> None:
         (("rollout", f"{FLEET}-007"), NOTHING, f"'{FLEET}-007' is no fleet; the fleets are: {SUCH_AS}"),
         (("resume", FLEET), FAILED, f"Fleet {FLEET} has no rollout to go on with"),
         (("cancel", FLEET), FAILED, f"No rollout of {FLEET} is running"),
-        (("rollback", FLEET), FAILED, f"Fleet {FLEET} has no member with a model to go back to for a rollout"),
-        (("rollback", FLEET, "--to", "7"), FAILED, '"to", "model" and "live" are for one of them'),
+        (("rollback", FLEET, "--yes"), FAILED, f"Fleet {FLEET} has no member with a model to go back to for a rollout"),
+        (("rollback", FLEET, "--to", "7", "--yes"), FAILED, '"to", "model" and "live" are for one of them'),
         (("rollback", f"{FLEET}-999"), NOTHING, f"the pipelines are: {SUCH_AS}"),
         (("retrain", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
         (("replay", FLEET, "x.csv"), NOTHING, f"{FLEET} is a fleet, and this takes one pipeline: {SUCH_AS}"),

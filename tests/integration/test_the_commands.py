@@ -28,7 +28,7 @@ from shared.domain.jobs import JobState
 from shared.domain.messages import Asked, Request
 from shared.domain.rows import Rows
 from tests.support.flow import Flow
-from tests.support.terminal import CommandLine
+from tests.support.terminal import SETTINGS, CommandLine, screen
 from tests.support.waiting import until
 
 
@@ -122,7 +122,7 @@ def test_a_rollback_and_a_promotion_by_command_are_proven_and_in_the_history(ter
     flow = terminal.flow
     before, live = flow.answers(), flow.champion.live
     assert live is not None
-    code, out, _ = terminal.run("rollback", PIPELINE, "--by", "ann", "--reason", "wrong labels")
+    code, out, _ = terminal.run("rollback", PIPELINE, "--by", "ann", "--reason", "wrong labels", "--yes")
     assert code == DONE
     assert "done: entry" in out
     assert "PROVEN" in out
@@ -130,17 +130,60 @@ def test_a_rollback_and_a_promotion_by_command_are_proven_and_in_the_history(ter
     assert flow.champion.live is not None
     assert "asked for by ann; wrong labels" in flow.champion.live.reason
 
-    shown = terminal.json("promote", str(live.job), "--by", "ann")
+    shown = terminal.json("promote", str(live.job), "--by", "ann", "--yes")
     assert shown["outcome"].startswith("done: entry")
     assert shown["entry"]["job"] == live.job
     assert flow.answers() == before
     assert terminal.json("verify", PIPELINE)[0]["whole"]
 
 
+@pytest.mark.parametrize("command", ["rollback", "promote", "retrain"])
+def test_a_change_is_shown_and_asked_for_before_it_is_made(terminal: Terminal, command: str) -> None:
+    flow = terminal.flow
+    what = job_of(terminal, "400.csv") if command == "promote" else PIPELINE
+    before = (flow.champion, flow.answers(), terminal.json("jobs")["jobs"])
+    code, out, err = terminal.run(command, what, "--by", "ann")
+    assert (code, "give --yes to do it, or --dry-run to look only" in err) == (USAGE, True)
+    code, out, err = terminal.run(command, what, "--by", "ann", "--dry-run")
+    assert (code, "nothing was changed" in err) == (DONE, True)
+    assert "400.csv" in out or command == "retrain"
+    assert terminal.json(command, what, "--by", "ann", "--dry-run")["dry_run"] is True
+    arguments = ("-m", "shared", command, what, "--by", "ann", "--settings", str(terminal.folder / SETTINGS))
+    assert any("nothing was changed" in line for line in screen(80, *arguments, answer="n\n"))
+    assert (flow.champion, flow.answers(), terminal.json("jobs")["jobs"]) == before
+
+
+def test_a_person_who_agrees_on_the_terminal_has_it_done(terminal: Terminal) -> None:
+    flow = terminal.flow
+    last = flow.champion.last
+    terminal.run("status")
+    arguments = ("-m", "shared", "rollback", PIPELINE, "--by", "ann", "--settings", str(terminal.folder / SETTINGS))
+    shown = screen(80, *arguments, answer="y\n")
+    assert any("make this model live? [y/N]" in line for line in shown)
+    assert any("done: entry" in line for line in shown), shown
+    assert flow.champion.last == last + 1
+    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann", "--yes")
+
+
+def test_a_job_is_judged_by_changed_rules_and_nothing_is_recorded(terminal: Terminal) -> None:
+    job = job_of(terminal, "450.csv")
+    before = terminal.json("job", job)
+    code, out, _ = terminal.run("check", "--against", job[-10:])
+    assert (code, out.count("✓ AUC 0.99")) == (DONE, 4)
+    gate = {"rules": ["AUC >= 0.99999", "AUC >= champion - 0.01"]}
+    file = str(changed_file(terminal.folder, lambda entry: entry["gate"].update(gate)))
+    code, out, _ = terminal.run("check", "--against", job, PIPELINES_FILE=file)
+    assert (code, "a new job would be  rejected" in out, "✗ AUC" in out) == (FAILED, True, True)
+    shown = json.loads(terminal.run("check", "--against", job, "--json", PIPELINES_FILE=file)[1])
+    assert (shown["then"]["outcome"], shown["now"]["outcome"]) == ("holds", "fails")
+    assert shown["now"]["same_rows"] == shown["then"]["same_rows"] > 0
+    assert terminal.json("job", job) == before
+
+
 def test_a_command_that_finds_another_run_at_work_changes_nothing_and_says_so(terminal: Terminal) -> None:
     last = terminal.flow.champion.last
     with terminal.flow.app.records.hold(PIPELINE):
-        code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1")
+        code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--yes")
     assert code == WAITING
     assert "another run holds the lease; no endpoint was touched for this, so ask again" in err
     assert terminal.flow.champion.last == last
@@ -151,7 +194,7 @@ def test_a_change_that_a_service_broke_off_is_told_of_and_finished_by_the_app(te
     place, last = flow.place, flow.champion.last
     fault = {"kind": "unavailable", "operation": "classic.update", "count": 1}
     requests.post(f"{place.studio.control}/faults", json=fault, timeout=10).raise_for_status()
-    code, out, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--json")
+    code, out, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--json", "--yes")
     assert code == WAITING
     assert json.loads(out)["exit"] == WAITING
     assert "the change is begun, and the app's timer finishes it" in err
@@ -164,13 +207,13 @@ def test_a_change_that_a_service_broke_off_is_told_of_and_finished_by_the_app(te
 
 def test_an_approval_is_bound_to_what_was_shown(terminal: Terminal) -> None:
     flow = terminal.flow
-    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann")
-    code, out, _ = terminal.run("retrain", PIPELINE, "--parameter", "Regularization weight=2", "--by", "ann")
+    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann", "--yes")
+    code, out, _ = terminal.run("retrain", PIPELINE, "--parameter", "Regularization weight=2", "--by", "ann", "--yes")
     assert code == DONE
     job = out.split()[-1]
     wait(flow, job, JobState.AWAITING)
     assert f"approve or reject {job}" in terminal.json("status")[0]["attention"][0]
-    assert "approve it instead" in terminal.run("promote", job, "--by", "ann")[2]
+    assert "approve it instead" in terminal.run("promote", job, "--by", "ann", "--yes")[2]
 
     code, out, err = terminal.run("approve", job, "--by", "ann")
     assert (code, "give --seen DIGEST, or --yes" in err) == (USAGE, True)
@@ -183,7 +226,7 @@ def test_an_approval_is_bound_to_what_was_shown(terminal: Terminal) -> None:
     assert shown["outcome"] == f"job {job} is accepted"
     code, _, err = terminal.run("reject", job, "--by", "bob", "--yes")
     assert (code, "awaits no approval" in err) == (FAILED, True)
-    assert terminal.run("promote", job, "--by", "ann")[0] == DONE
+    assert terminal.run("promote", job, "--by", "ann", "--yes")[0] == DONE
     assert flow.champion.live is not None
     assert flow.champion.live.approval is not None
     assert (flow.champion.live.approval.by, flow.champion.live.approval.comment) == ("ann", "looks right")
@@ -191,11 +234,10 @@ def test_an_approval_is_bound_to_what_was_shown(terminal: Terminal) -> None:
 
 def test_a_job_is_rejected_or_cancelled_by_command_and_stays_so(terminal: Terminal) -> None:
     flow = terminal.flow
-    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann")
-    rejected, cancelled = (
-        terminal.json("retrain", PIPELINE, "--parameter", f"Regularization weight={weight}")["outcome"].split()[-1]
-        for weight in (3, 4)
-    )
+    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann", "--yes")
+    parameters = [f"Regularization weight={weight}" for weight in (3, 4)]
+    asked = [terminal.json("retrain", PIPELINE, "--parameter", each, "--yes") for each in parameters]
+    rejected, cancelled = (each["outcome"].split()[-1] for each in asked)
     wait(flow, rejected, JobState.AWAITING)
     assert terminal.run("reject", rejected, "--by", "ann", "--comment", "no", "--yes")[0] == DONE
     assert terminal.run("cancel", cancelled, "--by", "ann", "--reason", "not needed")[0] == DONE
@@ -437,9 +479,9 @@ def test_the_doctor_notices_a_foreign_model_and_a_rollback_holds_only_for_what_i
     app, before = terminal.flow.app, terminal.flow.answers()
     app.endpoints_of(app.pipelines[PIPELINE])["classic"].update(app.models.link(other(terminal)), lambda _: None)
     assert "and the history says" in doctored(terminal)[f"{CLASSIC}, live model"]["told"]
-    code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann")
+    code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--yes")
     assert (code, "is not live any more" in err) == (FAILED, True)
-    assert terminal.run("rollback", PIPELINE, "--by", "ann")[0] == DONE
+    assert terminal.run("rollback", PIPELINE, "--by", "ann", "--yes")[0] == DONE
     assert terminal.flow.answers() == before
     assert f"{CLASSIC}, live model" not in doctored(terminal)
 

@@ -20,6 +20,7 @@ from local.children import ROOT
 from shared.__main__ import main
 from shared.cli.place import DONE
 
+SETTINGS = "local.settings.json"
 SECRET = ("_KEY", "_TOKEN")
 
 
@@ -34,7 +35,7 @@ class CommandLine:
     def run(self, *arguments: str, **settings: str | None) -> tuple[int, str, str]:
         """Return the exit code, what was printed, and what was told on stderr."""
         values = {**self.settings, **settings}
-        file = self.folder / "local.settings.json"
+        file = self.folder / SETTINGS
         file.write_text(json.dumps({"Values": {k: v for k, v in values.items() if v is not None}}), "utf-8")
         code = main([*arguments, "--settings", str(file)])
         captured = self.capsys.readouterr()

@@ -66,7 +66,7 @@ class Changing:
         stored = self.records.require(request.job) if request.job else None
         own = stored is not None and not stored.job.final  # the promotion of a job, not a change by hand
         request_id = stored.job.id if stored and own else message_id
-        if request_id in self.held.champion.settled or (stored and not _wanted(stored.job, request)):
+        if request_id in self.held.champion.settled or (stored and not wanted(stored.job, request)):
             self.records.unmark_change(self.pipeline.name)  # the run that settled it may have died before this
             return
         self._record_live()
@@ -256,7 +256,7 @@ class Changing:
         self.held.save(self.records.append(champion, entry))
 
 
-def _wanted(job: RetrainingJob, request: Request) -> bool:
+def wanted(job: RetrainingJob, request: Request) -> bool:
     """Return whether the message is more than a second delivery about a job that is done with."""
     if job.state in (JobState.ACCEPTED, JobState.PROMOTING):
         return True

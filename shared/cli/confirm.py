@@ -1,0 +1,45 @@
+"""Showing what a command would do, and having a person agree to it before it is done."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.cli.output import Fact, show_facts, show_json, tell
+from shared.cli.place import USAGE, Stopped
+
+
+def add_agreement(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--yes", action="store_true", help="do what is shown without being asked")
+    how.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+
+
+def agreed(
+    chosen: argparse.Namespace, title: str, facts: Sequence[Fact], shown: Mapping[str, Any], question: str
+) -> bool:
+    """Show what would be done (`shown` is the same for machines); return whether to do it."""
+    if chosen.dry_run and chosen.json:
+        show_json({"dry_run": True, **shown})
+    if not chosen.json:
+        show_facts(title, facts)
+    if chosen.dry_run:
+        tell("dry run: nothing was changed")
+        return False
+    if chosen.yes or sure(chosen, question, "--yes to do it, or --dry-run to look only"):
+        return True
+    tell("nothing was changed")
+    return False
+
+
+def sure(chosen: argparse.Namespace, question: str, otherwise: str) -> bool:
+    """Ask on the terminal; where there is none, stop and say which options to give."""
+    if chosen.json or not sys.stdin.isatty():
+        raise Stopped(f"nobody can be asked here; give {otherwise}", USAGE)
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
