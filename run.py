@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent
 COMMANDS = {
     "demo": "show the whole product live, and check each step",
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
+    "new": "make a pipeline of your own data: new NAME DATA --label COLUMN",
     "test": "run every test (arguments are passed to pytest)",
     "check": "run ruff and mypy",
     "bench": "measure it all, or one: bench app, arrival, studio, fleet",
@@ -52,7 +53,7 @@ def run(command: str, rest: Sequence[str]) -> int:
     if command == "clean":
         setup.clean(ROOT)
         return 0
-    python = setup.local(ROOT) if command in ("demo", "up") else setup.development(ROOT)
+    python = setup.local(ROOT) if command in ("demo", "up", "new") else setup.development(ROOT)
     if command == "check":
         steps = [
             ["ruff", "check", "."],

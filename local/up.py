@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -14,15 +13,10 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.markup import escape
 
-from local.azurite import azurite
-from local.children import ROOT, NotStarted, end_in_order
-from local.studio import running_studio
+from local.children import NotStarted, end_in_order
+from local.home import SETTINGS, services
 from local.triggers import triggers
-from local.workplace import PIPELINE, publish
-
-FOLDER = ROOT / ".relearn"
-_PORT = "RELEARN_PORT"
-SETTINGS = FOLDER / "local.settings.json"
+from local.workplace import PIPELINE
 
 
 def main() -> int:
@@ -57,15 +51,8 @@ def _port(text: str) -> int:
 
 
 def _start(running: ExitStack, console: Console, chosen: argparse.Namespace) -> dict[str, subprocess.Popen[bytes]]:
-    port = chosen.port
-    settings = _settings(port)
-    storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
-    flags = ("--port", str(port + 10), *(["--control"] if chosen.faults else []))
-    studio = running.enter_context(running_studio(FOLDER / "studio", storage.connection_string, *flags))
-    if settings is None:
-        settings = publish(storage, studio, apart="").settings
-        SETTINGS.touch(mode=0o600)
-        SETTINGS.write_text(json.dumps({"IsEncrypted": False, "Values": {**settings, _PORT: str(port)}}, indent=2))
+    flags = ["--control"] if chosen.faults else []
+    storage, studio, settings = running.enter_context(services(chosen.port, *flags))
     processes = {"Azurite": storage.process, "the local Studio": studio.child.process}
     if not chosen.no_triggers:
         processes["the trigger loop"] = running.enter_context(triggers(settings, _show)).process
@@ -76,18 +63,6 @@ def _start(running: ExitStack, console: Console, chosen: argparse.Namespace) -> 
 def _show(line: str) -> None:
     if " INFO " not in line or "'poll_jobs'" not in line:  # a poll a second that went well is no news
         print(line, flush=True)
-
-
-def _settings(port: int) -> dict[str, str] | None:
-    """Return the settings of an earlier start, which are those of the web services published then."""
-    if not SETTINGS.exists():
-        return None
-    values: dict[str, str] = json.loads(SETTINGS.read_text())["Values"]
-    if values.get(_PORT) != str(port):
-        raise NotStarted(
-            f"{FOLDER.name}/ was made with --port {values.get(_PORT)}; give that, or start anew: python3 run.py clean"
-        )
-    return values
 
 
 def _tell(console: Console, settings: dict[str, str], storage: str, studio: str) -> None:

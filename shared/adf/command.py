@@ -14,9 +14,9 @@ from shared.adf.artefacts import Artefact, Other, read_artefact
 from shared.adf.carrying import carry_over
 from shared.adf.factory import Factory
 from shared.adf.report import Report
-from shared.adf.writing import addition, file_text
 from shared.base.errors import BadConfiguration
 from shared.base.secret import redact
+from shared.configuration.writing import file_text, write_entries
 
 DONE, REFUSED = 0, 2
 
@@ -36,29 +36,15 @@ def import_adf(paths: Sequence[Path], into: Path | None) -> int:
         report.left += aside
         if not entries:
             raise BadConfiguration("\n".join(("no AzureMLBatchExecution that trains was found", *report.left)))
-        _write(entries, into)
+        if into is None:
+            print(file_text(entries), end="")
+        else:
+            write_entries(into, entries)
     except BadConfiguration as error:
         print(error, file=sys.stderr)
         return REFUSED
     _tell(report, entries, into)
     return DONE
-
-
-def _write(entries: Mapping[str, Any], into: Path | None) -> None:
-    if into is None:
-        print(file_text(entries), end="")
-        return
-    try:
-        if not into.exists():
-            into.write_text(file_text(entries), "utf-8")
-            return
-        added = addition(into.read_text("utf-8"), into.name, entries)
-        with into.open("a", encoding="utf-8") as file:
-            file.write(added)
-    except UnicodeDecodeError:
-        raise BadConfiguration(f"{into} is no UTF-8 text") from None
-    except OSError as error:
-        raise BadConfiguration(f"{into} cannot be written: {error.strerror}") from None
 
 
 def _tell(report: Report, entries: Mapping[str, Any], into: Path | None) -> None:

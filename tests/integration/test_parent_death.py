@@ -26,10 +26,10 @@ RUN = "import sys; from pathlib import Path; import run; sys.exit(run._call(Path
 UP = """
 import sys
 from pathlib import Path
-from local import up
-up.FOLDER = Path(__file__).parent / "relearn"
-up.SETTINGS = up.FOLDER / "local.settings.json"
-up.FOLDER.mkdir()
+from local import home, up
+home.FOLDER = Path(__file__).parent / "relearn"
+home.SETTINGS = home.FOLDER / "local.settings.json"
+home.FOLDER.mkdir()
 sys.exit(up.main())
 """
 #: what is in the command lines of the processes that each has running

@@ -191,7 +191,7 @@ def test_where_the_server_listens_is_told_to_its_owner_alone_and_taken_back(term
     folder = terminal.folder / "other"
     with running_studio(folder, terminal.storage, "--control") as studio:
         file = folder / "running.json"
-        assert json.loads(file.read_text()) == {"address": studio.address, "control": studio.faults.control}
+        assert json.loads(file.read_text()) == {"address": studio.address, "control": studio.control}
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         stop(studio.child.process)
         assert not file.exists()
