@@ -16,8 +16,10 @@ _TOP: dict[str, tuple[int, str]] = {
     "WebServicePackageError": (400, "Invalid web service package."),
     "BadRequest": (400, "The request is invalid."),
     "Unauthorized": (401, "Request is unauthorized to access resource."),
+    "Forbidden": (403, "The request may not be made from there."),
     "NotFound": (404, "Resource not found."),
     "Conflict": (409, "The request conflicts with the current state of the service."),
+    "MemoryQuotaViolation": (413, "The request needs more memory than it may have."),
     "TooManyRequests": (429, "The request was throttled."),
     "InternalError": (500, "Execution encountered an internal error."),
     "ServiceUnavailable": (503, "Service is temporarily unavailable."),
@@ -57,8 +59,9 @@ def bad_argument(detail: str, message: str, target: str | None = None) -> Studio
     return StudioError("BadArgument", detail, message, target)
 
 
-def body_invalid() -> StudioError:
-    return bad_argument("RequestBodyInvalid", "No request body provided or error in deserializing the request body.")
+def body_invalid(why: str = "") -> StudioError:
+    message = "No request body provided or error in deserializing the request body."
+    return bad_argument("RequestBodyInvalid", f"{message} {why}".rstrip())
 
 
 def unauthorized(detail: str) -> StudioError:

@@ -65,11 +65,12 @@ class Published:
 class Studio:
     """One Studio in a folder: its records, its model files, and its storage, given by a connection string.
 
-    What touches no model works without a storage too.
+    What touches no model works without a storage too. `accounts` are the addresses of other storage accounts of this
+    machine, by their names.
     """
 
-    def __init__(self, folder: Path, storage: str = "") -> None:
-        self.folder, self.storage = folder, storage
+    def __init__(self, folder: Path, storage: str = "", accounts: Mapping[str, str] | None = None) -> None:
+        self.folder, self.storage, self._accounts = folder, storage, accounts
         self.records = Records(folder)
 
     @cached_property
@@ -82,7 +83,7 @@ class Studio:
     def blobs(self) -> Blobs:
         from studio.state.blobs import Blobs
 
-        return Blobs(self.storage)
+        return Blobs(self.storage, self._accounts)
 
     @cached_property
     def identity(self) -> Identity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from studio import page
-from studio.api import arm, bes, classic, rrs
+from studio.api import arm, bes, classic, rrs, workspace
 from studio.api.context import Call, Context
+from studio.entrance import check_sender, with_body
 from studio.errors import StudioError, body_invalid, not_found
 from studio.faults import connection
 from studio.faults.orders import Fault
@@ -35,6 +36,7 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
         for operation, method, path, handler in (*rrs.ADDRESSES, *bes.ADDRESSES)
     ),
     *classic.ADDRESSES,
+    *workspace.ADDRESSES,
     *arm.ADDRESSES,
 ]
 #: bytes of a request that is scored at once: to hand a few rows over to another thread takes longer than to score them
@@ -42,8 +44,8 @@ QUICK = 16 << 10
 OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 
 
-def build(context: Context) -> Starlette:
-    """Return the server; its jobs run as long as it does."""
+def build(context: Context, names: Collection[str] = ()) -> Starlette:
+    """Return the server; its jobs run as long as it does. `names` are hosts by which programs call it too."""
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
@@ -53,7 +55,7 @@ def build(context: Context) -> Starlette:
         finally:
             await run_in_threadpool(context.jobs.stop)
 
-    answering = _Answering(context)
+    answering = _Answering(context, frozenset(name.lower() for name in names))
     routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
     return Starlette(
         routes=[*routes, *page.routes(context.studio)],
@@ -73,8 +75,8 @@ def _route(path: str, method: str, answer: Callable[[Request], object]) -> Route
 class _Answering:
     """Answers calls in threads, with the faults on order that strike any call."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, names: Collection[str]) -> None:
+        self._context, self._names = context, names
         self._at_once: Counter[str] = Counter()
 
     def by(self, operation: str, handler: Handler) -> Callable[[Request], object]:
@@ -94,18 +96,19 @@ class _Answering:
         return answer
 
     async def _answer(self, request: Request, operation: str, handler: Handler, at_once: int) -> Response:
-        body = await request.body()
         call = Call(
             base=str(request.base_url).rstrip("/"),
             path=request.url.path,
             names=request.path_params,
             query=request.query_params,
-            authorization=request.headers.get("authorization"),
-            body=body,
+            authorization=_authorization(request),
+            body=b"",
             at_once=at_once,
         )
         try:
-            if operation == "rrs.execute" and len(body) <= QUICK:
+            check_sender(request, self._names)
+            call = await with_body(self._context, request, operation, call)
+            if operation == "rrs.execute" and len(call.body) <= QUICK:
                 response = handler(self._context, call)
             else:
                 response = await run_in_threadpool(handler, self._context, call)
@@ -118,7 +121,7 @@ class _Answering:
         return response
 
     async def _misbehave(self, request: Request, operation: str, handler: Handler, at_once: int) -> Response:
-        names = self._names(request.path_params)
+        names = self._called(request.path_params)
 
         def struck(kind: str) -> Fault | None:
             return self._context.faults.strike(kind, names, operation)
@@ -137,12 +140,18 @@ class _Answering:
             return await connection.cut(request, response)
         return response
 
-    def _names(self, names: Mapping[str, str]) -> set[str]:
+    def _called(self, names: Mapping[str, str]) -> set[str]:
         """Return what the endpoint of an address may be called in an order: its id, its name."""
         found = {names[key] for key in ("endpoint", "name") if key in names}
         if endpoint := self._context.studio.records.find(Endpoint, names.get("endpoint", "")):
             found.add(endpoint.name)
         return found
+
+
+def _authorization(request: Request) -> str | None:
+    """Return the key that the caller carries; clients of the Studio API have a header of its own for it."""
+    token = request.headers.get("x-ms-metaanalytics-authorizationtoken")
+    return request.headers.get("authorization") or (f"Bearer {token}" if token else None)
 
 
 _REFUSALS = {

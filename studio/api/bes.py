@@ -26,14 +26,24 @@ _VERSION = "2.0"
 _BEFORE = None  #: the api-version of the version before
 
 
+class _Submission(msgspec.Struct, rename="pascal"):
+    """The body of a job, whose members may be named in any case."""
+
+    input: Reference | None = None
+    inputs: dict[str, Reference] | None = None
+    outputs: dict[str, Reference] | None = None
+    global_parameters: Any = None
+
+
 def create(context: Context, call: Call) -> Response:
     """Check the job and keep it; nothing runs before it is started. The answer is the id, a JSON string."""
     endpoint, version = _endpoint(context, call)
-    body = call.json()
+    body = call.members(_Submission)
     inputs = _inputs(endpoint, body, version)
     for name, reference in inputs.items():
         ports.check_extension(reference, READABLE, name, "input")
         context.studio.blobs.check(reference, name)
+        inputs[name] = context.studio.blobs.resolved(reference, name)
     if version is _BEFORE and body.get("Outputs"):
         raise bad_argument("BadVersionCall", "Outputs can be given with api-version=2.0 only.", "Outputs")
     job = Job(
@@ -133,7 +143,7 @@ def _inputs(endpoint: Endpoint, body: dict[str, Any], version: str | None) -> di
     port = next(iter(endpoint.inputs), INPUT)
     inputs = {
         name: _reference(given, name, "MissingInputBlobInformation", "Missing Azure storage blob information")
-        for name, given in _named({port: single} if single else several, "Inputs").items()
+        for name, given in ports.by_name({port: single} if single else several, "Inputs").items()
     }
     ports.check_inputs(inputs, endpoint.inputs)
     if missing := [name for name in endpoint.inputs if name not in inputs]:
@@ -146,27 +156,19 @@ def _inputs(endpoint: Endpoint, body: dict[str, Any], version: str | None) -> di
     return inputs
 
 
-def _named(given: Any, member: str) -> dict[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise bad_argument("RequestBodyInvalid", f"{member} is no object of names and blob references.", member)
-    return given
-
-
 def _reference(given: Any, target: str, detail: str, message: str) -> Reference:
     """Return the blob reference, or raise the detail when nothing or something else is given."""
     try:
         reference = msgspec.convert(given, Reference)
     except msgspec.ValidationError as error:
-        raise bad_argument(detail, f"{message}: {target} is no blob reference ({error}).", target) from None
+        raise bad_argument(detail, f"{message}: {target} is not a blob reference ({error}).", target) from None
     if not reference.relative_location:
         raise bad_argument(detail, f"{message}: {target} has no RelativeLocation.", target)
     return reference
 
 
 def _outputs(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Reference]:
-    extensions, named = ports.outputs(endpoint), _named(given, "Outputs")
+    extensions, named = ports.outputs(endpoint), ports.by_name(given, "Outputs")
     if unknown := sorted(set(named) - set(extensions)):
         raise bad_argument(
             "InvalidOutputOverrideName",
@@ -185,6 +187,7 @@ def _outputs(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Refe
                 "MissingOutputOverrideSpecification", f"{missing}: {name} has no ConnectionString.", name
             )
         context.studio.blobs.check_place(reference, name)
+        overrides[name] = context.studio.blobs.resolved(reference, name)
     return {
         name: overrides.get(name) or output_location(context.studio.blobs, extension)
         for name, extension in extensions.items()

@@ -9,25 +9,36 @@ from starlette.responses import JSONResponse, Response
 
 from studio.api import ports, swagger
 from studio.api.context import Call, Context, check_id, not_in_workspace
+from studio.api.settings import Settings, flag, read_settings
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.learning.ilearner import SUFFIX
 from studio.publishing import DEFAULT
 from studio.state.records import Endpoint, Reference, Resource, Scorer, Service, Workspace, now
 
-_SETTINGS = {
-    "Description": "description",
-    "ThrottleLevel": "throttle_level",
-    "MaxConcurrentCalls": "max_concurrent_calls",
-    "DiagnosticsTraceLevel": "diagnostics",
-    "PreventUpdate": "prevent_update",
-}
-_LOW = 4  #: concurrent calls of an endpoint whose throttle level is Low
-_HIGH = 20  #: and of one whose level is High, unless it says otherwise
-_MOST = 200
+
+class _Replaced(msgspec.Struct, rename="pascal"):
+    """A trained model to put in place of the one of that name."""
+
+    name: Any = None
+    location: Reference | None = None
+
+
+class _Changes(Settings):
+    """The body of an update."""
+
+    resources: list[_Replaced] | None = None
+
+
+class _Refresh(msgspec.Struct, rename="pascal"):
+    overwrite_resources: Any = None
+
+
+class _NewKey(msgspec.Struct, rename="pascal"):
+    key_type: Any = None
 
 
 def list_services(context: Context, call: Call) -> Response:
-    workspace = _owned(context, call)
+    workspace = context.owned_workspace(call)
     return JSONResponse([_shown_service(context, each) for each in context.studio.records.all(Service, workspace.id)])
 
 
@@ -37,7 +48,7 @@ def read_service(context: Context, call: Call) -> Response:
 
 def put_service(context: Context, call: Call) -> Response:
     """Refuse the code services of the Python and R clients: they would run a stranger's code."""
-    _owned(context, call)
+    context.owned_workspace(call)
     raise StudioError(
         "WebServicePackageError",
         "ValidationError",
@@ -65,7 +76,7 @@ def read(context: Context, call: Call) -> Response:
 def create(context: Context, call: Call) -> Response:
     """Make an endpoint with the models of the default one."""
     service, name = _owned_service(context, call), call.names["name"]
-    settings = _settings(call.json()) if call.body.strip() else {}
+    settings = read_settings(call.members(Settings)) if call.body.strip() else {}
     context.studio.add_endpoints(service, [name], **settings)
     endpoint = context.studio.records.named(Endpoint, service.id, name)
     assert endpoint is not None, "it was added"
@@ -75,12 +86,15 @@ def create(context: Context, call: Call) -> Response:
 def update(context: Context, call: Call) -> Response:
     """Swap trained models, change settings. The answer is empty and tells nothing about when it takes effect."""
     service, endpoint = _endpoint(context, call)
-    body = call.json()
-    settings = _settings(body, endpoint)
+    body = call.members(_Changes)
+    settings, given = read_settings(body, endpoint), body.get("Resources")
     swapped: dict[str, Resource] = {}
-    if given := body.get("Resources"):
+    if given:
         _check_updatable(service, endpoint)
         swapped = _swapped(context, endpoint, given)
+    if not settings and not swapped:
+        names = ", ".join(field.encode_name for field in msgspec.structs.fields(_Changes))
+        raise bad_argument("RequestBodyInvalid", f"The request changes nothing. An update can name: {names}.")
     if context.strike("no effect", endpoint):
         return Response(status_code=200)
 
@@ -101,7 +115,7 @@ def refresh(context: Context, call: Call) -> Response:
             "UpdateWebServiceResourceFailed", "The default endpoint is the one that others are refreshed from."
         )
     _check_open(endpoint)
-    overwrite = _flag("OverwriteResources", call.json().get("OverwriteResources"))
+    overwrite = flag("OverwriteResources", call.members(_Refresh).get("OverwriteResources"))
     default = context.studio.default_endpoint(service)
 
     def refreshed(endpoint: Endpoint) -> Endpoint | None:
@@ -124,7 +138,7 @@ def delete(context: Context, call: Call) -> Response:
 def regenerate_key(context: Context, call: Call) -> Response:
     """Make one of the endpoint's keys anew. No client recorded this call: its form is this Studio's own."""
     service, endpoint = _endpoint(context, call)
-    kind = call.json().get("KeyType")
+    kind = call.members(_NewKey).get("KeyType")
     if kind not in ("Primary", "Secondary"):
         raise bad_argument("BadParameterValue", "KeyType must be Primary or Secondary.", "KeyType")
     changed = context.studio.regenerate_key(endpoint, "primary" if kind == "Primary" else "secondary")
@@ -132,7 +146,10 @@ def regenerate_key(context: Context, call: Call) -> Response:
 
 
 def describe(context: Context, call: Call) -> Response:
-    _, endpoint = _endpoint(context, call)
+    """Answer the swagger document to whoever asks: R's client asks without a key, also below the help page."""
+    endpoint = _find(context, context.workspace(call), call)
+    if endpoint is None:
+        raise _no_endpoint(call.names["name"])
     return JSONResponse(swagger.document(context.studio, endpoint, call.base))
 
 
@@ -151,6 +168,7 @@ ADDRESSES = [
     ("classic.refresh", "POST", f"{_ENDPOINT}/refresh", refresh),
     ("classic.key", "POST", f"{_ENDPOINT}/regeneratekey", regenerate_key),
     ("classic.apidocument", "GET", f"{_ENDPOINT}/apidocument", describe),
+    ("classic.apidocument", "GET", f"/apihelp{_ENDPOINT}/apidocument", describe),
 ]
 
 
@@ -161,7 +179,7 @@ def _with(scorer: Scorer, resource: Resource | None) -> Scorer:
 def _swapped(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Resource]:
     """Return the resources that the request replaces, by name: every model is read and checked before any is live."""
     if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
-        raise body_invalid()
+        raise body_invalid("Resources is not a list of resources.")
     begins = context.update_begins(endpoint)
     known = {scorer.resource.name: scorer.resource for scorer in endpoint.scorers}
     swapped = {}
@@ -208,81 +226,6 @@ def _invalid(detail: str, message: str) -> StudioError:
     return StudioError("InvalidOperation", detail, message)
 
 
-def _settings(given: dict[str, Any], endpoint: Endpoint | None = None) -> dict[str, Any]:
-    """Return the settings among the members. Clients send numbers and booleans as strings too, and null for none."""
-    settings: dict[str, Any] = {}
-    for key, name in _SETTINGS.items():
-        value = given.get(key)
-        if value is None:
-            continue
-        try:
-            settings[name] = _setting(name, value)
-        except (ValueError, TypeError):
-            raise bad_argument("BadParameterValue", f"{key} cannot be {value!r}.", key) from None
-    level = settings.get("throttle_level", endpoint.throttle_level if endpoint else "Low")
-    calls = settings.get("max_concurrent_calls")
-    if level == "Low" and calls is not None and calls > _LOW:
-        if "throttle_level" in settings or endpoint is None:
-            raise bad_argument(
-                "WebServiceConcurrentRequestRequirementInvalid",
-                f"An endpoint of ThrottleLevel Low takes {_LOW} concurrent calls at most, not {calls}; give it High.",
-                "MaxConcurrentCalls",
-            )
-        settings["throttle_level"] = "High"
-    if "throttle_level" in settings and calls is None:
-        settings["max_concurrent_calls"] = _LOW if level == "Low" else _HIGH
-    return settings
-
-
-def _setting(name: str, value: Any) -> Any:
-    if name == "max_concurrent_calls":
-        return _calls(value)
-    if name == "prevent_update":
-        return _flag("PreventUpdate", value)
-    allowed = {"throttle_level": ("Low", "High"), "diagnostics": ("None", "Error", "All")}.get(name)
-    if not isinstance(value, str) or (allowed and value not in allowed):
-        raise ValueError
-    return value
-
-
-def _calls(value: Any) -> int:
-    if isinstance(value, (bool, float)):
-        raise ValueError
-    number = int(value)
-    if number > _MOST:
-        raise bad_argument(
-            "WebServiceTooManyConcurrentRequestRequirement",
-            f"Cannot set concurrent request requirement to more than {_MOST}; it is {number}.",
-            "MaxConcurrentCalls",
-        )
-    if number < 1:
-        raise ValueError
-    return number
-
-
-def _flag(name: str, value: Any) -> bool:
-    if str(value).lower() not in ("true", "false"):
-        raise bad_argument("BadParameterValue", f"{name} must be True or False, not {value!r}.", name)
-    return str(value).lower() == "true"
-
-
-def _workspace(context: Context, call: Call) -> Workspace:
-    found = context.studio.records.find(Workspace, call.names["workspace"])
-    if found is None and call.names["workspace"] == context.studio.identity.workspace:
-        found = context.studio.workspace
-    if found is None:
-        raise not_found("WorkspaceNotFound", f"No workspace has the id {call.names['workspace']}.")
-    return found
-
-
-def _owned(context: Context, call: Call) -> Workspace:
-    """Return the workspace, if the caller has one of its tokens."""
-    workspace = _workspace(context, call)
-    if not workspace.opens(call.key):
-        raise unauthorized("ManagementRequestUnauthorized")
-    return workspace
-
-
 def _service(context: Context, call: Call, workspace: Workspace) -> Service:
     check_id(call.names["service"])
     service = context.studio.records.find(Service, call.names["service"])
@@ -292,25 +235,36 @@ def _service(context: Context, call: Call, workspace: Workspace) -> Service:
 
 
 def _owned_service(context: Context, call: Call) -> Service:
-    return _service(context, call, _owned(context, call))
+    return _service(context, call, context.owned_workspace(call))
 
 
 def _endpoint(context: Context, call: Call) -> tuple[Service, Endpoint]:
     """Return the endpoint named or given by its id, if the caller has the workspace's token or the endpoint's key."""
-    workspace = _workspace(context, call)
-    is_owner = workspace.opens(call.key)
-    service = context.studio.records.find(Service, call.names["service"])
-    endpoint = None
-    if service and service.parent == workspace.id:
-        named = context.studio.records.named(Endpoint, service.id, call.names["name"])
-        by_id = named or context.studio.records.find(Endpoint, call.names["name"])
-        endpoint = by_id if by_id and by_id.parent == service.id else None
-    if not is_owner and not (endpoint and endpoint.opens(call.key)):
-        raise unauthorized("ManagementRequestUnauthorized")
+    check_key(context, call)
+    workspace = context.workspace(call)
+    endpoint = _find(context, workspace, call)
     service = _service(context, call, workspace)
     if endpoint is None:
         raise _no_endpoint(call.names["name"])
     return service, endpoint
+
+
+def check_key(context: Context, call: Call) -> None:
+    """Raise unless the call has the workspace's token or the key of the endpoint that its address names."""
+    workspace = context.workspace(call)
+    endpoint = _find(context, workspace, call) if "name" in call.names else None
+    if not workspace.opens(call.key) and not (endpoint and endpoint.opens(call.key)):
+        raise unauthorized("ManagementRequestUnauthorized")
+
+
+def _find(context: Context, workspace: Workspace, call: Call) -> Endpoint | None:
+    """Return the endpoint that the address gives by its name or its id."""
+    service = context.studio.records.find(Service, call.names["service"])
+    if service is None or service.parent != workspace.id:
+        return None
+    named = context.studio.records.named(Endpoint, service.id, call.names["name"])
+    found = named or context.studio.records.find(Endpoint, call.names["name"])
+    return found if found and found.parent == service.id else None
 
 
 def _no_endpoint(name: str) -> StudioError:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
+from studio.api.casing import cased
+from studio.api.reading import read_json
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.faults.orders import Fault, Faults
 from studio.jobs.runner import JobRunner
 from studio.publishing import Studio
 from studio.state.keys import carried
-from studio.state.records import NEVER, Endpoint, Service
+from studio.state.records import NEVER, Endpoint, Service, Workspace
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -57,16 +56,16 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         """Return the body, which must be an object."""
-        try:
-            # .NET writes a byte order mark where it is told nothing else.
-            body = msgspec.json.decode(self.body.removeprefix(codecs.BOM_UTF8))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise body_invalid() from None
+        body = read_json(self.body)
         if body is None:
             raise bad_argument("RequestIsEmpty", "No request provided. Provide a valid request and try again.")
         if not isinstance(body, dict):
-            raise body_invalid()
+            raise body_invalid("It is not an object of names and values.")
         return body
+
+    def members(self, kind: type) -> dict[str, Any]:
+        """Return the members of the body that the kind names, given in any case; the others are passed over."""
+        return dict(cased(self.json(), kind))
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,23 @@ class Context:
         else:
             self._check_workspace(call, endpoint)
         return endpoint
+
+    def workspace(self, call: Call) -> Workspace:
+        """Return the workspace of an address to whoever asks."""
+        workspace_id = call.names["workspace"]
+        found = self.studio.records.find(Workspace, workspace_id)
+        if found is None and workspace_id == self.studio.identity.workspace:
+            found = self.studio.workspace
+        if found is None:
+            raise not_found("WorkspaceNotFound", f"No workspace has the id {workspace_id}.")
+        return found
+
+    def owned_workspace(self, call: Call) -> Workspace:
+        """Return the workspace, if the caller has one of its tokens."""
+        workspace = self.workspace(call)
+        if not workspace.opens(call.key):
+            raise unauthorized("ManagementRequestUnauthorized")
+        return workspace
 
     def strike(self, kind: str, endpoint: Endpoint) -> Fault | None:
         """Return the fault of this kind that is on order for the endpoint, and use it up by one."""

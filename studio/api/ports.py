@@ -29,10 +29,12 @@ def parameters(endpoint: Endpoint) -> dict[str, str]:
 
 def global_parameters(endpoint: Endpoint, given: Any) -> dict[str, str]:
     """Return the parameters of a request, as text. Raises the catalogue's errors."""
-    if given is not None and not isinstance(given, Mapping):
-        raise bad_argument("UserParameterInvalid", "GlobalParameters is no object of names and values.")
     # null is how some clients leave a value out
-    values = {str(name): _text(str(name), value) for name, value in (given or {}).items() if value is not None}
+    values = {
+        name: _text(name, value)
+        for name, value in by_name(given, "GlobalParameters", "UserParameterInvalid").items()
+        if value is not None
+    }
     known = parameters(endpoint)
     if unknown := sorted(set(values) - set(known)):
         raise bad_argument(
@@ -46,9 +48,18 @@ def global_parameters(endpoint: Endpoint, given: Any) -> dict[str, str]:
     return values
 
 
+def by_name(given: Any, member: str, detail: str = "RequestBodyInvalid") -> dict[str, Any]:
+    """Return the member's values by their names. PHP and R write `[]` or "" where there are none, others null."""
+    if given in (None, "", []):
+        return {}
+    if not isinstance(given, dict):
+        raise bad_argument(detail, f"{member} is not an object of names and values.", member)
+    return given
+
+
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, (str, int, float)):
-        raise bad_argument("UserParameterInvalid", f"The parameter {name!r} is no text and no number.", name)
+        raise bad_argument("UserParameterInvalid", f"The parameter {name!r} is neither a text nor a number.", name)
     return str(value)
 
 

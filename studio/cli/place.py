@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:  # the libraries behind it take seconds to load, which --help and fault need not wait for
     from studio.publishing import Studio
 
-DATA, STORAGE = "STUDIO_DATA", "STUDIO_STORAGE"
+DATA, STORAGE, ACCOUNTS = "STUDIO_DATA", "STUDIO_STORAGE", "STUDIO_ACCOUNTS"
 _UP = Path(__file__).resolve().parent.parent.parent / ".relearn"  #: what `run.py up` makes beside the checkout
 _RUNNING = "running.json"
 
@@ -49,20 +49,23 @@ def open_new(folder: Path) -> Studio:
     """Return the Studio of the folder with its storage; it is made if it is not there."""
     from studio.publishing import Studio
     from studio.state.database import OtherVersion
+    from studio.state.places import NoPlace, read_accounts
 
     connection = storage()
     if not connection:
         raise Stopped(f"the setting {STORAGE} with a storage connection string is missing; `run.py up` has one too")
     try:
-        studio = Studio(folder, connection)
+        studio = Studio(folder, connection, read_accounts(os.environ.get(ACCOUNTS, "")))
         assert studio.blobs.account, "a connection string names its account"
         return studio
     except OtherVersion as error:
         raise Stopped(str(error)) from None
     except OSError as error:
         raise Stopped(f"the folder {folder} cannot be used: {error.strerror}") from None
+    except NoPlace as error:
+        raise Stopped(f"the setting {ACCOUNTS} cannot be used: {error}") from None
     except ValueError:
-        raise Stopped(f"the setting {STORAGE} is no storage connection string") from None
+        raise Stopped(f"the setting {STORAGE} is not a storage connection string") from None
 
 
 def open_made(folder: Path) -> Studio:

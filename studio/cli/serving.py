@@ -26,6 +26,9 @@ def add(commands: Any) -> None:
     serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
     serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
     serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
+    serve.add_argument(
+        "--host", action="append", default=[], help="a name by which programs call this server, from the hosts file"
+    )
     serve.add_argument("--certificate", type=Path, help="PEM file of a certificate chain: answer HTTPS instead of HTTP")
     serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is a file of its own")
     serve.set_defaults(run=_serve)
@@ -54,7 +57,9 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     faults = Faults(OPERATIONS)
     pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
-    app = build(Context(studio, JobRunner(studio.records, chosen.data, studio.storage, faults, pace), faults))
+    app = build(
+        Context(studio, JobRunner(studio.records, chosen.data, studio.storage, faults, pace), faults), chosen.host
+    )
     told = {"address": _address(listening, "https" if secured else "http")}
     if chosen.control:
         control = _listen(0)

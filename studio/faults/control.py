@@ -15,6 +15,9 @@ from starlette.routing import Route
 
 from studio.errors import StudioError, bad_argument
 from studio.faults.orders import Fault, Faults
+from studio.guard import read_at_most
+
+_MOST = 64 << 10  #: bytes of an order
 
 
 def build_control(faults: Faults) -> Starlette:
@@ -29,10 +32,10 @@ def build_control(faults: Faults) -> Starlette:
             wrong = bad_argument("RequestBodyInvalid", "Send the fault as application/json.", "Content-Type")
             return JSONResponse(wrong.body, 400)
         try:
-            fault = msgspec.json.decode(await request.body(), type=Fault)
+            fault = msgspec.json.decode(await read_at_most(request, _MOST), type=Fault)
             return JSONResponse(msgspec.to_builtins(faults.order(fault)), 201)
-        except msgspec.MsgspecError as error:
-            wrong = bad_argument("RequestBodyInvalid", f"This is no fault: {error}")
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+            wrong = bad_argument("RequestBodyInvalid", f"This is not a fault: {error}")
             return JSONResponse(wrong.body, 400)
         except StudioError as error:
             return JSONResponse(error.body, error.status)

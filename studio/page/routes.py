@@ -22,8 +22,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from studio.api import ports
+from studio.guard import is_for_this_machine, is_from_this_page
 from studio.page import samples, views
-from studio.page.guard import HEADERS, is_for_this_machine, is_from_this_page
 from studio.page.paging import part
 from studio.publishing import DEFAULT, Studio
 from studio.state.records import Endpoint, Service, WebService, Workspace
@@ -35,6 +35,19 @@ _PARTS = ("score", "jobs", "update")
 _SERVICE = f"{views.HELP}/workspaces/{{workspace}}/webservices/{{service}}"
 _CLASSIC = f"{_SERVICE}/endpoints/{{endpoint}}"
 _NEW = f"{views.HELP}/subscriptions/{{subscription}}/services/{{endpoint}}"
+
+#: The page may load its own style sheet and icon, and nothing else from anywhere; it has no scripts.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # With less of a referrer a browser would hide the origin of a form too.
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 Handler = Callable[[Request], Response]
 Found = tuple[Service | WebService, Endpoint]
@@ -175,7 +188,7 @@ def _guarded(handler: Handler) -> Handler:
         else:
             own = f"http://127.0.0.1:{_port(request)}/"
             response = _refused(f"The page is only for this machine, by its own address: open {own} instead.")
-        response.headers.update(HEADERS)
+        response.headers.update(_HEADERS)
         return response
 
     return guarded

@@ -1,15 +1,14 @@
-"""Blobs that the protocols name: read, written, and linked to. Only this machine and the Studio's own storage."""
+"""Blobs that the protocols name: read, written, and linked to. `places` says which storage may be called."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
+import msgspec
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import (
     BlobClient,
@@ -21,27 +20,34 @@ from azure.storage.blob import (
 )
 
 from studio.errors import StudioError, bad_argument
+from studio.state.places import Elsewhere, NoPlace, Place, Places
 from studio.state.records import Reference
 
 #: The window of a result's SAS: 24 h 05 min, from 5 minutes before the job is read.
 BEFORE, AFTER = timedelta(minutes=5), timedelta(hours=24)
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CONTAINER = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _LONGEST = 1024  #: characters of a blob's name
 
 
-def _quick() -> dict[str, Any]:
+def _options() -> dict[str, Any]:
+    """Return the options of every storage client: quick, and calling the address that it is given, nothing else."""
     # A client waits for the answer: the storage library would try again for half a minute.
     retries = ExponentialRetry(initial_backoff=0, increment_base=1, retry_total=2, random_jitter_range=0)
-    return {"retry_policy": retries, "connection_timeout": 5, "read_timeout": 60}
+    quick: dict[str, Any] = {"retry_policy": retries, "connection_timeout": 5, "read_timeout": 60}
+    # A redirect and a proxy of the environment would both lead to a machine that nobody named.
+    return {**quick, "permit_redirects": False, "use_env_settings": False}
 
 
 class Blobs:
-    """`storage` is the connection string of the workspace's own storage account."""
+    """`storage` is the connection string of the workspace's own storage account.
 
-    def __init__(self, storage: str) -> None:
+    `accounts` gives the addresses of other accounts of this machine, by their names.
+    """
+
+    def __init__(self, storage: str, accounts: Mapping[str, str] | None = None) -> None:
         self._storage = storage
-        self._own = BlobServiceClient.from_connection_string(storage, **_quick())
+        self._own = BlobServiceClient.from_connection_string(storage, **_options())
+        self._places = Places(self.address, self.account, accounts or {})
 
     @property
     def account(self) -> str:
@@ -78,6 +84,17 @@ class Blobs:
         if not getattr(self._client(reference, target).credential, "account_key", None):
             raise _bad_connection_string("it has no AccountKey", target)
 
+    def resolved(self, reference: Reference, target: str) -> Reference:
+        """Return the reference with the address that is meant: it may name an account only."""
+        if reference.connection_string == self._storage:
+            return reference
+        place = self._place(reference, target)
+        if not reference.connection_string:
+            return msgspec.structs.replace(reference, base_location=place.address)
+        opened = f"AccountKey={place.key}" if place.key else f"SharedAccessSignature={place.sas}"
+        meant = f"BlobEndpoint={place.address};AccountName={place.account};{opened}"
+        return msgspec.structs.replace(reference, connection_string=meant)
+
     def write(self, reference: Reference, content: bytes, target: str | None = None) -> None:
         """Write the content; the container is made if it is not there."""
         client = self._client(reference, target)
@@ -96,13 +113,14 @@ class Blobs:
 
     def named(self, uri: str) -> Reference:
         """Return the reference of an address without a SAS, which only the own storage can give."""
-        if not uri.startswith(self.address):
+        relative = self._places.relative(uri)
+        if relative is None:
             raise StudioError(
                 "BadRequest",
                 "InvalidAssetLocation",
                 f"The asset's blob {uri!r} is not in the storage {self.account!r}.",
             )
-        return self.own(unquote(uri.removeprefix(self.address)))
+        return self.own(unquote(relative))
 
     def result(self, reference: Reference, expired: bool = False) -> Reference:
         """Return a result as a job's reader gets it: base, relative and a SAS minted now, or long ago."""
@@ -125,36 +143,29 @@ class Blobs:
 
     def _client(self, reference: Reference, target: str | None) -> BlobClient:
         container, name = parts(reference, target)
-        try:
-            client = self._opened(reference, container, name)
-        except ValueError as error:
-            if reference.connection_string:
-                raise _bad_connection_string(_what(error), target) from None
-            message = f"Invalid blob specification: {reference.base_location!r} is no BaseLocation."
-            raise bad_argument("InvalidBlob", message, target) from None
-        host = urlsplit(client.url).hostname
-        if host not in _LOOPBACK and host != urlsplit(self.address).hostname:
-            raise bad_argument(
-                "InvalidBlob", f"This Studio calls no storage on {host!r}, only on this machine.", target
-            )
-        return client
-
-    def _opened(self, reference: Reference, container: str, name: str) -> BlobClient:
-        if reference.connection_string:
-            client = BlobClient.from_connection_string(reference.connection_string, container, name, **_quick())
-            base64.b64decode(getattr(client.credential, "account_key", None) or "", validate=True)
-            return client
-        base = (reference.base_location or "").rstrip("/")
-        if reference.sas_blob_token:
-            return BlobClient(base, container, name, credential=reference.sas_blob_token.lstrip("?"), **_quick())
-        if f"{base}/" == self.address:
+        place = self._place(reference, target)
+        if self._is_own(place):
             return self._own.get_blob_client(container, name)
-        return BlobClient(base, container, name, **_quick())
+        return BlobClient(_with_sas(place), container, name, credential=_credential(place), **_options())
+
+    def _place(self, reference: Reference, target: str | None) -> Place:
+        if reference.connection_string == self._storage:
+            return Place(self._places.own)
+        try:
+            return self._places.of(reference)
+        except NoPlace as error:
+            if reference.connection_string and not isinstance(error, Elsewhere):
+                raise _bad_connection_string(str(error), target) from None
+            raise bad_argument("InvalidBlob", f"Invalid blob specification: {error}.", target) from None
+
+    def _is_own(self, place: Place) -> bool:
+        """Return whether the Studio's own key opens the place: nothing else was given for its own storage."""
+        return place.address == self._places.own and not (place.key or place.sas)
 
     def _make_container(self, reference: Reference, container: str) -> None:
-        own = reference.connection_string in (None, self._storage)
-        given = str(reference.connection_string)
-        client = self._own if own else BlobServiceClient.from_connection_string(given, **_quick())
+        place = self._place(reference, None)
+        own = self._is_own(place)
+        client = self._own if own else BlobServiceClient(place.address, credential=_credential(place), **_options())
         try:
             client.create_container(container)
         except ResourceExistsError:
@@ -162,6 +173,14 @@ class Blobs:
         except AzureError as error:
             message = f"Blob container validation failed with this error: {type(error).__name__}."
             raise bad_argument("ContainerValidationFailed", message, container) from None
+
+
+def _credential(place: Place) -> Any:
+    return {"account_name": place.account, "account_key": place.key} if place.key else None
+
+
+def _with_sas(place: Place) -> str:
+    return f"{place.address}?{place.sas}" if place.sas else place.address
 
 
 def parts(reference: Reference, target: str | None) -> tuple[str, str]:
@@ -183,15 +202,13 @@ def parts(reference: Reference, target: str | None) -> tuple[str, str]:
         raise bad_argument("InputBlobRelativeLocationInvalid", message, target)
     if not _CONTAINER.fullmatch(container):
         raise bad_argument("ContainerSegmentInvalid", f"Invalid container name: {container[:80]!r}.", target)
+    if not name.isprintable() or {".", ".."} & set(name.split("/")):
+        message = f"The blob's name {name[:80]!r} has a part . or .., or a character that cannot be printed."
+        raise bad_argument("InputBlobRelativeLocationInvalid", message, target)
     if len(name) > _LONGEST:
         message = f"The blob's name has {len(name)} characters; it can have {_LONGEST}."
         raise bad_argument("BlobNameTooLong", message, target)
     return container, name
-
-
-def _what(error: ValueError) -> str:
-    # The library's own words may repeat the key.
-    return "its AccountKey is not base64" if isinstance(error, binascii.Error) else "it could not be read"
 
 
 def _bad_connection_string(what: str, target: str | None) -> StudioError:

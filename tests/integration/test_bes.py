@@ -212,7 +212,7 @@ def test_what_a_client_does_wrong_is_answered_by_the_catalogue_and_named(
             "output2",
         ),
         ({"Inputs": inputs, "GlobalParameters": {"x": "1"}}, "UnexpectedParameter", "x"),
-        ({"Inputs": inputs, "GlobalParameters": "x"}, "UserParameterInvalid", None),
+        ({"Inputs": inputs, "GlobalParameters": "x"}, "UserParameterInvalid", "GlobalParameters"),
         (
             {"Inputs": inputs, "GlobalParameters": {"Regularization weight": [1]}},
             "UserParameterInvalid",

@@ -324,7 +324,7 @@ def test_an_order_that_means_nothing_is_refused_and_says_what_would(rehearsal: R
         ({"kind": "slow", "count": 0}, "from 1"),
         ({"kind": "stuck", "state": "Finished"}, "NotStarted, Running"),
         ({"kind": "slow", "when": "now"}, "when"),
-        ([], "no fault"),
+        ([], "not a fault"),
     ):
         answer = requests.post(f"{rehearsal.control}/faults", json=fault, timeout=30)
         assert answer.status_code == 400

@@ -137,6 +137,7 @@ def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[
         "key": identity.arm_token,
     }
     scenes = {
+        "/api/workspaces/": [{"workspace": identity.workspace, "key": workspace.primary_token}],
         "/workspaces/{workspace}/services": [each for each in data_plane if not each["service"].startswith("/")],
         "/subscriptions/{subscription}/services": [each for each in data_plane if each["service"].startswith("/")],
         "/workspaces/{workspace}/webservices": [
@@ -209,7 +210,7 @@ def test_a_body_is_taken_or_refused_however_deep_it_is(world: World) -> None:
     place = (
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
     )
-    headers = [(b"authorization", f"Bearer {scene['key']}".encode())]
+    headers = [(b"host", b"127.0.0.1:1"), (b"authorization", f"Bearer {scene['key']}".encode())]
     statuses = set()
     for depth in (10, *range(900, 1000, 2), 2000):
         value = b"[" * depth + b"]" * depth
@@ -226,7 +227,7 @@ def test_text_that_is_no_unicode_is_refused(world: World) -> None:
     place = (
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
     )
-    headers = [(b"authorization", f"Bearer {scene['key']}".encode())]
+    headers = [(b"host", b"127.0.0.1:1"), (b"authorization", f"Bearer {scene['key']}".encode())]
     for body in (b'{"tags": {"a": "\\ud800"}}', b'{"tags": {"\\udfff": "a"}}', b'{"tags": {"a": "\xff"}}'):
         status, answer = world.ask("PATCH", place.format_map(scene), b"api-version=2017-01-01", headers, body)
         assert status == 400

@@ -207,7 +207,7 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
         (("run", "breast-cancer", str(short)), {}, 1, "All rows must have same number of elements"),
         (("run", "wine", table), {}, 1, 'columns were not found: "cultivar"'),
         (("list", "--data", str(folder / "none")), {}, 2, "there is no Studio in"),
-        (("serve",), {"STUDIO_STORAGE": "nonsense"}, 2, "STUDIO_STORAGE is no storage connection string"),
+        (("serve",), {"STUDIO_STORAGE": "nonsense"}, 2, "STUDIO_STORAGE is not a storage connection string"),
         (("keys", "nobody"), {}, 2, "there is no endpoint 'nobody'"),
         (("endpoints", "add", "nobody", "a"), {}, 2, "there is no Classic web service 'nobody'"),
         (("endpoints", "add", "nobody"), {}, 2, "give either names or --count"),

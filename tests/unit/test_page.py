@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from studio.page.guard import is_for_this_machine
+from studio.guard import is_for_this_machine
 from studio.page.paging import AT_ONCE, part
 from studio.page.samples import KEY, job, score, update
 from studio.page.views import Model, Place, view_endpoint

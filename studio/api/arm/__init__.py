@@ -4,6 +4,9 @@ Resource ids and member names are read in any case; members are answered in came
 """
 
 from studio.api.arm import listing, operations, plans, provider, regional, services, workspaces
+from studio.api.arm.scope import check_token
+
+__all__ = ["ADDRESSES", "check_token"]
 
 ADDRESSES = [
     *provider.ADDRESSES,

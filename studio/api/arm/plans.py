@@ -74,7 +74,7 @@ def replace(context: Context, call: Call) -> Response:
 
 def patch(context: Context, call: Call) -> Response:
     plan = _plan(context, call)
-    body = scope.read_body(call, _Patch)
+    body = scope.read_changes(call, _Patch)
     with scope.alone(plan.id):
         plan = _plan(context, call)
         return _written(context, plan, body.sku, plan.tags if body.tags is None else body.tags)

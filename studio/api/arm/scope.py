@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.responses import Response
 
-from studio.api.arm.casing import cased
+from studio.api.casing import cased
 from studio.api.context import Call, Context
 from studio.definitions.definition import Member
 from studio.errors import StudioError, bad_argument, body_invalid, unauthorized
@@ -29,13 +29,17 @@ T = TypeVar("T", bound=Member)
 
 def enter(context: Context, call: Call, *versions: str) -> str:
     """Return the api-version of a call that may be made."""
-    if not hmac.compare_digest(call.key.encode(), context.studio.identity.arm_token.encode()):
-        raise unauthorized("ManagementRequestUnauthorized")
+    check_token(context, call)
     version = call.check_version(*versions)
     subscription = call.names.get("subscription", context.studio.identity.subscription)
     if subscription.lower() != context.studio.identity.subscription:
         raise not_found("SubscriptionNotFound", f"No subscription has the id {subscription}.")
     return version
+
+
+def check_token(context: Context, call: Call) -> None:
+    if not hmac.compare_digest(call.key.encode(), context.studio.identity.arm_token.encode()):
+        raise unauthorized("ManagementRequestUnauthorized")
 
 
 def place(call: Call) -> str:
@@ -64,6 +68,21 @@ def check_name(call: Call) -> None:
 def read_body(call: Call, kind: type[T]) -> T:
     """Return the body, or raise the error that says which member is wrong."""
     return read_members(call.json(), kind)
+
+
+def read_changes(call: Call, kind: type[T]) -> T:
+    """Return the body of a PATCH, which must name something that can be changed."""
+    body = read_body(call, kind)
+    if _names_nothing(body):
+        names = ", ".join(field.encode_name for field in msgspec.structs.fields(kind))
+        raise body_invalid(f"It changes nothing. It can name: {names}.")
+    return body
+
+
+def _names_nothing(member: Any) -> bool:
+    if not isinstance(member, Member):
+        return member is None
+    return all(_names_nothing(getattr(member, name)) for name in member.__struct_fields__)
 
 
 def read_members(given: Any, kind: type[T]) -> T:

@@ -12,13 +12,13 @@ import msgspec
 from starlette.responses import Response
 
 from studio.api.arm import changes, scope
-from studio.api.arm.casing import cased
 from studio.api.arm.changes import Patch, Whole
 from studio.api.arm.operations import VERSIONS, accept
 from studio.api.arm.preview import VERSION as PREVIEW
 from studio.api.arm.preview import from_preview
 from studio.api.arm.regional import check_region
 from studio.api.arm.views import find, key, payload_reference, shown
+from studio.api.casing import cased
 from studio.api.context import Call, Context
 from studio.definitions.definition import BlobLocation, Properties, Table, frame
 from studio.definitions.graphs import check_fits, joined_models
@@ -58,7 +58,7 @@ def replace(context: Context, call: Call) -> Response:
 def patch(context: Context, call: Call) -> Response:
     """Change the members that are given; the preview wants the location with them."""
     version, _ = find(context, call)
-    body: Whole | Patch = _whole(call, version) if version == PREVIEW else scope.read_body(call, Patch)
+    body: Whole | Patch = _whole(call, version) if version == PREVIEW else scope.read_changes(call, Patch)
     with scope.alone(key(call)):
         _, service = find(context, call)
         kept = service.definition

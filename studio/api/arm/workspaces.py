@@ -76,7 +76,7 @@ def replace(context: Context, call: Call) -> Response:
 
 def patch(context: Context, call: Call) -> Response:
     _open(context, call)
-    body = scope.read_body(call, _Patch)
+    body = scope.read_changes(call, _Patch)
     changed = body.properties or _Changed()
     with scope.alone(scope.resource_id(call, "workspaces")):
         version, workspace = _open(context, call)

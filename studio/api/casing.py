@@ -1,4 +1,7 @@
-"""Members named in any case, as PowerShell and .NET clients send them."""
+"""Members named in any case, as PowerShell and .NET clients send them; Json.NET, which the service read with, took any.
+
+A name in its own case goes before the same name in another.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,9 @@ def _cased(value: Any, kind: inspect.Type) -> Any:
             return _cased(value, kind)
         case inspect.StructType() if isinstance(value, dict):
             fields = {field.encode_name.lower(): field for field in kind.fields}
-            known = {name: fields[name.lower()] for name in value if name.lower() in fields}
-            return {field.encode_name: _cased(value[name], field.type) for name, field in known.items()}
+            known = [(name, fields[name.lower()]) for name in value if name.lower() in fields]
+            known.sort(key=lambda each: each[0] == each[1].encode_name)  # the last one of a name stays
+            return {field.encode_name: _cased(value[name], field.type) for name, field in known}
         case inspect.DictType() if isinstance(value, dict):
             return {name: _cased(each, kind.value_type) for name, each in value.items()}
         case inspect.ListType() if isinstance(value, list):

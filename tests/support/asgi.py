@@ -1,0 +1,67 @@
+"""A call to a server's application in this process, part by part: how much of the body was taken can be seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import anyio
+from starlette.applications import Starlette
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    taken: int  #: parts of the request's body that the application asked for
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """The status, and the detail code of an error."""
+        return self.status, self.json["error"]["details"][0]["code"] if self.status >= 400 else ""
+
+
+def ask(
+    app: Starlette, method: str, address: str, headers: Mapping[str, str], body: Iterable[bytes] = (), port: int = 10010
+) -> Answer:
+    """Return the application's answer. One part of a body has its length in the head; several are chunked."""
+    parts = list(body)
+    given = {"host": f"127.0.0.1:{port}", **{name.lower(): value for name, value in headers.items()}}
+    if len(parts) == 1:
+        given["content-length"] = str(len(parts[0]))
+    path, _, query = address.partition("?")
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": quote(path).encode(),
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", port),
+    }
+    told: list[dict[str, Any]] = []
+    left = iter(parts)
+    taken = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal taken
+        part = next(left, None)
+        taken += part is not None
+        return {"type": "http.request", "body": part or b"", "more_body": part is not None}
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    anyio.run(app, scope, receive, send)
+    return Answer(told[0]["status"], b"".join(each.get("body", b"") for each in told), taken)
