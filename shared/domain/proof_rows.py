@@ -8,6 +8,7 @@ from shared.domain.rows import Rows
 
 SCORED = "Scored "  #: how the names of the columns begin that a model fills
 ALIKE = 1e-6  #: relative: a number may have been written as text and read again in between
+ROUNDING = 1e-9  #: relative: the processors that answer for a service may differ in the last digits
 
 
 def scored_columns(rows: Rows) -> Rows:
@@ -15,7 +16,7 @@ def scored_columns(rows: Rows) -> Rows:
     return rows.only([name for name in rows.columns if name.startswith(SCORED)])
 
 
-def same_answers(one: Rows, other: Rows, tolerance: float = 1e-9) -> bool:
+def same_answers(one: Rows, other: Rows, tolerance: float = ROUNDING) -> bool:
     """Return whether two answers are the same in the columns they share, up to the last digits of their numbers."""
     shared = [name for name in one.columns if name in other.columns]
     if not shared or len(one.values) != len(other.values):

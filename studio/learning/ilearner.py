@@ -1,6 +1,6 @@
 """The `.ilearner` file: a scikit-learn pipeline in skops' format, and with it a manifest of what it takes and gives.
 
-Its bytes depend on nothing but what it holds, so the same training gives the same file. Loading runs no code that the
+Its bytes depend on nothing but what it holds, so the same model gives the same file. Loading runs no code that the
 file brings: only the types listed here are ever made, they hold nothing but numbers and text, and what they hold is
 checked before it is used.
 """
@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 
 from studio.errors import bad_argument
 from studio.experiments.types import Kind
-from studio.learning import learners
+from studio.learning import learners, rowwise
 from studio.learning.encoding import Encoder
 from studio.learning.trees import checked, freeze, thaw
 
@@ -125,8 +125,8 @@ class TrainedModel:
         cells = {name: without(each, self.manifest.missing) for name, each in columns.items()}
         matrix, learner = self.encoder.encode(cells, rows), self.pipeline[-1]
         if self.manifest.kind == "regression":
-            return Scored(learner.predict(matrix).tolist())
-        probabilities = learner.predict_proba(matrix)
+            return Scored(rowwise.predictions(learner, matrix).tolist())
+        probabilities = rowwise.probabilities(learner, matrix)
         return Scored([self.manifest.classes[index] for index in probabilities.argmax(axis=1)], probabilities)
 
 

@@ -41,8 +41,8 @@ class Trained:
 def train(experiment: Experiment, data: Columns, parameters: Mapping[str, str]) -> list[Trained]:
     """Return the experiment's models in their order.
 
-    A column is numeric if all its cells are. Rows without a label are left out. The same rows, parameters and seed give
-    the same models, byte for byte. Raises `ModuleError`.
+    A column is numeric if all its cells are. Rows without a label are left out. On one kind of processor the same rows,
+    parameters and seed give the same models, byte for byte. Raises `ModuleError`.
     """
     values = {**experiment.parameters, **parameters}
     data = {name: without(cells, experiment.missing) for name, cells in data.items()}
