@@ -58,6 +58,10 @@ class UnexpectedAnswer(TryLater):
     """A service answered something its protocol does not know."""
 
 
+class NotYetReadable(TryLater):
+    """The storage brings a blob back from its archive, which takes hours."""
+
+
 class RecordChanged(TryLater):
     """Another run wrote the record first: what it says now has to be read again."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.cli.names import fleet_of, known
 from shared.cli.output import say, show_json, show_table, tell, told
 from shared.cli.place import DONE, NOTHING, Stopped, add_common, open_app
+from shared.cli.stuck import active_jobs, files_that_wait, readable
 from shared.store.polls import EVERY
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from shared.cli.output import Cell
     from shared.cli.views import LastData
     from shared.domain.jobs import RetrainingJob
+    from shared.domain.stuck import Stuck
 
 GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may start late
 
-T = TypeVar("T")
 Row = tuple["Cell", ...]
 
 
@@ -41,14 +42,15 @@ def _status(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     fleets, names = _names(app, chosen)
     broken: list[str] = []
-    stored = at_once(lambda each: _readable(lambda: app.records.load(each), None, broken), app.records.active())
-    active = [each.job for each in stored if each and not each.job.final]
+    active = active_jobs(app, broken)
     if not chosen.names:  # a job may be of a pipeline that neither the file nor the records have
         active_of = {job.pipeline for job in active}
         names += sorted(name for name in active_of - {*names} if not fleet_of(name, fleets))
-    polled = _readable(app.polls.last, None, broken)
-    found = [_fleet_status(app, fleet, active) for fleet in fleets if fleet in names]
-    found += at_once(lambda name: _pipeline_status(app, name, active), [name for name in names if name not in fleets])
+    polled = readable(app.polls.last, None, broken)
+    files = files_that_wait(app, active, broken)
+    found = [_fleet_status(app, fleet, active, files) for fleet in fleets if fleet in names]
+    alone = [name for name in names if name not in fleets]
+    found += at_once(lambda name: _pipeline_status(app, name, active, files), alone)
     for line in broken:
         tell(line)
     if chosen.json:
@@ -103,16 +105,19 @@ def _last_data(app: App, name: str) -> LastData | None:
     return LastData(arrival, stored.job if stored else None) if arrival else None
 
 
-def _pipeline_status(app: App, name: str, active: Sequence[RetrainingJob]) -> tuple[dict[str, Any], Row]:
+def _pipeline_status(
+    app: App, name: str, active: Sequence[RetrainingJob], files: Sequence[Stuck]
+) -> tuple[dict[str, Any], Row]:
     from shared.cli.views import attention, status_row
     from shared.domain.champions import Champion
 
     broken: list[str] = []
-    last = _readable(lambda: _last_data(app, name), None, broken)
-    champion = _readable(lambda: app.records.champion(name), Champion(pipeline=name), broken)
-    watched = _readable(lambda: app.records.load_watch(name), None, broken)
+    last = readable(lambda: _last_data(app, name), None, broken)
+    champion = readable(lambda: app.records.champion(name), Champion(pipeline=name), broken)
+    watched = readable(lambda: app.records.load_watch(name), None, broken)
     watch = watched.watch if watched else None
-    jobs = [job for job in active if job.pipeline == name]
+    jobs, now = [job for job in active if job.pipeline == name], datetime.now(UTC)
+    held = [each for each in files if each.pipeline == name]
     shown = {
         "pipeline": name,
         "live": champion.live,
@@ -128,30 +133,24 @@ def _pipeline_status(app: App, name: str, active: Sequence[RetrainingJob]) -> tu
             "reason": last.arrival.reason,
             "job": last.arrival.job,
         },
-        "attention": [*broken, *attention(jobs, watch, last)],
+        "attention": [*broken, *attention(jobs, watch, held, now, last)],
     }
-    return shown, status_row(name, champion, last, jobs, watch, datetime.now(UTC), broken)
+    return shown, status_row(name, champion, last, jobs, watch, held, now, broken)
 
 
-def _readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
-    """Return the record; note one that cannot be read, so that the others are shown."""
-    try:
-        return load()
-    except BadConfiguration as error:
-        broken.append(str(error))
-        return otherwise
-
-
-def _fleet_status(app: App, fleet: str, active: Sequence[RetrainingJob]) -> tuple[dict[str, Any], Row]:
+def _fleet_status(
+    app: App, fleet: str, active: Sequence[RetrainingJob], files: Sequence[Stuck]
+) -> tuple[dict[str, Any], Row]:
     from shared.cli.views import attention, fleet_row
 
     members = app.pipelines.members(fleet)
     broken: list[str] = []
     recorded = [name for name in app.records.pipelines() if name in set(members)]
-    champions = at_once(lambda each: _readable(lambda: app.records.champion(each), None, broken), recorded)
-    latest = _readable(lambda: app.rollouts.latest(fleet), None, broken)
+    champions = at_once(lambda each: readable(lambda: app.records.champion(each), None, broken), recorded)
+    latest = readable(lambda: app.rollouts.latest(fleet), None, broken)
     rollout = latest.rollout if latest else None
     jobs = [job for job in active if fleet_of(job.pipeline, [fleet])]
+    held = [each for each in files if fleet_of(each.pipeline, [fleet])]
     shown = {
         "fleet": fleet,
         "members": len(members),
@@ -159,6 +158,6 @@ def _fleet_status(app: App, fleet: str, active: Sequence[RetrainingJob]) -> tupl
         "jobs": dict(Counter(job.state.value for job in jobs)),
         "waiting": len(app.records.parked(fleet)),
         "rollout": rollout and {"number": rollout.number, "course": rollout.course, "text": rollout.text},
-        "attention": [*broken, *attention(jobs, None)],
+        "attention": [*broken, *attention(jobs, None, held, datetime.now(UTC))],
     }
     return shown, fleet_row(shown)

@@ -14,6 +14,7 @@ from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.jobs import Approval, JobState, Model, Part, RetrainingJob
 from shared.domain.rollouts import Course
+from shared.domain.stuck import Stuck, lines, stuck_jobs
 
 _STYLES = {
     JobState.PROMOTED: "green",
@@ -52,6 +53,7 @@ def status_row(
     last: LastData | None,
     jobs: Sequence[RetrainingJob],
     watch: Watch | None,
+    files: Sequence[Stuck],
     now: datetime,
     broken: Sequence[str] = (),
 ) -> tuple[Cell, ...]:
@@ -68,7 +70,7 @@ def status_row(
         models(live.models) if live else "",
         last_data(last) if last else "",
         "\n".join(under_way),
-        ("\n".join([*broken, *attention(jobs, watch, last)]), "bold magenta"),
+        ("\n".join([*broken, *attention(jobs, watch, files, now, last)]), "bold magenta"),
     )
 
 
@@ -112,8 +114,14 @@ def last_data(last: LastData) -> Cell:
     return (f"{text}: {arrival.reason}" if arrival.reason else text), style
 
 
-def attention(jobs: Iterable[RetrainingJob], watch: Watch | None, last: LastData | None = None) -> list[str]:
-    """Return what waits for a person, or is in trouble."""
+def attention(
+    jobs: Sequence[RetrainingJob],
+    watch: Watch | None,
+    files: Sequence[Stuck],
+    now: datetime,
+    last: LastData | None = None,
+) -> list[str]:
+    """Return what waits for a person, or does not get on. `files` are those that do not."""
     found = []
     if last and last.arrival.state in (ArrivalState.QUARANTINED, ArrivalState.MOVING):
         found.append(f"{last.arrival.dataset.path} was set aside: data show {last.arrival.id.rpartition('-')[2]}")
@@ -121,8 +129,7 @@ def attention(jobs: Iterable[RetrainingJob], watch: Watch | None, last: LastData
         if job.state is JobState.AWAITING:
             until = f" until {told(job.approval.expires_at)}" if job.approval else ""
             found.append(f"approve or reject {job.id}{until}")
-        elif job.trouble:
-            found.append(f"{job.id}: {job.trouble}")
+    found += lines([*stuck_jobs(jobs, now), *files])
     if watch and watch.trouble:
         found.append(watch.trouble)
     return found

@@ -45,6 +45,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime
     state: ArrivalState = ArrivalState.SETTLING
     at: datetime  #: of the last change of state
+    problem: str | None = None  #: why its blob cannot be read or moved now; None when all is well
+    not_before: datetime | None = None  #: its blob is not looked at until then
     checks: int = 0  #: that began and did not end; counted before each
     checked_at: datetime | None = None  #: when the last of them began
     sha256: str | None = None
@@ -72,7 +74,11 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     def become(self, state: ArrivalState, at: datetime, **facts: Any) -> Arrival:
         """Return the arrival one step further. Every change of state goes through here."""
         assert state in NEXT.get(self.state, ()), f"arrival {self.id} is {self.state.value}, not to be {state.value}"
-        return msgspec.structs.replace(self, state=state, at=at, **facts)
+        return msgspec.structs.replace(self, **{"problem": None, "not_before": None, **facts}, state=state, at=at)
+
+    def waiting(self, until: datetime, problem: str) -> Arrival:
+        """Return the arrival that a person or time can help, and that holds up no other until then."""
+        return msgspec.structs.replace(self, not_before=until, problem=problem)
 
     def checking(self, at: datetime) -> Arrival:
         """Return the arrival with a check begun."""
@@ -154,7 +160,7 @@ def _quiet(data: list[Arrival], arrivals: Sequence[Arrival], batching: Batching,
         return Decision()
     waited = now - min(each.seen_at for each in data)
     still = now - max(each.seen_at for each in arrivals)
-    settling = any(each.state is ArrivalState.SETTLING for each in arrivals)
+    settling = any(each.state is ArrivalState.SETTLING and not each.problem for each in arrivals)
     if waited >= timedelta(seconds=batching.at_most) or (still >= timedelta(seconds=batching.quiet) and not settling):
         return Decision(tuple(data))
     return Decision()

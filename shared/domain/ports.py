@@ -106,10 +106,11 @@ class TrainingData(Protocol):
 
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
     def link_joined(self, name: str, seconds: float) -> BlobReference: ...
-    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
+    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes, *, copy: bool = True) -> str:
         """Copy it into quarantine beside its reason, for machines and for people; return where the copy is.
 
-        Raises `DataChanged` when another version is there, or none.
+        Without `copy`, which needs a blob that can be read, only the reason is written. Raises `DataChanged` when
+        another version is there, or none.
         """
         ...
 

@@ -16,7 +16,17 @@ from typing import Any
 import msgspec
 
 from shared.base.decoding import from_json
-from shared.base.errors import BadConfiguration, BadMessage, Busy, DataChanged, RecordChanged, RetrainingError
+from shared.base.errors import (
+    AskHuman,
+    BadConfiguration,
+    BadMessage,
+    Busy,
+    DataChanged,
+    NotYetReadable,
+    RecordChanged,
+    RetrainingError,
+    ServiceRefused,
+)
 from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
 from shared.domain.checks import Fault, Report, check, summed_up
@@ -24,7 +34,7 @@ from shared.domain.fleets import Pipelines
 from shared.domain.jobs import Dataset, RetrainingJob, received
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import TrainingData
-from shared.flows.quarantine import Quarantine
+from shared.flows.quarantine import LOOK_AGAIN, Quarantine
 from shared.store.arrivals import ArrivalRecords, Closing, StoredArrival, StoredBatches
 from shared.store.jobs_and_champions import Records
 
@@ -34,6 +44,7 @@ _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
 LONGEST = timedelta(minutes=3)  #: after which one call takes up no other pipeline's data
+OUT_OF_ARCHIVE = timedelta(days=2)  #: the longest wait for a blob that is brought back from the archive
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -213,6 +224,8 @@ class Arriving:
 
     def _guarded(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
         try:
+            if stored.arrival.not_before and self.now() < stored.arrival.not_before:
+                return stored
             if stored.arrival.state is _S.SETTLING:
                 return self._settle(stored, pipeline)
             if stored.arrival.state is _S.MOVING:
@@ -235,8 +248,8 @@ class Arriving:
         if arrival.marker:
             try:
                 return self._read_marker(stored, pipeline)
-            except DataChanged:
-                return self._as_found(stored)
+            except RetrainingError as error:
+                return self._not_read(stored, arrival, pipeline, error)
         reason = arrival.never_checked(now)
         if reason is not None:
             return self._quarantine(stored, pipeline, reason) if reason else self._as_found(stored)
@@ -244,12 +257,9 @@ class Arriving:
         stored = self.arrivals.save(stored, arrival.checking(now))
         try:
             report = self._checked(arrival, pipeline)
+            return self._after_check(StoredArrival(arrival, stored.etag), pipeline, report)
         except RetrainingError as error:
-            stored = self.arrivals.save(stored, arrival)  # it ended: nothing is known against the data
-            if isinstance(error, DataChanged):
-                return self._as_found(stored)
-            raise
-        return self._after_check(StoredArrival(arrival, stored.etag), pipeline, report)
+            return self._not_read(stored, arrival, pipeline, error)
 
     def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
         profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
@@ -258,6 +268,27 @@ class Arriving:
             content = self.data.read(arrival.dataset)
             path, inputs = arrival.dataset.path, pipeline.inputs
             return check(path, content, pipeline.checks, profile, inputs=inputs, alone=alone)
+
+    def _not_read(
+        self, stored: StoredArrival, arrival: Arrival, pipeline: Pipeline, error: RetrainingError
+    ) -> StoredArrival:
+        """Return the arrival whose blob could not be read: it ended, or waits for somebody or for the storage.
+
+        `arrival` is as it was before its check: the check ended, and nothing is known against the data.
+        """
+        now = self.now()
+        archived = isinstance(error, NotYetReadable)
+        if isinstance(error, ServiceRefused) or (archived and now - arrival.seen_at > OUT_OF_ARCHIVE):
+            reason = f"{arrival.dataset.path} cannot be read: {error}; once it can be read, replay it"
+            return self._quarantine(stored, pipeline, reason, copy=False)
+        if archived or isinstance(error, AskHuman):
+            log.warning("%s waits: %s", arrival.dataset.path, error)
+            return self.arrivals.save(stored, arrival.waiting(now + LOOK_AGAIN, str(error)))
+        if stored.arrival is not arrival:
+            stored = self.arrivals.save(stored, arrival)
+        if isinstance(error, DataChanged):
+            return self._as_found(stored)
+        raise error
 
     def _after_check(self, stored: StoredArrival, pipeline: Pipeline, report: Report) -> StoredArrival:
         arrival = stored.arrival
@@ -304,14 +335,20 @@ class Arriving:
         *,
         report: Report | None = None,
         faults: Sequence[Fault] = (),
+        copy: bool = True,
     ) -> StoredArrival:
         path = stored.arrival.dataset.path
         shared = any(other.name != pipeline.name for other in self.pipelines.taking(path))
         move = pipeline.arriving.refused == "move" and not shared
         try:
-            return self.quarantine.take(stored, fault, report=report, faults=faults, move=move)
+            return self.quarantine.take(stored, fault, report=report, faults=faults, move=move, copy=copy)
         except DataChanged:
             return self._gone(stored, self.data.find(path))
+        except ServiceRefused as error:
+            if not copy:
+                raise
+            told = f"{fault}; there is no copy in quarantine: {error}"
+            return self.quarantine.take(stored, told, report=report, faults=faults, move=False, copy=False)
 
     def _gone(self, stored: StoredArrival, there: Dataset | None) -> StoredArrival:
         if there:

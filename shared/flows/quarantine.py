@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.base.errors import DataChanged
+from shared.base.errors import AskHuman, Busy, DataChanged, ServiceRefused
 from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
 from shared.domain.checks import Fault, Report
 from shared.domain.jobs import Dataset
@@ -23,6 +23,8 @@ from shared.store.arrivals import ArrivalRecords, PutBack, StoredArrival, Stored
 log = logging.getLogger("relearn.quarantine")
 
 _S = ArrivalState
+HELD_AT_MOST = timedelta(hours=1)  #: how long an original that cannot be deleted is tried again
+LOOK_AGAIN = timedelta(minutes=10)  #: between two looks at a blob that somebody has to see to
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,12 @@ class Quarantine:
         report: Report | None = None,
         faults: Sequence[Fault] = (),
         move: bool,
+        copy: bool = True,
     ) -> StoredArrival:
         """Set the arrival's data aside with what is wrong: with it, or with its whole batch. `finish` ends a move.
 
-        Raises `DataChanged` when another version is there by now, or none.
+        Without `copy`, of what cannot be read, only the reason is set aside. Raises `DataChanged` when another version
+        is there by now, or none.
         """
         arrival = stored.arrival
         told = report.text if report else "".join(f"{each.message}\n" for each in faults) or f"{fault}\n"
@@ -53,18 +57,28 @@ class Quarantine:
             "report": report or ({"faults": faults} if faults else None),
         }
         encoded = msgspec.json.format(msgspec.json.encode(reason))
-        place = self.data.set_aside(arrival.dataset, folder_of(arrival), encoded, told.encode())
+        place = self.data.set_aside(arrival.dataset, folder_of(arrival), encoded, told.encode(), copy=copy)
         log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
         # A replay is of data that stayed: a job may have been made of this very version.
-        if move and arrival.id == arrival_id(arrival.dataset):
+        if move and copy and arrival.id == arrival_id(arrival.dataset):
             return self.arrivals.save(stored, arrival.become(_S.MOVING, self.now(), reason=fault, moved=place))
         return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, self.now(), reason=fault))
 
     def finish(self, stored: StoredArrival) -> StoredArrival:
-        """Delete the original of what is set aside, and leave a newer version alone."""
-        self.arrivals.note_moved(stored.arrival)
-        self.data.delete(stored.arrival.dataset)
-        return self.arrivals.save(stored, stored.arrival.become(_S.QUARANTINED, self.now()))
+        """Delete the original of what is set aside, and leave a newer version alone.
+
+        An original that something holds (a lease, a snapshot, a policy, a missing right) stays in the end.
+        """
+        arrival, now = stored.arrival, self.now()
+        self.arrivals.note_moved(arrival)
+        try:
+            self.data.delete(arrival.dataset)
+        except (ServiceRefused, Busy, AskHuman) as error:
+            if now - arrival.at < HELD_AT_MOST:
+                return self.arrivals.save(stored, arrival.waiting(now + LOOK_AGAIN, f"It cannot be deleted: {error}"))
+            reason = f"{arrival.reason}; the original stays, as it could not be deleted: {error}"
+            return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, now, reason=reason, moved=None))
+        return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, now))
 
     def put_back(self, pipeline: str, path: str, request: str) -> Arrival | None:
         """Take up again what was moved from this path, once for each request; return None when that is not meant:

@@ -148,6 +148,10 @@ class ArrivalRecords:
             return None
         return stored
 
+    def marks(self) -> list[tuple[str, str]]:
+        """Return the pipeline and the id of every arrival that may be open."""
+        return [(name.split("/")[2], stem(name)) for name in self._documents.names("active/arrivals/")]
+
     def with_open(self, prefix: str) -> set[str]:
         """Return the pipelines, by names that begin so, that have an open arrival."""
         return {name.split("/")[2] for name in self._documents.names(f"active/arrivals/{prefix}")}

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 import yaml
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobServiceClient, ContainerClient, StandardBlobTier
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
@@ -144,3 +144,24 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     assert part.sha256 == place.arrivals()[-1].sha256
     place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2")
     assert place.take_up() == []
+
+
+def test_an_archived_blob_is_set_aside_at_once_and_trained_on_once_it_can_be_read(
+    azurite: Azurite, tmp_path: Path
+) -> None:
+    place = Place(azurite, tmp_path, {"settle": "0.1s", "refused": "move"})
+    place.dropped.upload_blob("breast-cancer/old.csv", HEADER + b"1,2,benign\n3,4,malignant\n5,6,benign\n7,8,benign\n")
+    blob = place.dropped.get_blob_client("breast-cancer/old.csv")
+    blob.set_standard_blob_tier(StandardBlobTier.ARCHIVE)
+    place.app.flows.intake.see(blob.blob_name)
+    assert place.take_up() == []
+
+    [arrival] = place.arrivals()
+    assert arrival.state is ArrivalState.QUARANTINED
+    assert "409 BlobArchived: it is in the Archive tier; set its tier to Hot or Cool" in (arrival.reason or "")
+    aside = [*place.quarantine.list_blob_names(name_starts_with=f"{place.pipeline}/")]
+    assert [name.rpartition("/")[2] for name in aside] == ["reason.json", "reason.txt"]
+
+    blob.set_standard_blob_tier(StandardBlobTier.HOT)
+    place.app.flows.intake.replay(place.pipeline, blob.blob_name, "m1")
+    assert len(place.take_up()) == 1

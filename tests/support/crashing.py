@@ -21,9 +21,8 @@ from shared.base.errors import Busy
 from shared.base.settings import Settings
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
-from studio.jobs.runner import FINAL
 from studio.state.database import Records
-from studio.state.records import Job
+from studio.state.records import FINAL, Job
 from tests.support.waiting import until
 
 KILLED = 9

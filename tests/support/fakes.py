@@ -204,6 +204,8 @@ class FakeData:
         self.fails: list[Exception] = []
         self.aside: dict[str, bytes] = {}  #: reports by folder
         self.copies: dict[str, bytes] = {}  #: by folder
+        self.unreadable: dict[str, Exception] = {}  #: by path: what reading it raises
+        self.held: dict[str, Exception] = {}  #: by path: what deleting it raises
         self.put_back_by: dict[str, str] = {}  #: requests by ETag
         self.alive: Callable[[], None] = lambda: None  #: called after each change: the process may die there
 
@@ -232,6 +234,8 @@ class FakeData:
     def read(self, dataset: Dataset) -> Iterator[bytes]:
         if self.find(dataset.path) != dataset:
             raise DataChanged(f"{dataset.path} was overwritten")
+        if dataset.path in self.unreadable:
+            raise self.unreadable[dataset.path]
         yield self.contents[dataset.path]
 
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
@@ -253,10 +257,19 @@ class FakeData:
     def link_joined(self, name: str, seconds: float) -> BlobReference:  # noqa: ARG002
         return BlobReference("https://store.example/", f"batches/{name}")
 
-    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:  # noqa: ARG002
-        if self.find(dataset.path) != dataset and folder not in self.copies:
-            raise DataChanged(f"{dataset.path} was overwritten or deleted")
-        self.copies.setdefault(folder, self.contents.get(dataset.path, b""))
+    def set_aside(
+        self,
+        dataset: Dataset,
+        folder: str,
+        report: bytes,
+        reason: bytes,  # noqa: ARG002
+        *,
+        copy: bool = True,
+    ) -> str:
+        if copy:
+            if self.find(dataset.path) != dataset and folder not in self.copies:
+                raise DataChanged(f"{dataset.path} was overwritten or deleted")
+            self.copies.setdefault(folder, self.contents.get(dataset.path, b""))
         self.alive()
         self.aside[folder] = report
         return f"quarantine/{folder}/{dataset.path.rpartition('/')[2]}"
@@ -268,6 +281,8 @@ class FakeData:
 
     def delete(self, dataset: Dataset) -> None:
         if self.find(dataset.path) == dataset:
+            if dataset.path in self.held:
+                raise self.held[dataset.path]
             del self.contents[dataset.path]
             self.alive()
 

@@ -45,7 +45,7 @@ def scripted_service() -> Iterator[Scripted]:
                 for piece in body() if callable(body) else (content,):
                     self.wfile.write(piece)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
         def log_message(self, *_: Any) -> None:
             return

@@ -628,8 +628,8 @@ def test_a_version_uploaded_while_the_old_one_is_moved_survives_and_is_taken_up(
     path = world.put("a.csv", BROKEN)
     copy = world.data.set_aside
 
-    def slow(*arguments: Any) -> str:
-        place = copy(*arguments)
+    def slow(*arguments: Any, **options: Any) -> str:
+        place = copy(*arguments, **options)
         world.put("a.csv", b"age\n7\n")
         return place
 

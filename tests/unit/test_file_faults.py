@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
-from shared.domain.arrivals import ArrivalState
+from shared.base.errors import AccessRefused, Busy, NotYetReadable, ServiceRefused, ServiceUnavailable
+from shared.domain.arrivals import Arrival, ArrivalState, Batching
 from shared.domain.checks import Checks, Column, Kind, check
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
 from shared.domain.jobs import HeldOut, JobState
 from shared.domain.ports import Running
 from shared.domain.rows import Rows
+from shared.domain.stuck import SOON, lines, stuck_files, stuck_jobs
 from shared.flows import judging
 from shared.store.jobs_and_champions import stem
 from tests.support.fakes import World
@@ -25,12 +29,30 @@ def world() -> World:
     return World(rows=TWO_ROWS)
 
 
-def arrival(world: World, name: str) -> tuple[ArrivalState, str]:
-    """Return the state of the file's one arrival, and its reason."""
+def record(world: World, name: str) -> Arrival:
+    """Return the file's one arrival."""
     names = [each for each in world.documents.contents if each.startswith("arrivals/income/")]
     found = [world.arrivals.require("income", stem(each)).arrival for each in names]
     [one] = [each for each in found if each.dataset.path == f"income/{name}"]
-    return one.state, one.reason or ""
+    return one
+
+
+def open_arrivals(world: World) -> list[Arrival]:
+    return [world.arrivals.require(*mark).arrival for mark in world.arrivals.marks()]
+
+
+def arrival(world: World, name: str) -> tuple[ArrivalState, str]:
+    return record(world, name).state, record(world, name).reason or ""
+
+
+def batches(world: World, batching: Batching, **facts: object) -> None:
+    pipeline = world.alone["income"]
+    changed = msgspec.structs.replace(pipeline.arriving, batching=batching, **facts)
+    world.alone["income"] = msgspec.structs.replace(pipeline, arriving=changed)
+
+
+def archived(code: str = "BlobArchived") -> ServiceRefused:
+    return ServiceRefused(f"Storage, reading it: 409 {code}", 409, [code])
 
 
 @pytest.mark.parametrize(
@@ -104,3 +126,133 @@ def test_scored_rows_without_a_column_of_the_proof_end_their_job_at_once(world: 
     assert job.state is JobState.FAILED
     assert "has no column 'hours'" in (job.reason or "")
     assert world.records.active() == []
+
+
+@pytest.mark.parametrize("code", ["BlobArchived", "BlobUsesCustomerSpecifiedEncryption", "AnyOtherRefusal"])
+def test_a_blob_that_nobody_can_read_is_set_aside_without_a_copy_and_may_be_replayed(world: World, code: str) -> None:
+    batches(world, Batching(by="quiet", quiet=60.0, at_most=3600.0))
+    path = world.put("archived.csv", b"age,hours\n1,2\n")
+    world.data.unreadable[path] = archived(code)
+    world.flows.intake.see(path)
+    world.flows.intake.see(world.put("good.csv", b"age,hours\n3,4\n"))
+    assert world.take_up() == []
+    assert arrival(world, "archived.csv") == (
+        ArrivalState.QUARANTINED,
+        f"income/archived.csv cannot be read: Storage, reading it: 409 {code}; once it can be read, replay it",
+    )
+    assert world.data.copies == {}
+    assert len(world.data.aside) == 1
+
+    world.clock.sleep(61)
+    [job_id] = world.take_up()  # by `quiet`: the file that cannot be read holds nobody up
+    assert [part.dataset.path for part in world.records.require(job_id).job.parts] == ["income/good.csv"]
+
+    del world.data.unreadable[path]
+    world.flows.intake.replay("income", path, "m1")
+    jobs = world.take_up()
+    world.clock.sleep(61)
+    [job_id] = [*jobs, *world.take_up()]
+    assert [part.dataset.path for part in world.records.require(job_id).job.parts] == [path]
+
+
+@pytest.mark.parametrize("error", [NotYetReadable("it comes back"), AccessRefused("403 for this blob")])
+def test_a_blob_that_can_be_read_later_waits_is_shown_and_holds_nobody_up(world: World, error: Exception) -> None:
+    batches(world, Batching(by="quiet", quiet=60.0, at_most=3600.0))
+    path = world.put("later.csv", b"age,hours\n1,2\n")
+    world.data.unreadable[path] = error
+    world.flows.intake.see(path)
+    world.flows.intake.see(world.put("good.csv", b"age,hours\n3,4\n"))
+    world.take_up()
+    assert record(world, "later.csv").problem == str(error)
+    assert lines(stuck_files(open_arrivals(world), {}, world.pipelines, world.clock.now())) == [f"{path}: {error}"]
+    world.clock.sleep(61)
+    assert len(world.take_up()) == 1
+
+    del world.data.unreadable[path]
+    world.clock.sleep(600)
+    world.take_up()
+    assert (record(world, "later.csv").state, record(world, "later.csv").problem) == (ArrivalState.TAKEN, None)
+
+
+def test_a_blob_that_never_comes_back_from_its_archive_is_set_aside_in_the_end(world: World) -> None:
+    path = world.put("later.csv", b"age,hours\n1,2\n")
+    world.data.unreadable[path] = NotYetReadable("it comes back")
+    world.flows.intake.see(path)
+    for _ in range(49):
+        world.take_up()
+        world.clock.sleep(3600)
+    world.take_up()
+    assert record(world, "later.csv").state is ArrivalState.QUARANTINED
+
+
+def test_storage_that_does_not_answer_is_no_fault_of_the_file_however_often(world: World) -> None:
+    path = world.put("a.csv", b"age,hours\n1,2\n")
+    world.data.unreadable[path] = ServiceUnavailable("503")
+    world.flows.intake.see(path)
+    for _ in range(10):
+        world.take_up()
+        world.clock.sleep(600)
+    assert record(world, "a.csv").checks == 0
+    del world.data.unreadable[path]
+    assert len(world.take_up()) == 1
+
+
+def test_a_refused_file_that_cannot_be_copied_is_set_aside_with_both_reasons(world: World) -> None:
+    path = world.put("bad.csv", b"hours\n1\n")
+    copy = world.data.set_aside
+
+    def uncopied(*arguments: object, **options: bool) -> str:
+        if options["copy"]:
+            raise ServiceRefused("409 the copy is refused", 409, ["PendingCopyOperation"])
+        return copy(*arguments, **options)  # type: ignore[arg-type]
+
+    world.data.set_aside = uncopied  # type: ignore[assignment, method-assign]
+    world.flows.intake.see(path)
+    assert world.take_up() == []
+    state, reason = arrival(world, "bad.csv")
+    assert state is ArrivalState.QUARANTINED
+    assert "has no column 'age'" in reason
+    assert reason.endswith("; there is no copy in quarantine: 409 the copy is refused")
+
+
+@pytest.mark.parametrize("error", [archived("SnapshotsPresent"), Busy("a lease"), AccessRefused("no right to delete")])
+def test_an_original_that_cannot_be_deleted_stays_and_its_move_ends(world: World, error: Exception) -> None:
+    batches(world, Batching(), refused="move")
+    path = world.put("bad.csv", b"hours\n1\n")
+    world.data.held[path] = error
+    world.flows.intake.see(path)
+    for _ in range(2):
+        world.take_up()
+    assert record(world, "bad.csv").problem == f"It cannot be deleted: {error}"
+    for _ in range(7):
+        world.clock.sleep(600)
+        world.take_up()
+    found = record(world, "bad.csv")
+    assert (found.state, found.moved, found.problem) == (ArrivalState.QUARANTINED, None, None)
+    assert (found.reason or "").endswith(f"; the original stays, as it could not be deleted: {error}")
+    assert world.data.find(path)
+    replayed = world.flows.intake.replay("income", path, "m1")
+    assert replayed.replay == "m1"
+
+
+def test_a_file_that_waits_long_for_its_pipelines_jobs_is_shown_with_them(world: World) -> None:
+    batches(world, Batching(), jobs=1)
+    world.service.answer = Running()
+    job_id = world.drop("a.csv", b"age,hours\n1,2\n")
+    world.flows.intake.see(world.put("b.csv", b"age,hours\n3,4\n"))
+    world.take_up()
+
+    def shown() -> list[str]:
+        return lines(stuck_files(open_arrivals(world), {"income": [job_id]}, world.pipelines, world.clock.now()))
+
+    assert shown() == []
+    world.clock.sleep(SOON.total_seconds() + 1)
+    assert shown() == [f"income/b.csv: waits until one of 1 jobs ends: {job_id}"]
+
+
+def test_a_job_that_no_run_takes_up_is_shown(world: World) -> None:
+    world.flows.intake.see(world.put("a.csv", b"age,hours\n1,2\n"))
+    [job] = world.flows.intake.take_up()
+    assert stuck_jobs([job], world.clock.now()) == []
+    [stuck] = stuck_jobs([job], world.clock.now() + SOON + timedelta(minutes=10))
+    assert stuck.reason == "no run has taken its next step"

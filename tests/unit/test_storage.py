@@ -12,10 +12,10 @@ from shared.adapters.storage.accounts import open_store
 from shared.adapters.storage.documents import BlobDocuments
 from shared.adapters.storage.queue import open_queues, waiting
 from shared.adapters.storage.versions import BlobVersions
-from shared.base.errors import BadConfiguration, RetrainingError
+from shared.base.errors import BadConfiguration, NotYetReadable, RetrainingError, ServiceRefused
 from shared.base.settings import Settings
 from shared.domain.jobs import Dataset
-from tests.support.wire import scripted_service
+from tests.support.wire import Scripted, scripted_service
 
 STRING = "DefaultEndpointsProtocol=https;AccountName=acct;AccountKey=a2V5;EndpointSuffix=core.windows.net"
 SAS = "sv=2024-05-04&sig=S3CRET"
@@ -105,12 +105,9 @@ def test_no_proxy_of_the_machine_comes_between_a_key_and_its_storage(monkeypatch
     with scripted_service() as storage, scripted_service() as proxy:
         monkeypatch.setenv("http_proxy", proxy.address)
         monkeypatch.setenv("no_proxy", "")
-        connection = (
-            f"DefaultEndpointsProtocol=http;AccountName=acct;AccountKey=a2V5;BlobEndpoint={storage.address}/acct"
-        )
         storage.answer(202)
         proxy.answer(202)
-        open_store(Settings({"X": connection}), "X").client.delete_container("models")
+        open_store(Settings({"X": connection_to(storage)}), "X").client.delete_container("models")
         assert (len(storage.asked), proxy.asked) == (1, [])
 
 
@@ -127,3 +124,38 @@ def test_retry_after_is_read_as_seconds(value: str, seconds: float | None) -> No
 @pytest.mark.parametrize("zone", ["GMT", "-0000", "+0100"])
 def test_retry_after_is_read_as_a_date(zone: str) -> None:
     assert retry_after({"retry-after": f"Wed, 21 Oct 2015 07:28:00 {zone}"}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "told"),
+    [
+        ("BlobArchived", ServiceRefused, "it is in the Archive tier; set its tier to Hot or Cool"),
+        ("BlobBeingRehydrated", NotYetReadable, "it is on its way out of the Archive tier"),
+        ("BlobUsesCustomerSpecifiedEncryption", ServiceRefused, "its writer encrypted it with a key of their own"),
+    ],
+)
+def test_a_blob_that_cannot_be_read_is_told_with_what_to_do(code: str, kind: type[Exception], told: str) -> None:
+    with scripted_service() as storage:
+        storage.answer(409, b"", x_ms_error_code=code)
+        dataset = Dataset(path="a.csv", etag="1", modified=datetime(2026, 11, 1, tzinfo=UTC), size=7)
+        with pytest.raises(kind, match=f"409 {code}: {told}"):
+            list(BlobVersions(open_store(Settings({"X": connection_to(storage)}), "X"), "data").read(dataset))
+
+
+def test_a_blob_that_hides_its_properties_is_found_in_the_listing() -> None:
+    listing = (
+        '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="x" ContainerName="data"><Blobs>'
+        "<Blob><Name>a.csv</Name><Properties><Last-Modified>Sun, 01 Nov 2026 00:00:00 GMT</Last-Modified>"
+        "<Etag>0x1</Etag><Content-Length>7</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob>"
+        "</Blobs><NextMarker /></EnumerationResults>"
+    )
+    with scripted_service() as storage:
+        storage.answer(409, b"", x_ms_error_code="BlobUsesCustomerSpecifiedEncryption")
+        storage.answer(200, listing.encode(), Content_Type="application/xml")
+        found = BlobVersions(open_store(Settings({"X": connection_to(storage)}), "X"), "data").find("a.csv")
+    modified = datetime(2026, 11, 1, tzinfo=UTC)
+    assert found == Dataset(path="a.csv", etag="0x1", modified=modified, size=7)
+
+
+def connection_to(storage: Scripted) -> str:
+    return f"DefaultEndpointsProtocol=http;AccountName=acct;AccountKey=a2V5;BlobEndpoint={storage.address}/acct"

@@ -26,6 +26,7 @@ from shared.base.errors import (
     AccessRefused,
     BadConfiguration,
     Busy,
+    NotYetReadable,
     RecordChanged,
     RetrainingError,
     ServiceRefused,
@@ -56,6 +57,14 @@ _LEASED = frozenset(
         "LeaseNotPresentWithLeaseOperation",
     }
 )
+
+
+#: why this one blob cannot be read, whoever asks
+_UNREADABLE = {
+    "BlobArchived": "it is in the Archive tier; set its tier to Hot or Cool, which takes up to 15 hours",
+    "BlobBeingRehydrated": "it is on its way out of the Archive tier, which takes up to 15 hours",
+    "BlobUsesCustomerSpecifiedEncryption": "its writer encrypted it with a key of their own; upload it without one",
+}
 
 
 class BlobStore:
@@ -179,6 +188,9 @@ def _told_apart(what: str, error: AzureError) -> RetrainingError:
         return ServiceUnavailable(f"Storage, {what}: no answer ({type(error).__name__})")
     status, code = error.status_code or 0, _code(error)
     text = f"Storage, {what}: {status} {code}"
+    if code in _UNREADABLE:
+        text = f"{text}: {_UNREADABLE[code]}"
+        return NotYetReadable(text) if code == "BlobBeingRehydrated" else ServiceRefused(text, status, [code])
     if code in _LEASED:
         return Busy(f"{text}: another run holds the lease")
     if isinstance(error, ResourceModifiedError) or status == 412:

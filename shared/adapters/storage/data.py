@@ -131,22 +131,13 @@ class BlobTrainingData:
                 raise DataChanged(f"{dataset.path} was overwritten or deleted before it was copied") from None
             raise RecordChanged(f"{_BATCHES}/{name} is copied by another run ({type(error).__name__})") from None
 
-    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes) -> str:
+    def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes, *, copy: bool = True) -> str:
         target = self._aside(dataset.path, folder)
         with storage_errors(f"setting {dataset.path} aside"):
             if not self._quarantine.exists():
                 create_container(self._quarantine)
-            state = _copied(target)
-            if state is None:
-                try:
-                    state = _start_copy(target, self._dropped, dataset)
-                except HttpResponseError:
-                    # That the source is another now has no error code of its own.
-                    if self.find(dataset.path) == dataset:
-                        raise
-                    raise DataChanged(f"{dataset.path} was overwritten or deleted before it was set aside") from None
-            if state != "success":
-                raise ServiceUnavailable(f"{dataset.path} is still being copied into quarantine")
+            if copy:
+                self._copy_aside(dataset, target)
             self._quarantine.upload_blob(f"{folder}/reason.json", report, overwrite=True)
             self._quarantine.upload_blob(f"{folder}/reason.txt", reason, overwrite=True)
         return f"{self._quarantine.container_name}/{target.blob_name}"
@@ -157,6 +148,19 @@ class BlobTrainingData:
         if dataset is None:
             raise DataChanged(f"{_QUARANTINE}/{name} was deleted")
         return self._set_aside.read(dataset)
+
+    def _copy_aside(self, dataset: Dataset, target: BlobClient) -> None:
+        state = _copied(target)
+        if state is None:
+            try:
+                state = _start_copy(target, self._dropped, dataset)
+            except HttpResponseError:
+                # That the source is another now has no error code of its own.
+                if self.find(dataset.path) == dataset:
+                    raise
+                raise DataChanged(f"{dataset.path} was overwritten or deleted before it was set aside") from None
+        if state != "success":
+            raise ServiceUnavailable(f"{dataset.path} is still being copied into quarantine")
 
     def delete(self, dataset: Dataset) -> None:
         with storage_errors(f"deleting {dataset.path}"):

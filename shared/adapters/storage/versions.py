@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobProperties
 
 from shared.adapters.storage.accounts import BlobStore, storage_errors
@@ -13,6 +13,7 @@ from shared.base.errors import DataChanged
 from shared.domain.jobs import Dataset
 from shared.domain.ports import BlobReference
 
+_CONFLICT = 409
 _COPY_LINK = 86400.0  #: seconds the storage service has for copying a blob
 
 
@@ -26,6 +27,11 @@ class BlobVersions:
                 blob = self.blob(path).get_blob_properties()
             except ResourceNotFoundError:
                 return None
+            except HttpResponseError as error:
+                if error.status_code != _CONFLICT:
+                    raise
+                # A blob under a key of its writer shows its properties to nobody else; the listing has them.
+                return next((each for each in self.listed(path) if each.path == path), None)
         if blob.metadata.get("hdi_isfolder") == "true":
             return None
         return Dataset(path=path, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)

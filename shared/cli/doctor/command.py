@@ -69,6 +69,7 @@ def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
         yield wrong("pipelines file", str(error), "mend it; the services are looked at once it can be read")
         return
     yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
+    yield from _guarded("files and jobs", lambda: _stuck(app))
     for name in [known(app, name) for name in only] or [*pipelines.alone, *pipelines.fleets]:
         if name in pipelines.fleets:
             yield from services.look_at_fleet(app, pipelines.fleets[name])
@@ -113,6 +114,22 @@ def _timers(app: App) -> Finding:
         return ok(what, f"the last sweep was {told(swept)} UTC")
 
     return looked(what, look)
+
+
+def _stuck(app: App) -> Iterator[Finding]:
+    """Look for files and jobs that do not get on."""
+    from shared.cli.stuck import active_jobs, files_that_wait
+    from shared.domain.stuck import stuck_jobs
+
+    broken: list[str] = []  # `records` names them
+    jobs = active_jobs(app, broken)
+    found = [*files_that_wait(app, jobs, broken), *stuck_jobs(jobs, datetime.now(UTC))]
+    for each in found:
+        yield warning(
+            f"{each.pipeline}, {each.name}", f"{each.state} since {told(each.since)}: {each.reason}", each.remedy
+        )
+    if not found:
+        yield ok("files and jobs", "every file and job that is open gets on")
 
 
 def _row(finding: Finding) -> tuple[Cell, ...]:

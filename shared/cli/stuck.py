@@ -1,0 +1,47 @@
+"""Files and jobs that do not get on, as the records say: for `status` and `doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from shared.base.errors import BadConfiguration
+from shared.base.threads import at_once
+from shared.domain.stuck import Stuck, stuck_files
+
+if TYPE_CHECKING:
+    from shared.app import App
+    from shared.domain.jobs import RetrainingJob
+    from shared.domain.pipelines import Pipeline
+
+
+T = TypeVar("T")
+
+
+def readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
+    """Return the record; note one that cannot be read, so that the others are shown."""
+    try:
+        return load()
+    except BadConfiguration as error:
+        broken.append(str(error))
+        return otherwise
+
+
+def active_jobs(app: App, broken: list[str]) -> list[RetrainingJob]:
+    stored = at_once(lambda each: readable(lambda: app.records.load(each), None, broken), app.records.active())
+    return [each.job for each in stored if each and not each.job.final]
+
+
+def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]) -> list[Stuck]:
+    try:
+        pipelines: Mapping[str, Pipeline] = app.pipelines
+    except BadConfiguration:
+        return []  # `status` and `doctor` say why
+    running: dict[str, list[str]] = {}
+    for job in active:
+        running.setdefault(job.pipeline, []).append(job.id)
+    marks = app.arrivals.marks()
+    found = at_once(lambda mark: readable(lambda: app.arrivals.load(*mark), None, broken), marks)
+    arrivals = [stored.arrival for stored in found if stored and stored.arrival.open]
+    return stuck_files(arrivals, running, pipelines, datetime.now(UTC))
