@@ -105,12 +105,13 @@ def promote_model(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%-poison", connection="PROMOTIONS")
 def watch_poisoned_promotions(message: func.QueueMessage) -> None:
     from shared.app import app as relearn
-    from shared.base.errors import NeverAgain
+    from shared.base.errors import AskHuman, NeverAgain
     from shared.domain.messages import read_request
 
     try:
         relearn().flows.requests.give_up(read_request(message.get_body()), _id(message))
-    except NeverAgain as error:
+    except (NeverAgain, AskHuman) as error:
+        # A poison queue has none of its own: the message would come back for ever.
         relearn().flows.requests.refuse(_id(message), str(error))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from shared.adf.carrying import carry_over
 from shared.adf.factory import Factory
 from shared.adf.report import Report
 from shared.base.errors import BadConfiguration
+from shared.base.json_file import read_json
 from shared.base.secret import redact
 from shared.configuration.writing import file_text, write_entries
 
@@ -104,17 +104,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 
 
 def _document(file: Path) -> Mapping[str, Any]:
-    try:
-        document = json.loads(file.read_text("utf-8-sig"))
-    except OSError as error:
-        raise BadConfiguration(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadConfiguration(f"{file.name} is no UTF-8 text") from None
-    except json.JSONDecodeError as error:
-        message = f"{file.name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
-        raise BadConfiguration(message) from None
-    except RecursionError:
-        raise BadConfiguration(f"{file.name} is not JSON that can be read: it is nested too deep") from None
+    document = read_json(file, file.name)
     if not isinstance(document, dict):
         raise BadConfiguration(f"{file.name} is no Data Factory artefact: a JSON object was expected")
     return document

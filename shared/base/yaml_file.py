@@ -1,10 +1,16 @@
-"""YAML in which a key that stands twice is a mistake; PyYAML would silently take the second."""
+"""YAML in which a key that stands twice is a mistake; PyYAML would silently take the second.
+
+So is a number that is none (`.nan`, `.inf`), and what grows beyond all bounds by references to itself.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import yaml
+
+AT_MOST = 1_000_000  #: values, those counted again that an alias repeats
 
 
 class _Loader(yaml.SafeLoader):
@@ -18,6 +24,29 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load(text: str) -> Any:
+def load(text: str | bytes) -> Any:
     """Return the document, or raise `yaml.YAMLError`."""
-    return yaml.load(text, _Loader)
+    try:
+        document = yaml.load(text, _Loader)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deep") from None
+    except (ValueError, OverflowError) as error:  # of a date or a number
+        raise yaml.YAMLError(str(error)) from None
+    _look_at_all(document)
+    return document
+
+
+def _look_at_all(document: Any) -> None:
+    """Raise `yaml.YAMLError` if something is no number, or if there is too much."""
+    count, pending = 0, [document]
+    while pending:
+        value = pending.pop()
+        count += 1
+        if count > AT_MOST:
+            raise yaml.YAMLError(f"it has more than {AT_MOST} values; do its aliases repeat each other?")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise yaml.YAMLError(f"{value} is not a number that can be used")
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list | tuple | set):
+            pending += value

@@ -38,12 +38,12 @@ def load_pipelines(file: Path, settings: Settings) -> Pipelines:
     from shared.base.yaml_file import load
 
     try:
-        raw = load(file.read_text("utf-8"))
+        raw = load(file.read_bytes())
     except FileNotFoundError:
         raise BadConfiguration(
             f"{file} does not exist; copy pipelines.sample.yaml there, or name the file in the setting PIPELINES_FILE"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise BadConfiguration(f"{file.name} is not YAML: {error}") from None
     except OSError as error:
         raise BadConfiguration(f"{file} cannot be read: {error.strerror}") from None

@@ -92,6 +92,16 @@ def read_request(body: bytes) -> Request:
     return request
 
 
+def not_base64(text: str) -> str | None:
+    """Return why the Functions host cannot decode the text of a queue's message, or None if it can."""
+    try:
+        base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:  # also of a sign that is not ASCII
+        form = _form(text.encode("utf-8", "replace")) or "the host expects base64"
+        return f"This message is not base64 ({form}): {text[:_SHOWN]!r}. Send it encoded once"
+    return None
+
+
 def _form(body: bytes) -> str | None:
     """Return which usual mistake made this of a JSON message, or None when it is none of them."""
     if not body.strip():

@@ -63,12 +63,24 @@ class Documents(Protocol):
         ...
 
     def names(self, prefix: str) -> Iterator[str]: ...
+    def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
+        """Yield the names of documents that were last written before the moment."""
+        ...
+
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
         """Return the names and when each was last written, the newest first."""
         ...
 
     def lease(self, name: str) -> AbstractContextManager[Lease]:
         """Hold the document, which must exist; raise `Busy` when another run holds it."""
+        ...
+
+
+class PoisonQueue(Protocol):
+    """A queue of messages that failed, which the Functions host hands to the app unless it cannot decode them."""
+
+    def clear(self, fault: Callable[[str], str | None], record: Callable[[str, str], None]) -> None:
+        """Record, by its id, each message whose text has a fault, and then delete it. The host gets the others."""
         ...
 
 

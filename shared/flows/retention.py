@@ -1,4 +1,4 @@
-"""Which kept models are removed, once a day: what nothing needs and nobody touched for long.
+"""What is removed, once a day: kept models that nothing needs and nobody touched for long, and old notes of requests.
 
 Needed is what is live, what a rollback may go back to, what is being changed or judged, and what waits for a person. A
 model that is about to be needed is touched first, and one that was touched since it was listed is not removed, so a
@@ -27,6 +27,7 @@ from shared.store.jobs_and_champions import Records, encode
 
 log = logging.getLogger("relearn.retention")
 
+REQUESTS_FOR = timedelta(days=30)  #: a message itself lives for a week at most
 YOUNG = timedelta(days=1)  #: a model is there before the record that needs it
 
 
@@ -70,6 +71,8 @@ class Retention:
         etag = self.documents.create(day, encode(Removal(at=now)))
         if etag is None:
             return []
+        for name in self.documents.written_before("requests/", now - REQUESTS_FOR):
+            self.documents.delete(name)
         # Listed before it is looked up what is needed: a model that is wanted from here on is touched.
         old = to_remove(self.models.listed(), frozenset(), now, self.rule)
         if not old:

@@ -85,11 +85,15 @@ def _import(chosen: argparse.Namespace) -> int:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        definition = json.loads(file.read_text("utf-8"))
+        definition = json.loads(file.read_bytes())  # in UTF-8 or UTF-16, with a byte order mark or without
     except OSError as error:
         raise Stopped(f"{file} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise Stopped(f"{file} is no JSON") from None
+    except json.JSONDecodeError as error:
+        raise Stopped(f"{file} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise Stopped(f"{file} is not {error.encoding.upper()} text; save it as UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise Stopped(f"{file} is not JSON that can be read: {error}") from None
     if not isinstance(definition, dict) or not isinstance(definition.get("properties"), dict):
         raise Stopped(f"{file} is no web service definition: it has no properties")
     return definition

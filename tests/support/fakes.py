@@ -29,6 +29,7 @@ from shared.domain.ports import (
     KeptModel,
     Lease,
     NotStarted,
+    PoisonQueue,
     Wait,
 )
 from shared.domain.rows import Rows
@@ -60,7 +61,9 @@ class Clock:
 
 
 class FakeDocuments:
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: START) -> None:
+        self.now = now
+        self.written: dict[str, datetime] = {}
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
         self.leased: dict[str, FakeLease] = {}
@@ -105,6 +108,9 @@ class FakeDocuments:
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
         return [(name, START) for name in self.names(prefix)]
 
+    def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
+        return (name for name in self.names(prefix) if self.written[name] < moment)
+
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
         if name in self.leased:
@@ -128,6 +134,7 @@ class FakeDocuments:
     def _write(self, name: str, content: bytes) -> str:
         self.contents[name] = content
         self.versions[name] = self.versions.get(name, 0) + 1
+        self.written[name] = self.now()
         self.live()
         return str(self.versions[name])
 
@@ -421,7 +428,8 @@ class World:
     """The flows over fakes: one pipeline `income` with two targets; `facts` are those of its configuration."""
 
     def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, **facts: Any) -> None:
-        self.clock, self.documents = Clock(), FakeDocuments()
+        self.clock = Clock()
+        self.documents = FakeDocuments(self.clock.now)
         self.models = FakeModels(self.clock)
         self.data, self.reader = FakeData(), FakeReader()
         self.data.alive = self.documents.live
@@ -431,6 +439,7 @@ class World:
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.alone = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
+        self.queues: list[PoisonQueue] = []
         self.fleets: dict[str, Fleet] = {}
         self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
 
@@ -458,6 +467,10 @@ class World:
     @property
     def keep_rule(self) -> Rule:
         return Rule(entries=2)
+
+    @property
+    def poison_queues(self) -> list[PoisonQueue]:
+        return self.queues
 
     def reader_of(self, pipeline: Pipeline) -> FakeReader:  # noqa: ARG002
         return self.reader

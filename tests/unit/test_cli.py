@@ -251,8 +251,8 @@ def test_settings_come_from_one_place_and_are_never_mixed(tmp_path: Path) -> Non
     ("body", "told"),
     [
         ({"IsEncrypted": True, "Values": {"A": "x"}}, "is encrypted; decrypt it first: func settings decrypt"),
-        ({"Values": {"A": 1}}, "is no local.settings.json"),
-        ([], "is no local.settings.json"),
+        ({"Values": {"A": None}}, "Values.A must be a text"),
+        ([], "is not a local.settings.json"),
     ],
 )
 def test_a_settings_file_that_is_none_is_one_line(

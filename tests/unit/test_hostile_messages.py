@@ -180,3 +180,37 @@ def test_the_case_of_an_extension_does_not_count(pattern: str, path: str, fits: 
 
 def test_the_case_of_an_extension_does_not_count_for_a_fleet() -> None:
     assert captured("bike/{place}/*.csv", "bike/oslo/MAY.CSV") == "oslo"
+
+
+@pytest.mark.parametrize("facts", [{"to": 7}, {"live": 7}, {"model": "0" * 8}, {"to": 10**9}])
+def test_a_rollback_to_nothing_is_refused_without_holding_the_champion(facts: dict[str, Any]) -> None:
+    world = World()
+    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=world.accepted()), "m1")
+    fence = world.records.champion("income").fence
+    with pytest.raises(BadMessage):
+        world.flows.requests.carry_out(Request(**{**ROLLBACK, "action": Asked.ROLLBACK, **facts}), "m2")
+    assert world.records.champion("income").fence == fence
+
+
+def test_a_rollback_that_is_done_is_not_refused_at_its_second_delivery() -> None:
+    world = World()
+    for name in ("a.csv", "b.csv"):
+        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=world.accepted(name)), name)
+    request = Request(
+        pipeline="income", action=Asked.ROLLBACK, by="ann", to=2, live=world.records.champion("income").last
+    )
+    for _ in range(2):
+        world.flows.requests.carry_out(request, "m3")
+    assert str(world.records.outcome("m3")).startswith("done: ")
+
+
+def test_what_became_of_a_message_is_kept_for_a_month() -> None:
+    world = World()
+    world.flows.requests.refuse("old", "it was garbage")
+    world.clock.sleep(29 * 86400)
+    world.flows.requests.refuse("young", "it was garbage")
+    world.flows.retention.run()
+    assert [world.records.outcome(each) is not None for each in ("old", "young")] == [True, True]
+    world.clock.sleep(2 * 86400)
+    world.flows.retention.run()
+    assert [world.records.outcome(each) is not None for each in ("old", "young")] == [False, True]

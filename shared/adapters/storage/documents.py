@@ -88,6 +88,14 @@ class BlobDocuments:
                 return []
         return sorted(found, key=lambda each: each[1], reverse=True)
 
+    def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
+        with storage_errors(f"listing {prefix}"):
+            try:
+                blobs = self._container.list_blobs(name_starts_with=prefix)
+                yield from (blob.name for blob in blobs if blob.last_modified < moment)
+            except ResourceNotFoundError:
+                return
+
     @contextmanager
     def lease(self, name: str) -> Iterator[Lease]:
         held = _BlobLease(self._blob(name), name)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.base.errors import Busy, NeverAgain, RecordChanged, RetrainingError
+from shared.base.errors import BadMessage, Busy, NeverAgain, RecordChanged, RetrainingError
 from shared.base.retry import delay
 from shared.domain.fleets import Pipelines
 from shared.domain.messages import Request
@@ -44,6 +44,7 @@ class Promotion:
         """
         pipeline = self.pipelines[request.pipeline]
         self._job(request)
+        self._entry(request, request_id)
         try:
             with self.records.hold(pipeline.name) as held:
                 self._run(pipeline, held).carry_out(request, request_id)
@@ -52,6 +53,23 @@ class Promotion:
         except RetrainingError as error:
             self._note_trouble(request, request_id, error)
             raise
+
+    def _entry(self, request: Request, request_id: str) -> None:
+        """Raise `BadMessage` when no rollback can do what is asked.
+
+        This costs a look at the records: the services are not called, and other promotions do not wait.
+        """
+        if not request.names_an_entry:
+            return
+        champion = self.records.champion(request.pipeline)
+        if request_id in champion.settled or (champion.change and champion.change.request == request_id):
+            return  # a second delivery
+        if request.live is not None and (champion.live is None or request.live > champion.last):
+            raise BadMessage(f"Entry {request.live} is not in the history of {request.pipeline}")
+        if request.to is not None and self.records.history(request.pipeline, request.to) is None:
+            raise BadMessage(f"Pipeline {request.pipeline} has no entry {request.to} in its history")
+        if request.model is not None and not self.models.find(request.model):
+            raise BadMessage(f"The model {request.model} is not kept any more")
 
     def _run(self, pipeline: Pipeline, held: HeldChampion) -> Changing:
         endpoints = self.endpoints(pipeline)
