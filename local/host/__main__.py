@@ -24,6 +24,8 @@ from local.host.queues import QueueListener, Rules, create, open_queue, send
 from local.host.settings import HostJson, Wrong, connection, filled, read_host_json, take_settings
 from local.host.timers import Timer
 
+log = logging.getLogger("host")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.host", description="Run a function app's triggers here.")
@@ -82,7 +84,7 @@ class Host:
             thread.join()
 
     def _thread(self, name: str, loop: Callable[[threading.Event], None]) -> threading.Thread:
-        return threading.Thread(target=loop, args=(self.stopping,), name=name)
+        return threading.Thread(target=keep_up, args=(name, loop, self.stopping), name=name)
 
     def _blob_threads(self, functions: list[Function], scan_every: float) -> list[threading.Thread]:
         watched = [function for function in functions if function.trigger["type"] == "blobTrigger"]
@@ -137,6 +139,16 @@ class Host:
             name: partial(send, open_queue(connection(setting), queue), encoded=self._rules.base64)
             for name, (setting, queue) in output_queues(function).items()
         }
+
+
+def keep_up(name: str, loop: Callable[[threading.Event], None], stopping: threading.Event, pause: float = 5.0) -> None:
+    """Run the loop until it is to stop. One that fails is begun again: nobody else would notice its end."""
+    while not stopping.is_set():
+        try:
+            loop(stopping)
+        except BaseException:  # a thread, so neither Ctrl-C nor the interpreter's exit comes here
+            log.exception("The loop of %s failed; it begins again in %.0f s", name, pause)
+            stopping.wait(pause)
 
 
 def _connection(function: Function) -> str:

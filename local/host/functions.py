@@ -100,7 +100,7 @@ def run(function: Function, argument: Any, send: Mapping[str, Send]) -> bool:
         for name, output in outputs.items():
             for message in output.messages:
                 send[name](message)
-    except Exception:
+    except (Exception, SystemExit):  # an exit would end the thread that runs it, and with it a timer
         log.exception("Executed '%s' (Failed, %.0f ms)", function.name, 1000 * (time.monotonic() - begun))
         return False
     log.info("Executed '%s' (Succeeded, %.0f ms)", function.name, 1000 * (time.monotonic() - begun))

@@ -1,7 +1,8 @@
 """Queue triggers: receive, run, delete; after too many tries, put the message on the poison queue.
 
 A message is invisible for 10 minutes while its function runs, renewed at half of them. A failed one comes back after
-the configured visibility timeout.
+the configured visibility timeout. One that is not base64 goes to the poison queue at once. A poison queue has no poison
+queue: what fails there stays invisible for the rest of the 10 minutes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from azure.storage.queue import QueueClient
 log = logging.getLogger("host")
 
 INVISIBLE = 600
+_SPACE = str.maketrans("", "", " \t\r\n")  #: which the host's decoder skips, and no other
 FIRST_DELAY = 0.1
 Handle = Callable[[str, str, int], bool]  #: body, id and dequeue count of a message -> whether it is done with
 
@@ -91,33 +93,50 @@ class QueueListener:
 
     def _process(self, message: Any) -> None:
         try:
+            content = decode(message.content or "", self._rules.encoded)
+            if content is None:
+                log.error("The message %s of %s is not base64", message.id, self._queue.queue_name)
+                self._set_aside(message, message.pop_receipt)
+                return
             with _held(self._queue, message) as receipt:
-                done = message.dequeue_count <= self._rules.tries and self._run(message)
+                done = message.dequeue_count <= self._rules.tries and self._run(message, content)
             self._settle(message, receipt[0], done)
         except AzureError:
             log.exception("A message of %s could not be settled; it comes back", self._queue.queue_name)
 
-    def _run(self, message: Any) -> bool:
-        body = message.content
-        if self._rules.encoded:
-            try:
-                body = base64.b64decode(body, validate=True).decode()
-            except ValueError:
-                # The host fails it without running the function; five such deliveries end in the poison queue.
-                log.error("A message of %s is not base64", self._queue.queue_name)
-                return False
-        return self._handle(body, message.id, message.dequeue_count)
+    def _run(self, message: Any, content: bytes) -> bool:
+        try:
+            return self._handle(content.decode(), message.id, message.dequeue_count)
+        except UnicodeDecodeError:
+            log.error("The message %s of %s is not UTF-8", message.id, self._queue.queue_name)
+        except Exception:
+            log.exception("The message %s of %s could not be handed over", message.id, self._queue.queue_name)
+        return False
 
     def _settle(self, message: Any, receipt: str, done: bool) -> None:
         if done:
             self._queue.delete_message(message.id, receipt)
-        elif message.dequeue_count < self._rules.tries:
+        elif message.dequeue_count < self._rules.tries and self._poison is not None:
             timeout = int(self._rules.visibility_timeout)
             self._queue.update_message(message.id, receipt, visibility_timeout=timeout)
-        elif self._poison is not None:
-            log.error("A message of %s failed %d times", self._queue.queue_name, message.dequeue_count)
-            send(self._poison, message.content, encoded=False)  # copied as it is
+        else:
+            log.error("The message %s of %s failed %d times", message.id, self._queue.queue_name, message.dequeue_count)
+            self._set_aside(message, receipt)
+
+    def _set_aside(self, message: Any, receipt: str) -> None:
+        if self._poison is not None:
+            send(self._poison, message.content or "", encoded=False)  # copied as it is
             self._queue.delete_message(message.id, receipt)
+
+
+def decode(content: str, encoded: bool) -> bytes | None:
+    """Return the message's bytes as the host decodes them, or None for one that it cannot decode."""
+    if not encoded:
+        return content.encode()
+    try:
+        return base64.b64decode(content.translate(_SPACE), validate=True)
+    except ValueError:
+        return None
 
 
 @contextmanager
@@ -127,8 +146,11 @@ def _held(queue: QueueClient, message: Any) -> Iterator[list[str]]:
 
     def renew() -> None:
         while not done.wait(INVISIBLE / 2):
-            renewed = queue.update_message(message.id, receipt[0], visibility_timeout=INVISIBLE)
-            receipt[0] = str(renewed.pop_receipt)
+            try:
+                renewed = queue.update_message(message.id, receipt[0], visibility_timeout=INVISIBLE)
+                receipt[0] = str(renewed.pop_receipt)
+            except AzureError as error:
+                log.warning("The message %s could not be kept invisible (%s)", message.id, type(error).__name__)
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

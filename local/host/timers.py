@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobLeaseClient, ContainerClient
@@ -94,8 +95,11 @@ class Timer:
         if not self._monitored:
             return None
         try:
-            return dict(json.loads(self._status.download_blob().readall()))
+            return _checked(json.loads(self._status.download_blob().readall()))
         except ResourceNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            log.warning("The status of %s is damaged and made again (%s)", self._function.name, type(error).__name__)
             return None
 
     def _write_status(self, last: datetime, following: datetime) -> None:
@@ -110,6 +114,13 @@ class Timer:
             return None
 
 
+def _checked(status: Any) -> dict[str, str]:
+    """Return the status if its times can be compared with now; raise an exception of any kind otherwise."""
+    if datetime.fromisoformat(status["Next"]).tzinfo is None:
+        raise ValueError("a time of it has no time zone")
+    return dict(status)
+
+
 def _create(blob: BlobClient) -> None:
     try:
         blob.upload_blob(b"", overwrite=False)
@@ -121,7 +132,7 @@ def _renew(lease: BlobLeaseClient, done: threading.Event, lost: threading.Event)
     while not done.wait(RENEW_EVERY):
         try:
             lease.renew()
-        except AzureError:
+        except Exception:  # whatever it is, the lease runs out
             lost.set()
             return
 

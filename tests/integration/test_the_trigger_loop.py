@@ -43,7 +43,12 @@ def on_message(message: func.QueueMessage, out: func.Out[str]) -> None:
     out.set("done: " + message.get_body().decode())
     note(f"message {message.get_body().decode()} {message.dequeue_count}")
     if message.get_body() == b"bad":
-        raise RuntimeError("bad message")
+        raise SystemExit("bad message")
+
+@app.queue_trigger(arg_name="message", queue_name="other-poison", connection="STORE")
+def on_poison(message: func.QueueMessage) -> None:
+    note(f"poison {message.get_body().decode()}")
+    raise RuntimeError("no message of this queue can be handled")
 
 @app.timer_trigger(arg_name="timer", schedule="%SCHEDULE%")
 def on_time(timer: func.TimerRequest) -> None:
@@ -78,9 +83,9 @@ class Place:
     def drop(self, name: str, content: bytes = b"x") -> None:
         self.blobs.get_blob_client("incoming", name).upload_blob(content, overwrite=True)
 
-    def send(self, body: str, encoded: bool = True) -> None:
+    def send(self, body: str, encoded: bool = True, queue: str = "work") -> None:
         policy = TextBase64EncodePolicy() if encoded else None
-        self.queues.get_queue_client("work", message_encode_policy=policy).send_message(body)
+        self.queues.get_queue_client(queue, message_encode_policy=policy).send_message(body)
 
     def waiting(self, queue: str) -> list[str]:
         return [message.content for message in self.queues.get_queue_client(queue).peek_messages(max_messages=32)]
@@ -135,6 +140,30 @@ def test_a_message_is_sent_on_only_after_success_and_poisoned_after_five_failure
     assert place.waiting("work") == []
 
 
+def test_a_message_that_is_not_base64_is_poisoned_at_once_and_the_next_one_runs(place: Place) -> None:
+    # With an hour between two tries, only what is tried no more gets to the poison queue.
+    with place.host({"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "01:00:00"}):
+        place.send('{"plain": "JSON"}', encoded=False)
+        place.send("good")
+        until(lambda: _exists(place, "work-poison") and len(place.waiting("work-poison")) == 1, "the poison message")
+        until(lambda: bool(place.lines()), "the next message")
+    assert place.waiting("work-poison") == ['{"plain": "JSON"}']
+    assert place.lines() == ["message good 1"]
+
+
+def test_a_message_that_fails_in_a_poison_queue_does_not_come_back_at_once(place: Place) -> None:
+    with place.host():
+        queue = place.queues.get_queue_client("other-poison")
+        until(lambda: _exists(place, "other-poison"), "the queue")
+        for number in range(3):
+            place.send(f"message {number}", queue="other-poison")
+            until(lambda number=number: len(place.lines()) > number, "its run")  # type: ignore[misc]
+        place.send("not base64!", encoded=False, queue="other-poison")
+        until(lambda: place.waiting("other-poison") == [], "the reading of the last one")
+    assert place.lines() == [f"poison message {number}" for number in range(3)]
+    assert queue.get_queue_properties().approximate_message_count == 4
+
+
 def test_a_message_stays_invisible_for_as_long_as_its_function_runs(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +197,17 @@ def test_a_time_missed_while_nothing_ran_is_made_up_for_once_and_marked_past_due
     assert datetime.fromisoformat(_status(place)["Next"]) > datetime.now(UTC)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"Next": 5}', '{"Next": "2026-01-01T00:00:00"}'])
+def test_a_damaged_status_of_a_timer_is_made_again(place: Place, content: str) -> None:
+    with place.host():
+        until(lambda: bool(_status(place)), "the first status")
+    name = "timers/tried/Host.Functions.on_time/status"
+    place.blobs.get_blob_client(HOSTS, name).upload_blob(content, overwrite=True)
+    with place.host():
+        until(lambda: len(_raw_status(place)) > len(content) and "Last" in _status(place), "a whole status")
+    assert place.lines() == []
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [({"SCHEDULE": "every day"}, "no NCRONTAB of six fields"), ({"SCHEDULE": ""}, "The setting SCHEDULE is missing")],
@@ -184,5 +224,9 @@ def _exists(place: Place, queue: str) -> bool:
 
 
 def _status(place: Place) -> dict[str, str]:
+    return dict(json.loads(_raw_status(place) or b"{}"))
+
+
+def _raw_status(place: Place) -> bytes:
     blob = place.blobs.get_blob_client(HOSTS, "timers/tried/Host.Functions.on_time/status")
-    return dict(json.loads(blob.download_blob().readall())) if blob.exists() else {}
+    return bytes(blob.download_blob().readall()) if blob.exists() else b""
