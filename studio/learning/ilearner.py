@@ -26,6 +26,7 @@ from studio.errors import bad_argument
 from studio.experiments.types import Kind
 from studio.learning import learners, rowwise
 from studio.learning.encoding import Encoder
+from studio.learning.schema import anonymous, check_schema
 from studio.learning.trees import checked, freeze, thaw
 
 SUFFIX = ".ilearner"
@@ -33,33 +34,6 @@ _MANIFEST = "manifest.json"
 _SCHEMA = "schema.json"  #: where skops describes the objects
 _DATED = (1980, 1, 1, 0, 0, 0)
 _CELLS_AT_ONCE = 1 << 24  #: of the matrix of rows to score: 128 MiB
-#: what a pipeline of `training` is made of, by skops' names; skops itself would load any estimator
-_PARTS = {
-    "DTypeNode numpy.dtype",
-    "DictNode builtins.dict",
-    "JsonNode builtins.str",
-    "ListNode builtins.list",
-    "NdArrayNode numpy.float64",
-    "NdArrayNode numpy.ndarray",
-    "NdArrayNode numpy.uint64",
-    "ObjectNode sklearn.compose._column_transformer.ColumnTransformer",
-    "ObjectNode sklearn.ensemble._forest.RandomForestClassifier",
-    "ObjectNode sklearn.ensemble._forest.RandomForestRegressor",
-    "ObjectNode sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
-    "ObjectNode sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
-    "ObjectNode sklearn.impute._base.SimpleImputer",
-    "ObjectNode sklearn.linear_model._logistic.LogisticRegression",
-    "ObjectNode sklearn.linear_model._ridge.Ridge",
-    "ObjectNode sklearn.pipeline.Pipeline",
-    "ObjectNode sklearn.preprocessing._data.StandardScaler",
-    "ObjectNode sklearn.preprocessing._encoders.OneHotEncoder",
-    "ObjectNode sklearn.tree._classes.DecisionTreeClassifier",
-    "ObjectNode sklearn.tree._classes.DecisionTreeRegressor",
-    "SliceNode builtins.slice",
-    "TupleNode builtins.tuple",
-    "TypeNode builtins.str",
-    "TypeNode numpy.float64",
-}
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -152,7 +126,7 @@ def pack(model: TrainedModel) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(frozen))) as old, zipfile.ZipFile(content, "w") as new:
         files: dict[str, str] = {}
-        schema = _anonymous(msgspec.json.decode(old.read(_SCHEMA)), files)
+        schema = anonymous(msgspec.json.decode(old.read(_SCHEMA)), files)
         _write(new, _MANIFEST, msgspec.json.format(msgspec.json.encode(model.manifest)))
         _write(new, _SCHEMA, msgspec.json.encode(schema))
         for name, number in files.items():
@@ -171,7 +145,7 @@ def unpack(content: bytes) -> TrainedModel:
             if sum(part.file_size for part in parts) > len(content):
                 raise ValueError("its parts are larger than it is")
             manifest = msgspec.json.decode(file.read(_MANIFEST), type=Manifest)
-            _check_parts(msgspec.json.decode(file.read(_SCHEMA)))
+            check_schema(msgspec.json.decode(file.read(_SCHEMA)))
         model = TrainedModel(manifest, skops.io.loads(content, trusted=["numpy.dtype"]))
         _check(model)
     except Exception as error:
@@ -180,20 +154,6 @@ def unpack(content: bytes) -> TrainedModel:
             "InvalidBlob", f"The provided blob is not a trained model ({type(error).__name__}: {str(error)[:200]})."
         ) from None
     return model
-
-
-def _check_parts(node: Any) -> None:
-    """Raise ValueError for anything that no pipeline of `training` has in it."""
-    if isinstance(node, list):
-        for each in node:
-            _check_parts(each)
-    elif isinstance(node, dict):
-        if "__loader__" in node:
-            part = f"{node['__loader__']} {node['__module__']}.{node['__class__']}"
-            if part not in _PARTS:
-                raise ValueError(f"it has a {part.partition(' ')[2]} in it, which no model of this Studio has")
-        for each in node.values():
-            _check_parts(each)
 
 
 def _check(model: TrainedModel) -> None:
@@ -232,21 +192,3 @@ def _check(model: TrainedModel) -> None:
 
 def _write(file: zipfile.ZipFile, name: str, content: bytes) -> None:
     file.writestr(zipfile.ZipInfo(name, _DATED), content)
-
-
-def _anonymous(node: Any, files: dict[str, str]) -> Any:
-    """Return skops' schema with nothing of the process in it: it names objects by their place in memory.
-
-    `files` gets the new name of each of its files.
-    """
-    if isinstance(node, list):
-        return [_anonymous(each, files) for each in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: _anonymous(each, files) for key, each in node.items() if key != "__id__"}
-    if node.get("__loader__") == "TypeNode":
-        # The types of keys are most of a file: with a name of its own, each is read once.
-        node["__id__"] = f"{node['__module__']}.{node['__class__']}"
-    if isinstance(node.get("file"), str):
-        node["file"] = files.setdefault(node["file"], f"{len(files) + 1}.npy")
-    return node
