@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.children import BACKGROUND, NotStarted, running
+from studio.state.private import make_private
 
 _FOLDER = Path(__file__).parent / "azurite"
 PROGRAM = _FOLDER / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
@@ -43,6 +44,8 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
             raise NotStarted(f"port {port} is taken; stop what uses it, or give another --port")
     if not PROGRAM.exists():
         raise NotStarted("Azurite is not installed; python3 run.py installs it")
+    if folder is not None:
+        make_private(folder)
     command = [os.environ.get("RELEARN_NODE") or shutil.which("node") or "node"]
     command += ["--require", str(LIFELINE), str(PROGRAM)]
     # The storage libraries are newer than the newest Azurite, which would refuse them by their version alone.

@@ -13,6 +13,7 @@ from local.azurite import Azurite, azurite
 from local.children import ROOT, NotStarted
 from local.studio import RunningStudio, running_studio
 from local.workplace import publish
+from studio.state.private import make_private
 
 FOLDER = ROOT / ".relearn"
 SETTINGS = FOLDER / "local.settings.json"
@@ -55,6 +56,7 @@ def services(port: int, *flags: str) -> Iterator[tuple[Azurite, RunningStudio, d
         raise NotStarted(
             f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove it: python3 run.py clean"
         )
+    make_private(FOLDER)
     with ExitStack() as running:
         storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
         flags = ("--port", str(port + 10), *flags)

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 refused (the experiment, the Studio or the server said no)
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from studio.cli import definitions, experiments, faults, services, serving
@@ -25,7 +26,12 @@ def main() -> int:
         subject.add(commands)
     chosen = parser.parse_args()
     try:
-        return int(chosen.run(chosen))
+        code = int(chosen.run(chosen))
+        sys.stdout.flush()  # whoever reads it may have gone
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has read enough
+        return 141
     except KeyboardInterrupt:
         return 130
     except Stopped as error:

@@ -39,4 +39,6 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    console.print(table)
+    with console.capture() as printed:
+        console.print(table)
+    print(printed.get(), end="")  # rich would hide that the reader has gone

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from studio.cli.output import add_json, show
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from studio.state.records import Endpoint, Service
 
 
+_SHOWN = 12  #: names in a refusal
+
+
 def add(commands: Any) -> None:
     listed = commands.add_parser("list", help="show the web services, their endpoints, addresses and models")
     add_data(listed)
@@ -22,7 +27,13 @@ def add(commands: Any) -> None:
     listed.set_defaults(run=_list)
 
     keys = commands.add_parser("keys", help="print an endpoint's keys, or the tokens that manage the workspace")
-    keys.add_argument("endpoint", metavar="ENDPOINT", nargs="?", help="its name or id, or SERVICE/ENDPOINT")
+    keys.add_argument(
+        "endpoint",
+        metavar="NAME",
+        nargs="?",
+        help="an endpoint, a web service or its experiment, with TRAINING, CLASSIC or NEW behind it where several are "
+        "so named; SERVICE/ENDPOINT; an id",
+    )
     keys.add_argument("--regenerate", choices=("primary", "secondary"), help="make this key of the endpoint anew first")
     add_data(keys)
     add_json(keys)
@@ -72,7 +83,7 @@ def _list(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _everything(studio: Studio) -> list[tuple[str, str, str, Endpoint]]:
+def _everything(studio: Studio) -> list[Listed]:
     """Return each endpoint with its service's kind, id and name."""
     from studio.state.records import Endpoint, Service, WebService
 
@@ -91,7 +102,7 @@ def _keys(chosen: argparse.Namespace) -> int:
     studio = open_made(chosen.data)
     if chosen.endpoint is None:
         return _tokens(studio, chosen)
-    endpoint = _endpoint(studio, chosen.endpoint)
+    endpoint = find_endpoint(studio, chosen.endpoint)
     if chosen.regenerate:
         endpoint = studio.regenerate_key(endpoint, chosen.regenerate)
     keys = {"primary": endpoint.primary_key, "secondary": endpoint.secondary_key}
@@ -113,17 +124,46 @@ def _tokens(studio: Studio, chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _endpoint(studio: Studio, given: str) -> Endpoint:
-    found = [
-        (f"{service}/{endpoint.name}", endpoint)
-        for _, service, title, endpoint in _everything(studio)
-        if given in (endpoint.id, endpoint.name, f"{service}/{endpoint.name}", f"{title}/{endpoint.name}")
-    ]
+def find_endpoint(studio: Studio, given: str) -> Endpoint:
+    """Return the endpoint that a person calls so. Raises `Stopped` with the names that there are."""
+    everything = _everything(studio)
+    found = [each for each in everything if given in _exact_names(each)]
+    found = found or [each for each in everything if _plain(given) in map(_plain, _usual_names(each))]
+    added = [each for each in found if each[3].name != "default"]
+    if len(found) > 1 and len(added) == 1:
+        found = added  # a service by its name is the endpoint that was added to it
     if not found:
-        raise Stopped(f"there is no endpoint {given!r}; python -m studio list shows what there is")
+        raise Stopped(f"there is no endpoint {given!r}; there are: {_choices(everything) or 'none'}")
     if len(found) > 1:
-        raise Stopped(f"{given!r} is the name of {len(found)} endpoints; give one of: {', '.join(n for n, _ in found)}")
-    return found[0][1]
+        raise Stopped(f"{len(found)} endpoints are called {given!r}; give one of: {_choices(found)}")
+    return found[0][3]
+
+
+Listed = tuple[str, str, str, "Endpoint"]  #: kind, the service's id and name, and the endpoint
+
+
+def _exact_names(each: Listed) -> set[str]:
+    _, service, title, endpoint = each
+    return {endpoint.id, endpoint.name, f"{service}/{endpoint.name}", f"{title}/{endpoint.name}"}
+
+
+def _usual_names(each: Listed) -> set[str]:
+    """Return what a person calls it: the service or its experiment, and either with the kind of the service."""
+    kind, _, title, endpoint = each
+    experiment = title.removesuffix(" [Predictive Exp.]")
+    return {title, experiment, f"{experiment} {kind}", f"{experiment} {endpoint.name}", f"{title} {kind}"}
+
+
+def _plain(name: str) -> str:
+    """Return the name without regard to case, spaces and signs: a setting's name and a title are the same."""
+    return re.sub(r"[^a-z0-9]+", "", name.lower())
+
+
+def _choices(listed: Sequence[Listed]) -> str:
+    """Return how each can be called; by id where names do not tell them apart."""
+    names = [f"{title}/{endpoint.name}" for _, _, title, endpoint in listed]
+    told = [name if names.count(name) == 1 else each[3].id for name, each in zip(names, listed, strict=True)]
+    return ", ".join(repr(each) for each in told[:_SHOWN]) + (" and more" if len(told) > _SHOWN else "")
 
 
 def _add(chosen: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """Where the Studio's records are kept: one SQLite file.
 
-The file holds keys, so only its owner may read it. Every process that opens it sees every other's writes.
+The file holds keys: only its owner may read it, and its folder. Every process that opens it sees every other's writes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from studio.errors import StudioError, not_found
+from studio.state.private import make_private
 from studio.state.records import Record
 
 VERSION = 3  #: of what the records hold
@@ -30,7 +31,7 @@ class OtherVersion(Exception):
 
 class Records:
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         self._file = folder / "studio.sqlite"
         self.idle_at_most = 0  #: connections that stay open; opening one costs a server more than most of its calls do
         self._idle: deque[sqlite3.Connection] = deque()

@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.errors import StudioError
 from studio.learning.ilearner import SUFFIX, Manifest, TrainedModel, unpack
 from studio.state.keys import new_id
+from studio.state.private import make_private
 
 LOADED = 2048  #: models that stay in memory
 
@@ -16,7 +17,7 @@ LOADED = 2048  #: models that stay in memory
 class Models:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "models"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_private(self._folder)
         self._kept: tuple[str, TrainedModel | None] = ("", None)
         self.load = lru_cache(maxsize=LOADED)(self._load)
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,14 @@ def test_a_port_that_is_taken_is_named_and_nobody_elses_storage_is_used(taken: i
     ports[place] = taken
     with pytest.raises(NotStarted, match=f"port {taken} is taken"), azurite(ports=(ports[0], ports[1], ports[2])):
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a user's folders apart by their place")
+def test_the_storages_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "azurite"
+    folder.mkdir(mode=0o755)
+    with azurite(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_port_that_cannot_be_is_one_clear_line() -> None:

@@ -1,0 +1,139 @@
+"""The Studio's commands: names that a person knows, output that nobody reads to its end, folders of one's own."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.children import ROOT
+from studio.cli.place import Stopped
+from studio.cli.services import find_endpoint
+from studio.experiments.loading import load_experiment
+from studio.publishing import GROUP, Studio, new_endpoint
+from studio.state.keys import new_id
+from studio.state.private import make_private
+from studio.state.records import Endpoint, Service, WebService, now
+from tests.support.studio_context import handlers
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    """A Studio with what `run.py up` publishes: a training service, a Classic one with `retrained`, and a New one."""
+    studio = Studio(tmp_path)
+    training = Service(id=new_id(), parent=studio.identity.workspace, name="Breast cancer", created=now())
+    classic = Service(
+        id=new_id(), parent=studio.identity.workspace, name="Breast cancer [Predictive Exp.]", created=now()
+    )
+    arm = f"/subscriptions/{studio.identity.subscription}/resourceGroups/{GROUP}/providers/x/webServices/breastcancer"
+    new = new_endpoint(arm.lower(), "breastcancer")
+    studio.records.put(
+        training,
+        classic,
+        new_endpoint(training.id, "default", training=load_experiment("breast-cancer")),
+        new_endpoint(classic.id, "default"),
+        new_endpoint(classic.id, "retrained"),
+        new,
+        WebService(id=arm.lower(), name="breastcancer", endpoint=new.id, definition={"id": arm}),
+    )
+    return studio
+
+
+def found(studio: Studio, name: str) -> tuple[str, str]:
+    """Return the kind of the service and the endpoint's name."""
+    endpoint = find_endpoint(studio, name)
+    kind = "New" if endpoint.parent.startswith("/") else "training" if endpoint.training else "Classic"
+    return kind, endpoint.name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "endpoint"),
+    [
+        ("retrained", "Classic", "retrained"),
+        ("breastcancer", "New", "breastcancer"),
+        ("Breast cancer [Predictive Exp.]", "Classic", "retrained"),
+        ("Breast cancer [Predictive Exp.]/default", "Classic", "default"),
+        ("Breast cancer/default", "training", "default"),
+        ("breast-cancer training", "training", "default"),
+        ("BREAST_CANCER_TRAINING", "training", "default"),
+        ("breast cancer classic", "Classic", "retrained"),
+        ("BREAST_CANCER_NEW", "New", "breastcancer"),
+        ("breast cancer retrained", "Classic", "retrained"),
+    ],
+)
+def test_an_endpoint_is_found_by_the_names_that_a_person_knows(
+    studio: Studio, name: str, kind: str, endpoint: str
+) -> None:
+    assert found(studio, name) == (kind, endpoint)
+
+
+def test_a_name_of_several_is_refused_with_how_to_call_each(studio: Studio) -> None:
+    with pytest.raises(Stopped) as error:
+        find_endpoint(studio, "default")
+    assert str(error.value) == (
+        "2 endpoints are called 'default'; give one of: 'Breast cancer/default', "
+        "'Breast cancer [Predictive Exp.]/default'"
+    )
+    with pytest.raises(Stopped, match=r"there is no endpoint 'wine'; there are: 'Breast cancer/default', "):
+        find_endpoint(studio, "wine")
+
+
+def test_services_of_the_same_name_are_told_apart_by_id(studio: Studio) -> None:
+    again = Service(id=new_id(), parent=studio.identity.workspace, name="Breast cancer", created=now())
+    endpoint = new_endpoint(again.id, "default")
+    studio.records.put(again, endpoint)
+    with pytest.raises(Stopped, match=f"give one of: .*'{endpoint.id}'"):
+        find_endpoint(studio, "Breast cancer/default")
+    assert find_endpoint(studio, endpoint.id) == studio.records.get(Endpoint, endpoint.id)
+
+
+def test_a_reader_who_has_read_enough_ends_the_command_without_a_traceback(tmp_path: Path) -> None:
+    studio = handlers(tmp_path).context.studio
+    [service, *_] = studio.records.all(Service)
+    studio.records.put(*(new_endpoint(service.id, f"e{number}") for number in range(2000)))
+    for arguments in (["list", "--json"], ["list"]):
+        command = subprocess.Popen(
+            [sys.executable, "-m", "studio", *arguments, "--data", str(tmp_path)],
+            cwd=ROOT,
+            env={**os.environ, "STUDIO_STORAGE": studio.storage},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert command.stdout and command.stderr
+        command.stdout.readline()
+        command.stdout.close()
+        assert command.stderr.read() == b""
+        command.stderr.close()
+        assert (arguments, command.wait(60)) == (arguments, 141)
+
+
+def mode(folder: Path) -> int:
+    return stat.S_IMODE(folder.stat().st_mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a user's folders apart by their place")
+def test_the_studios_folder_is_its_owners_alone_also_when_it_was_open_before(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder, old = tmp_path / "new" / "studio", tmp_path / "old"
+        (old / "models").mkdir(parents=True)
+        for each in (folder, old):
+            studio = Studio(each)
+            assert studio.models
+            assert (mode(each), mode(each / "models")) == (0o700, 0o700)
+            assert stat.S_IMODE((each / "studio.sqlite").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a user's folders apart by their place")
+def test_a_folder_is_closed_and_what_is_in_it_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    (folder / "file").write_text("x")
+    make_private(folder)
+    assert (mode(folder), (folder / "file").read_text()) == (0o700, "x")
