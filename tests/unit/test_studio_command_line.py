@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from local.children import ROOT
+from studio.cli.output import print_table
 from studio.cli.place import Stopped
 from studio.cli.services import find_endpoint
 from studio.experiments.loading import load_experiment
@@ -94,21 +95,30 @@ def test_services_of_the_same_name_are_told_apart_by_id(studio: Studio) -> None:
 def test_a_reader_who_has_read_enough_ends_the_command_without_a_traceback(tmp_path: Path) -> None:
     studio = handlers(tmp_path).context.studio
     [service, *_] = studio.records.all(Service)
-    studio.records.put(*(new_endpoint(service.id, f"e{number}") for number in range(2000)))
-    for arguments in (["list", "--json"], ["list"]):
-        command = subprocess.Popen(
-            [sys.executable, "-m", "studio", *arguments, "--data", str(tmp_path)],
-            cwd=ROOT,
-            env={**os.environ, "STUDIO_STORAGE": studio.storage},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert command.stdout and command.stderr
-        command.stdout.readline()
-        command.stdout.close()
-        assert command.stderr.read() == b""
-        command.stderr.close()
-        assert (arguments, command.wait(60)) == (arguments, 141)
+    studio.records.put(*(new_endpoint(service.id, f"e{number}") for number in range(3000)))
+    command = subprocess.Popen(
+        [sys.executable, "-m", "studio", "list", "--json", "--data", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "STUDIO_STORAGE": studio.storage},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdout and command.stderr
+    command.stdout.readline()
+    command.stdout.close()
+    assert command.stderr.read() == b""
+    command.stderr.close()
+    assert command.wait(60) == 141
+
+
+def test_a_table_does_not_hide_that_its_reader_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        with pytest.raises(BrokenPipeError):
+            print_table(["name"], [["x" * 100]] * 1000)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)  # what is left in the buffer goes nowhere
 
 
 def mode(folder: Path) -> int:
