@@ -9,11 +9,24 @@ import sys
 from collections.abc import Sequence
 
 from shared.base.errors import RetrainingError, TryLater
-from shared.cli import changes, compare, config, data, decisions, doctor, history, jobs, requests, rollouts, status
+from shared.cli import (
+    changes,
+    compare,
+    config,
+    data,
+    decisions,
+    doctor,
+    history,
+    init,
+    jobs,
+    requests,
+    rollouts,
+    status,
+)
 from shared.cli.output import show_json, tell
 from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped
 
-SUBJECTS = (status, jobs, data, requests, history, compare, decisions, changes, rollouts, doctor, config)
+SUBJECTS = (status, jobs, data, requests, history, compare, decisions, changes, rollouts, doctor, config, init)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

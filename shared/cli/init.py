@@ -1,0 +1,172 @@
+"""`init`: the first entry of pipelines.yaml, from what hosted web services say of themselves."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.adf.report import Report
+from shared.adf.translation import AZURE, classic_endpoint, new_service, plain_address
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
+from shared.cli.place import DONE, USAGE, Stopped, add_common, chosen_settings
+from shared.configuration.starting import gate
+from shared.configuration.writing import Remarked, file_text, write_entries
+from shared.domain.evaluation import Kind
+from shared.domain.fleets import NAME
+from shared.domain.services import Scoring
+from shared.domain.values import Address, read_key
+
+if TYPE_CHECKING:
+    from shared.adapters.studio.swagger import Description
+    from shared.app import App
+
+PORTS = ("model", "evaluation", "scored")
+
+
+def add(commands: Any) -> None:
+    init = commands.add_parser(
+        "init",
+        help="make the first entry of pipelines.yaml from the addresses of your web services",
+        description="Ask the training service and the scoring service for their ports and columns, and write an entry "
+        "of pipelines.yaml. The keys come from the settings NAME_TRAINING_KEY and NAME_ENDPOINT_KEY, or are asked for.",
+    )
+    init.add_argument("name", metavar="NAME", help="name of the pipeline: lower-case letters, digits and dashes")
+    init.add_argument(
+        "--training", required=True, metavar="ADDRESS", help="of the training service, or its swagger.json"
+    )
+    init.add_argument("--scoring", required=True, metavar="ADDRESS", help="of the scoring service, or its swagger.json")
+    init.add_argument(
+        "--update",
+        required=True,
+        metavar="ADDRESS",
+        help="what gets the model: the PATCH address of a Classic endpoint, or the address of a New web service",
+    )
+    init.add_argument("--label", required=True, metavar="COLUMN", help="the column to predict")
+    init.add_argument("--kind", required=True, choices=[kind.value for kind in Kind], help="what the label is")
+    init.add_argument("--into", type=Path, metavar="FILE", help="add to this pipelines file, or make it; else stdout")
+    add_common(init)
+    init.set_defaults(run=_init)
+
+
+def _init(chosen: argparse.Namespace) -> int:
+    from shared.app import App
+
+    if not NAME.fullmatch(chosen.name):
+        raise Stopped(f"{chosen.name!r} is not a pipeline's name: lower-case letters, digits and dashes", USAGE)
+    app, report = App(Settings(chosen_settings(chosen.settings)[0])), Report()
+    training, scoring = _base(chosen.training), _base(chosen.scoring)
+    described = _describe(app, f"{chosen.name} training", training)
+    scored = _describe(app, f"{chosen.name} endpoint", scoring)
+    _refuse_other_case(chosen.label, scored)
+    entries = {chosen.name: _entry(chosen, report, (training, described), (scoring, scored))}
+    if chosen.into is None:
+        print(file_text(entries), end="")
+    else:
+        write_entries(chosen.into, entries)
+    print(f"{chosen.into or 'stdout'}: pipelines.{chosen.name}", *report.lines(), sep="\n", file=sys.stderr)
+    return DONE
+
+
+def _base(given: str) -> Address:
+    """Return the base address of a service, whose own address or that of its swagger document is given."""
+    address = plain_address(given)
+    if address is None:
+        raise Stopped(f"{given!r} is not an address that can be called: https://..., or http:// to this machine", USAGE)
+    return Address(re.sub(r"/(swagger\.json|jobs|execute)$", "", address))
+
+
+def _describe(app: App, wish: str, address: Address) -> Description:
+    """Ask the service for its description. The key never stands on the command line, where others can read it."""
+    setting = f"{re.sub(r'[^A-Z0-9]+', '_', wish.upper())}_KEY"
+    given = app.settings.get(setting)
+    if not given and sys.stdin.isatty():
+        given = getpass.getpass(f"key of {address}: ")
+    if not given:
+        raise Stopped(f"the setting {setting} is missing: the API key of {address}")
+    try:
+        key = read_key(given)
+    except ValueError as error:
+        raise BadConfiguration(f"{setting}: {error}") from None
+    return app.describe(f"the service {address}", Scoring(address=address, key=key))
+
+
+def _refuse_other_case(label: str, scoring: Description) -> None:
+    """An experiment may take the label out of its input, so a label that is not there is no mistake by itself."""
+    known = set().union(*scoring.columns.values())
+    for near in known - {label}:
+        if label not in known and near.casefold() == label.casefold():
+            raise Stopped(f"the scoring service has no column {label!r}; {near!r} differs in case only")
+
+
+def _entry(
+    chosen: argparse.Namespace,
+    report: Report,
+    training: tuple[Address, Description],
+    scoring: tuple[Address, Description],
+) -> dict[str, Any]:
+    name, (address, described) = chosen.name, training
+    inputs, outputs = sorted(described.inputs), sorted(described.outputs)
+    key = f"pipelines.{name}"
+    columns = sorted(set().union(*scoring[1].columns.values()) - {chosen.label})
+    asked = {"columns": [{"name": each} for each in columns]} if 0 < len(columns) <= 60 else {}
+    return {
+        "blobs": Remarked(f"{name}/*.csv", "within the container of TRAINING_DATA_PATH"),
+        "checks": {**asked, "label": chosen.label},
+        "training": {
+            "address": str(address),
+            "key": report.setting(f"{name}_TRAINING_KEY", f"the API key of {address}"),
+            **_input(report, key, inputs, sorted(described.parameters)),
+            **{port: _port(report, f"{key}.training", port, outputs, place) for place, port in enumerate(PORTS)},
+        },
+        "gate": gate(Kind(chosen.kind), None),
+        "targets": [_target(chosen, report, scoring)],
+        "proof": {
+            "rows": report.fill_in(f"{key}.proof.rows", "ROWS_FILE", "a CSV file with a header and 1 to 100 rows")
+        },
+    }
+
+
+def _input(report: Report, key: str, inputs: list[str], parameters: list[str]) -> dict[str, Any]:
+    if inputs:
+        return {"input": inputs[0]}
+    path = next((each for each in parameters if "path" in each.casefold()), None)
+    what = "the global parameter with the path of the experiment's Import Data module"
+    return {"folder": path or report.fill_in(f"{key}.training.folder", "FOLDER", what)}
+
+
+def _port(report: Report, key: str, port: str, outputs: list[str], place: int) -> Any:
+    """Return the output port; the description names the ports but does not say which gives what."""
+    if place >= len(outputs):
+        return report.fill_in(
+            f"{key}.{port}", port.upper(), f"an output port; the service has {', '.join(outputs) or 'none'}"
+        )
+    return Remarked(outputs[place], f"one of {', '.join(outputs)}: check which one gives the {port}")
+
+
+def _target(chosen: argparse.Namespace, report: Report, scoring: tuple[Address, Description]) -> dict[str, Any]:
+    address, described = scoring
+    key = report.setting(f"{chosen.name}_ENDPOINT_KEY", f"the API key of {address}")
+    update = plain_address(chosen.update) or ""
+    model = report.fill_in(
+        f"pipelines.{chosen.name}.targets", "TRAINED_MODEL", "the exact name of the model, '... [trained model]'"
+    )
+    scored: dict[str, Any] = {"address": str(address), "key": key}
+    for member, ports in (("input", described.inputs), ("output", described.outputs)):
+        if ports and f"{member}1" not in ports:
+            scored[member] = min(ports)
+    if new := new_service(update):
+        manager, resource = new
+        place = {} if manager == AZURE else {"address": manager}
+        return {"kind": "new", "name": "live", **place, "id": resource, "asset": model, "scoring": scored}
+    if classic_endpoint(update):
+        return {"kind": "classic", "name": "live", "address": update, "key": key, "resource": model, "scoring": scored}
+    raise Stopped(
+        f"--update {chosen.update!r} is not the address of a Classic endpoint, "
+        ".../webservices/{id}/endpoints/{name}, nor of a New web service, .../webServices/{name}",
+        USAGE,
+    )
