@@ -17,13 +17,13 @@ from shared.adapters.studio.arm_rights import ArmRights
 from shared.adapters.studio.arm_web_service import ArmWebService
 from shared.adapters.studio.bes import BatchExecutionService
 from shared.adapters.studio.classic_endpoint import ClassicEndpoint
-from shared.adapters.studio.swagger import Description, describe
+from shared.adapters.studio.swagger import describe
 from shared.base.clock import Clock, SystemClock
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
 from shared.domain.fleets import Pipelines
 from shared.domain.pipelines import Pipeline
-from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
+from shared.domain.services import ClassicTarget, Description, NewTarget, Scoring, Training
 from shared.flows import Flows
 from shared.flows.retention import Rule, read_rule
 from shared.store.answers import AnswerRecords

@@ -22,8 +22,8 @@ from shared.domain.services import Scoring
 from shared.domain.values import Address, read_key
 
 if TYPE_CHECKING:
-    from shared.adapters.studio.swagger import Description
     from shared.app import App
+    from shared.domain.services import Description
 
 PORTS = ("model", "evaluation", "scored")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -112,3 +114,13 @@ class Bake(Part, frozen=True, kw_only=True):
     time: Annotated[Duration, Meta(description="How long a new model is watched; 30m")] = default_duration("30m")
     slower: Annotated[float, Meta(gt=1, description="Times as slow as before, at the median: too slow")] = 5.0
     failures: Annotated[int, Meta(ge=1, description="Looks in a row that may not fail")] = 3
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a service says of itself; an empty set where it says nothing. `columns` are those of its inputs."""
+
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+    parameters: frozenset[str]
+    columns: Mapping[str, frozenset[str]]

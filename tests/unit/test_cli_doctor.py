@@ -11,7 +11,7 @@ import pytest
 
 from local.children import ROOT
 from shared.adapters.studio.arm_rights import WRITE, allows
-from shared.adapters.studio.swagger import Description, read_description
+from shared.adapters.studio.swagger import read_description
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable
 from shared.base.secret import Secret
 from shared.base.settings import Settings
@@ -21,7 +21,7 @@ from shared.cli.doctor.finding import Finding, Health, looked
 from shared.cli.doctor.services import scoring_ports, training_ports
 from shared.cli.doctor.storage import skew
 from shared.domain.rows import Rows
-from shared.domain.services import Scoring, Training
+from shared.domain.services import Description, Scoring, Training
 from shared.domain.values import Address
 
 ADDRESS, KEY = Address("https://studio.example"), Secret("key")

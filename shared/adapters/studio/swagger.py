@@ -7,23 +7,12 @@ read, wherever in `definitions` they stand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import requests
 
 from shared.adapters.http import Service
-from shared.domain.services import Scoring, Training
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a service says of itself; an empty set where it says nothing. `columns` are those of its inputs."""
-
-    inputs: frozenset[str]
-    outputs: frozenset[str]
-    parameters: frozenset[str]
-    columns: Mapping[str, frozenset[str]]
+from shared.domain.services import Description, Scoring, Training
 
 
 def describe(session: requests.Session, name: str, place: Training | Scoring) -> Description:

@@ -18,10 +18,10 @@ from shared.domain.services import ClassicTarget, NewTarget, Scoring, Target, Tr
 from shared.domain.values import Address
 
 if TYPE_CHECKING:
-    from shared.adapters.studio.swagger import Description
     from shared.app import App
     from shared.domain.fleets import Fleet
     from shared.domain.pipelines import Pipeline
+    from shared.domain.services import Description
 
 _DEFAULT = "default"  #: every Classic web service has this endpoint, whose models those that are made begin with
 _NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether address and key are right
