@@ -24,7 +24,7 @@ from shared.cli import (
     status,
 )
 from shared.cli.output import show_json, tell
-from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped
+from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped, add_common
 
 SUBJECTS = (status, jobs, data, requests, history, compare, decisions, changes, rollouts, doctor, config, init)
 
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_common(parser, before=True)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for subject in SUBJECTS:
         subject.add(commands)

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration
 from shared.base.json_file import read_json
@@ -36,17 +36,20 @@ class Stopped(Exception):
         self.code = code
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what every command takes."""
+def add_common(parser: argparse.ArgumentParser, *, before: bool = False) -> None:
+    """Add what every command takes, behind its name or `before` it."""
+    # What is not given behind the name must not replace what was given before it.
+    absent: dict[str, Any] = {} if before else {"default": argparse.SUPPRESS}
     parser.add_argument(
         "--settings",
         type=Path,
         metavar="FILE",
+        **absent,
         help="take the settings from this local.settings.json alone; else they are the environment's, or, where that "
         f"has no {_STORE}, those of the local.settings.json beside function_app.py",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
-    parser.add_argument("--verbose", action="store_true", help="tell on stderr what happens meanwhile")
+    parser.add_argument("--json", action="store_true", **absent, help="print JSON, for machines")
+    parser.add_argument("--verbose", action="store_true", **absent, help="tell on stderr what happens meanwhile")
 
 
 def add_person(parser: argparse.ArgumentParser, why: str = "--reason") -> None:

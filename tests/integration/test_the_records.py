@@ -7,6 +7,7 @@ from azure.storage.blob import BlobLeaseClient
 
 from local.azurite import Azurite
 from shared.adapters.storage.accounts import open_store
+from shared.adapters.storage.data import BlobTrainingData
 from shared.adapters.storage.documents import BlobDocuments
 from shared.base.errors import Busy, RecordChanged
 from shared.base.settings import Settings
@@ -39,3 +40,15 @@ def test_a_run_whose_lease_ran_out_is_told_so_and_writes_nothing_more(azurite: A
     document = documents.read(NAME)
     assert document is not None
     assert document.content == b"fourth"
+
+
+@pytest.mark.parametrize("name", ["hdi_isfolder", "Hdi_isfolder"])
+def test_the_marker_of_a_folder_is_not_data_and_an_empty_file_is(azurite: Azurite, name: str) -> None:
+    store = open_store(Settings({"X": azurite.connection_string}), "X")
+    container = store.client.create_container("training-data")
+    container.upload_blob("income/a.csv", b"", metadata={name: "true"})
+    container.upload_blob("income/empty.csv", b"", metadata={"by": "ann"})
+    container.upload_blob("income/full.csv", b"age\n", metadata={name: "true"})
+    data = BlobTrainingData(store, "training-data", store)
+    assert [each.path for each in data.listed()] == ["income/empty.csv", "income/full.csv"]
+    assert [data.find(f"income/{each}.csv") is not None for each in ("a", "empty", "full")] == [False, True, True]

@@ -304,3 +304,16 @@ def test_a_fleet_is_one_line_however_many_members_are_in_trouble() -> None:
         *(f"job {number}: no answer" for number in range(3)),
         "and 37 more: status bike --members",
     ]
+
+
+def test_the_settings_file_may_be_named_before_the_command_and_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, other = settings_file(tmp_path, {"Values": {}}), tmp_path / "other.json"
+    for arguments in (["--settings", str(empty), "status"], ["status", "--settings", str(empty)]):
+        assert main(arguments) == FAILED
+        assert f"{empty} has no setting RETRAINING_STORE" in capsys.readouterr().err
+    assert main(["--settings", str(other), "--json", "status", "--settings", str(empty)]) == FAILED
+    shown = capsys.readouterr()
+    assert f"{empty} has no setting" in shown.err
+    assert json.loads(shown.out)["exit"] == FAILED

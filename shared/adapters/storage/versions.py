@@ -32,16 +32,19 @@ class BlobVersions:
                     raise
                 # A blob under a key of its writer shows its properties to nobody else; the listing has them.
                 return next((each for each in self.listed(path) if each.path == path), None)
-        if blob.metadata.get("hdi_isfolder") == "true":
+        if _is_folder(blob):
             return None
         return Dataset(path=path, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)
 
     def listed(self, prefix: str = "") -> Iterator[Dataset]:
         with storage_errors(f"listing {self._container}/{prefix}"):
             container = self._store.client.get_container_client(self._container)
-            for blob in container.list_blobs(name_starts_with=prefix or None, results_per_page=5000):
-                if blob.size or not (blob.metadata or {}).get("hdi_isfolder"):
-                    yield dataset_of(blob)
+            blobs = container.list_blobs(
+                name_starts_with=prefix or None,
+                include=["metadata"],  # it tells a folder from an empty blob
+                results_per_page=5000,
+            )
+            yield from (dataset_of(blob) for blob in blobs if not _is_folder(blob))
 
     def read(self, dataset: Dataset) -> Iterator[bytes]:
         """Every piece is asked for under the same ETag, so that no two versions are mixed."""
@@ -68,6 +71,12 @@ class BlobVersions:
 
     def blob(self, path: str) -> BlobClient:
         return self._store.client.get_blob_client(self._container, path)
+
+
+def _is_folder(blob: BlobProperties) -> bool:
+    """Return whether the blob only says that there is a folder, as storage with a hierarchical namespace has it."""
+    metadata = {str(name).lower(): str(value).lower() for name, value in (blob.metadata or {}).items()}
+    return not blob.size and metadata.get("hdi_isfolder") == "true"
 
 
 def dataset_of(blob: BlobProperties) -> Dataset:
