@@ -33,7 +33,7 @@ def start_retraining(blob: BlobName) -> None:
 
     if blob.container != relearn().data_container:
         # An Event Grid subscription's filter decides what comes here, not the path above.
-        logging.warning("%s/%s is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
+        logging.warning("%r/%r is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
         return
     relearn().flows.intake.see(blob.name)
 
@@ -68,7 +68,7 @@ def watch_poisoned_blobs(message: func.QueueMessage) -> None:
         return
     if container != relearn().data_container:
         # The host has one such queue for all functions of a storage account.
-        logging.warning("%s/%s failed at every try, and is not in the container of TRAINING_DATA_PATH", container, name)
+        logging.warning("%r/%r failed at every try, and is not in the container of TRAINING_DATA_PATH", container, name)
         return
     relearn().flows.intake.see(name)
 

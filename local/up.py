@@ -69,7 +69,7 @@ def _tell(console: Console, settings: dict[str, str], storage: str, studio: str)
     container = settings["TRAINING_DATA_PATH"].split("/")[0]
     for name, told in (
         ("drop data at", f"container {container}, {PIPELINE}/NAME.csv"),
-        ("send messages to", f"queue {settings['PROMOTIONS_QUEUE']} (base64)"),
+        ("send messages to", f"queue {settings['PROMOTIONS_QUEUE']} (JSON, as it is or in base64)"),
         ("storage", storage),
         ("local Studio", studio),
         ("training service", settings["BREAST_CANCER_TRAINING_ADDRESS"]),

@@ -55,7 +55,7 @@ class Workplace:
         return path
 
     def send(self, message: str) -> None:
-        """Put a message on the promotion queue, base64 as the Functions host reads it."""
+        """Put a message on the promotion queue, base64 as many programs send it."""
         queue = self.queues.get_queue_client(self.queue, message_encode_policy=TextBase64EncodePolicy())
         queue.send_message(message)
 

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from shared.adapters.storage.queue import HostPoisonQueue
     from shared.domain.ports import BatchService, Endpoint, Endpoints
 
 ARM_SCOPE = "https://management.azure.com/.default"
@@ -86,14 +85,6 @@ class App:
     @cached_property
     def flows(self) -> Flows:
         return Flows(self, self._clock)
-
-    @cached_property
-    def poison_queues(self) -> list[HostPoisonQueue]:
-        from shared.adapters.storage.queue import HostPoisonQueue, open_queues
-
-        promotions, blobs = open_queues(self.settings, "PROMOTIONS"), open_queues(self.settings, "TRAINING_DATA")
-        name = self.settings.require("PROMOTIONS_QUEUE")
-        return [HostPoisonQueue(promotions, f"{name}-poison"), HostPoisonQueue(blobs, "webjobs-blobtrigger-poison")]
 
     def endpoints_of(self, pipeline: Pipeline, *, only_look: bool = False) -> Endpoints:
         """Return the endpoints by target. A missing one of a fleet is made, unless this is to look only."""

@@ -16,7 +16,6 @@ without it the message is a second delivery of the app's own and does nothing.
 from __future__ import annotations
 
 import base64
-import binascii
 import codecs
 import re
 from enum import Enum
@@ -78,6 +77,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def read_request(body: bytes) -> Request:
     """Return the request, or raise `BadMessage` saying what is wrong and what would be right."""
+    body = _json_of(body)
     try:
         # What is null is not given: some programs write all members of a class.
         given = {name: value for name, value in from_json(body, dict[str, Any]).items() if value is not None}
@@ -92,29 +92,34 @@ def read_request(body: bytes) -> Request:
     return request
 
 
-def not_base64(text: str) -> str | None:
-    """Return why the Functions host cannot decode the text of a queue's message, or None if it can."""
+def _json_of(body: bytes) -> bytes:
+    """Return the message's JSON: the body itself, or what it is the base64 of, as many programs send it."""
+    inside = _from_base64(body)
+    return inside if inside is not None and (_is_object(inside) or _form(inside)) else body
+
+
+def _from_base64(text: bytes) -> bytes | None:
+    plain = b"".join(text.split()).translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
     try:
-        base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:  # also of a sign that is not ASCII
-        form = _form(text.encode("utf-8", "replace")) or "the host expects base64"
-        return f"This message is not base64 ({form}): {text[:_SHOWN]!r}. Send it encoded once"
-    return None
+        return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True) or None
+    except ValueError:
+        return None
+
+
+def _is_object(text: bytes) -> bool:
+    return text.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
 
 
 def _form(body: bytes) -> str | None:
     """Return which usual mistake made this of a JSON message, or None when it is none of them."""
     if not body.strip():
         return "it is empty"
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or body[:4].count(b"\0") == 2:
         return "it is UTF-16 text; encode it as UTF-8"
     if body.startswith((b"b'", b'b"')):
         return "it is Python's str() of bytes; decode the bytes to text first"
-    try:
-        inside = base64.b64decode(body.strip(), altchars=b"-_" if re.search(rb"[-_]", body) else None, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return "it is base64 once more; encode it once" if inside.lstrip()[:1] == b"{" else None
+    inside = _from_base64(body)
+    return "it is base64 twice; encode it once" if inside is not None and _is_object(inside) else None
 
 
 def _fault(request: Request) -> str | None:
@@ -172,6 +177,7 @@ class _PoisonedBlob(msgspec.Struct, frozen=True, rename="pascal"):
 
 def read_poisoned_blob(body: bytes) -> tuple[str, str]:
     """Return the container and the blob's path within it."""
+    body = _json_of(body)
     try:
         blob = from_json(body, _PoisonedBlob)
     except msgspec.MsgspecError as error:

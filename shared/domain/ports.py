@@ -76,14 +76,6 @@ class Documents(Protocol):
         ...
 
 
-class PoisonQueue(Protocol):
-    """A queue of messages that failed, which the Functions host hands to the app unless it cannot decode them."""
-
-    def clear(self, fault: Callable[[str], str | None], record: Callable[[str, str], None]) -> None:
-        """Record, by its id, each message whose text has a fault, and then delete it. The host gets the others."""
-        ...
-
-
 class TrainingData(Protocol):
     """The dropped data. Contents are read as streams, linked to, and copied by the storage service."""
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
@@ -17,7 +16,7 @@ from shared.base.threads import in_time
 from shared.domain.fleets import Pipelines
 from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
-from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, PoisonQueue, TrainingData
+from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, TrainingData
 from shared.flows.bake import Watching
 from shared.flows.decisions import Deciding
 from shared.flows.intake import Arriving
@@ -61,8 +60,6 @@ class Ports(Protocol):
     def models(self) -> Models: ...
     @property
     def keep_rule(self) -> Rule: ...
-    @property
-    def poison_queues(self) -> Sequence[PoisonQueue]: ...
     def reader_of(self, pipeline: Pipeline) -> BlobReader: ...
     def endpoints_of(self, pipeline: Pipeline) -> Endpoints: ...
     def training_service(self, pipeline: Pipeline) -> BatchService: ...
@@ -84,7 +81,6 @@ class Flows:
             self._ports.polls.note(self._clock.now())
         except RetrainingError as error:  # the requests must reach the queue all the same
             log.warning("The poll cannot be recorded: %s", error)
-        self.requests.refuse_undecodable()
         return requests
 
     @cached_property
@@ -96,7 +92,6 @@ class Flows:
             decisions=self.decisions,
             rollouts=self.rollouts,
             promotion=self.promotion,
-            poison_queues=lambda: self._ports.poison_queues,
         )
 
     @cached_property

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from shared.base.errors import BadMessage, RetrainingError
+from shared.base.errors import BadMessage
 from shared.base.threads import at_once
 from shared.domain.fleets import Pipelines
-from shared.domain.messages import Asked, Request, not_base64
-from shared.domain.ports import PoisonQueue
+from shared.domain.messages import Asked, Request
 from shared.flows.decisions import Deciding
 from shared.flows.intake import Arriving
 from shared.flows.promotion.message import Promotion
@@ -29,7 +27,6 @@ class Requests:
     decisions: Deciding
     rollouts: RollingOut
     promotion: Promotion
-    poison_queues: Callable[[], Sequence[PoisonQueue]]
 
     def carry_out(self, request: Request, message_id: str) -> str | None:
         """Do what the message asks for, once, however often it is delivered.
@@ -109,14 +106,6 @@ class Requests:
             self.records.save(stored, stored.job.noting(self.promotion.now(), f"{note}{last}"))
         elif request.by_hand:
             self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
-
-    def refuse_undecodable(self) -> None:
-        """Refuse the messages of the poison queues that the host cannot decode, and so would never hand over."""
-        try:
-            for queue in self.poison_queues():
-                queue.clear(not_base64, self.refuse)
-        except RetrainingError as error:
-            log.warning("The poison queues cannot be looked at: %s", error)
 
     def refuse(self, message_id: str, reason: str) -> None:
         """Write down a message that no delivery can carry out."""

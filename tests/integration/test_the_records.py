@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from azure.storage.blob import BlobLeaseClient
 
@@ -52,3 +54,12 @@ def test_the_marker_of_a_folder_is_not_data_and_an_empty_file_is(azurite: Azurit
     data = BlobTrainingData(store, "training-data", store)
     assert [each.path for each in data.listed()] == ["income/empty.csv", "income/full.csv"]
     assert [data.find(f"income/{each}.csv") is not None for each in ("a", "empty", "full")] == [False, True, True]
+
+
+def test_only_records_older_than_a_moment_are_listed(azurite: Azurite) -> None:
+    documents = BlobDocuments(open_store(Settings({"X": azurite.connection_string}), "X"), "retraining")
+    documents.create("requests/a.json", b"{}")
+    documents.create("jobs/a.json", b"{}")
+    now = datetime.now(UTC)
+    assert list(documents.written_before("requests/", now - timedelta(days=1))) == []
+    assert list(documents.written_before("requests/", now + timedelta(days=1))) == ["requests/a.json"]

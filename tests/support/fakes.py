@@ -29,7 +29,6 @@ from shared.domain.ports import (
     KeptModel,
     Lease,
     NotStarted,
-    PoisonQueue,
     Wait,
 )
 from shared.domain.rows import Rows
@@ -439,7 +438,6 @@ class World:
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.alone = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
-        self.queues: list[PoisonQueue] = []
         self.fleets: dict[str, Fleet] = {}
         self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
 
@@ -467,10 +465,6 @@ class World:
     @property
     def keep_rule(self) -> Rule:
         return Rule(entries=2)
-
-    @property
-    def poison_queues(self) -> list[PoisonQueue]:
-        return self.queues
 
     def reader_of(self, pipeline: Pipeline) -> FakeReader:  # noqa: ARG002
         return self.reader

@@ -61,11 +61,9 @@ def test_a_member_that_is_null_is_not_given() -> None:
         (b"  \n", "it is empty"),
         (json.dumps(ROLLBACK).encode("utf-16"), "it is UTF-16 text; encode it as UTF-8"),
         (json.dumps(ROLLBACK).encode("utf-16-le"), "it is UTF-16 text; encode it as UTF-8"),
-        (base64.b64encode(MESSAGE), "it is base64 once more; encode it once"),
-        (
-            base64.urlsafe_b64encode(json.dumps({**ROLLBACK, "by": "ø?>"}, ensure_ascii=False).encode()),
-            "base64 once more",
-        ),
+        (base64.b64encode(base64.b64encode(MESSAGE)), "it is base64 twice; encode it once"),
+        (base64.b64encode(json.dumps(ROLLBACK).encode("utf-16")), "it is UTF-16 text; encode it as UTF-8"),
+        (base64.b64encode(str(MESSAGE).encode()), r"Python's str\(\) of bytes"),
         (str(base64.b64encode(MESSAGE)).encode(), r"Python's str\(\) of bytes"),
         (b'{"pipeline":' * 50_000, "it is nested too deep"),
         (MESSAGE.replace(b"ann", b"\xff"), "it is not UTF-8 text"),
@@ -79,6 +77,24 @@ def test_a_message_in_another_form_says_which_form_it_has(body: bytes, told: str
     with pytest.raises(BadMessage, match=told) as raised:
         read_request(body)
     assert len(str(raised.value)) < 1200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        MESSAGE,
+        b"\n " + MESSAGE + b"\r\n",
+        base64.b64encode(MESSAGE),
+        base64.urlsafe_b64encode(MESSAGE).rstrip(b"="),
+        base64.encodebytes(MESSAGE),
+        base64.b64encode(b"\xef\xbb\xbf" + MESSAGE),
+    ],
+)
+def test_a_message_is_read_as_it_is_and_in_base64(body: bytes) -> None:
+    assert read_request(body).by == "ann"
+    poisoned = json.dumps({"ContainerName": "training-data", "BlobName": "ø?.csv"}, ensure_ascii=False).encode()
+    for text in (poisoned, base64.b64encode(poisoned), base64.urlsafe_b64encode(poisoned)):
+        assert read_poisoned_blob(text) == ("training-data", "ø?.csv")
 
 
 def test_a_byte_order_mark_before_a_message_is_skipped() -> None:

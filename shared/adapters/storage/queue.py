@@ -1,11 +1,7 @@
-"""The queue service of one connection setting.
-
-The Functions host alone takes messages, except those that it cannot decode: they would go around in a poison queue.
-"""
+"""The queue service of one connection setting, for looking only: the Functions host alone takes messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -31,32 +27,6 @@ def open_queues(settings: Settings, name: str) -> QueueServiceClient:
             return QueueServiceClient.from_connection_string(connection, **_RETRIES, **DIRECT)
     address = service_address(settings, name, "queue")
     return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), **_RETRIES, **DIRECT)
-
-
-_SOME = 32  #: messages, the most that one call gives
-_HELD = 30  #: seconds until the host sees a message again whose run died here
-
-
-class HostPoisonQueue:
-    """The poison queue of this name. It may not be there: the host makes it with the first failure."""
-
-    def __init__(self, queues: QueueServiceClient, name: str) -> None:
-        self._queue, self._name = queues.get_queue_client(name), name
-
-    def clear(self, fault: Callable[[str], str | None], record: Callable[[str, str], None]) -> None:
-        with storage_errors(f"clearing the queue {self._name}"):
-            try:
-                # A message that is only looked at stays as it was for the host.
-                if not any(fault(str(each.content)) for each in self._queue.peek_messages(_SOME)):
-                    return
-            except ResourceNotFoundError:
-                return
-            for each in self._queue.receive_messages(max_messages=_SOME, visibility_timeout=_HELD):
-                if why := fault(str(each.content)):
-                    record(str(each.id), why)
-                    self._queue.delete_message(each)
-                else:
-                    self._queue.update_message(each, visibility_timeout=0)
 
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:
