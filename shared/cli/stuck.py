@@ -29,8 +29,8 @@ def readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
 
 
 def active_jobs(app: App, broken: list[str]) -> list[RetrainingJob]:
-    stored = at_once(lambda each: readable(lambda: app.records.load(each), None, broken), app.records.active())
-    return [each.job for each in stored if each and not each.job.final]
+    found = at_once(lambda each: readable(lambda: app.records.look_at(each), None, broken), app.records.active())
+    return [job for job in found if job and not job.final]
 
 
 def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]) -> list[Stuck]:

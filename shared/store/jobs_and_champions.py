@@ -157,11 +157,16 @@ class Records:
         mark = self._documents.read(_active(job_id))
         return self.open(decode(mark.content, RetrainingJob, _active(job_id))) if mark else None
 
+    def look_at(self, job_id: str) -> RetrainingJob | None:
+        """Return an active job as its record has it, or the mark of a run that has not written the record yet."""
+        if stored := self.load(job_id):
+            return stored.job
+        mark = self._documents.read(_active(job_id))
+        return decode(mark.content, RetrainingJob, _active(job_id)) if mark else None
+
     def is_readable(self, job_id: str) -> bool:
-        """Return whether the active job's record, or the mark in its place, can be read."""
         try:
-            if self.load(job_id) is None and (mark := self._documents.read(_active(job_id))):
-                decode(mark.content, RetrainingJob, _active(job_id))
+            self.look_at(job_id)
         except BadConfiguration as error:
             log.error("%s", error)
             return False

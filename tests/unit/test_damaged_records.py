@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shared.app import App
 from shared.base.errors import BadConfiguration
+from shared.cli.stuck import active_jobs
 from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion, HistoryEntry, Watch
 from shared.domain.jobs import JobState, RetrainingJob
@@ -72,7 +76,7 @@ def world() -> World:
 def put(world: World, name: str, content: bytes) -> str:
     names = list(world.documents.names(""))
     job = next(each for each in names if each.startswith("jobs/")).split("/")[-1]
-    arrival = next(each for each in names if each.startswith("active/arrivals/income/")).split("/")[-1]
+    arrival = next((each for each in names if each.startswith("active/arrivals/income/")), "").split("/")[-1]
     name = name.replace("{job}.json", job).replace("{arrival}.json", arrival)
     world.documents.contents[name] = content
     world.documents.versions.setdefault(name, 1)
@@ -113,6 +117,20 @@ def test_a_damaged_record_is_named_for_a_person(world: World, name: str) -> None
     assert damaged(world.documents) == []
     name = put(world, name, b"\xff")
     [line] = damaged(world.documents)
+    assert name in line
+
+
+@pytest.mark.parametrize("name", ["active/jobs/garbage.json", "jobs/{job}.json"])
+def test_status_names_a_job_that_cannot_be_read_and_shows_the_others(world: World, name: str) -> None:
+    world.flows.intake.see("other/new.csv")
+    world.take_up()
+    shown: list[str] = []
+    before = active_jobs(cast("App", world), shown)
+    name = put(world, name, b"\xff")
+    after = active_jobs(cast("App", world), shown)
+    assert len(before) > 1
+    assert len(after) == len(before) - name.startswith("jobs/")
+    [line] = shown
     assert name in line
 
 
