@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from shared.adapters.http import OF_AN_ANSWER, Answer, Limits, Service, download, failure, retry_after
 from shared.adapters.studio.bes import read_bes_job
 from shared.adapters.studio.bes_details import innermost_message
-from shared.base.errors import LONGEST, RetrainingError, ServiceUnavailable, UnexpectedAnswer
+from shared.base.errors import LONGEST, BadEvaluation, RetrainingError, ServiceUnavailable, UnexpectedAnswer
+from shared.domain.evaluation import read_evaluation
+from shared.domain.gate.scored import read_scored
 from tests.support.wire import Scripted, scripted_service
 
 #: for a machine that is busy
@@ -191,3 +193,17 @@ def test_the_text_of_an_error_can_be_stored_and_shown(text: str) -> None:
     shown = str(RetrainingError(text))
     assert shown.encode().decode() == shown
     assert all(each.isprintable() or each in "\n\t\xa0" for each in shown)
+
+
+TABLES = st.binary() | st.text('",\n\r\0aAUC.109-\t\ufeff', max_size=60).map(str.encode)
+
+
+@UNHURRIED
+@given(TABLES, st.integers(1, 7))
+def test_any_table_of_a_training_is_read_or_refused(content: bytes, size: int) -> None:
+    pieces = [content[at : at + size] for at in range(0, len(content), size)]
+    for read in (lambda: read_evaluation(content), lambda: read_scored(iter(pieces), "label", 5)):
+        try:
+            read()
+        except BadEvaluation as error:
+            assert str(error)
