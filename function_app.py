@@ -42,7 +42,7 @@ def start_retraining(blob: BlobName) -> None:
 def take_up_data(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (the host passes it)
     from shared.app import app as relearn
 
-    with _threads_of(context):
+    with _threads_of(context), _later():
         relearn().flows.take_up()
 
 
@@ -50,8 +50,9 @@ def take_up_data(timer: func.TimerRequest, context: func.Context) -> None:  # no
 def sweep_data(timer: func.TimerRequest) -> None:  # noqa: ARG001 (the host passes it)
     from shared.app import app as relearn
 
-    relearn().flows.intake.sweep(relearn().data_container)
-    relearn().flows.retention.run()
+    with _later():
+        relearn().flows.intake.sweep(relearn().data_container)
+        relearn().flows.retention.run()
 
 
 @app.queue_trigger(arg_name="message", queue_name="webjobs-blobtrigger-poison", connection="TRAINING_DATA")
@@ -85,7 +86,7 @@ def poll_jobs(
 
     if timer.past_due:
         logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
-    with _threads_of(context):
+    with _threads_of(context), _later():
         promotions.set([write_request(request) for request in relearn().flows.poll()])
 
 
@@ -113,6 +114,17 @@ def watch_poisoned_promotions(message: func.QueueMessage) -> None:
     except (NeverAgain, AskHuman) as error:
         # A poison queue has none of its own: the message would come back for ever.
         relearn().flows.requests.refuse(_id(message), str(error))
+
+
+@contextmanager
+def _later() -> Iterator[None]:
+    """Leave it to the timer's next run where the storage or a service asks to be called later."""
+    from shared.base.errors import TryLater
+
+    try:
+        yield
+    except TryLater as error:
+        logging.warning("%s; the next run goes on", error)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import urllib3
 
 from shared.base.decoding import from_json
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.retry import asked_again
 
 T = TypeVar("T")
 
@@ -79,9 +80,12 @@ class Service:
     def call(self, method: str, path: str, *, body: Any = None, **parameters: str) -> Answer:
         """Return the answer, or raise by what to do next: try later, never again, or ask a human.
 
+        A short `Retry-After` is waited for here: every call of these services may be made twice.
         `path` hangs under the base; a whole address is taken only if it is of the same origin as the base.
         """
-        url = self._url(path)
+        return asked_again(lambda: self._call(method, self._url(path), body, parameters))
+
+    def _call(self, method: str, url: str, body: Any, parameters: Mapping[str, str]) -> Answer:
         asked = f"{self._name}: {method} {urlsplit(url).path}"
         begun = time.monotonic()
         try:
@@ -120,19 +124,27 @@ class Service:
 
 def download(session: requests.Session, url: str, limits: Limits = OF_A_DOWNLOAD) -> Iterator[bytes]:
     """Yield the content at the address, which the caller has checked against the configuration."""
-    begun = time.monotonic()
     asked = f"GET {urlsplit(url)._replace(query='').geturl()}"
+    answer, begun = asked_again(lambda: _begun(session, url, asked))
+    with answer:
+        yield from _content(answer, asked, limits, begun)
+
+
+def _begun(session: requests.Session, url: str, asked: str) -> tuple[requests.Response, float]:
+    """Return an answer whose content is still to come, and when it was asked for."""
+    begun = time.monotonic()
     try:
-        with session.get(url, stream=True, timeout=TIMEOUTS, allow_redirects=False) as answer:
-            if answer.status_code != 200:
-                headers = {key.lower(): value for key, value in answer.headers.items()}
-                if answer.status_code == 403:
-                    # The usual cause is a signature that ran out; the next look gives a fresh one.
-                    raise ServiceUnavailable(f"{asked} answered 403: its signature may have expired")
-                raise failure(asked, answer.status_code, headers, b"")
-            yield from _content(answer, asked, limits, begun)
+        answer = session.get(url, stream=True, timeout=TIMEOUTS, allow_redirects=False)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise ServiceUnavailable(f"{asked} got no answer ({type(error).__name__})") from None
+    if answer.status_code == 200:
+        return answer, begun
+    with answer:
+        headers = {key.lower(): value for key, value in answer.headers.items()}
+        if answer.status_code == 403:
+            # The usual cause is a signature that ran out; the next look gives a fresh one.
+            raise ServiceUnavailable(f"{asked} answered 403: its signature may have expired")
+        raise failure(asked, answer.status_code, headers, b"")
 
 
 def _content(answer: requests.Response, asked: str, limits: Limits, begun: float) -> Iterator[bytes]:

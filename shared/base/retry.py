@@ -1,13 +1,23 @@
-"""When to try again: exponential back-off, bounded, never sooner than the service asked for."""
+"""When to try again: exponential back-off, bounded, never sooner than the service asked for.
+
+What a service asks for within seconds is waited for in place, so that a step keeps what it has learnt.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
-from shared.base.errors import AskHuman, RetrainingError, TryLater
+from shared.base.errors import AskHuman, RetrainingError, ServiceUnavailable, TryLater
+
+T = TypeVar("T")
 
 FIRST = timedelta(seconds=5)
 LONGEST = timedelta(minutes=10)
+IN_PLACE = 5.0  #: seconds that one call may wait in all
+SHORTEST = 0.1  #: seconds of the first wait in place at least; each further one is at least twice as long
 FOR_A_HUMAN = timedelta(minutes=2)  #: a key is not mended within seconds
 
 
@@ -18,3 +28,19 @@ def delay(attempt: int, error: RetrainingError | None = None) -> timedelta:
     if isinstance(error, TryLater) and error.retry_after is not None:
         wait = max(wait, timedelta(seconds=min(error.retry_after, 3600)))
     return wait
+
+
+def asked_again(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+    """Return what the call gives, made again while the service asks for that within a short time."""
+    left, shortest = IN_PLACE, SHORTEST
+    while True:
+        try:
+            return call()
+        except ServiceUnavailable as error:
+            if error.retry_after is None:
+                raise
+            pause = max(error.retry_after, shortest)
+            if pause > left:
+                raise
+        sleep(pause)
+        left, shortest = left - pause, shortest * 2

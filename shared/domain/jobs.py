@@ -36,11 +36,14 @@ _S = JobState
 NEXT: dict[JobState, frozenset[JobState]] = {
     _S.RECEIVED: frozenset({_S.SUBMITTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     _S.SUBMITTED: frozenset({_S.TRAINING, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
-    _S.TRAINING: frozenset({_S.JUDGING, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
+    # Back to RECEIVED: the service stopped while the BES job ran, which is tried once more.
+    _S.TRAINING: frozenset({_S.RECEIVED, _S.JUDGING, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     _S.JUDGING: frozenset({_S.AWAITING, _S.ACCEPTED, _S.REJECTED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
-    _S.AWAITING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.SUPERSEDED, _S.CANCELLED, _S.TIMED_OUT}),
+    _S.AWAITING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     # Back to JUDGING: the champion has become another one than it was judged against.
-    _S.ACCEPTED: frozenset({_S.JUDGING, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.CANCELLED}),
+    _S.ACCEPTED: frozenset(
+        {_S.JUDGING, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}
+    ),
     _S.PROMOTING: frozenset({_S.PROMOTED, _S.ROLLED_BACK}),
 }
 FINAL = frozenset(JobState) - NEXT.keys()
@@ -134,6 +137,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     reason: str | None = None  #: why it ended as it did
     bes_job: str | None = None
+    interrupted: str | None = None  #: the BES job that the service's stop ended, and that another one stands in for
     submitted_at: datetime | None = None
     running_since: datetime | None = None  #: when the BES job was first seen running
     model: Model | None = None

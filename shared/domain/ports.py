@@ -187,7 +187,10 @@ class Running:
 
 @dataclass(frozen=True)
 class Failed:
+    """`interrupted`: not by what it did, but because the service stopped while it ran."""
+
     details: str
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,9 @@ class BatchService(Protocol):
         ...
 
     def status(self, bes_job: str) -> BesJob: ...
-    def cancel(self, bes_job: str) -> None: ...
+    def cancel(self, bes_job: str) -> None:
+        """Cancel it; one that has ended, or that the service does not know, is left as it is."""
+        ...
 
 
 class Endpoint(Protocol):

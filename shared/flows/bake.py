@@ -57,6 +57,9 @@ class Watching:
             return self._look(name, stored) if stored else None
         except RecordChanged:
             return None  # another poll looks too, or a promotion has begun another watch
+        except RetrainingError as error:
+            log.warning("The look at pipeline %s waits: %s", name, error)
+            return None
         except Exception:
             # One endpoint must not keep the others from being looked at.
             log.exception("Pipeline %s could not be looked at", name)

@@ -45,6 +45,7 @@ MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
 LONGEST = timedelta(minutes=3)  #: after which one call takes up no other pipeline's data
 OUT_OF_ARCHIVE = timedelta(days=2)  #: the longest wait for a blob that is brought back from the archive
+CLAIMED = timedelta(minutes=1)  #: how long a new job is left to the run that made it
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -428,7 +429,9 @@ class Arriving:
         if pipeline.arriving.rows == "all":
             live = self.records.champion(pipeline.name).live
             after = live.job if live else None
-        job = received(pipeline.name, parts, self.now(), once_more=replays, after=after)
+        # The run that makes the job also starts it; the poll does once this run had its time.
+        now = self.now()
+        job = received(pipeline.name, parts, now, once_more=replays, after=after, not_before=now + CLAIMED)
         if pipeline.arriving.joins(len(parts)):
             suffix = name_of(job.dataset.path).partition(".")[2].lower()
             job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")

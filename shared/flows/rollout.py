@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.base.errors import BadConfiguration, BadMessage, RecordChanged
+from shared.base.errors import BadConfiguration, BadMessage, RecordChanged, RetrainingError
 from shared.domain.fleets import Fleet, Pipelines
 from shared.domain.jobs import WELL, JobState
 from shared.domain.messages import Asked, Request
@@ -65,6 +65,9 @@ class RollingOut:
             return self._advance(fleet)
         except RecordChanged:
             return []  # another run is on it
+        except RetrainingError as error:
+            log.warning("The rollout of %s waits: %s", fleet, error)
+            return []
         except Exception:
             # One rollout must not keep the jobs from being polled.
             log.exception("The rollout of %s could not be looked at", fleet)

@@ -17,7 +17,7 @@ import msgspec
 from shared.base.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
 from shared.base.retry import delay
 from shared.base.threads import alone_if, in_time
-from shared.domain.jobs import SWITCHED, WELL, Dataset, JobState, RetrainingJob
+from shared.domain.jobs import NEXT, SWITCHED, WELL, Dataset, JobState, RetrainingJob
 from shared.domain.messages import Asked, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
@@ -53,8 +53,17 @@ class Retraining:
     now: Callable[[], datetime]
 
     def start(self, job: RetrainingJob) -> RetrainingJob:
-        """Take a new job as far as it goes."""
-        return self._guarded(self.records.require(job.id))
+        """Take a new job of this run as far as it goes. The poll leaves it to this run for a while."""
+        try:
+            stored = self.records.require(job.id)
+            if stored.job == job:
+                stored = StoredJob(msgspec.structs.replace(job, not_before=None), stored.etag)
+            return self.advance(stored).job
+        except RecordChanged:
+            return job  # another run is on it
+        except RetrainingError as error:
+            log.warning("Job %s waits: %s", job.id, error)
+            return job
 
     def poll(self) -> list[Request]:
         """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
@@ -78,16 +87,13 @@ class Retraining:
             return self._asking(self.advance(stored))
         except RecordChanged:
             return None  # another run is on it
+        except RetrainingError as error:
+            log.warning("Job %s waits: %s", job_id, error)
+            return None
         except Exception:
             # One job must not keep the others from being polled.
             log.exception("Job %s could not be polled", job_id)
             return None
-
-    def _guarded(self, stored: StoredJob) -> RetrainingJob:
-        try:
-            return self.advance(stored).job
-        except RecordChanged:
-            return self.records.require(stored.job.id).job  # another run is on it
 
     def _unsettled(self, job: RetrainingJob) -> Request | None:
         """Have a promotion finished whose run died after it had written the outcome on the job."""
@@ -125,11 +131,32 @@ class Retraining:
                 job = job.noting(self.now(), "all is well again", **WELL)
             if job is stored.job:
                 return stored
-            stored = self.records.save(stored, job)
+            stored = self._saved(stored, job)
             log.info("Job %s is %s: %s", job.id, job.state.value, job.steps[-1].note)
         if stored.job.final and stored.job.state not in SWITCHED:
             self.records.close(stored.job)
         return stored
+
+    def _saved(self, stored: StoredJob, job: RetrainingJob) -> StoredJob:
+        """Record the step. Where another run was first, cancel the BES job that this one made: nothing names it."""
+        try:
+            return self.records.save(stored, job)
+        except RecordChanged:
+            made = _bes_jobs(job) - _bes_jobs(stored.job)
+            there = self.records.load(job.id) if made else None
+            if there and (pipeline := self.pipelines.get(job.pipeline)):
+                # The write may have taken effect, and only its answer was lost.
+                for bes_job in made - _bes_jobs(there.job):
+                    of_training = bes_job == job.bes_job
+                    self._cancel(self.service(pipeline) if of_training else self.judging.scoring(pipeline), bes_job)
+            raise
+
+    def _cancel(self, service: BatchService, bes_job: str) -> None:
+        try:
+            service.cancel(bes_job)
+            log.info("BES job %s is cancelled: another run made one for the same step", bes_job)
+        except RetrainingError as error:
+            log.warning("BES job %s stays at the service and is never started: %s", bes_job, error)
 
     def _step(self, job: RetrainingJob) -> RetrainingJob:
         pipeline = self.pipelines.get(job.pipeline)
@@ -151,6 +178,8 @@ class Retraining:
                     return self.judging.judge(job, pipeline)
             case JobState.AWAITING:
                 return self._unless_expired(job)
+            case JobState.ACCEPTED:
+                return self._unless_given_up(job, pipeline)
             case _:
                 return job
 
@@ -208,6 +237,10 @@ class Retraining:
                 return job.noting(self.now(), "BES job running", running_since=self.now())
             case Running():
                 return self._unless_late(job, pipeline, "ran", job.running_since, training.running)
+            case Failed(details, interrupted=True) if job.interrupted is None:
+                note = f"BES job {job.bes_job} is made again: {details}"
+                fresh: dict[str, Any] = {"bes_job": None, "submitted_at": None, "running_since": None}
+                return job.move_to(JobState.RECEIVED, self.now(), note, interrupted=job.bes_job, **fresh)
             case Failed(details):
                 return job.end(JobState.FAILED, self.now(), f"The training failed: {details}")
             case Cancelled():
@@ -228,6 +261,13 @@ class Retraining:
         reason = f"BES job {job.bes_job} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
         return job.end(JobState.TIMED_OUT, self.now(), reason)
 
+    def _unless_given_up(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        """End the job whose promotion has met trouble for too long: it holds a place of its pipeline."""
+        patience = timedelta(seconds=pipeline.training.patience)
+        if job.troubled_since is None or self.now() - job.troubled_since <= patience:
+            return job
+        return job.end(JobState.TIMED_OUT, self.now(), f"Its promotion is given up after {patience}: {job.trouble}")
+
     def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:
         if self.records.champion(job.pipeline).has_overtaken(job):
             return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted while it waited")
@@ -239,11 +279,11 @@ class Retraining:
     def _after(self, job: RetrainingJob, error: RetrainingError) -> RetrainingJob:
         """Return the job after a failed step: final, or waiting for the next try."""
         now = self.now()
-        if isinstance(error, NeverAgain):
+        if isinstance(error, NeverAgain) and JobState.FAILED in NEXT[job.state]:
             return job.end(JobState.FAILED, now, str(error))
         training = self.pipelines[job.pipeline].training if job.pipeline in self.pipelines else None
         patience = timedelta(seconds=training.patience) if training else timedelta(days=7)
-        if now - (job.troubled_since or now) > patience:
+        if now - (job.troubled_since or now) > patience and JobState.TIMED_OUT in NEXT[job.state]:
             return job.end(JobState.TIMED_OUT, now, f"Given up after {patience}: {error}")
         log.warning("Job %s waits: %s", job.id, error)
         return job.waiting(now + delay(job.attempts + 1, error), now, str(error))
@@ -262,6 +302,10 @@ def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
 
 def _is_folder(joined: str | None) -> bool:
     return joined is not None and joined.endswith("/")
+
+
+def _bes_jobs(job: RetrainingJob) -> set[str]:
+    return {each for each in (job.bes_job, job.scoring and job.scoring.bes_job) if each}
 
 
 def _known(bes_job: str | None) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -18,6 +21,7 @@ from shared.domain.jobs import FINAL, JobState, RetrainingJob
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
 
+THROTTLED = 429
 ROWS = count(300, 3)  #: of the next data set: each gives another model
 
 
@@ -78,11 +82,37 @@ def test_an_answer_that_is_lost_changes_nothing_of_the_outcome(flow: Flow, opera
 @pytest.mark.parametrize("kind", ["throttled", "unavailable"])
 @pytest.mark.parametrize("operation", ["bes.start", *UPDATES])
 def test_a_service_that_is_away_is_asked_again_when_it_said(flow: Flow, kind: str, operation: str) -> None:
-    order(flow, kind, operation=operation, count=2, seconds=0)
+    order(flow, kind, operation=operation, count=2, seconds=60)
     job = retrained(flow)
     assert job.state is JobState.PROMOTED, told(job)
     assert live(flow).job == job.id
     assert f"answered {429 if kind == 'throttled' else 503}" in told(job) + "\n".join(flow.troubles)
+
+
+def test_with_a_fifth_of_all_calls_throttled_a_retraining_makes_no_other_calls_than_without(flow: Flow) -> None:
+    """What a step has learnt is kept: only the calls that were refused are made again."""
+    calls: list[tuple[str, int]] = []
+
+    def count_calls(answer: requests.Response, *_: Any, **__: Any) -> None:
+        calls.append((f"{answer.request.method} {urlsplit(answer.request.url or '').path}", answer.status_code))
+
+    def counted() -> Counter[str]:
+        """Return the calls of one retraining that were not refused; how often a job's state is read is chance."""
+        calls.clear()
+        job = retrained(flow)
+        assert job.state is JobState.PROMOTED, told(job)
+        assert not [step.note for step in job.steps if "answered 429" in step.note]
+        names = (re.sub(r"[0-9a-f-]{32,36}", "{id}", name) for name, status in calls if status != THROTTLED)
+        return Counter(name for name in names if not re.match(r"GET .*(/jobs/|/operationsStatus/)", name))
+
+    assert retrained(flow).state is JobState.PROMOTED  # what was live before the app is kept only once
+    flow.app._session.hooks["response"].append(count_calls)
+    alone = counted()
+    order(flow, "throttled", probability=0.2, seed=3, seconds=0)
+    assert counted() == alone
+    refused = [name for name, status in calls if status == THROTTLED]
+    assert len(refused) >= 3
+    assert flow.troubles == []
 
 
 @pytest.mark.parametrize("endpoint", ["classic", "new"])

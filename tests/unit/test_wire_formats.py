@@ -28,6 +28,7 @@ from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotS
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
 from shared.domain.values import Address, ResourceId
+from studio.jobs.runner import details
 from tests.support.wire import Scripted, scripted_service
 
 DATA = BlobReference("https://store.example/", "training-data/a.csv", Secret("?sig=S3CRET"))
@@ -336,3 +337,13 @@ def test_a_blob_that_breaks_off_is_no_model(service: Scripted) -> None:
     reader = ConfiguredBlobReader(requests.Session(), [own], [service.address])
     with pytest.raises(ServiceUnavailable):
         list(reader.read(BlobReference(service.address, "c/x", Secret("?sig=1"))))
+
+
+STOPPED = "The server stopped while the job ran"
+
+
+def test_a_job_that_the_stop_of_its_service_ended_is_told_from_one_that_failed() -> None:
+    stopped = details("Server", 0, "ServerStopped", STOPPED)
+    assert read_bes_job({"StatusCode": "Failed", "Details": stopped}) == Failed(STOPPED, interrupted=True)
+    failed = details("Server", 0, "ModuleExecutionError", "the module said: The server stopped")
+    assert read_bes_job({"StatusCode": "Failed", "Details": failed}) == Failed("the module said: The server stopped")

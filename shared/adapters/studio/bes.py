@@ -5,6 +5,7 @@ POST {base}/jobs creates a job, POST {base}/jobs/{id}/start starts it, GET {base
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +19,10 @@ from shared.base.errors import ServiceRefused, UnexpectedAnswer
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.domain.services import Scoring, Training
 
+log = logging.getLogger("relearn.bes")
+
 _VERSION = {"api-version": "2.0"}
+_INTERRUPTED = "The server stopped"  #: how the message begins
 _JOB_ID = re.compile(r"^[A-Za-z0-9-]{1,64}$")
 # The service's samples read the state as a name or as its number; both spellings of the third are about.
 _STATES = {
@@ -59,7 +63,10 @@ class BatchExecutionService:
         return self._service.call("GET", f"jobs/{bes_job}", **_VERSION).read(read_bes_job, "BES job")
 
     def cancel(self, bes_job: str) -> None:
-        self._service.call("DELETE", f"jobs/{bes_job}", **_VERSION)
+        try:
+            self._service.call("DELETE", f"jobs/{bes_job}", **_VERSION)
+        except ServiceRefused as error:
+            log.info("There is nothing to cancel: %s", error)  # it has ended, or the service does not know it
 
 
 def read_bes_job(answer: Any) -> BesJob:
@@ -72,7 +79,8 @@ def read_bes_job(answer: Any) -> BesJob:
         case "Running":
             return Running()
         case "Failed":
-            return Failed(innermost_message(str(answer.get("Details") or "the service gave no details")))
+            details = innermost_message(str(answer.get("Details") or "the service gave no details"))
+            return Failed(details, interrupted=details.startswith(_INTERRUPTED))
         case "Cancelled":
             return Cancelled()
         case "Finished":

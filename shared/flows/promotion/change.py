@@ -16,6 +16,7 @@ import msgspec
 
 from shared.base.errors import BadMessage
 from shared.domain.champions import Action, Change, HistoryEntry, Stray
+from shared.domain.gate.verdict import Outcome
 from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.messages import Asked, Request
 from shared.domain.pipelines import Pipeline
@@ -189,7 +190,7 @@ class Changing:
     def _promoted(self, request: Request, job: RetrainingJob) -> HistoryEntry:
         assert job.model is not None, "only a job with a model is wanted"
         approver = job.approval.by if job.approval and job.approval.approved else None
-        reason = _reason(job.verdict.reason if job.verdict else "", request)
+        reason = _reason(_why(job), request)
         return HistoryEntry(
             **self._facts(Action.PROMOTED, reason, request.by or approver),
             previous=self.live.number,
@@ -241,6 +242,13 @@ class Changing:
             raise BadMessage(f"The model {sha256} {what}")
         return found[0]
 
+    def _how_it_came_to_be_live(self) -> str:
+        if self.held.champion.live is None:
+            return "published by hand, before this app's first change"
+        if any(self.models.identify(each.model()) is None for each in self.endpoints.values()):
+            return "published by hand: this app has not made it live"
+        return "deployed by somebody else: a model that this app had kept"
+
     def _record_live(self) -> None:
         """Keep the models that are live, so that they can be put back, and note what others deployed."""
         champion = self.held.champion
@@ -248,12 +256,22 @@ class Changing:
         if champion.live and champion.live.models == models:
             return
         entry = HistoryEntry(
-            **self._facts(Action.FOUND, "deployed by somebody else"),
+            **self._facts(Action.FOUND, self._how_it_came_to_be_live()),
             previous=champion.live.number if champion.live else None,
             models=models,
         )
         self.held.confirm()  # before the history is written: what was read may be of another time
         self.held.save(self.records.append(champion, entry))
+
+
+def _why(job: RetrainingJob) -> str:
+    """Return why the job's model may be live, as its verdict has it."""
+    if job.verdict is None:
+        return ""
+    asked = job.approval is not None and job.approval.approved
+    if job.verdict.outcome is Outcome.UNDECIDED and not asked and not job.final:
+        return f"undecided, and promoted as gate.undecided says: {job.verdict.reason}"
+    return job.verdict.reason
 
 
 def wanted(job: RetrainingJob, request: Request) -> bool:
