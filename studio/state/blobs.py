@@ -202,7 +202,7 @@ def parts(reference: Reference, target: str | None) -> tuple[str, str]:
         raise bad_argument("InputBlobRelativeLocationInvalid", message, target)
     if not _CONTAINER.fullmatch(container):
         raise bad_argument("ContainerSegmentInvalid", f"Invalid container name: {container[:80]!r}.", target)
-    if not name.isprintable() or {".", ".."} & set(name.split("/")):
+    if not name.isprintable() or {".", ".."} & set(re.split(r"[/\\]", name)):  # storage takes \ for /
         message = f"The blob's name {name[:80]!r} has a part . or .., or a character that cannot be printed."
         raise bad_argument("InputBlobRelativeLocationInvalid", message, target)
     if len(name) > _LONGEST:

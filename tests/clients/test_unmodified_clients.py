@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from local.azurite import ACCOUNT, KEY
 from local.azurite import azurite as run_azurite
 from local.children import ROOT
 from local.datasets import as_csv
@@ -106,7 +107,7 @@ def test_microsofts_client_exports_a_definition_changes_its_model_and_puts_it_ba
 
 
 @pytest.mark.skipif(AZMLCLIENT is None, reason=os.environ.get("RELEARN_AZMLCLIENT_MISSING", SET_UP))
-def test_azmlclient_scores_in_both_forms_and_runs_a_batch_job(secured: Secured) -> None:
+def test_azmlclient_scores_in_both_forms_and_runs_batch_jobs(secured: Secured) -> None:
     place, storage = secured.place, secured.place.azurite.connection_string
     path = place.drop("azmlclient.csv", as_csv(place.header, place.rows))
     model = {"ConnectionString": storage, "RelativeLocation": "outputs/azmlclient.ilearner"}
@@ -117,6 +118,12 @@ def test_azmlclient_scores_in_both_forms_and_runs_a_batch_job(secured: Secured) 
         "training": _address(place.settings, "TRAINING", "TRAINING"),
         "input": {"ConnectionString": storage, "RelativeLocation": f"{place.container}/{path}"},
         "output": model,
+        "storage": {
+            "address": place.azurite.blob_address.removesuffix(f"/{ACCOUNT}"),
+            "account": ACCOUNT,
+            "key": KEY,
+            "container": place.container,
+        },
     }
     done = secured.run([str(AZMLCLIENT), "azmlclient_driver.py"], json.dumps(given))
 
@@ -132,6 +139,10 @@ def test_azmlclient_scores_in_both_forms_and_runs_a_batch_job(secured: Secured) 
     assert set(done["batch"]) == {"output1", "output2", "output3"}
     assert done["batch"]["output1"]["RelativeLocation"] == model["RelativeLocation"]
     assert place.blobs.get_blob_client("outputs", "azmlclient.ilearner").exists()
+    scores = [[str(cell) for cell in row[-2:]] for row in done["bes"]["data"]]
+    assert [[label, float(probability)] for label, probability in scores] == [
+        [label, pytest.approx(float(probability), rel=1e-12)] for label, probability in scored
+    ]
 
 
 def test_a_generated_client_scores_rows_and_runs_a_batch_job(secured: Secured, tmp_path: Path) -> None:

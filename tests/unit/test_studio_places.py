@@ -140,7 +140,7 @@ def test_a_token_with_a_character_that_no_token_has_is_refused(sas: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["data/../d/x.csv", "data/./x.csv", "data/a/..", "data/x\r\n.csv", "data/x\x00.csv", "data/\u202ex.csv"]
+    "name", ["../d/x.csv", "./x.csv", "a/..", "..\\d\\x.csv", "x\r\n.csv", "x\x00.csv", "\u202ex.csv"]
 )
 def test_a_blob_whose_name_could_leave_its_container_is_refused(name: str) -> None:
     reference = Reference(connection_string=STORAGE, relative_location=f"data/{name}")
