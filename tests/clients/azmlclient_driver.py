@@ -64,7 +64,7 @@ def bes():
     """Run the client's own function from beginning to end: it knows the storage by its account and key only."""
     account = given["storage"]["account"]
     session = requests.Session()
-    session.mount("https://{}.blob.core.windows.net/".format(account), Hosted())
+    session.mount(f"https://{account}.blob.core.windows.net/", Hosted())
     found = execute_bes(
         given["scoring"]["key"],
         given["scoring"]["address"],

@@ -31,11 +31,13 @@ class Answer:
 def ask(
     app: Starlette, method: str, address: str, headers: Mapping[str, str], body: Iterable[bytes] = (), port: int = 10010
 ) -> Answer:
-    """Return the application's answer. One part of a body has its length in the head; several are chunked."""
-    parts = list(body)
+    """Return the application's answer.
+
+    A tuple or list of one part has its length in the head. Other bodies are chunked, and made as they are asked for.
+    """
     given = {"host": f"127.0.0.1:{port}", **{name.lower(): value for name, value in headers.items()}}
-    if len(parts) == 1:
-        given["content-length"] = str(len(parts[0]))
+    if isinstance(body, list | tuple) and len(body) == 1:
+        given["content-length"] = str(len(body[0]))
     path, _, query = address.partition("?")
     scope = {
         "type": "http",
@@ -51,7 +53,7 @@ def ask(
         "server": ("127.0.0.1", port),
     }
     told: list[dict[str, Any]] = []
-    left = iter(parts)
+    left = iter(body)
     taken = 0
 
     async def receive() -> dict[str, Any]:

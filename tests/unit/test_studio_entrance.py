@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,32 @@ def test_a_body_that_is_too_large_is_refused_whether_its_length_was_said_or_not(
     assert answer.taken == (5 if chunked else 0)
     largest = [PART] * 4 if chunked else [b" " * (4 << 16)]
     assert send(app, path, key, *largest).outcome == (400, "RequestBodyInvalid")  # it was read, and is empty
+
+
+def test_calls_are_counted_while_they_are_answered(tmp_path: Path) -> None:
+    studio = handlers(tmp_path, max_concurrent_calls=2)
+    app = server.build(studio.context)
+    path, key = paths(studio)["execute"]
+    rows = json.dumps(ROWS).encode()
+    statuses = []
+
+    def call(inner: int) -> None:
+        """Make a call that is being answered while the inner ones are."""
+
+        def body() -> Iterator[bytes]:
+            if inner:
+                thread = threading.Thread(target=call, args=[inner - 1])
+                thread.start()
+                thread.join()
+            yield rows
+
+        headers = {"Authorization": f"Bearer {key}"}
+        statuses.append(ask(app, "POST", path, headers, body()).outcome)
+
+    call(2)
+    assert statuses == [(503, "RequestThrottled"), (200, ""), (200, "")]
+    call(0)
+    assert statuses[-1] == (200, "")
 
 
 def test_rows_to_score_may_be_larger_than_any_other_body() -> None:
