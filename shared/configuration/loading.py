@@ -4,7 +4,6 @@ wrong and what would be right.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,6 +23,7 @@ from shared.domain.fleets import NAME, Fleet, Pipelines
 from shared.domain.pipelines import Approving, Arriving, Pipeline
 from shared.domain.rows import Rows
 from shared.domain.services import NewTarget, Training
+from shared.domain.table import Table, Unreadable
 from shared.domain.values import dec_hook
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
@@ -135,20 +135,17 @@ def _refuse_shared_targets(file: Path, pipelines: Iterable[Pipeline]) -> None:
 
 def _read_rows(file: Path) -> Rows:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            header, *values = [row for row in csv.reader(lines) if row]
+        table = Table(file.name, [file.read_bytes()])
+        values = [*table.full_rows()]
     except FileNotFoundError:
         raise ValueError(f"{file.name} does not exist beside the pipelines file") from None
-    except (ValueError, csv.Error, UnicodeDecodeError):
-        raise ValueError(f"{file.name} is no CSV file with a header and rows") from None
+    except Unreadable as error:
+        raise ValueError(f"{error.message}; a CSV file with a header and rows was expected") from None
     except OSError as error:
         raise ValueError(f"{file.name} cannot be read: {error.strerror}") from None
     if not 1 <= len(values) <= ROWS_AT_MOST:
         raise ValueError(f"{file.name} has {len(values)} rows; 1 to {ROWS_AT_MOST} were expected")
-    for number, row in enumerate(values, 2):
-        if len(row) != len(header):
-            raise ValueError(f"{file.name} line {number} has {len(row)} values, its header {len(header)}")
-    return Rows(header, values)
+    return Rows(table.names, values)
 
 
 def _fill(value: object, settings: Settings, wrong: Any, path: str) -> object:

@@ -6,14 +6,13 @@ decimals with up to 17 digits, and the words `Infinity` and `NaN`. The order of 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from enum import Enum
 
 import msgspec
 
 from shared.base.errors import BadEvaluation
+from shared.domain.table import Table, Unreadable
 
 BYTES_AT_MOST = 1 << 20  #: a table of metrics has a header and a row or two
 
@@ -98,15 +97,13 @@ def read_evaluation(table: bytes) -> Evaluation:
     Raises `BadEvaluation`, which names what was found instead.
     """
     try:
-        rows = [row for row in csv.reader(io.StringIO(table.decode("utf-8-sig"))) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadEvaluation(f"The evaluation is not a CSV table: {error}") from None
-    if len(rows) < 2:
-        raise BadEvaluation(f"The evaluation has {len(rows)} rows; a header and a row of metrics were expected")
-    header, row = rows[0], rows[-1]
-    if len(row) != len(header):
-        raise BadEvaluation(f"The evaluation's header has {len(header)} columns and its row has {len(row)}")
-    found = {metric_name(column): cell for column, cell in zip(header, row, strict=True)}
+        read = Table("The evaluation", [table])
+        header, rows = read.names, [*read.full_rows()]
+    except Unreadable as error:
+        raise BadEvaluation(error.message) from None
+    if not rows:
+        raise BadEvaluation("The evaluation has a header alone; a row of metrics was expected")
+    found = {metric_name(column): cell for column, cell in zip(header, rows[-1], strict=True)}
     metrics = {name: _checked(name, cell) for name, cell in found.items() if name is not None}
     kind = _kind_of(metrics)
     if kind is None:

@@ -39,6 +39,7 @@ from shared.domain.ports import (
 )
 from shared.domain.proof_rows import scored_columns
 from shared.domain.rows import Rows
+from shared.domain.table import Table, Unreadable
 from shared.flows.live import live_model
 from shared.store.answers import AnswerRecords
 from shared.store.jobs_and_champions import Records
@@ -225,7 +226,7 @@ def _as_csv(rows: Rows) -> bytes:
 
 def _read_csv(content: bytes) -> Rows:
     try:
-        header, *values = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"))) if row]
-    except (ValueError, csv.Error) as error:
-        raise BadEvaluation(f"The champion's scores are no CSV table: {error}") from None
-    return Rows(header, values)
+        table = Table("The table of the champion's scores", [content])
+        return Rows(table.names, [*table.full_rows()])
+    except Unreadable as error:
+        raise BadEvaluation(error.message) from None

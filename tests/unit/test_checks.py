@@ -94,7 +94,7 @@ def test_what_inspection_refuses_is_refused_with_the_file_and_the_line(path: str
         b'age,income\n1,"say ""so"""\n',
         b"income,age\n\n1,2\n",
         b"age,income\n1,2",
-        b"age, income\n1, -2.5\n",
+        b"age,income\n 1, -2.5 \n",
     ],
 )
 def test_well_formed_tables_have_no_fault(content: bytes) -> None:
@@ -247,8 +247,8 @@ def test_a_renamed_column_is_recognized() -> None:
         checked("Age ,hours,notes,income\n1,2,x,a\n2,3,y,b\n", checks=Checks(columns=CHECKS.columns[:2]))
     )
 
-    assert (fault.kind, fault.column) == (Kind.RENAMED_COLUMN, "Age")
-    assert "no column 'age' but one 'Age', which seems to be it renamed" in fault.message
+    assert (fault.kind, fault.column) == (Kind.RENAMED_COLUMN, "Age ")
+    assert "no column 'age' but one 'Age ', which seems to be it renamed" in fault.message
 
 
 def test_extra_and_reordered_columns_are_faults_where_a_rule_says_so() -> None:

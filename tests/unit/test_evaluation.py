@@ -27,11 +27,11 @@ def test_each_kind_of_learner_is_known_by_its_columns(kind: Kind) -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        (b"AUC\n", "1 rows"),
+        (b"AUC\n", "a header alone"),
         (b"a,b\n1,2\n", "no column this app knows"),
-        (b"AUC,Recall\n1\n", "2 columns and its row has 1"),
+        (b"AUC,Recall\n1\n", "line 2 has 1 values, its header 2"),
         (b"AUC\nhigh\n", "'high', which is no number"),
-        (b"PK\x03\x04\xff\xfe", "not a CSV table"),
+        (b"PK\x03\x04\xff\xfe", "a ZIP archive"),
     ],
 )
 def test_a_table_that_is_no_evaluation_says_what_was_found(table: bytes, told: str) -> None:

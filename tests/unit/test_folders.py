@@ -108,7 +108,7 @@ def test_a_message_cannot_give_the_path(world: World) -> None:
 
 def test_headers_are_compared_without_reading_the_rows() -> None:
     def endless() -> object:
-        yield b"age,label\r\n1,"
+        yield b"age,label\r\n" + b"1,2\n" * 100_000
         pytest.fail("the rows were read")
 
     check_headers([("a.csv", endless()), ("b.csv", iter([b"\xef\xbb\xbfage,la", b"bel\n"]))])  # type: ignore[list-item]

@@ -63,14 +63,18 @@ def test_the_memory_that_reading_takes_does_not_grow_with_the_table() -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        (b"", "no column 'y', which is the gate's label; their columns are: none"),
+        (b"", "The table of the scored rows is empty"),
         (b"a,Scored Labels\n1,2\n", "no column 'y', which is the gate's label; their columns are: a, Scored Labels"),
         (b"y,b\n1,2\n", "no column 'Scored Labels'; is it the output of Score Model"),
         (b"y,Scored Labels\n", "a header without a row"),
-        (b"y,Scored Labels\n1,2\n\n1\n", "Line 4 of the scored rows has 1 values, its header 2"),
-        (b'y,Scored Labels\n1,"2\n1,2\n', "is no CSV"),
-        (b"y,Scored Labels\n1,\xff\n", "no UTF-8 text"),
-        (b"y,Scored Labels\n1," + b"2" * (2 << 20), "a line of more than 1,048,576 characters"),
+        (b"y,Scored Labels\n1,2\n\n1\n", "The table of the scored rows: line 4 has 1 values, its header 2"),
+        (
+            b'y,Scored Labels\n1,"2\n1,2\n',
+            "is not a CSV table: a quote is opened and never closed",
+        ),
+        (b"y,Scored Labels\n1,\xff\n", "not UTF-8 text: byte 18 is 0xff, in line 2"),
+        (b"y,Scored Labels\n1," + b"2" * (2 << 20), "a cell is longer than 131,072 characters"),
+        (b"y,Scored Labels\n1," + b"2" * (5 << 20), "line 2 is longer than 4 MiB"),
     ],
 )
 def test_what_is_no_scored_table_says_what_is_missing_or_where_it_breaks(table: bytes, told: str) -> None:

@@ -6,16 +6,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from shared.domain.checks.drift import Numbers, Profile, profile_of, shifts
 from shared.domain.checks.report import Fault, Kind, Report
+from shared.domain.checks.rows import RowChecks
 from shared.domain.checks.rules import Checks, Drift, Type
 from shared.domain.checks.summary import Summary
-from shared.domain.checks.table import EXTENSIONS, Table, Unreadable
 from shared.domain.checks.whole import asked_of_all
-
-PIECE = 256 << 10  #: bytes looked at as one block, however the chunks come
+from shared.domain.table import EXTENSIONS, PIECE, Table, Unreadable
 
 
 def check(
@@ -32,42 +29,64 @@ def check(
 
     Reads the chunks to their end in any case, for the hash, in constant memory; whatever they raise goes through.
     `reference` is the profile of the last accepted data; without one nothing is compared. `inputs` are columns that the
-    header must have beside those of the rules. `alone` is whether the data
-    set is all that a training reads; of one among several, what is asked of the whole is left to `asked_of_all`.
+    header must have beside those of the rules. `alone` is whether the data set is all that a training reads; of one
+    among several, what is asked of the whole is left to `asked_of_all`.
     """
-    digest, size = hashlib.sha256(), 0
-    table, broken = Table(name, checks, inputs), _wrong_name(name)
-    for piece, last in _pieces(chunks, piece_size):
-        digest.update(piece)
-        size += len(piece)
-        if broken is None:
-            try:
-                table.feed(piece, last)
-            except Unreadable as error:
-                broken = error.fault
-    found: dict[str, Any] = {"name": name, "size": size, "sha256": digest.hexdigest(), "rows": table.rows}
-    faults = [*table.faults, *_of_rows(table), *([broken] if broken else [])]
-    if broken:
-        return Report(**found, whole=False, faults=tuple(faults), notes=tuple(table.notes))
-    summary, cells = _summary(table), _cells(table)
-    if not table.rows:
+    hashed = _Hashed(chunks)
+    rows, broken = None, _wrong_name(name)
+    if broken is None:
+        try:
+            table = Table(name, hashed, piece_size)
+            rows = RowChecks(table, checks, inputs)
+            for block in table.blocks():
+                rows.take(block)
+        except Unreadable as error:
+            broken = Fault(kind=Kind(error.kind), message=error.message, row=error.row, line=error.line)
+    for _ in hashed:
+        pass
+    found: dict[str, Any] = {
+        "name": name,
+        "size": hashed.size,
+        "sha256": hashed.digest.hexdigest(),
+        "rows": rows.rows if rows else 0,
+    }
+    faults = [*rows.faults, *rows.found()] if rows else []
+    notes = [*rows.notes, *rows.spaces()] if rows else []
+    if broken or rows is None:
+        return Report(**found, whole=False, faults=(*faults, *([broken] if broken else [])), notes=tuple(notes))
+    summary, cells = _summary(rows), _cells(rows)
+    if not rows.rows:
         faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{name} has a header and no rows"))
     elif alone:
         faults += asked_of_all(name, checks, summary)
-    drift, drifted, notes = _drift(name, checks.drift, reference, cells)
+    drift, drifted, more = _drift(name, checks.drift, reference, cells)
     profile = profile_of(cells)
-    as_text = _as_text(table, profile)
+    as_text = _as_text(rows, profile) if not table.form.arff else {}
     return Report(
         **found,
         whole=True,
         faults=(*faults, *drifted),
-        notes=(*table.notes, *_estimate(table), *notes, *_told_as_text(as_text)),
+        notes=(*notes, *_estimate(rows), *more, *_told_as_text(as_text)),
         as_text=as_text,
-        duplicates=table.duplicates.share if table.duplicates else None,
+        duplicates=rows.duplicates.share if rows.duplicates else None,
         summary=summary,
         drift=drift,
         profile=profile,
     )
+
+
+class _Hashed:
+    """Gives the chunks on, and knows the hash and the size of those that it gave."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self.digest, self.size = hashlib.sha256(), 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self.digest.update(chunk)
+            self.size += len(chunk)
+            yield chunk
 
 
 def _wrong_name(name: str) -> Fault | None:
@@ -78,36 +97,7 @@ def _wrong_name(name: str) -> Fault | None:
     return Fault(kind=Kind.EXTENSION, message=told)
 
 
-def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
-    """Give the bytes in pieces of one size, and whether a piece is the last: a report must not depend on the chunks."""
-    buffer = bytearray()
-    for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            buffer += chunk[start : start + size]
-            # One byte stays behind, so that the last piece is known as such.
-            while len(buffer) > size:
-                yield bytes(memoryview(buffer)[:size]), False
-                del buffer[:size]
-    yield bytes(buffer), True
-
-
-def _of_rows(table: Table) -> Iterator[Fault]:
-    """Give the faults of single rows and cells, each kind once with its first row."""
-    if table.first_ragged:
-        yield _counted(table.first_ragged, table.ragged, "row")
-    for column in table.columns:
-        if column.fault:
-            yield _counted(column.fault, column.wrong, "cell")
-
-
-def _counted(fault: Fault, count: int, what: str) -> Fault:
-    if count == 1:
-        return fault
-    told = f"{fault.message}; {count - 1:,} more {what}{'s' if count > 2 else ''} like this"
-    return msgspec.structs.replace(fault, count=count, message=told)
-
-
-def _summary(table: Table) -> Summary:
+def _summary(table: RowChecks) -> Summary:
     found = table.duplicates
     return Summary(
         rows=table.rows,
@@ -119,7 +109,7 @@ def _summary(table: Table) -> Summary:
     )
 
 
-def _estimate(table: Table) -> Iterator[str]:
+def _estimate(table: RowChecks) -> Iterator[str]:
     if table.duplicates and table.duplicates.one_in > 1:
         yield (
             f"the share of duplicate rows is an estimate from one row in {table.duplicates.one_in:,}: "
@@ -127,10 +117,8 @@ def _estimate(table: Table) -> Iterator[str]:
         )
 
 
-def _as_text(table: Table, profile: Profile) -> dict[str, tuple[str, ...]]:
+def _as_text(table: RowChecks, profile: Profile) -> dict[str, tuple[str, ...]]:
     """Return the columns of numbers with words for missing cells. In ARFF it is the declared type that counts."""
-    if table.name.lower().endswith(".arff"):
-        return {}
     return {
         column.rule.name: tuple(sorted(column.words))
         for column in table.columns
@@ -146,7 +134,7 @@ def _told_as_text(as_text: dict[str, tuple[str, ...]]) -> Iterator[str]:
         )
 
 
-def _cells(table: Table) -> dict[str, Sequence[str]]:
+def _cells(table: RowChecks) -> dict[str, Sequence[str]]:
     """Return the sampled cells by column; dates are left out, as they are always new."""
     sampled = [*zip(*table.sample.rows, strict=True)] or [()] * len(table.columns)
     return {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import compress
+from typing import NamedTuple
 
 from shared.domain.checks.drift import NUMBER
 from shared.domain.checks.report import Fault
 from shared.domain.checks.rules import Column, Type
+from shared.domain.table.form import cut
 
 MISSING = b"\0"  #: stands for a missing cell in a shape
 MINUS = b"\1"  #: for a minus at the start of a cell
@@ -28,7 +31,17 @@ _RIGHT = {
     Type.BOOLEAN: "true, false, 0 or 1",
     Type.DATETIME: "a date as ISO 8601 writes it, 2026-11-30 or 2026-11-30T06:00:00Z",
 }
+CLASSES_AT_MOST = 10_000  #: of a label that are compared
+_SPACES = (" ", "\t", "\xa0")
+_SPACE_BYTES = (b" ", b"\t", b"\xc2\xa0")
 _NOT_A_NUMBER = {"nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "?", "-"}
+
+
+class Twice(NamedTuple):
+    """A class that is there with a space and without: the row of the second, and what to say."""
+
+    row: int
+    told: str
 
 
 class ColumnCheck:
@@ -42,6 +55,10 @@ class ColumnCheck:
         self.first: tuple[int, str] | None = None  #: row and cell of the first of them
         self.fault: Fault | None = None  #: that one, told
         self.classes: list[str] = []  #: the first two: more need not be known
+        self.spaced = 0  #: texts that begin or end with a space
+        self.spaced_row = 0  #: of the first of them
+        self.twice: Twice | None = None  #: a class that is there with a space and without
+        self._variants: dict[str, tuple[int, str]] = {}  #: row and text of each class, by the class without spaces
         self._values = frozenset(rule.values)
         self._fits = self._values.__contains__ if rule.values else _FITS.get(rule.type, _anything)
 
@@ -55,6 +72,10 @@ class ColumnCheck:
 
     def hint(self, cell: str) -> str:
         """Return what to do about a cell that is often met, or nothing."""
+        if not cell.strip():
+            return "; a missing cell has nothing in it, not even a space"
+        if cell != cell.strip() and self._fits(cell.strip()):
+            return "; the training takes the space around it for a part of it, so take it away"
         if cell.lower() in _NOT_A_NUMBER:
             return f"; leave missing cells empty: a training reads {cell!r} as text, and the whole column with it"
         if self.rule.type in (Type.NUMBER, Type.INTEGER) and "," in cell:
@@ -64,28 +85,57 @@ class ColumnCheck:
     def by_shape(self, shapes: Sequence[bytes], counts: Sequence[int]) -> bool:
         """Take cells in by their shapes and how often each was; return False where the cells themselves are needed."""
         distinct = set(shapes)
-        if self._values or (self.label and len(self.classes) < 2):
+        if self._values or self.label:
             return False
         if self.rule.type in _SHAPES:
             if not distinct <= _SHAPES[self.rule.type]:
                 return False
-        elif self.rule.type not in (None, Type.TEXT):
+        elif self.rule.type not in (None, Type.TEXT) or any(map(_may_have_space, distinct)):
             return False
         if MISSING in distinct:
             self.missing += sum(compress(counts, map(MISSING.__eq__, shapes)))
         return True
 
     def by_cell(self, cells: Sequence[str], rows: Sequence[int]) -> None:
-        """Take cells in, without spaces around and empty where missing; `rows` are the numbers of their lines."""
+        """Take cells in, empty where missing; `rows` are the numbers of their lines."""
         present = [*filter(None, cells)]
         self.missing += len(cells) - len(present)
+        known = dict.fromkeys(present) if self.label else {}
         if self.label and len(self.classes) < 2:
-            self.classes = [*dict.fromkeys([*self.classes, *present])][:2]
+            self.classes = [*dict.fromkeys([*self.classes, *known])][:2]
         if not all(map(self._fits, self._distinct(present))):
             for cell, row in zip(cells, rows, strict=True):
                 if cell and not self._fits(cell):
                     self.wrong += 1
                     self.first = self.first or (row, cell)
+        if self._is_text and any(map(_has_space, present)):
+            self._count_spaces(cells, rows)
+        if self.label and self._is_text:
+            self._compare_classes(known, cells, rows)
+
+    @property
+    def _is_text(self) -> bool:
+        return not self._values and self.rule.type in (None, Type.TEXT)
+
+    def _count_spaces(self, cells: Sequence[str], rows: Sequence[int]) -> None:
+        for cell, row in zip(cells, rows, strict=True):
+            # What may be a number is one, with spaces and without.
+            if _has_space(cell) and not (self.rule.type is None and NUMBER.fullmatch(cell.strip(" "))):
+                self.spaced += 1
+                self.spaced_row = self.spaced_row or row
+
+    def _compare_classes(self, known: Iterable[str], cells: Sequence[str], rows: Sequence[int]) -> None:
+        new = [cell for cell in known if cell.strip() not in self._variants or self._variants[cell.strip()][1] != cell]
+        for cell in new:
+            bare = cell.strip()
+            if self.twice or (self.rule.type is None and NUMBER.fullmatch(bare)):
+                continue
+            if bare in self._variants:
+                row, (other_row, other) = rows[cells.index(cell)], self._variants[bare]
+                told = f"line {row}, column {self.rule.name!r} is {cut(cell)!r}, and in line {other_row} {cut(other)!r}"
+                self.twice = Twice(row, f"{told}: the training takes them for two classes; take the space away")
+            elif len(self._variants) < CLASSES_AT_MOST:
+                self._variants[bare] = (rows[cells.index(cell)], cell)
 
     def _distinct(self, cells: list[str]) -> Iterable[str]:
         return set(cells) if self._values or self.rule.type in (Type.BOOLEAN, Type.DATETIME) else cells
@@ -93,6 +143,23 @@ class ColumnCheck:
 
 def _anything(_: str) -> bool:
     return True
+
+
+def _has_space(cell: str) -> bool:
+    return cell[:1] in _SPACES or cell[-1:] in _SPACES
+
+
+def _may_have_space(shape: bytes) -> bool:
+    return shape.startswith(_SPACE_BYTES) or shape.endswith(_SPACE_BYTES)
+
+
+def _is_number(cell: str) -> bool:
+    bare = cell.strip(" ")
+    return NUMBER.fullmatch(bare) is not None and (len(bare) < 300 or math.isfinite(float(bare)))
+
+
+def _is_integer(cell: str) -> bool:
+    return _INTEGER.fullmatch(cell.strip(" ")) is not None
 
 
 def _is_datetime(cell: str) -> bool:
@@ -104,8 +171,8 @@ def _is_datetime(cell: str) -> bool:
 
 
 _FITS: dict[Type | None, Callable[[str], object]] = {
-    Type.NUMBER: NUMBER.fullmatch,
-    Type.INTEGER: _INTEGER.fullmatch,
+    Type.NUMBER: _is_number,
+    Type.INTEGER: _is_integer,
     Type.BOOLEAN: _BOOLEAN.fullmatch,
     Type.DATETIME: _is_datetime,
 }

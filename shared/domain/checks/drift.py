@@ -24,7 +24,8 @@ QUANTILES = 10
 CATEGORIES = 50
 SEEN_AT_LEAST = 5  #: times before a text is a category, so that ids and free text are none
 LENGTH = 64  #: characters of a text that tell categories apart
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+#: without a part that may be matched in two ways: a cell of 100,000 digits and a letter takes one pass
+NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="numbers"):
@@ -93,7 +94,7 @@ class Sample:
 
     def __init__(self, columns: int) -> None:
         self.rows: list[Sequence[str]] = []
-        self._size = max(100, min(ROWS, CELLS // max(1, columns)))
+        self._size = max(20, min(ROWS, CELLS // max(1, columns)))
         self._seen = self._next = 0
         self._random = random.Random(0)
         self._weight = 1.0
@@ -172,5 +173,5 @@ def _column(cells: Sequence[str]) -> Numbers | Categories:
 
 
 def _number(cell: str) -> float | None:
-    number = float(cell) if NUMBER.fullmatch(cell) else math.inf
+    number = float(cell) if NUMBER.fullmatch(cell.strip(" ")) else math.inf
     return number if math.isfinite(number) else None

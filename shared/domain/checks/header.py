@@ -1,16 +1,24 @@
-"""The header against the columns that a pipeline asks for."""
+"""The names of a table against the columns that a pipeline asks for."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from shared.domain.checks.drift import NUMBER
 from shared.domain.checks.report import Fault, Kind
 from shared.domain.checks.rules import Checks
+from shared.domain.table import Table
+from shared.domain.table.form import shown
 
 _SHOWN = 400  #: characters of a header that a sentence repeats
+_EACH_AT_MOST = 20  #: names that a report calls double, or renamed, one by one
+_COMPARED_AT_MOST = 100  #: names that are compared letter by letter with each missing one
+_LETTERS_AT_MOST = 100  #: of a name that are compared
+_SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
 
 @dataclass
@@ -20,102 +28,168 @@ class Fit:
     notes: list[str] = field(default_factory=list)
 
 
-def fitted(
-    name: str, header: list[str], checks: Checks, headless: bool, row: int, line: str, inputs: Sequence[str] = ()
-) -> Fit:
-    """Return what the columns are called and what is wrong with them. `header` is the first row where there is none.
+def fitted(table: Table, checks: Checks, inputs: Sequence[str] = ()) -> Fit:
+    """Return what the columns are called and what is wrong with them.
 
     `inputs` are the columns that the web service is asked with (those of proof.rows): the table must have them too.
     """
-    fit = _headless if headless else _with_header
-    return fit(name, header, checks, row, line, inputs)
+    return _Fitting(table, checks, inputs).fit
 
 
-def _headless(name: str, first: list[str], checks: Checks, row: int, line: str, inputs: Sequence[str]) -> Fit:
-    wanted = [column.name for column in checks.columns]
-    if len(first) < len(inputs) and len(first) >= len(wanted):
-        # Which columns these are is not known here, only that they are too few.
-        message = f"{name} line {row} has {len(first)} values where proof.rows has {len(inputs)} columns"
-        return Fit(
-            [*wanted, *(f"Col{number}" for number in range(len(wanted) + 1, len(first) + 1))],
-            [Fault(kind=Kind.MISSING_COLUMN, message=message, row=row, line=line)],
-        )
-    if not wanted or len(wanted) == len(first):
-        return Fit(wanted or [f"Col{number}" for number in range(1, len(first) + 1)])
-    few = len(first) < len(wanted)
-    fit = Fit([*wanted, *(f"Col{number}" for number in range(len(wanted) + 1, len(first) + 1))][: len(first)])
-    told = f"{name} line {row} has {len(first)} values where the pipeline has {len(wanted)} columns"
-    if few:
-        lacking = ", ".join(map(repr, wanted[len(first) :]))
-        fit.faults.append(
-            Fault(
-                kind=Kind.MISSING_COLUMN,
-                message=f"{told}: {lacking} would be empty",
-                row=row,
-                line=line,
-                column=wanted[len(first)],
+class _Fitting:
+    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str]) -> None:
+        self._table, self._checks, self._inputs = table, checks, inputs
+        self.fit = Fit(table.names)
+        self._separator = _separator_hint(table)
+        if table.form.headless:
+            self._by_position()
+        else:
+            self._by_name()
+        if self._separator and not self.fit.faults:
+            self.fit.notes.append(f"{table.name} has one column{self._separator}")
+
+    def _fault(self, kind: Kind, told: str, column: str | None = None) -> None:
+        row, line = self._table.header.number, shown(self._table.header.raw)
+        message = f"{self._table.name} {told}"
+        self.fit.faults.append(Fault(kind=kind, message=message, row=row, column=column, line=line))
+
+    def _by_position(self) -> None:
+        names, wanted = self._table.names, [column.name for column in self._checks.columns]
+        count = len(names)
+        self.fit.names = [*wanted, *names[len(wanted) :]][:count]
+        told = f"line {self._table.header.number} has {count} values where the pipeline has {len(wanted)} columns"
+        if count < len(wanted):
+            lacking = f"{told}: {_listed(wanted[count:])} would be empty{self._separator}"
+            self._fault(Kind.MISSING_COLUMN, lacking, wanted[count])
+        elif count < len(self._inputs):
+            # Which columns these are is not known here, only that they are too few.
+            told = (
+                f"line {self._table.header.number} has {count} values where proof.rows has {len(self._inputs)} columns"
             )
-        )
-    elif checks.extra_columns:
-        fit.notes.append(f"{told}; those after {wanted[-1]!r} were not expected")
-    else:
-        fit.faults.append(Fault(kind=Kind.EXTRA_COLUMN, message=told, row=row, line=line))
-    return fit
+            self._fault(Kind.MISSING_COLUMN, f"{told}{self._separator}")
+        elif self._checks.label and self._checks.label not in self.fit.names:
+            label = self._checks.label
+            self._fault(
+                Kind.MISSING_COLUMN, f"has no column {label!r}; its columns are: {_listed(self.fit.names)}", label
+            )
+        elif wanted and count > len(wanted) and self._checks.extra_columns:
+            self.fit.notes.append(f"{self._table.name} {told}; those after {wanted[-1]!r} were not expected")
+        elif wanted and count > len(wanted):
+            self._fault(Kind.EXTRA_COLUMN, told)
+
+    def _by_name(self) -> None:
+        header, checks = self._table.names, self._checks
+        self._find_doubles()
+        required, there = set(checks.required), set(header)
+        wanted = dict.fromkeys([*checks.required, *self._inputs])
+        extra = dict.fromkeys(name for name in header if name not in wanted)
+        self._find_missing([name for name in wanted if name not in there], extra)
+        if not checks.columns:
+            extra = {}
+        if extra and not checks.extra_columns:
+            told = f"has a column {_listed(extra)} beside the expected: {', '.join(islice(wanted, _SHOWN))[:_SHOWN]}"
+            self._fault(Kind.EXTRA_COLUMN, told, next(iter(extra)))
+        elif extra:
+            self.fit.notes.append(f"{self._table.name} has columns that no rule names: {_listed(extra)}")
+        spaced = [name for name in header if name != name.strip() and name not in required]
+        if spaced and not any(fault.column in spaced for fault in self.fit.faults):
+            told = (
+                f"{self._table.name}: the training takes the space for a part of the name of column {_listed(spaced)}"
+            )
+            self.fit.notes.append(told)
+        self._find_order(required, there)
+
+    def _find_doubles(self) -> None:
+        doubles = sorted(name for name, count in Counter(self._table.names).items() if count > 1)
+        for name in doubles[:_EACH_AT_MOST]:
+            told = f"names the column {name!r} twice in its header; each needs its own name"
+            self._fault(Kind.DUPLICATE_COLUMN, told, name)
+        if len(doubles) > _EACH_AT_MOST:
+            self.fit.notes.append(f"{len(doubles) - _EACH_AT_MOST:,} more names are there twice")
+
+    def _find_missing(self, missing: list[str], extra: dict[str, None]) -> None:
+        """Say which columns are lacking, and take those that are there renamed out of the extra ones."""
+        near = _Near(extra)
+        lost = []
+        for column in missing:
+            other = near.take(column) if len(self.fit.faults) < 2 * _EACH_AT_MOST else None
+            if other is None:
+                lost.append(column)
+                continue
+            extra.pop(other)
+            told = f"has no column {column!r} but one {other!r}, which seems to be it renamed; {self._header}"
+            if other.strip() == column.strip():
+                told = (
+                    f"has no column {column!r} but one {other!r}: the training takes the space for a part of the name"
+                )
+            self._fault(Kind.RENAMED_COLUMN, told, other)
+        if lost:
+            hint = self._separator
+            if not hint and _is_data(self._table.names):
+                hint = "; its first line looks like data: a table without a header ends in .nh.csv"
+            required = set(self._checks.required)
+            asked = [column for column in lost if column not in required]
+            why = f", and the rows of proof.rows have {'it' if lost == asked else repr(asked[0])}" if asked else ""
+            self._fault(Kind.MISSING_COLUMN, f"has no column {_listed(lost)}{why}; {self._header}{hint}", lost[0])
+
+    def _find_order(self, required: set[str], there: set[str]) -> None:
+        checks = self._checks
+        found = [name for name in self._table.names if name in required]
+        order = [name for name in checks.required if name in there]
+        if not checks.any_order and found != order and len(found) == len(set(found)):
+            first = next(name for name, right in zip(found, order, strict=True) if name != right)
+            told = f"has its columns in another order; expected: {', '.join(checks.required)[:_SHOWN]}; {self._header}"
+            self._fault(Kind.COLUMN_ORDER, told, first)
+
+    @property
+    def _header(self) -> str:
+        return f"its header is: {', '.join(self._table.names[:_SHOWN])[:_SHOWN]}"
 
 
-def _with_header(name: str, header: list[str], checks: Checks, row: int, line: str, inputs: Sequence[str]) -> Fit:
-    fit = Fit(header)
+class _Near:
+    """Names that may be others renamed. Each missing name is looked up, and only a few are compared with each."""
 
-    def fault(kind: Kind, told: str, column: str) -> None:
-        fit.faults.append(Fault(kind=kind, message=f"{name} {told}", row=row, column=column, line=line))
+    def __init__(self, names: Iterable[str]) -> None:
+        self._by_key: dict[str, list[str]] = {}
+        for name in names:
+            self._by_key.setdefault(_key(name), []).append(name)
 
-    shown = f"its header is: {', '.join(header)[:_SHOWN]}"
-    for column in sorted({column for column in header if header.count(column) > 1}):
-        fault(
-            Kind.DUPLICATE_COLUMN, f"names the column {column!r} twice in its header; each needs its own name", column
-        )
-    required = {*checks.required}
-    wanted, there = list(dict.fromkeys([*checks.required, *inputs])), {*header}
-    missing = [column for column in wanted if column not in there]
-    unknown = [column for column in header if column not in {*wanted}] if missing or checks.columns else []
-    lost = []
-    for column in missing:
-        near = _near(column, unknown)
-        if near is None:
-            lost.append(column)
-            continue
-        unknown.remove(near)
-        fault(
-            Kind.RENAMED_COLUMN,
-            f"has no column {column!r} but one {near!r}, which seems to be it renamed; {shown}",
-            near,
-        )
-    if lost:
-        hint = "; its first line looks like data: a table without a header ends in .nh.csv" if _is_data(header) else ""
-        asked = [column for column in lost if column not in required]
-        why = f", and the rows of proof.rows have {'it' if lost == asked else repr(asked[0])}" if asked else ""
-        fault(Kind.MISSING_COLUMN, f"has no column {', '.join(map(repr, lost))}{why}; {shown}{hint}", lost[0])
-    extra = unknown if checks.columns else []
-    if extra and not checks.extra_columns:
-        told = f"has a column {', '.join(map(repr, extra))} beside the expected: {', '.join(wanted)[:_SHOWN]}"
-        fault(Kind.EXTRA_COLUMN, told, extra[0])
-    elif extra:
-        fit.notes.append(f"{name} has columns that no rule names: {', '.join(map(repr, extra))[:_SHOWN]}")
-    found = [column for column in header if column in required]
-    order = [column for column in checks.required if column in there]
-    if not checks.any_order and found != order and len(found) == len(set(found)):
-        first = next(column for column, right in zip(found, order, strict=True) if column != right)
-        told = f"has its columns in another order; expected: {', '.join(checks.required)[:_SHOWN]}; {shown}"
-        fault(Kind.COLUMN_ORDER, told, first)
-    return fit
+    def take(self, column: str) -> str | None:
+        """Return the name that is the same but for case and signs, or else one that is close; each name once."""
+        key = _key(column)
+        if key not in self._by_key and len(self._by_key) <= _COMPARED_AT_MOST:
+            [key] = difflib.get_close_matches(key, self._by_key, n=1, cutoff=0.8) or [key]
+        names = self._by_key.get(key)
+        if not names:
+            return None
+        name = names.pop()
+        if not names:
+            del self._by_key[key]
+        return name
 
 
-def _near(column: str, among: list[str]) -> str | None:
-    """Return the name that is the same but for case and signs, or else one that is close."""
-    alike = {"".join(filter(str.isalnum, other.casefold())): other for other in among}
-    key = "".join(filter(str.isalnum, column.casefold()))
-    near = difflib.get_close_matches(key, alike, n=1, cutoff=0.8)
-    return alike[near[0]] if near else None
+def _key(name: str) -> str:
+    return "".join(filter(str.isalnum, name[:_LETTERS_AT_MOST].casefold()))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, islice(names, _SHOWN)))[:_SHOWN]
+
+
+def _separator_hint(table: Table) -> str:
+    """Return what a table with one column may be separated by, as the end of a sentence."""
+    [first, *others] = table.names if not table.form.headless else table.header.cells or [""]
+    if table.form.arff or others:
+        return ""
+    right = "a tab" if table.form.separator == "\t" else "','"
+    candidates = {**_SEPARATORS, ",": "','"}
+    for sign, said in candidates.items():
+        if sign in first and sign != table.form.separator:
+            return f"; the cells seem to be separated by {said}, and {right} is needed{_OTHER.get(sign, '')}"
+    return ""
+
+
+_OTHER = {"\t": " (or a name that ends in .tsv)"}
 
 
 def _is_data(header: list[str]) -> bool:

@@ -10,8 +10,6 @@ import msgspec
 from shared.domain.checks.drift import Profile
 from shared.domain.checks.summary import Summary
 
-SHOWN = 120  #: characters of a line or cell that a report repeats
-
 
 class Kind(Enum):
     """What is wrong, for machines."""
@@ -20,6 +18,7 @@ class Kind(Enum):
     EMPTY = "empty"
     ENCODING = "encoding"
     SYNTAX = "syntax"
+    TOO_LARGE = "too large"
     MISSING_COLUMN = "missing column"
     RENAMED_COLUMN = "renamed column"
     DUPLICATE_COLUMN = "duplicate column"
@@ -27,6 +26,7 @@ class Kind(Enum):
     COLUMN_ORDER = "column order"
     RAGGED_ROW = "ragged row"
     TYPE = "type"
+    SPACES = "spaces"
     TOO_FEW_ROWS = "too few rows"
     ONE_CLASS = "one class"
     MISSING_VALUES = "missing values"
@@ -41,7 +41,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str  #: a sentence: the file, what is wrong, what would be right
     row: int | None = None  #: number of the line in the file, from 1; of a row over several lines, the first
     column: str | None = None
-    line: str | None = None  #: the line as it is in the file, cut to `SHOWN` characters
+    line: str | None = None  #: the line as it is in the file, cut to 120 characters
     count: int = 1
 
 
@@ -84,9 +84,3 @@ def summed_up(faults: Sequence[Fault]) -> str:
     """Return the first fault's sentence and how many more there are."""
     more = len(faults) - 1
     return faults[0].message + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
-
-
-def cut(text: str) -> str:
-    """Return the text on one line, at most `SHOWN` characters of it."""
-    text = text.rstrip("\r\n").replace("\r", "\\r").replace("\n", "\\n")
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

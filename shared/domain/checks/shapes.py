@@ -8,7 +8,6 @@ look like a right one, so cells are marked first: the missing ones, a minus in f
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -56,21 +55,14 @@ class Block:
 
 
 def look(lines: bytes, separator: bytes, width: int, missing: Sequence[bytes]) -> Block | None:
-    """Return the block, or None where it has to be parsed: its quotes are no simple ones, or a row is not like others.
+    """Return the block, or None where it has to be parsed, as a row is not like the others.
 
     `lines` end in LF each. `missing` stands for a missing cell.
     """
-    if any(mark in lines for mark in (*_MARKS, b"\r")):
+    if any(mark in lines for mark in _MARKS):
         return None
     # With a separator around each cell, whatever begins or ends a cell is found in one search.
     plain = separator + lines.replace(b"\n", separator + b"\n" + separator)[: -len(separator)]
-    unquoted = _unquoted(plain, separator) if b'"' in plain else plain
-    if unquoted is None:
-        return None
-    plain = unquoted
-    for blank in (separator + b" ", b" " + separator) if b" " in plain else ():
-        while blank in plain:
-            plain = plain.replace(blank, separator)
     for text in missing:
         plain = _emptied(plain, separator + text + separator, separator)
     marked = _marked(plain, separator)
@@ -89,8 +81,6 @@ def look(lines: bytes, separator: bytes, width: int, missing: Sequence[bytes]) -
             del shapes[shape]
         shapes.update(_erased(_EXPONENT.sub(EXPONENT, some)))
     del shapes[b""]
-    if max(map(len, shapes)) > csv.field_size_limit():
-        return None
     block = Block(plain, separator, width, shapes)
     if block.shapes is None or (width == 1 and MISSING in block.shapes[0]):
         return None  # in a table of one column a blank line is no missing cell
@@ -122,15 +112,3 @@ def _emptied(plain: bytes, cell: bytes, separator: bytes) -> bytes:
     if cell in plain:
         plain = plain.replace(cell, separator * 2).replace(cell, separator * 2)
     return plain
-
-
-def _unquoted(plain: bytes, separator: bytes) -> bytes | None:
-    """Return the block without its quotes where each pair of them encloses one cell, and nothing that needs them."""
-    parts = plain.split(b'"')
-    inside = b"".join(parts[1::2])
-    pairs, odd = divmod(len(parts) - 1, 2)
-    if odd or b'""' in plain or separator in inside or b"\n" in inside:
-        return None
-    if plain.count(separator + b'"') != pairs or plain.count(b'"' + separator) != pairs:
-        return None
-    return b"".join(parts)
