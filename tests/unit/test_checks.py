@@ -566,6 +566,41 @@ def test_where_a_block_ends_never_changes_a_report(content: bytes, piece: int) -
     parts, at_once = check("x.csv", [data], rules, piece_size=piece), check("x.csv", [data], rules)
 
     assert parts == at_once
+    assert parts == check("x.csv", [data], rules, piece_size=piece, columnar_from=0)
+
+
+ODD_CELLS = [
+    "", "1", "-1", "+1", "1.5", "-.5", "+.5", "5.", ".", "-", "+", "-.", "--1", "1-2", "1.2.3", "1e5", "1e999", "1E-3",
+    "e5", "1e", "9" * 299, "9" * 300, "9" * 400, "NA", "-999", "?", "x", " x", "x ", "\xa0x", "x\xa0", "à", "Â", "\tx",
+    " ", " 7", "7 ", "true", "0", "2026-11-30", "٣", "12é", "é12", "1_0", "inf", "a b",
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(ODD_CELLS), min_size=7, max_size=7), min_size=1, max_size=12),
+    st.integers(0, 6),
+    st.sampled_from(["", "\r"]),
+    st.booleans(),
+)
+def test_the_look_at_a_whole_block_says_what_its_parsed_cells_say(
+    rows: list[list[str]], label: int, end: str, quoted: bool
+) -> None:
+    types = [Type.NUMBER, Type.INTEGER, Type.BOOLEAN, Type.DATETIME, Type.TEXT, None, None]
+    columns = [Column(name=f"c{number}", type=type) for number, type in enumerate(types)]
+    columns[-1] = Column(name="c6", values=("x", "1", " x"))
+    rules = Checks(
+        columns=tuple(columns), label=f"c{label}", missing=("NA", "-999"), duplicates_at_most=0.1, missing_at_most=0.2
+    )
+    sign = '"' if quoted else ""
+    lines = [
+        ",".join(f"{sign}{cell}{sign}" if cell else "" for cell in row) for row in [[c.name for c in columns], *rows]
+    ]
+    content = "".join(f"{line}{end}\n" for line in lines)
+
+    whole, parsed = (checked(content, checks=rules, columnar_from=size) for size in (0, 1 << 30))
+
+    assert whole == parsed
 
 
 CELLS = st.tuples(
@@ -583,9 +618,10 @@ CELLS = st.tuples(
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     st.integers(1, 300),
+    st.sampled_from([0, 1 << 20]),
 )
 def test_the_row_and_the_column_named_are_those_that_were_broken(
-    rows: list[tuple[str, ...]], data: st.DataObject, end: str, quoting: int, piece: int
+    rows: list[tuple[str, ...]], data: st.DataObject, end: str, quoting: int, piece: int, columnar_from: int
 ) -> None:
     index, column = data.draw(st.integers(0, len(rows) - 1)), data.draw(st.integers(0, 3))
     broken = [list(row) for row in [*rows, ("1", "2", "", "low"), ("1", "2", "", "high")]]
@@ -596,7 +632,7 @@ def test_the_row_and_the_column_named_are_those_that_were_broken(
         broken[index][column] = data.draw(st.sampled_from(["x", "-", "1_0", "1-2", "nan", "1.2.3"]))
     written = [as_line(row, end, quoting) for row in [list(NAMES), *broken]]
 
-    report = checked("".join(written), "x.csv", CHECKS, piece_size=piece)
+    report = checked("".join(written), "x.csv", CHECKS, piece_size=piece, columnar_from=columnar_from)
 
     fault = only_fault(report)
     assert fault.row == 1 + sum(line.count("\n") for line in written[: index + 1])

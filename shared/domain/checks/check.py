@@ -14,6 +14,8 @@ from shared.domain.checks.summary import Summary
 from shared.domain.checks.whole import asked_of_all
 from shared.domain.table import EXTENSIONS, PIECE, Table, Unreadable
 
+COLUMNAR_FROM = 32 << 10  #: bytes of a block that is looked at as a whole; NumPy has to be loaded for it
+
 
 def check(
     name: str,
@@ -24,20 +26,22 @@ def check(
     inputs: Sequence[str] = (),
     alone: bool = True,
     piece_size: int = PIECE,
+    columnar_from: int = COLUMNAR_FROM,
 ) -> Report:
     """Return what there is to know about the data set of this name, whose bytes come in chunks of any size.
 
     Reads the chunks to their end in any case, for the hash, in constant memory; whatever they raise goes through.
     `reference` is the profile of the last accepted data; without one nothing is compared. `inputs` are columns that the
     header must have beside those of the rules. `alone` is whether the data set is all that a training reads; of one
-    among several, what is asked of the whole is left to `asked_of_all`.
+    among several, what is asked of the whole is left to `asked_of_all`. The report does not depend on `piece_size` and
+    `columnar_from`.
     """
     hashed = _Hashed(chunks)
     rows, broken = None, _wrong_name(name)
     if broken is None:
         try:
             table = Table(name, hashed, piece_size)
-            rows = RowChecks(table, checks, inputs)
+            rows = RowChecks(table, checks, inputs, columnar_from)
             for block in table.blocks():
                 rows.take(block)
         except Unreadable as error:

@@ -6,23 +6,15 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from itertools import compress
 from typing import NamedTuple
 
+from shared.domain.checks import columnar
 from shared.domain.checks.drift import NUMBER
 from shared.domain.checks.report import Fault
 from shared.domain.checks.rules import Column, Type
 from shared.domain.table.form import cut
 
-MISSING = b"\0"  #: stands for a missing cell in a shape
-MINUS = b"\1"  #: for a minus at the start of a cell
-EXPONENT = b"\3"  #: for an exponent after a number
-#: shapes (see `shapes.py`) that only numbers have: 12, 1.2, -12, -1.2, and nothing
-_SHAPES = {
-    Type.INTEGER: {b"", MINUS, MISSING},
-    Type.NUMBER: {minus + rest + end for minus in (b"", MINUS) for rest in (b"", b".") for end in (b"", EXPONENT)}
-    | {MISSING},
-}
+_KINDS = {Type.INTEGER: columnar.INTEGER, Type.NUMBER: columnar.NUMBER}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _BOOLEAN = re.compile(r"(?i)true|false|0|1")
 _RIGHT = {
@@ -33,7 +25,6 @@ _RIGHT = {
 }
 CLASSES_AT_MOST = 10_000  #: of a label that are compared
 _SPACES = (" ", "\t", "\xa0")
-_SPACE_BYTES = (b" ", b"\t", b"\xc2\xa0")
 _NOT_A_NUMBER = {"nan", "na", "n/a", "null", "none", "inf", "-inf", "infinity", "?", "-"}
 
 
@@ -82,60 +73,55 @@ class ColumnCheck:
             return "; the decimal sign is a point"
         return ""
 
-    def by_shape(self, shapes: Sequence[bytes], counts: Sequence[int]) -> bool:
-        """Take cells in by their shapes and how often each was; return False where the cells themselves are needed."""
-        distinct = set(shapes)
-        if self._values or self.label:
-            return False
-        if self.rule.type in _SHAPES:
-            if not distinct <= _SHAPES[self.rule.type]:
-                return False
-        elif self.rule.type not in (None, Type.TEXT) or any(map(_may_have_space, distinct)):
-            return False
-        if MISSING in distinct:
-            self.missing += sum(compress(counts, map(MISSING.__eq__, shapes)))
-        return True
+    @property
+    def looked_at_above(self) -> int | None:
+        """Return the kind (see `columnar.py`) above which each cell has to be seen; None where only spaces count."""
+        if self.rule.type in _KINDS and not self._values and not self.label:
+            return _KINDS[self.rule.type]
+        return columnar.EMPTY if self.label or not self._is_text else None
 
     def by_cell(self, cells: Sequence[str], rows: Sequence[int]) -> None:
         """Take cells in, empty where missing; `rows` are the numbers of their lines."""
         present = [*filter(None, cells)]
         self.missing += len(cells) - len(present)
-        known = dict.fromkeys(present) if self.label else {}
         if self.label and len(self.classes) < 2:
-            self.classes = [*dict.fromkeys([*self.classes, *known])][:2]
+            self.classes = [*dict.fromkeys([*self.classes, *present])][:2]
         if not all(map(self._fits, self._distinct(present))):
             for cell, row in zip(cells, rows, strict=True):
                 if cell and not self._fits(cell):
                     self.wrong += 1
                     self.first = self.first or (row, cell)
         if self._is_text and any(map(_has_space, present)):
-            self._count_spaces(cells, rows)
-        if self.label and self._is_text:
-            self._compare_classes(known, cells, rows)
+            self.count_spaces(cells, rows)
+        if self.label and self._is_text and not self.twice:
+            self._compare_classes(cells, rows)
 
     @property
     def _is_text(self) -> bool:
         return not self._values and self.rule.type in (None, Type.TEXT)
 
-    def _count_spaces(self, cells: Sequence[str], rows: Sequence[int]) -> None:
+    def count_spaces(self, cells: Sequence[str], rows: Sequence[int]) -> None:
+        """Count the texts that begin or end with a space."""
         for cell, row in zip(cells, rows, strict=True):
             # What may be a number is one, with spaces and without.
             if _has_space(cell) and not (self.rule.type is None and NUMBER.fullmatch(cell.strip(" "))):
                 self.spaced += 1
                 self.spaced_row = self.spaced_row or row
 
-    def _compare_classes(self, known: Iterable[str], cells: Sequence[str], rows: Sequence[int]) -> None:
-        new = [cell for cell in known if cell.strip() not in self._variants or self._variants[cell.strip()][1] != cell]
-        for cell in new:
+    def _compare_classes(self, cells: Sequence[str], rows: Sequence[int]) -> None:
+        first = dict(zip(reversed(cells), reversed(rows), strict=True))  # row of each class
+        for cell in reversed(first):
             bare = cell.strip()
-            if self.twice or (self.rule.type is None and NUMBER.fullmatch(bare)):
+            known = self._variants.get(bare)
+            if not cell or (known and known[1] == cell) or (self.rule.type is None and NUMBER.fullmatch(bare)):
                 continue
-            if bare in self._variants:
-                row, (other_row, other) = rows[cells.index(cell)], self._variants[bare]
-                told = f"line {row}, column {self.rule.name!r} is {cut(cell)!r}, and in line {other_row} {cut(other)!r}"
-                self.twice = Twice(row, f"{told}: the training takes them for two classes; take the space away")
-            elif len(self._variants) < CLASSES_AT_MOST:
-                self._variants[bare] = (rows[cells.index(cell)], cell)
+            if known:
+                told = f"line {first[cell]}, column {self.rule.name!r} is {cut(cell)!r}, and in line {known[0]} "
+                told = f"{told}{cut(known[1])!r}: the training takes them for two classes; take the space away"
+                self.twice = Twice(first[cell], told)
+                return
+            if len(self._variants) < CLASSES_AT_MOST:
+                self._variants[bare] = (first[cell], cell)
 
     def _distinct(self, cells: list[str]) -> Iterable[str]:
         return set(cells) if self._values or self.rule.type in (Type.BOOLEAN, Type.DATETIME) else cells
@@ -149,13 +135,9 @@ def _has_space(cell: str) -> bool:
     return cell[:1] in _SPACES or cell[-1:] in _SPACES
 
 
-def _may_have_space(shape: bytes) -> bool:
-    return shape.startswith(_SPACE_BYTES) or shape.endswith(_SPACE_BYTES)
-
-
 def _is_number(cell: str) -> bool:
     bare = cell.strip(" ")
-    return NUMBER.fullmatch(bare) is not None and (len(bare) < 300 or math.isfinite(float(bare)))
+    return NUMBER.fullmatch(bare) is not None and math.isfinite(float(bare))
 
 
 def _is_integer(cell: str) -> bool:

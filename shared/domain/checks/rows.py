@@ -1,34 +1,31 @@
 """The rows of a table against the rules, block by block.
 
-A block of plain lines is looked at by its shapes first (`shapes.py`); only what is not as good as it looks is looked at
-cell by cell, and its faults get their line and cell.
+A large block of plain lines is looked at as a whole (`columnar.py`), and only those cells one by one that are not
+surely good; another block is parsed. Both say the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 
 import msgspec
 
+from shared.domain.checks.columnar import Cells, look
 from shared.domain.checks.columns import ColumnCheck
 from shared.domain.checks.drift import Sample
 from shared.domain.checks.duplicates import Duplicates
 from shared.domain.checks.header import fitted
 from shared.domain.checks.report import Fault, Kind
 from shared.domain.checks.rules import Checks, Column, Type
-from shared.domain.checks.shapes import look
 from shared.domain.table import Block, Row, Table
 from shared.domain.table.form import cut, shown
-
-_LINES_WITH_A_WORD = 1000  #: of a block that are looked at for the columns with a word for missing cells
 
 
 class RowChecks:
     """Takes a table's blocks in; afterwards it knows its rows, columns and faults."""
 
-    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str] = ()) -> None:
-        self._table = table
+    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str] = (), columnar_from: int = 0) -> None:
+        self._table, self._columnar_from = table, columnar_from
         fit = fitted(table, checks, inputs)
         self.faults, self.notes = fit.faults, fit.notes
         self.rows = 0
@@ -46,21 +43,33 @@ class RowChecks:
 
     def take(self, block: Block) -> None:
         """Check the rows of a block."""
-        separator = self._table.form.separator.encode()
-        seen = look(block.plain, separator, len(self.columns), self._missing_marks) if block.plain else None
-        if seen is None or seen.shapes is None or block.plain is None:
+        cells = None
+        if block.plain is not None and len(block.plain) >= self._columnar_from:
+            cells = look(block.plain, self._table.form.separator.encode(), len(self.columns))
+        if cells is None:
             self._take_parsed(block)
-            return
-        numbers = range(block.number, block.number + seen.rows)
-        lines = block.lines.replace(b"\r\n", b"\n").split(b"\n")
-        for index, (column, shapes) in enumerate(zip(self.columns, seen.shapes, strict=True)):
-            if not column.by_shape(shapes, seen.counts):
-                self._by_cell(column, seen.cells(index), numbers, lambda row: lines[row - block.number])
-        self._note_words(block.plain, separator)
-        self.sample.offer(seen.rows, seen.row)
+        else:
+            self._take_cells(block, cells)
+
+    def _take_cells(self, block: Block, cells: Cells) -> None:
+        """Check the rows all at once, and one by one the cells that have to be seen."""
+        for mark, places in cells.blank(self._missing_marks).items():
+            for index in places:
+                self.columns[index].words |= {mark.decode()} & self._missing
+        spaced = {index: (rows, texts) for index, rows, texts in cells.spaced()}
+        for index, (column, highest) in enumerate(zip(self.columns, cells.highest, strict=True)):
+            column.missing += cells.missing[index]
+            above = column.looked_at_above
+            if above is not None and highest > above:
+                rows, texts = cells.column(index, above)
+                self._by_cell(column, texts, [block.number + row for row in rows], block.line)
+            elif above is None and index in spaced:
+                rows, texts = spaced[index]
+                column.count_spaces(texts, [block.number + row for row in rows])
+        self.sample.offer(cells.rows, cells.row)
         if self.duplicates:
-            self.duplicates.add(lines[: seen.rows])
-        self.rows += seen.rows
+            self.duplicates.add(block.lines.replace(b"\r\n", b"\n").split(b"\n")[: cells.rows])
+        self.rows += cells.rows
 
     def found(self) -> Iterator[Fault]:
         """Give the faults of single rows and cells, each kind once with its first row."""
@@ -83,15 +92,6 @@ class RowChecks:
                 "cells begin or end with a space, which the training takes for a part of the text: "
                 f"{', '.join(told)}{more}"
             )
-
-    def _note_words(self, plain: bytes, separator: bytes) -> None:
-        """Note which columns have a word for a missing cell, in the first of the lines that have one."""
-        for word in self._missing:
-            if word and (text := word.encode()) in plain:
-                found = (line for line in plain.split(b"\n") if text in line)
-                for line in islice(found, _LINES_WITH_A_WORD):
-                    for column, cell in zip(self.columns, line.split(separator), strict=False):
-                        column.words |= {word} if cell == text else set()
 
     def _by_cell(
         self, column: ColumnCheck, cells: Sequence[str], numbers: Sequence[int], line: Callable[[int], bytes]

@@ -36,6 +36,10 @@ class Block(NamedTuple):
     plain: bytes | None
     rows: list[Row]
 
+    def line(self, number: int) -> bytes:
+        """Return the line of that number as it is in the file, without its end."""
+        return self.lines.split(b"\n")[number - self.number].rstrip(b"\r")
+
 
 class Table:
     """Reads the names at once, and what follows by one of `blocks`, `rows` and `rest`. All raise `Unreadable`."""
