@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -189,6 +190,16 @@ def test_a_limit_names_the_row_and_what_to_look_at(
 
     assert (fault.kind, fault.row) == (kind, row)
     assert told in fault.message
+
+
+def test_the_limit_of_a_cell_holds_whatever_another_library_has_set() -> None:
+    before = csv.field_size_limit(1 << 30)
+    try:
+        [fault] = check("x.csv", [b'a,b\n1,"' + b"9" * CELL_AT_MOST + b'9"\n'], Checks()).faults
+    finally:
+        csv.field_size_limit(before)
+
+    assert "a cell is longer than 131,072 characters" in fault.message
 
 
 def test_a_cell_and_a_row_of_the_longest_pass() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from shared.domain.table import arff
-from shared.domain.table.form import COLUMNS_AT_MOST, ROW_AT_MOST, Form, Unreadable, named
+from shared.domain.table.form import CELL_AT_MOST, COLUMNS_AT_MOST, ROW_AT_MOST, Form, Unreadable, named
 from shared.domain.table.lines import Lines
 from shared.domain.table.plain import plain
 
@@ -199,6 +199,7 @@ class Table:
                 yield line.decode()
             exhausted = True
 
+        csv.field_size_limit(CELL_AT_MOST)  # SciPy's reader of ARFF, for one, takes the limit off for the whole process
         reader = csv.reader(texts(), delimiter=self.form.separator, strict=True)
         done = 0
         while True:
@@ -259,7 +260,7 @@ def _why(error: csv.Error, exhausted: bool) -> str:
     if "expected after" in str(error):
         return "a quote ends before its cell does (a quote within quotes is written twice)"
     if "field limit" in str(error):
-        return f"a cell is longer than {csv.field_size_limit():,} characters (is a quote in it not closed?)"
+        return f"a cell is longer than {CELL_AT_MOST:,} characters (is a quote in it not closed?)"
     if "new-line" in str(error):
         return "a line ends in CR alone; end lines in LF or CR LF"
     return str(error)
