@@ -18,16 +18,19 @@ _LF, _POINT, _MINUS, _PLUS, _SPACE, _TAB = b"\n.-+ \t"
 class Cells:
     """The cells of a block whose rows all have the same number of cells."""
 
-    def __init__(self, plain: bytes, kinds: Any, starts: Any, ends: Any) -> None:
+    def __init__(self, plain: bytes, separator: bytes, kinds: Any, starts: Any, ends: Any) -> None:
         self._plain, self._kinds, self._starts, self._ends = plain, kinds, starts, ends
+        self._separator, self._has_marks = separator.decode(), False
         self.rows = len(kinds)
         self.highest: list[int] = kinds.max(axis=0).tolist()
         self.missing: list[int] = (kinds == EMPTY).sum(axis=0).tolist()
 
     def row(self, index: int) -> list[str]:
         """Return the cells of a row, the missing ones empty."""
-        cells = zip(self._starts[index].tolist(), self._ends[index].tolist(), self._kinds[index].tolist(), strict=True)
-        return [self._plain[start:end].decode() if kind else "" for start, end, kind in cells]
+        cells = self._plain[self._starts[index, 0] : self._ends[index, -1]].decode().split(self._separator)
+        if not self._has_marks:
+            return cells
+        return [cell if kind else "" for cell, kind in zip(cells, self._kinds[index].tolist(), strict=True)]
 
     def column(self, index: int, above: int) -> tuple[list[int], list[str]]:
         """Return the cells of a column that are of a kind above that one, and in which rows of the block they are."""
@@ -70,6 +73,7 @@ class Cells:
                 self._kinds.ravel()[places] = EMPTY
                 found[mark] = np.unique(places % self._kinds.shape[1]).tolist()
         if found:
+            self._has_marks = True
             self.highest = self._kinds.max(axis=0).tolist()
             self.missing = (self._kinds == EMPTY).sum(axis=0).tolist()
         return found
@@ -95,7 +99,7 @@ def look(plain: bytes, separator: bytes, width: int) -> Cells | None:
         return None  # in a table of one column a blank line is not a missing cell
     kinds = _kinds(signs, places, bounds, starts, lengths)
     shape = (rows, width)
-    return Cells(plain, kinds.reshape(shape), starts.reshape(shape), ends.reshape(shape))
+    return Cells(plain, separator, kinds.reshape(shape), starts.reshape(shape), ends.reshape(shape))
 
 
 def _kinds(signs: Any, places: Any, bounds: Any, starts: Any, lengths: Any) -> Any:

@@ -84,14 +84,16 @@ class ColumnCheck:
         """Take cells in, empty where missing; `rows` are the numbers of their lines."""
         present = [*filter(None, cells)]
         self.missing += len(cells) - len(present)
+        # A label has few classes, so that each is looked at once.
+        distinct = dict.fromkeys(present) if self.label else present
         if self.label and len(self.classes) < 2:
-            self.classes = [*dict.fromkeys([*self.classes, *present])][:2]
-        if not all(map(self._fits, self._distinct(present))):
+            self.classes = [*dict.fromkeys([*self.classes, *distinct])][:2]
+        if not all(map(self._fits, self._distinct(distinct))):
             for cell, row in zip(cells, rows, strict=True):
                 if cell and not self._fits(cell):
                     self.wrong += 1
                     self.first = self.first or (row, cell)
-        if self._is_text and any(map(_has_space, present)):
+        if self._is_text and any(map(_has_space, distinct)):
             self.count_spaces(cells, rows)
         if self.label and self._is_text and not self.twice:
             self._compare_classes(cells, rows)
@@ -110,7 +112,7 @@ class ColumnCheck:
 
     def _compare_classes(self, cells: Sequence[str], rows: Sequence[int]) -> None:
         first = dict(zip(reversed(cells), reversed(rows), strict=True))  # row of each class
-        for cell in reversed(first):
+        for cell in sorted(first, key=first.__getitem__):
             bare = cell.strip()
             known = self._variants.get(bare)
             if not cell or (known and known[1] == cell) or (self.rule.type is None and NUMBER.fullmatch(bare)):
@@ -123,7 +125,7 @@ class ColumnCheck:
             if len(self._variants) < CLASSES_AT_MOST:
                 self._variants[bare] = (first[cell], cell)
 
-    def _distinct(self, cells: list[str]) -> Iterable[str]:
+    def _distinct(self, cells: Iterable[str]) -> Iterable[str]:
         return set(cells) if self._values or self.rule.type in (Type.BOOLEAN, Type.DATETIME) else cells
 
 
