@@ -129,7 +129,7 @@ class Demo:
         self._step(3, "The same rows, scored before and after")
         after = self._answers()
         self._compare(before, after)
-        live = self._app.records.champion(PIPELINE).live
+        live = self._app.records.champions.load(PIPELINE).live
         for name, proof in live.proof.items() if live else ():
             self._say("[green]proof[/]", escape(f"{name} {proof.text}"))
         proven = live is not None and all(proof.proven for proof in live.proof.values())
@@ -169,11 +169,11 @@ class Demo:
     def rolled_back(self, before: dict[str, Rows]) -> None:
         self._step(7, "A rollback is asked for by a message")
         message = f'{{"pipeline": "{PIPELINE}", "action": "rollback", "by": "ann", "reason": "to show it"}}'
-        last = self._app.records.champion(PIPELINE).last
+        last = self._app.records.champions.load(PIPELINE).last
         self._place.send(message)
         self._say(escape(f"{self._place.queue}  ← {message}"))
         self._until(lambda: self._rolled_back_since(last), "the rollback")
-        live = self._app.records.champion(PIPELINE).live
+        live = self._app.records.champions.load(PIPELINE).live
         self._say(escape(f"history entry {live.number}: {live.reason}") if live else "no history")
         after = self._answers()
         self._compare(before, after)
@@ -181,7 +181,7 @@ class Demo:
 
     def told(self) -> None:
         self._step(8, "What was live, and why: the history, in which each entry has the hash of the one before")
-        entries = list(self._app.records.entries(PIPELINE))
+        entries = list(self._app.records.champions.entries(PIPELINE))
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
         for title in ("entry", "what", "model", "SHA-256 of entry", "why"):
             table.add_column(title, no_wrap=title != "why")
@@ -189,11 +189,11 @@ class Demo:
             model = next(iter(entry.models.values())).sha256
             table.add_row(str(entry.number), entry.action.value, model[:12], digest[:12], escape(entry.reason))
         self._console.print(Padding(table, (0, 0, 0, 12)))
-        found = verify(self._app.records.stored_history(PIPELINE), self._app.records.champion(PIPELINE))
+        found = verify(self._app.records.champions.stored_history(PIPELINE), self._app.records.champions.load(PIPELINE))
         self._check(found.whole, "nothing of it was edited or removed since")
 
     def _rolled_back_since(self, last: int) -> bool:
-        champion = self._app.records.champion(PIPELINE)
+        champion = self._app.records.champions.load(PIPELINE)
         return champion.last > last and champion.change is None
 
     def _follow(self, name: str, content: bytes) -> RetrainingJob:
@@ -206,7 +206,7 @@ class Demo:
         shown, seen = 0, ""
         deadline = time.monotonic() + DEADLINE
         while True:
-            job = self._app.records.require(job_id).job
+            job = self._app.records.jobs.require(job_id).record
             for step in job.steps[shown:]:
                 self._state(step.state.value, step.note, _COLOURS.get(step.state, "cyan"))
             shown = len(job.steps)
@@ -242,8 +242,8 @@ class Demo:
 
     def _arrival(self, path: str) -> Arrival | None:
         dataset = self._app.data.find(path)
-        stored = self._app.arrivals.load(PIPELINE, arrival_id(dataset)) if dataset else None
-        return stored.arrival if stored else None
+        stored = self._app.records.arrivals.load(PIPELINE, arrival_id(dataset)) if dataset else None
+        return stored.record if stored else None
 
     def _listen(self) -> None:
         """Show when the promotion's message is taken from the queue."""

@@ -105,7 +105,7 @@ class FleetPlace:
         while waiting < len(clinics):
             time.sleep(PAUSE)  # the trainings need the processors too
             assert self.poll() == [], "nothing is promoted without a rollout"
-            waiting = len(self.app.records.parked(FLEET))
+            waiting = len(self.app.records.jobs.parked(FLEET))
             yield waiting
 
     def roll_out(self, action: Asked, message: str) -> Iterator[Rollout]:
@@ -120,10 +120,10 @@ class FleetPlace:
             course = Course.RUNNING
             while course is Course.RUNNING:
                 list(threads.map(self._carry_out, self.app.flows.poll(), (f"{message}-{n}" for n in numbers)))
-                stored = self.app.rollouts.latest(FLEET)
+                stored = self.app.records.rollouts.latest(FLEET)
                 assert stored is not None, "it was asked for"
-                course = stored.rollout.course
-                yield stored.rollout
+                course = stored.record.course
+                yield stored.record
 
     def _carry_out(self, request: Request, message: str) -> None:
         try:

@@ -26,11 +26,7 @@ from shared.domain.pipelines import Pipeline
 from shared.domain.services import ClassicTarget, Description, NewTarget, Scoring, Training
 from shared.flows import Flows
 from shared.flows.retention import Rule, read_rule
-from shared.store.answers import AnswerRecords
-from shared.store.arrivals import ArrivalRecords
-from shared.store.jobs_and_champions import Records
-from shared.store.polls import PollRecord
-from shared.store.rollouts import RolloutRecords
+from shared.store import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +47,7 @@ class App:
     @cached_property
     def pipelines(self) -> Pipelines:
         read = load_pipelines(self.settings.pipelines_file, self.settings)
-        return Pipelines(read.alone, read.fleets, lambda prefix: self.arrivals.known(prefix))
+        return Pipelines(read.alone, read.fleets, lambda prefix: self.records.arrivals.known(prefix))
 
     @cached_property
     def data_container(self) -> str:
@@ -61,22 +57,6 @@ class App:
     @cached_property
     def records(self) -> Records:
         return Records(self.documents)
-
-    @cached_property
-    def answers(self) -> AnswerRecords:
-        return AnswerRecords(self.documents)
-
-    @cached_property
-    def arrivals(self) -> ArrivalRecords:
-        return ArrivalRecords(self.documents)
-
-    @cached_property
-    def rollouts(self) -> RolloutRecords:
-        return RolloutRecords(self.documents)
-
-    @cached_property
-    def polls(self) -> PollRecord:
-        return PollRecord(self.documents)
 
     @cached_property
     def keep_rule(self) -> Rule:

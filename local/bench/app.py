@@ -287,7 +287,7 @@ def _wait_for_bes(app: App, bes_job: str) -> None:
 def _take_to_promotion(app: App, job_id: str) -> None:
     for request in app.flows.training.poll():
         app.flows.requests.carry_out(request, "bench")
-    job = app.records.require(job_id).job
+    job = app.records.jobs.require(job_id).record
     assert job.state is JobState.PROMOTED, job.reason
 
 

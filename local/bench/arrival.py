@@ -98,7 +98,7 @@ def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
 def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:
     """A sweep over a million blobs that are old, and ten that no event told of."""
     now = datetime.now(UTC)
-    app.arrivals.set_swept(place.container, now)
+    app.records.arrivals.set_swept(place.container, now)
     listing = [
         Dataset(path=f"{PIPELINE}/{number}.csv", etag=f"0x{number:x}", modified=now - timedelta(days=2), size=1)
         for number in range(OLD)

@@ -62,11 +62,11 @@ def measure(folder: Path, endpoints: int) -> Iterator[Row]:
 
 def _trained(place: FleetPlace) -> dict[str, str]:
     """Return what each endpoint should serve, by the SHA-256 of its clinic's own model."""
-    stored = place.app.rollouts.latest(FLEET)
+    stored = place.app.records.rollouts.latest(FLEET)
     assert stored is not None
-    lines = stored.rollout.lines
-    assert all(line.standing is Standing.PROMOTED for line in lines), stored.rollout.text
-    jobs = {line.member: place.app.records.require(line.job).job for line in lines if line.job}
+    lines = stored.record.lines
+    assert all(line.standing is Standing.PROMOTED for line in lines), stored.record.text
+    jobs = {line.member: place.app.records.jobs.require(line.job).record for line in lines if line.job}
     return {f"clinic{member.removeprefix(f'{FLEET}-')}": job.model.sha256 for member, job in jobs.items() if job.model}
 
 
@@ -79,7 +79,7 @@ def _bare(place: FleetPlace) -> float:
     """Return the seconds for one endpoint of the calls that a script without records and proof makes."""
     session, settings = requests.Session(), place.settings
     session.trust_env = False
-    live = place.app.records.champion(f"{FLEET}-0001").live
+    live = place.app.records.champions.load(f"{FLEET}-0001").live
     assert live is not None
     [model] = live.models.values()
     location = _location(place, model)

@@ -86,7 +86,7 @@ def _parameter(text: str) -> tuple[str, str]:
 def _promote(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     if chosen.job in app.pipelines.fleets:
-        waiting = f"{len(app.records.parked(chosen.job))} accepted jobs wait for a rollout"
+        waiting = f"{len(app.records.jobs.parked(chosen.job))} accepted jobs wait for a rollout"
         return _of_fleet(app, chosen, chosen.job, Asked.PROMOTE, waiting)
     job = find_job(app.records, chosen.job)
     request = Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason)
@@ -99,7 +99,7 @@ def _rollback(chosen: argparse.Namespace) -> int:
     if pipeline in app.pipelines.fleets:
         members = f"{len(app.pipelines.members(pipeline))} members; each that can goes to its former model"
         return _of_fleet(app, chosen, pipeline, Asked.ROLLBACK, members, to=chosen.to, model=chosen.model)
-    live = app.records.champion(pipeline).live
+    live = app.records.champions.load(pipeline).live
     request = Request(
         pipeline=pipeline,
         action=Asked.ROLLBACK,
@@ -149,14 +149,14 @@ def _change(app: App, chosen: argparse.Namespace, request: Request, plan: Plan) 
     if not agreed(chosen, request.pipeline, plan.facts, plan.shown, "make this model live?"):
         return DONE if chosen.dry_run else FAILED
     request_id = f"command-{uuid4().hex}"
-    before = app.records.champion(request.pipeline).last
+    before = app.records.champions.load(request.pipeline).last
     with spinner(
         f"{request.pipeline}: the endpoints are switched, and the switch is proven",
         quiet=chosen.json or chosen.verbose,
     ):
         _carry_out(app, request, request_id, chosen.tries)
     state, outcome = _outcome(app, request, request_id)
-    champion = app.records.champion(request.pipeline)
+    champion = app.records.champions.load(request.pipeline)
     entry = champion.live if champion.last > before else None
     if chosen.json:
         show_json({"request": request_id, "pipeline": request.pipeline, "outcome": outcome, "entry": entry})
@@ -192,7 +192,7 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
 
 def _left(app: App, request: Request, request_id: str, error: RetrainingError) -> str:
     """Return what is left undone, and who does it."""
-    change = app.records.champion(request.pipeline).change
+    change = app.records.champions.load(request.pipeline).change
     if change and change.request in (request_id, request.job):
         return f"{error}; the change is begun, and the app's timer finishes it: python -m shared status"
     app.flows.requests.give_up(request, request_id)
@@ -201,9 +201,9 @@ def _left(app: App, request: Request, request_id: str, error: RetrainingError) -
 
 def _outcome(app: App, request: Request, request_id: str) -> tuple[int, str]:
     """Return the exit code and what the records say became of the request."""
-    if outcome := app.records.outcome(request_id):
+    if outcome := app.records.requests.outcome(request_id):
         return DONE if outcome.startswith("done") else FAILED, outcome
     assert request.job is not None, "a rollback's outcome is under its request"
-    job = app.records.require(request.job).job
+    job = app.records.jobs.require(request.job).record
     done = job.state.value == "promoted"
     return DONE if done else FAILED, f"job {job.id} is {job.state.value}: {job.reason or job.steps[-1].note}"

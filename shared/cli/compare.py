@@ -123,12 +123,12 @@ def _compared(app: App, job: RetrainingJob, must_have_rows: bool) -> Compared:
 
 def _champion_of(app: App, job: RetrainingJob) -> tuple[str | None, Evaluation | None]:
     """Return the model that the job was judged against, else the live one, and its metrics when it was promoted."""
-    live = app.records.champion(job.pipeline).live
+    live = app.records.champions.load(job.pipeline).live
     champion = job.verdict.champion if job.verdict else None
     if champion is None and live and live.job != job.id and len({*live.models.values()}) == 1:
         champion = next(iter(live.models.values())).sha256
     theirs = None
-    for entry, _ in app.records.entries(job.pipeline) if champion else ():
+    for entry, _ in app.records.champions.entries(job.pipeline) if champion else ():
         if entry.evaluation and champion in {model.sha256 for model in entry.models.values()}:
             theirs = entry.evaluation
     return champion, theirs
@@ -136,13 +136,13 @@ def _champion_of(app: App, job: RetrainingJob) -> tuple[str | None, Evaluation |
 
 def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[Answered]:
     """Return what the candidate and, if it is in the records, the champion answered for the held-out rows, if any."""
-    rows = app.answers.rows(job.held_out.digest) if job.held_out else None
+    rows = app.records.answers.rows(job.held_out.digest) if job.held_out else None
     pipeline = app.pipelines.get(job.pipeline) if rows else None
     if job.held_out is None or rows is None or pipeline is None or pipeline.gate.label is None:
         return ()
     from shared.domain.gate.answers import read_answers
 
-    theirs = app.answers.of(job.held_out.digest, champion) if champion else None
+    theirs = app.records.answers.of(job.held_out.digest, champion) if champion else None
     return read_answers(rows, pipeline.gate.label, theirs)[1]
 
 
@@ -156,8 +156,8 @@ def judged_now(app: App, job: RetrainingJob) -> Verdict:
         raise Stopped(f"the pipelines file has no entry {job.pipeline!r}, whose gate would judge job {job.id}", NOTHING)
     gate = app.pipelines[job.pipeline].gate
     champion, evaluation = _champion_of(app, job)
-    rows = app.answers.rows(job.held_out.digest) if job.held_out and gate.label and gate.needs_rows else None
-    answers = app.answers.of(job.held_out.digest, champion) if job.held_out and rows and champion else None
+    rows = app.records.answers.rows(job.held_out.digest) if job.held_out and gate.label and gate.needs_rows else None
+    answers = app.records.answers.of(job.held_out.digest, champion) if job.held_out and rows and champion else None
     if rows and gate.compares and answers is None:
         tell("the records have no answers of the champion for this job's rows: judged by numbers from different rows")
     live = LiveModel(model=champion, evaluation=evaluation, answers=answers)

@@ -52,8 +52,8 @@ def _data(chosen: argparse.Namespace) -> int:
     names = after(list(keys), chosen.before, "data set")
 
     def load(name: str) -> Arrival | None:
-        stored = app.arrivals.load(*keys[name])
-        return stored.arrival if stored and chosen.state in (None, stored.arrival.state.value) else None
+        stored = app.records.arrivals.load(*keys[name])
+        return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
     found = page(names, load, chosen.limit)
     more = next(names, None) is not None
@@ -72,10 +72,10 @@ def _data(chosen: argparse.Namespace) -> int:
 
 def _keys(app: App, name: str | None) -> list[tuple[str, str]]:
     """Return pipeline and id of each arrival of all, of a pipeline, or of all members of a fleet."""
-    keys = app.arrivals.ids(name)
+    keys = app.records.arrivals.ids(name)
     if name is None or keys or known(app, name) not in app.pipelines.fleets:
         return keys
-    return [key for key in app.arrivals.ids() if fleet_of(key[0], [name])]
+    return [key for key in app.records.arrivals.ids() if fleet_of(key[0], [name])]
 
 
 def _show(chosen: argparse.Namespace) -> int:
@@ -107,20 +107,20 @@ def _find(app: App, given: str) -> Arrival:
     """Return the arrival of this id, of its beginning or end, or of what is or was at this path."""
     from shared.domain.arrivals import arrival_id
 
-    arrivals = app.arrivals
+    arrivals = app.records.arrivals
     keys = {"/".join(key): key for key in arrivals.ids()}
     dataset = app.data.find(given)
     for pipeline in app.pipelines.taking(given):
         if dataset and (stored := arrivals.load(pipeline.name, arrival_id(dataset))):
-            return stored.arrival
+            return stored.record
         if moved := arrivals.moved(pipeline.name, given):
-            return arrivals.require(pipeline.name, moved.moved.arrival).arrival
+            return arrivals.require(pipeline.name, moved.record.arrival).record
     if any(name.startswith(given) or name.endswith(given) for name in keys):
-        return arrivals.require(*keys[find_id(keys, given, "data set")]).arrival
+        return arrivals.require(*keys[find_id(keys, given, "data set")]).record
 
     def at_path(key: tuple[str, str]) -> Arrival | None:
         stored = arrivals.load(*key)
-        return stored.arrival if stored and f"/{stored.arrival.dataset.path}".endswith(f"/{given}") else None
+        return stored.record if stored and f"/{stored.record.dataset.path}".endswith(f"/{given}") else None
 
     if found := page(iter([*keys.values()][:_NEWEST]), at_path, 1):
         return found[0]
@@ -159,14 +159,14 @@ def _former(app: App, arrival: Arrival) -> tuple[Arrival | None, Profile | None]
     """Return the newest data before this that was trained on, with its profile."""
     from shared.domain.arrivals import ArrivalState
 
-    arrivals = app.arrivals
+    arrivals = app.records.arrivals
     earlier = [key for key in arrivals.ids(arrival.pipeline) if key[1] < arrival.id]
     for key in earlier[:_FORMER]:
         stored = arrivals.load(*key)
-        if stored and stored.arrival.state is ArrivalState.TAKEN and not stored.arrival.marker:
+        if stored and stored.record.state is ArrivalState.TAKEN and not stored.record.marker:
             profile = arrivals.profile("/".join(key))
-            if profile is None and (report := _read(app, stored.arrival)):
+            if profile is None and (report := _read(app, stored.record)):
                 profile = report.profile
             if profile:
-                return stored.arrival, profile
+                return stored.record, profile
     return None, None

@@ -65,11 +65,11 @@ def _history(chosen: argparse.Namespace) -> int:
 
     app = open_app(chosen)
     records = app.records
-    champion = records.champion(chosen.pipeline)
+    champion = records.champions.load(chosen.pipeline)
     # An entry that the champion's record does not name was never settled: what it tells was not, or not yet, live.
-    entries = [each for each in records.entries(chosen.pipeline) if each[0].number <= champion.last]
+    entries = [each for each in records.champions.entries(chosen.pipeline) if each[0].number <= champion.last]
     if not entries:
-        having = listed(records.pipelines(), fleets_of(app)) or "none"
+        having = listed(records.champions.pipelines(), fleets_of(app)) or "none"
         raise Stopped(f"{chosen.pipeline!r} has no history; pipelines that have: {having}", NOTHING)
     if chosen.on is None:
         live = champion.live.number if champion.live else None
@@ -104,8 +104,10 @@ def _verify(chosen: argparse.Namespace) -> int:
     if chosen.head and not chosen.pipeline:
         raise Stopped("a head is that of one history; name its pipeline", USAGE)
     records = open_app(chosen).records
-    names = [chosen.pipeline] if chosen.pipeline else records.pipelines()
-    found = [verify(records.stored_history(name), records.champion(name), chosen.head) for name in names]
+    names = [chosen.pipeline] if chosen.pipeline else records.champions.pipelines()
+    found = [
+        verify(records.champions.stored_history(name), records.champions.load(name), chosen.head) for name in names
+    ]
     if not any(each.entries or each.faults for each in found):
         raise Stopped("there is no history yet", NOTHING)
     if chosen.json:

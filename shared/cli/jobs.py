@@ -12,7 +12,7 @@ from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
 if TYPE_CHECKING:
     from shared.app import App
     from shared.domain.jobs import RetrainingJob
-    from shared.store.jobs_and_champions import Records
+    from shared.store import Records
 
 STATES = "received, submitted, training, judging, awaiting approval, accepted, promoting, promoted, rejected, ..."
 
@@ -37,9 +37,9 @@ def add_job(parser: argparse.ArgumentParser) -> None:
 
 def find_job(records: Records, given: str) -> RetrainingJob:
     """Return the one job whose id is given, or begins or ends so."""
-    if all(each.isalnum() or each == "-" for each in given) and (stored := records.load(given)):
-        return stored.job
-    return records.require(find_id(records.job_ids(), given, "job")).job
+    if all(each.isalnum() or each == "-" for each in given) and (stored := records.jobs.load(given)):
+        return stored.record
+    return records.jobs.require(find_id(records.jobs.ids(), given, "job")).record
 
 
 def _jobs(chosen: argparse.Namespace) -> int:
@@ -53,8 +53,8 @@ def _jobs(chosen: argparse.Namespace) -> int:
     ids = after(_ids(app, chosen.pipeline), chosen.before, "job")
 
     def load(job_id: str) -> RetrainingJob | None:
-        stored = app.records.load(job_id)
-        return stored.job if stored and chosen.state in (None, stored.job.state.value) else None
+        stored = app.records.jobs.load(job_id)
+        return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
     found = page(ids, load, chosen.limit)
     more = next(ids, None) is not None
@@ -75,10 +75,10 @@ def _ids(app: App, name: str | None) -> list[str]:
     """Return the ids of the jobs of all, of a pipeline, or of all members of a fleet."""
     from shared.domain.jobs import pipeline_of
 
-    ids = app.records.job_ids(name)
+    ids = app.records.jobs.ids(name)
     if name is None or ids or known(app, name) not in app.pipelines.fleets:
         return ids
-    return [each for each in app.records.job_ids() if fleet_of(pipeline_of(each), [name])]
+    return [each for each in app.records.jobs.ids() if fleet_of(pipeline_of(each), [name])]
 
 
 def _job(chosen: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ def promotion_of(app: App, request: Request, job: RetrainingJob) -> Plan:
     from shared.flows.promotion.change import wanted
 
     wanted(job, request)
-    champion = app.records.champion(job.pipeline)
+    champion = app.records.champions.load(job.pipeline)
     model = job.model.sha256 if job.model else ""
     facts: list[Fact] = [
         *_live(champion),
@@ -46,7 +46,7 @@ def rollback_of(app: App, request: Request) -> Plan:
     """Return what would be live again; stop where there is no such entry or model."""
     from shared.cli.views import data_facts, models
 
-    champion = app.records.champion(request.pipeline)
+    champion = app.records.champions.load(request.pipeline)
     shown: dict[str, Any] = {"pipeline": request.pipeline, "action": request.action, "live": _number(champion)}
     if request.model:
         found = app.models.find(request.model)
@@ -56,7 +56,7 @@ def rollback_of(app: App, request: Request) -> Plan:
         facts = [*_live(champion), ("would be live", f"the kept model {found[0].sha256}"), *_switch(app, champion)]
         return Plan(facts, {**shown, "to": None, "models": _hashes(dict.fromkeys(_targets(app, champion), found[0]))})
     number = request.to or (champion.live.previous if champion.live else None)
-    entry = app.records.history(request.pipeline, number) if number else None
+    entry = app.records.champions.entry(request.pipeline, number) if number else None
     if entry is None:
         what = f"entry {request.to} in its history" if request.to else "former model to go back to"
         raise Stopped(f"Pipeline {request.pipeline} has no {what}", FAILED)

@@ -23,11 +23,11 @@ def add(commands: Any) -> None:
 
 def _requests(chosen: argparse.Namespace) -> int:
     records = open_app(chosen).records
-    times = dict(records.requests())
+    times = dict(records.requests.all())
     ids = after(list(times), chosen.before, "request")
 
     def load(request_id: str) -> Note | None:
-        note = records.request(request_id)
+        note = records.requests.load(request_id)
         pipeline = note.get("pipeline", "")
         wanted = chosen.pipeline in (None, pipeline) or fleet_of(pipeline, [chosen.pipeline])
         return (request_id, times[request_id], note) if wanted else None

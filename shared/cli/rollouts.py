@@ -44,7 +44,7 @@ def _rollout(chosen: argparse.Namespace) -> int:
         raise Stopped(f"{chosen.standing!r} is no standing; write one of: {', '.join(sorted(standings))}", USAGE)
     app = open_app(chosen)
     _known_fleet(app, chosen.fleet)
-    rollouts = (stored.rollout for stored in app.rollouts.all(chosen.fleet))
+    rollouts = (stored.record for stored in app.records.rollouts.all(chosen.fleet))
     rollout = next((each for each in rollouts if chosen.number in (None, each.number)), None)
     if rollout is None:
         what = "no rollout yet" if chosen.number is None else f"no rollout {chosen.number}"

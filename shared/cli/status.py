@@ -46,7 +46,7 @@ def _status(chosen: argparse.Namespace) -> int:
     if not chosen.names:  # a job may be of a pipeline that neither the file nor the records have
         active_of = {job.pipeline for job in active}
         names += sorted(name for name in active_of - {*names} if not fleet_of(name, fleets))
-    polled = readable(app.polls.last, None, broken)
+    polled = readable(app.records.polls.last, None, broken)
     files = files_that_wait(app, active, broken)
     found = [_fleet_status(app, fleet, active, files) for fleet in fleets if fleet in names]
     alone = [name for name in names if name not in fleets]
@@ -70,7 +70,7 @@ def _names(app: App, chosen: argparse.Namespace) -> tuple[list[str], list[str]]:
     except BadConfiguration as error:
         tell(f"only what the records have is shown: {error}")
         fleets, entries = [], []
-    recorded = app.records.pipelines()
+    recorded = app.records.champions.pipelines()
     names = [name if name in recorded else known(app, name) for name in chosen.names]
     names = names or [*entries, *(name for name in recorded if name not in entries and not fleet_of(name, fleets))]
     if chosen.members:
@@ -100,9 +100,9 @@ def alive_until(last: datetime, schedule: str | None) -> datetime:
 def _last_data(app: App, name: str) -> LastData | None:
     from shared.cli.views import LastData
 
-    arrival = app.arrivals.newest(name, datetime.now(UTC))
-    stored = app.records.load(arrival.job) if arrival and arrival.job else None
-    return LastData(arrival, stored.job if stored else None) if arrival else None
+    arrival = app.records.arrivals.newest(name, datetime.now(UTC))
+    stored = app.records.jobs.load(arrival.job) if arrival and arrival.job else None
+    return LastData(arrival, stored.record if stored else None) if arrival else None
 
 
 def _pipeline_status(
@@ -113,9 +113,9 @@ def _pipeline_status(
 
     broken: list[str] = []
     last = readable(lambda: _last_data(app, name), None, broken)
-    champion = readable(lambda: app.records.champion(name), Champion(pipeline=name), broken)
-    watched = readable(lambda: app.records.load_watch(name), None, broken)
-    watch = watched.watch if watched else None
+    champion = readable(lambda: app.records.champions.load(name), Champion(pipeline=name), broken)
+    watched = readable(lambda: app.records.watches.load(name), None, broken)
+    watch = watched.record if watched else None
     jobs, now = [job for job in active if job.pipeline == name], datetime.now(UTC)
     held = [each for each in files if each.pipeline == name]
     shown = {
@@ -145,10 +145,10 @@ def _fleet_status(
 
     members = app.pipelines.members(fleet)
     broken: list[str] = []
-    recorded = [name for name in app.records.pipelines() if name in set(members)]
-    champions = at_once(lambda each: readable(lambda: app.records.champion(each), None, broken), recorded)
-    latest = readable(lambda: app.rollouts.latest(fleet), None, broken)
-    rollout = latest.rollout if latest else None
+    recorded = [name for name in app.records.champions.pipelines() if name in set(members)]
+    champions = at_once(lambda each: readable(lambda: app.records.champions.load(each), None, broken), recorded)
+    latest = readable(lambda: app.records.rollouts.latest(fleet), None, broken)
+    rollout = latest.record if latest else None
     jobs = [job for job in active if fleet_of(job.pipeline, [fleet])]
     held = [each for each in files if fleet_of(each.pipeline, [fleet])]
     shown = {
@@ -156,7 +156,7 @@ def _fleet_status(
         "members": len(members),
         "live": sum(champion is not None and champion.live is not None for champion in champions),
         "jobs": dict(Counter(job.state.value for job in jobs)),
-        "waiting": len(app.records.parked(fleet)),
+        "waiting": len(app.records.jobs.parked(fleet)),
         "rollout": rollout and {"number": rollout.number, "course": rollout.course, "text": rollout.text},
         "attention": [*broken, *attention(jobs, None, held, datetime.now(UTC))],
     }

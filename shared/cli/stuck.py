@@ -29,7 +29,9 @@ def readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
 
 
 def active_jobs(app: App, broken: list[str]) -> list[RetrainingJob]:
-    found = at_once(lambda each: readable(lambda: app.records.look_at(each), None, broken), app.records.active())
+    found = at_once(
+        lambda each: readable(lambda: app.records.jobs.look_at(each), None, broken), app.records.jobs.active()
+    )
     return [job for job in found if job and not job.final]
 
 
@@ -41,7 +43,7 @@ def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]
     running: dict[str, list[str]] = {}
     for job in active:
         running.setdefault(job.pipeline, []).append(job.id)
-    marks = app.arrivals.marks()
-    found = at_once(lambda mark: readable(lambda: app.arrivals.load(*mark), None, broken), marks)
-    arrivals = [stored.arrival for stored in found if stored and stored.arrival.open]
+    marks = app.records.arrivals.marks()
+    found = at_once(lambda mark: readable(lambda: app.records.arrivals.load(*mark), None, broken), marks)
+    arrivals = [stored.record for stored in found if stored and stored.record.open]
     return stuck_files(arrivals, running, pipelines, datetime.now(UTC))

@@ -26,11 +26,7 @@ from shared.flows.requests import Requests
 from shared.flows.retention import Retention, Rule
 from shared.flows.rollout import RollingOut
 from shared.flows.training import Retraining
-from shared.store.answers import AnswerRecords
-from shared.store.arrivals import ArrivalRecords
-from shared.store.jobs_and_champions import Records
-from shared.store.polls import PollRecord
-from shared.store.rollouts import RolloutRecords
+from shared.store import Records
 
 log = logging.getLogger("relearn.flows")
 
@@ -46,14 +42,6 @@ class Ports(Protocol):
     def documents(self) -> Documents: ...
     @property
     def records(self) -> Records: ...
-    @property
-    def answers(self) -> AnswerRecords: ...
-    @property
-    def arrivals(self) -> ArrivalRecords: ...
-    @property
-    def rollouts(self) -> RolloutRecords: ...
-    @property
-    def polls(self) -> PollRecord: ...
     @property
     def data(self) -> TrainingData: ...
     @property
@@ -78,7 +66,7 @@ class Flows:
         """Advance rollouts and jobs, check promoted models; return the requests for the promotion queue."""
         requests = [*self.rollouts.advance(), *self.training.poll(), *self.bake.poll()]
         try:
-            self._ports.polls.note(self._clock.now())
+            self._ports.records.polls.note(self._clock.now())
         except RetrainingError as error:  # the requests must reach the queue all the same
             log.warning("The poll cannot be recorded: %s", error)
         return requests
@@ -98,7 +86,6 @@ class Flows:
     def intake(self) -> Arriving:
         return Arriving(
             pipelines=self._ports.pipelines,
-            arrivals=self._ports.arrivals,
             records=self._ports.records,
             data=self._ports.data,
             now=self._clock.now,
@@ -119,7 +106,6 @@ class Flows:
     def judging(self) -> Judging:
         return Judging(
             records=self._ports.records,
-            answers=self._ports.answers,
             data=self._ports.data,
             models=self._ports.models,
             reader=self._ports.reader_of,
@@ -142,7 +128,6 @@ class Flows:
         return Promotion(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
-            answers=self._ports.answers,
             models=self._ports.models,
             reader=self._ports.reader_of,
             endpoints=self._ports.endpoints_of,
@@ -165,7 +150,6 @@ class Flows:
         return RollingOut(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
-            rollouts=self._ports.rollouts,
             now=self._clock.now,
         )
 

@@ -22,7 +22,8 @@ from shared.domain.messages import Asked, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Models
 from shared.domain.proof_rows import ALIKE, same_answers
-from shared.store.jobs_and_champions import Records, StoredWatch
+from shared.store import Records
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.watching")
 
@@ -40,7 +41,7 @@ class Watching:
 
     def poll(self) -> list[Request]:
         """Look once at whatever is watched; return what is to be asked of the promotion queue."""
-        begun, names = self.now(), self.records.watched()
+        begun, names = self.now(), self.records.watches.pipelines()
         random.shuffle(names)  # where the time is too short for all, each has its turn
         requests = []
         for name in names:
@@ -53,7 +54,7 @@ class Watching:
 
     def _look_at(self, name: str) -> Request | None:
         try:
-            stored = self.records.load_watch(name)
+            stored = self.records.watches.load(name)
             return self._look(name, stored) if stored else None
         except RecordChanged:
             return None  # another poll looks too, or a promotion has begun another watch
@@ -65,15 +66,15 @@ class Watching:
             log.exception("Pipeline %s could not be looked at", name)
             return None
 
-    def _look(self, name: str, stored: StoredWatch) -> Request | None:
-        champion, pipeline = self.records.champion(name), self.pipelines.get(name)
+    def _look(self, name: str, stored: Stored[Watch]) -> Request | None:
+        champion, pipeline = self.records.champions.load(name), self.pipelines.get(name)
         if champion.change:
             return None  # the endpoints may have either model until a run has finished it
-        entry = self._watched_entry(champion, stored.watch)
+        entry = self._watched_entry(champion, stored.record)
         if pipeline is None or entry is None or champion.live is None:
-            self.records.unwatch(name, stored)
+            self.records.watches.end(stored)
             return None
-        endpoints, watch, now = self.endpoints(pipeline), stored.watch, self.now()
+        endpoints, watch, now = self.endpoints(pipeline), stored.record, self.now()
         strays = {stray.sha256 for stray in champion.strays if stray.until > now}
         others = self._others(endpoints, entry)
         if any(there and there.sha256 in strays for there in others.values()):
@@ -82,7 +83,7 @@ class Watching:
         bake = pipeline.bake if entry.action is Action.PROMOTED else None
         if others:
             note = f"somebody else deployed a model on {', '.join(others)}, which ends the bake of entry {entry.number}"
-            self._end(name, stored, entry, note if bake else "")
+            self._end(stored, entry, note if bake else "")
             return None
         if bake:
             watch = self._scored(endpoints, watch)
@@ -90,9 +91,9 @@ class Watching:
             return self._regressed(name, stored, watch, entry, champion.live.number, why)
         if now >= watch.until and not strays and not watch.failed:
             passed = f"the bake of entry {entry.number} is passed: all is well after {watch.looks} looks"
-            self._end(name, stored, entry, passed if bake else "")
-        elif watch is not stored.watch:
-            self.records.save_watch(name, stored, watch)
+            self._end(stored, entry, passed if bake else "")
+        elif watch is not stored.record:
+            self.records.watches.save(stored, watch)
         return None
 
     def _watched_entry(self, champion: Champion, watch: Watch) -> HistoryEntry | None:
@@ -100,7 +101,7 @@ class Watching:
         live = champion.live
         if live is None or live.number == watch.entry:
             return live
-        entry = self.records.history(champion.pipeline, watch.entry)
+        entry = self.records.champions.entry(champion.pipeline, watch.entry)
         # What was written late has been put right, which is an entry of its own.
         return entry if entry and live.action is Action.RESTORED and live.models == entry.models else None
 
@@ -139,41 +140,41 @@ class Watching:
                 troubles.append(f"the answers of {name} to the kept rows are not those of the model any more")
         return after_look(watch, "; ".join(troubles), seconds)
 
-    def _put_right(self, name: str, stored: StoredWatch) -> Request | None:
+    def _put_right(self, name: str, stored: Stored[Watch]) -> Request | None:
         """Have a run that holds the record put right what was written late."""
         now = self.now()
-        if stored.watch.not_before and stored.watch.not_before > now:
+        if stored.record.not_before and stored.record.not_before > now:
             return None
-        self.records.save_watch(name, stored, msgspec.structs.replace(stored.watch, not_before=now + ASK_AGAIN))
+        self.records.watches.save(stored, msgspec.structs.replace(stored.record, not_before=now + ASK_AGAIN))
         return Request(pipeline=name, action=Asked.RESUME)
 
     def _regressed(
-        self, name: str, stored: StoredWatch, watch: Watch, entry: HistoryEntry, live: int, why: str
+        self, name: str, stored: Stored[Watch], watch: Watch, entry: HistoryEntry, live: int, why: str
     ) -> Request | None:
         """Ask for the rollback when it is time to; give up once it was asked for in vain too often."""
         now = self.now()
         if watch.not_before and watch.not_before > now:
-            self.records.save_watch(name, stored, watch)
+            self.records.watches.save(stored, watch)
             return None
         if watch.asked == ASKS:
             note = f"the bake asked {ASKS} times for a rollback, and entry {live} is still live (see requests/): {why}"
             log.error("Pipeline %s: %s", name, note)
-            self._end(name, stored, entry, note)
+            self._end(stored, entry, note)
             return None
         if not watch.asked:
             self._note(entry, f"the bake asks for a rollback: {why}")
-        self.records.save_watch(name, stored, asking(watch, now))
+        self.records.watches.save(stored, asking(watch, now))
         log.error("Pipeline %s: the bake of entry %d asks for a rollback: %s", name, live, why)
         return Request(pipeline=name, action=Asked.ROLLBACK, by=BY, reason=why, live=live)
 
-    def _end(self, name: str, stored: StoredWatch, entry: HistoryEntry, note: str) -> None:
+    def _end(self, stored: Stored[Watch], entry: HistoryEntry, note: str) -> None:
         if note:
             self._note(entry, note)
-        self.records.unwatch(name, stored)
+        self.records.watches.end(stored)
 
     def _note(self, entry: HistoryEntry, note: str) -> None:
         """Say it on the record of the job that was promoted, once."""
-        stored = self.records.load(entry.job) if entry.job else None
-        if stored and note not in (step.note for step in stored.job.steps):
-            self.records.save(stored, stored.job.noting(self.now(), note))
-            log.info("Job %s: %s", stored.job.id, note)
+        stored = self.records.jobs.load(entry.job) if entry.job else None
+        if stored and note not in (step.note for step in stored.record.steps):
+            self.records.jobs.save(stored, stored.record.noting(self.now(), note))
+            log.info("Job %s: %s", stored.record.id, note)

@@ -14,7 +14,7 @@ from shared.domain.jobs import FINAL, JobState, RetrainingJob
 from shared.domain.messages import Asked, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService
-from shared.store.jobs_and_champions import Records
+from shared.store import Records
 
 log = logging.getLogger("relearn.deciding")
 
@@ -31,16 +31,16 @@ class Deciding:
 
         Raises `BadMessage` when it cannot hold, and `RecordChanged` when the job moved on meanwhile.
         """
-        stored = self.records.of(request)
-        job = stored.job
+        stored = self.records.jobs.job_of(request)
+        job = stored.record
         if job.approval and job.approval.request == request_id:
             return f"job {job.id} is {job.state.value}"  # a second delivery
         decided = self._cancelled(job, request) if request.action is Asked.CANCEL else self._answered(job, request)
         if decided is not job:
             approval = decided.approval and msgspec.structs.replace(decided.approval, request=request_id)
-            self.records.save(stored, msgspec.structs.replace(decided, approval=approval))
+            self.records.jobs.save(stored, msgspec.structs.replace(decided, approval=approval))
         if decided.final:
-            self.records.close(decided)
+            self.records.jobs.close(decided)
         log.info("Job %s is %s: %s", decided.id, decided.state.value, decided.steps[-1].note)
         return f"job {decided.id} is {decided.state.value}"
 

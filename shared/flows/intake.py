@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,8 +35,9 @@ from shared.domain.jobs import Dataset, RetrainingJob, received
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import TrainingData
 from shared.flows.quarantine import LOOK_AGAIN, Quarantine
-from shared.store.arrivals import ArrivalRecords, Closing, StoredArrival, StoredBatches
-from shared.store.jobs_and_champions import Records
+from shared.store import Records
+from shared.store.arrivals import Batches, Closing
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.arriving")
 
@@ -52,14 +53,13 @@ OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings
 @dataclass(frozen=True)
 class Arriving:
     pipelines: Pipelines
-    arrivals: ArrivalRecords
     records: Records
     data: TrainingData
     now: Callable[[], datetime]
 
     @property
     def quarantine(self) -> Quarantine:
-        return Quarantine(arrivals=self.arrivals, data=self.data, now=self.now)
+        return Quarantine(arrivals=self.records.arrivals, data=self.data, now=self.now)
 
     def see(self, path: str) -> list[Arrival]:
         """Record what is at this path, once for each pipeline whose pattern it fits."""
@@ -69,7 +69,7 @@ class Arriving:
             return []
         dataset = self.data.find(path)
         if dataset is None:
-            if not any(self.arrivals.moved(pipeline.name, path) for pipeline in takers):
+            if not any(self.records.arrivals.moved(pipeline.name, path) for pipeline in takers):
                 log.warning("%s was deleted before it could be taken up", path)
             return []
         return self._see(dataset)
@@ -77,7 +77,7 @@ class Arriving:
     def _see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
         pipelines, now = self.pipelines.taking(dataset.path), self.now()
         return [
-            self.arrivals.open(
+            self.records.arrivals.open(
                 Arrival(
                     id=arrival_id(dataset, replay),
                     pipeline=pipeline.name,
@@ -87,7 +87,7 @@ class Arriving:
                     marker=pipeline.is_marker(dataset.path),
                     replay=replay,
                 )
-            ).arrival
+            ).record
             for pipeline in pipelines
         ]
 
@@ -102,12 +102,12 @@ class Arriving:
         for name, fleet in self.pipelines.fleets.items():
             if fleet.template.schedule:
                 yield fleet.template
-            yield from self.pipelines.of_fleet(name, sorted(self.arrivals.with_open(f"{name}-")))
+            yield from self.pipelines.of_fleet(name, sorted(self.records.arrivals.with_open(f"{name}-")))
 
     def sweep(self, container: str) -> int:
         """Record what no event told of; return how much that was. What older sweeps saw costs a glance each."""
         begun = self.now()
-        since = self.arrivals.swept_until(container)
+        since = self.records.arrivals.swept_until(container)
         missed = 0
         for dataset in self.data.listed():
             if since and dataset.modified < since - OVERLAP:
@@ -116,32 +116,32 @@ class Arriving:
                 if not self._is_recorded(pipeline.name, dataset):
                     self._see(dataset)
                     missed += 1
-        self.arrivals.set_swept(container, begun)
+        self.records.arrivals.set_swept(container, begun)
         if missed:
             log.warning("The sweep found %d blobs that no event had told of", missed)
         return missed
 
     def _is_recorded(self, pipeline: str, dataset: Dataset) -> bool:
         try:
-            return self.arrivals.load(pipeline, arrival_id(dataset)) is not None
+            return self.records.arrivals.load(pipeline, arrival_id(dataset)) is not None
         except BadConfiguration as error:
             log.error("%s", error)  # the others are swept
             return True
 
     def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
-        return self.records.open(self.job_again(pipeline, parameters, request)).job
+        return self.records.jobs.open(self.job_again(pipeline, parameters, request)).record
 
     def job_again(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
         """Return the job that `retrain` makes, which is not recorded yet."""
         if self.pipelines[pipeline].training.folder in parameters:
             raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
-        live = self.records.champion(pipeline).live
-        last = (live and live.job) or self.arrivals.batches(pipeline).batches.last
-        stored = self.records.load(last) if last else None
-        if stored is None or not stored.job.parts:
+        live = self.records.champions.load(pipeline).live
+        last = (live and live.job) or self.records.arrivals.batches(pipeline).record.last
+        stored = self.records.jobs.load(last) if last else None
+        if stored is None or not stored.record.parts:
             raise BadMessage(f"Pipeline {pipeline} has no data yet to train on again; drop some")
-        job = stored.job
+        job = stored.record
         return received(
             pipeline,
             job.parts,
@@ -161,21 +161,21 @@ class Arriving:
         dataset = self.data.find(path) if takes else None
         if dataset is None:
             raise BadMessage(f"Pipeline {pipeline} has no data at {path}: it is gone, or fits another pattern")
-        first = self.arrivals.load(pipeline, arrival_id(dataset))
-        if first and first.arrival.state is _S.MOVING:
+        first = self.records.arrivals.load(pipeline, arrival_id(dataset))
+        if first and first.record.state is _S.MOVING:
             raise Busy(f"{path} is being moved into quarantine")
-        if first and first.arrival.open:
-            return first.arrival
+        if first and first.record.open:
+            return first.record
         return next(each for each in self._see(dataset, request) if each.pipeline == pipeline)
 
     def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
         try:
             # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
-            batches = self._retrained_on_time(pipeline, self.arrivals.batches(pipeline.name))
-            active = self.arrivals.active(pipeline.name)
+            batches = self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
+            active = self.records.arrivals.active(pipeline.name)
             advanced = self._advanced(active, pipeline)
-            known = {stored.arrival.id for stored in active if stored.arrival.state is _S.READY}
-            ready = [each.arrival for each in advanced if each.arrival.state is _S.READY]
+            known = {stored.record.id for stored in active if stored.record.state is _S.READY}
+            ready = [each.record for each in advanced if each.record.state is _S.READY]
             if any(each.marker and each.id not in known for each in ready):
                 return []  # reading a marker took its folder's files up, which are not among these yet
             return self._close_batches(pipeline, batches, advanced)
@@ -189,13 +189,13 @@ class Arriving:
             log.exception("The data of pipeline %s could not be taken up", pipeline.name)
             return []
 
-    def _retrained_on_time(self, pipeline: Pipeline, stored: StoredBatches) -> StoredBatches:
+    def _retrained_on_time(self, pipeline: Pipeline, stored: Stored[Batches]) -> Stored[Batches]:
         """Make the job that the schedule asks for, once however many of its times went by."""
         if pipeline.schedule is None:
             return stored
         from croniter import croniter
 
-        now, since = self.now(), stored.batches.scheduled
+        now, since = self.now(), stored.record.scheduled
         if since is not None:
             due = croniter(pipeline.schedule, since, second_at_beginning=True).get_next(datetime)
             if due > now:
@@ -208,42 +208,40 @@ class Arriving:
                     log.warning("%s", error)  # there is no data yet
 
             at_once(again, self.pipelines.members(pipeline.name))
-        return self.arrivals.save_batches(
-            pipeline.name, msgspec.structs.replace(stored.batches, scheduled=now), stored.etag
-        )
+        return self.records.arrivals.save_batches(stored, msgspec.structs.replace(stored.record, scheduled=now))
 
-    def _advanced(self, active: Sequence[StoredArrival], pipeline: Pipeline) -> list[StoredArrival]:
+    def _advanced(self, active: Sequence[Stored[Arrival]], pipeline: Pipeline) -> list[Stored[Arrival]]:
         """Take each as far as it goes: small files several at once, large ones one after another for the memory."""
         if pipeline.checks.drift:
             return [self._guarded(each, pipeline) for each in active]  # each is compared with the one before
-        small = [each for each in active if each.arrival.dataset.size <= SMALL]
-        large = [each for each in active if each.arrival.dataset.size > SMALL]
+        small = [each for each in active if each.record.dataset.size <= SMALL]
+        large = [each for each in active if each.record.dataset.size > SMALL]
         return [
             *at_once(lambda each: self._guarded(each, pipeline), small),
             *(self._guarded(each, pipeline) for each in large),
         ]
 
-    def _guarded(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+    def _guarded(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         try:
-            if stored.arrival.not_before and self.now() < stored.arrival.not_before:
+            if stored.record.not_before and self.now() < stored.record.not_before:
                 return stored
-            if stored.arrival.state is _S.SETTLING:
+            if stored.record.state is _S.SETTLING:
                 return self._settle(stored, pipeline)
-            if stored.arrival.state is _S.MOVING:
+            if stored.record.state is _S.MOVING:
                 return self.quarantine.finish(stored)
             return stored
         except RecordChanged:
             return stored  # another run is on it; as it was read it keeps its batch from being closed without it
         except RetrainingError as error:
-            log.warning("%s waits: %s", stored.arrival.dataset.path, error)
+            log.warning("%s waits: %s", stored.record.dataset.path, error)
             return stored
         except Exception:
             # One file must not keep the others of its pipeline from being taken up.
-            log.exception("%s could not be taken up", stored.arrival.dataset.path)
+            log.exception("%s could not be taken up", stored.record.dataset.path)
             return stored
 
-    def _settle(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
-        arrival, now = stored.arrival, self.now()
+    def _settle(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
+        arrival, now = stored.record, self.now()
         if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
             return self._as_found(stored)
         if arrival.marker:
@@ -255,15 +253,15 @@ class Arriving:
         if reason is not None:
             return self._quarantine(stored, pipeline, reason) if reason else self._as_found(stored)
         # Written down before it begins: a check that never ends must not begin for ever.
-        stored = self.arrivals.save(stored, arrival.checking(now))
+        stored = self.records.arrivals.save(stored, arrival.checking(now))
         try:
             report = self._checked(arrival, pipeline)
-            return self._after_check(StoredArrival(arrival, stored.etag), pipeline, report)
+            return self._after_check(replace(stored, record=arrival), pipeline, report)
         except RetrainingError as error:
             return self._not_read(stored, arrival, pipeline, error)
 
     def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
-        profile = self.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
+        profile = self.records.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
         alone = not pipeline.arriving.batching.several
         with alone_if(arrival.dataset.size > SMALL):
             content = self.data.read(arrival.dataset)
@@ -271,8 +269,8 @@ class Arriving:
             return check(path, content, pipeline.checks, profile, inputs=inputs, alone=alone)
 
     def _not_read(
-        self, stored: StoredArrival, arrival: Arrival, pipeline: Pipeline, error: RetrainingError
-    ) -> StoredArrival:
+        self, stored: Stored[Arrival], arrival: Arrival, pipeline: Pipeline, error: RetrainingError
+    ) -> Stored[Arrival]:
         """Return the arrival whose blob could not be read: it ended, or waits for somebody or for the storage.
 
         `arrival` is as it was before its check: the check ended, and nothing is known against the data.
@@ -284,35 +282,35 @@ class Arriving:
             return self._quarantine(stored, pipeline, reason, copy=False)
         if archived or isinstance(error, AskHuman):
             log.warning("%s waits: %s", arrival.dataset.path, error)
-            return self.arrivals.save(stored, arrival.waiting(now + LOOK_AGAIN, str(error)))
-        if stored.arrival is not arrival:
-            stored = self.arrivals.save(stored, arrival)
+            return self.records.arrivals.save(stored, arrival.waiting(now + LOOK_AGAIN, str(error)))
+        if stored.record is not arrival:
+            stored = self.records.arrivals.save(stored, arrival)
         if isinstance(error, DataChanged):
             return self._as_found(stored)
         raise error
 
-    def _after_check(self, stored: StoredArrival, pipeline: Pipeline, report: Report) -> StoredArrival:
-        arrival = stored.arrival
+    def _after_check(self, stored: Stored[Arrival], pipeline: Pipeline, report: Report) -> Stored[Arrival]:
+        arrival = stored.record
         if report.reason:
             return self._quarantine(stored, pipeline, report.reason, report=report)
-        first = self.arrivals.first_with(arrival, report.sha256)
+        first = self.records.arrivals.first_with(arrival, report.sha256)
         if first.id != arrival.id and not arrival.replay:
             where = f"job {first.job}" if first.job else "data that is waiting"
             reason = f"{first.dataset.path} had the same content; it is in {where}"
             return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
         if pipeline.checks.drift and report.profile:
-            self.arrivals.keep_profile(arrival, report.profile)
+            self.records.arrivals.keep_profile(arrival, report.profile)
         ready = arrival.become(_S.READY, self.now(), sha256=report.sha256, summary=report.summary)
-        return self.arrivals.save(stored, ready)
+        return self.records.arrivals.save(stored, ready)
 
-    def _as_found(self, stored: StoredArrival) -> StoredArrival:
+    def _as_found(self, stored: Stored[Arrival]) -> Stored[Arrival]:
         """Return it as it is, unless another version or none is there now."""
-        there = self.data.find(stored.arrival.dataset.path)
-        return stored if there == stored.arrival.dataset else self._gone(stored, there)
+        there = self.data.find(stored.record.dataset.path)
+        return stored if there == stored.record.dataset else self._gone(stored, there)
 
-    def _read_marker(self, stored: StoredArrival, pipeline: Pipeline) -> StoredArrival:
+    def _read_marker(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
-        arrival = stored.arrival
+        arrival = stored.record
         if self.data.find(arrival.dataset.path) != arrival.dataset:
             raise DataChanged(f"{arrival.dataset.path} was overwritten or deleted before it was read")
         files = None
@@ -326,19 +324,19 @@ class Arriving:
         folder = self.data.listed(arrival.folder)
         at_once(self._see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])
         ready = arrival.become(_S.READY, self.now(), files=files, sha256="")
-        return self.arrivals.save(stored, ready)
+        return self.records.arrivals.save(stored, ready)
 
     def _quarantine(
         self,
-        stored: StoredArrival,
+        stored: Stored[Arrival],
         pipeline: Pipeline,
         fault: str,
         *,
         report: Report | None = None,
         faults: Sequence[Fault] = (),
         copy: bool = True,
-    ) -> StoredArrival:
-        path = stored.arrival.dataset.path
+    ) -> Stored[Arrival]:
+        path = stored.record.dataset.path
         shared = any(other.name != pipeline.name for other in self.pipelines.taking(path))
         move = pipeline.arriving.refused == "move" and not shared
         try:
@@ -351,26 +349,26 @@ class Arriving:
             told = f"{fault}; there is no copy in quarantine: {error}"
             return self.quarantine.take(stored, told, report=report, faults=faults, move=False, copy=False)
 
-    def _gone(self, stored: StoredArrival, there: Dataset | None) -> StoredArrival:
+    def _gone(self, stored: Stored[Arrival], there: Dataset | None) -> Stored[Arrival]:
         if there:
             self._see(there)  # before this version is done with, so that a death in between loses neither
         return self._end(stored, _S.GONE, "it was overwritten" if there else "it was deleted")
 
-    def _end(self, stored: StoredArrival, state: ArrivalState, reason: str, **facts: Any) -> StoredArrival:
-        ended = stored.arrival.become(state, self.now(), reason=reason, **facts)
+    def _end(self, stored: Stored[Arrival], state: ArrivalState, reason: str, **facts: Any) -> Stored[Arrival]:
+        ended = stored.record.become(state, self.now(), reason=reason, **facts)
         log.info("%s is %s: %s", ended.dataset.path, state.value, reason)
-        return self.arrivals.save(stored, ended)
+        return self.records.arrivals.save(stored, ended)
 
     def _close_batches(
-        self, pipeline: Pipeline, stored: StoredBatches, arrivals: list[StoredArrival]
+        self, pipeline: Pipeline, stored: Stored[Batches], arrivals: list[Stored[Arrival]]
     ) -> list[RetrainingJob]:
-        if stored.batches.closing:
-            self._finish(pipeline, stored.batches.closing, stored, {})
+        if stored.record.closing:
+            self._finish(pipeline, stored.record.closing, stored, {})
             return []  # what is ready has to be read anew
         jobs = []
-        known = {each.arrival.id: each for each in arrivals if each.arrival.open}
+        known = {each.record.id: each for each in arrivals if each.record.open}
         while known and self._running(pipeline) < pipeline.arriving.jobs:
-            decision = next_batch([each.arrival for each in known.values()], pipeline.arriving.batching, self.now())
+            decision = next_batch([each.record for each in known.values()], pipeline.arriving.batching, self.now())
             for marker, reason in decision.refused:
                 self._quarantine(known.pop(marker.id), pipeline, reason)
             if not decision.batch:
@@ -378,8 +376,8 @@ class Arriving:
                     break
                 continue
             closing = self._closing(pipeline, decision.batch)
-            batches = msgspec.structs.replace(stored.batches, closing=closing)
-            stored = self.arrivals.save_batches(pipeline.name, batches, stored.etag)
+            batches = msgspec.structs.replace(stored.record, closing=closing)
+            stored = self.records.arrivals.save_batches(stored, batches)
             stored = self._finish(pipeline, closing, stored, known)
             for done in closing.arrivals:
                 known.pop(done)
@@ -397,37 +395,37 @@ class Arriving:
         return Closing(job=self._received(pipeline, batch), arrivals=arrivals)
 
     def _finish(
-        self, pipeline: Pipeline, closing: Closing, batches: StoredBatches, known: Mapping[str, StoredArrival]
-    ) -> StoredBatches:
+        self, pipeline: Pipeline, closing: Closing, batches: Stored[Batches], known: Mapping[str, Stored[Arrival]]
+    ) -> Stored[Batches]:
         """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before.
 
         `known` are arrivals as this run has just read them.
         """
         job = closing.job
         if job:
-            self.records.open(job)
+            self.records.jobs.open(job)
 
         def tell(arrival: str) -> Arrival:
-            stored = known.get(arrival) or self.arrivals.require(pipeline.name, arrival)
-            if stored.arrival.state is _S.READY and job:
+            stored = known.get(arrival) or self.records.arrivals.require(pipeline.name, arrival)
+            if stored.record.state is _S.READY and job:
                 self._end(stored, _S.TAKEN, f"in job {job.id}", job=job.id)
-            elif stored.arrival.state is _S.READY:
+            elif stored.record.state is _S.READY:
                 self._quarantine(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
-            return stored.arrival
+            return stored.record
 
         arrivals = at_once(tell, closing.arrivals)
         if job and pipeline.checks.drift:
-            self.arrivals.accept_profile(max(arrivals, key=lambda each: each.rows or 0))
-        last = job.id if job else batches.batches.last
-        closed = msgspec.structs.replace(batches.batches, closing=None, last=last)
-        return self.arrivals.save_batches(pipeline.name, closed, batches.etag)
+            self.records.arrivals.accept_profile(max(arrivals, key=lambda each: each.rows or 0))
+        last = job.id if job else batches.record.last
+        closed = msgspec.structs.replace(batches.record, closing=None, last=last)
+        return self.records.arrivals.save_batches(batches, closed)
 
     def _received(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> RetrainingJob:
         after = None
         parts = [each.as_part() for each in batch if not each.marker]
         replays = "\n".join(sorted({each.replay for each in batch if each.replay}))
         if pipeline.arriving.rows == "all":
-            live = self.records.champion(pipeline.name).live
+            live = self.records.champions.load(pipeline.name).live
             after = live.job if live else None
         # The run that makes the job also starts it; the poll does once this run had its time.
         now = self.now()
@@ -439,10 +437,10 @@ class Arriving:
 
     def _running(self, pipeline: Pipeline) -> int:
         """Return how many jobs the pipeline has; a mark of a job that cannot be read must not hold up new ones."""
-        active = self.records.active(pipeline.name)
+        active = self.records.jobs.active(pipeline.name)
         if len(active) < pipeline.arriving.jobs:
             return len(active)
-        return sum(self.records.is_readable(job_id) for job_id in active)
+        return sum(self.records.jobs.is_readable(job_id) for job_id in active)
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,8 +41,7 @@ from shared.domain.proof_rows import scored_columns
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
 from shared.flows.live import live_model
-from shared.store.answers import AnswerRecords
-from shared.store.jobs_and_champions import Records
+from shared.store import Records
 
 log = logging.getLogger("relearn.judging")
 
@@ -57,7 +56,6 @@ class Judging:
     """`scoring` is the BES of the pipeline's first target, which is the one that is compared with."""
 
     records: Records
-    answers: AnswerRecords
     data: TrainingData
     models: Models
     reader: Callable[[Pipeline], BlobReader]
@@ -81,7 +79,7 @@ class Judging:
             rows, total = read_scored(
                 reader.read(results[training.scored]), pipeline.gate.label, pipeline.gate.rows_at_most
             )
-            held_out = HeldOut(digest=self.answers.keep_rows(rows), rows=len(rows.values), of=total)
+            held_out = HeldOut(digest=self.records.answers.keep_rows(rows), rows=len(rows.values), of=total)
         model = self.models.keep(reader.read(results[training.model]))
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
@@ -91,15 +89,15 @@ class Judging:
         """Take the job one step towards its verdict."""
         assert job.model is not None, "a job is judged once its results are kept"
         assert job.evaluation is not None, "a job is judged once its results are kept"
-        champion = self.records.champion(pipeline.name)
+        champion = self.records.champions.load(pipeline.name)
         if job.held_out is None or pipeline.gate.label is None or not pipeline.gate.needs_rows:
             live = LiveModel(model=judged_against(champion, pipeline), evaluation=champion.evaluation)
             return self._decided(job, pipeline, judge(pipeline.gate, job.evaluation, live))
-        rows = self.answers.rows(job.held_out.digest)
+        rows = self.records.answers.rows(job.held_out.digest)
         if rows is None:
             raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
         model = self._live(pipeline)
-        answers = self.answers.of(job.held_out.digest, model.sha256)
+        answers = self.records.answers.of(job.held_out.digest, model.sha256)
         if answers is None:
             return self._scored_by_champion(job, pipeline, model, rows, job.held_out)
         known = champion.evaluation if champion.live and model in champion.live.models.values() else None
@@ -176,7 +174,7 @@ class Judging:
     ) -> RetrainingJob:
         if self._live(pipeline) != model:
             raise ServiceUnavailable("The champion was replaced while it scored the held-out rows")
-        self.answers.keep(held_out.digest, model.sha256, answers)
+        self.records.answers.keep(held_out.digest, model.sha256, answers)
         return job.noting(self.now(), f"the champion {model.sha256[:12]} is known on the held-out rows: {how}")
 
     def _decided(self, job: RetrainingJob, pipeline: Pipeline, verdict: Verdict) -> RetrainingJob:

@@ -18,7 +18,8 @@ from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
 from shared.domain.checks import Fault, Report
 from shared.domain.jobs import Dataset
 from shared.domain.ports import TrainingData
-from shared.store.arrivals import ArrivalRecords, PutBack, StoredArrival, StoredMoved
+from shared.store.arrivals import ArrivalRecords, Moved, PutBack
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.quarantine")
 
@@ -35,20 +36,20 @@ class Quarantine:
 
     def take(
         self,
-        stored: StoredArrival,
+        stored: Stored[Arrival],
         fault: str,
         *,
         report: Report | None = None,
         faults: Sequence[Fault] = (),
         move: bool,
         copy: bool = True,
-    ) -> StoredArrival:
+    ) -> Stored[Arrival]:
         """Set the arrival's data aside with what is wrong: with it, or with its whole batch. `finish` ends a move.
 
         Without `copy`, of what cannot be read, only the reason is set aside. Raises `DataChanged` when another version
         is there by now, or none.
         """
-        arrival = stored.arrival
+        arrival = stored.record
         told = report.text if report else "".join(f"{each.message}\n" for each in faults) or f"{fault}\n"
         reason = {
             "pipeline": arrival.pipeline,
@@ -64,12 +65,12 @@ class Quarantine:
             return self.arrivals.save(stored, arrival.become(_S.MOVING, self.now(), reason=fault, moved=place))
         return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, self.now(), reason=fault))
 
-    def finish(self, stored: StoredArrival) -> StoredArrival:
+    def finish(self, stored: Stored[Arrival]) -> Stored[Arrival]:
         """Delete the original of what is set aside, and leave a newer version alone.
 
         An original that something holds (a lease, a snapshot, a policy, a missing right) stays in the end.
         """
-        arrival, now = stored.arrival, self.now()
+        arrival, now = stored.record, self.now()
         self.arrivals.note_moved(arrival)
         try:
             self.data.delete(arrival.dataset)
@@ -89,41 +90,41 @@ class Quarantine:
         stored = self.arrivals.moved(pipeline, path)
         if stored is None:
             return None
-        asked = stored.moved.requests.get(request)
+        asked = stored.record.requests.get(request)
         if asked is None:
             if not self._meant(pipeline, stored):
                 return None
-            asked = PutBack(source=stored.moved.arrival)
-            stored = self._note(pipeline, stored, request, asked)
+            asked = PutBack(source=stored.record.arrival)
+            stored = self._note(stored, request, asked)
         if asked.arrival is None:
             asked = PutBack(source=asked.source, arrival=self._taken_up(pipeline, stored, asked, request))
-            self._note(pipeline, stored, request, asked)
-        return self.arrivals.require(pipeline, asked.arrival or "").arrival
+            self._note(stored, request, asked)
+        return self.arrivals.require(pipeline, asked.arrival or "").record
 
-    def _meant(self, pipeline: str, stored: StoredMoved) -> bool:
-        there = self.data.find(stored.moved.path)
+    def _meant(self, pipeline: str, stored: Stored[Moved]) -> bool:
+        there = self.data.find(stored.record.path)
         if there is None:
             return True
         newer = self.arrivals.load(pipeline, arrival_id(there))
-        if newer and (newer.arrival.state not in (_S.SETTLING, _S.READY) or newer.arrival.replay):
+        if newer and (newer.record.state not in (_S.SETTLING, _S.READY) or newer.record.replay):
             return False
-        place = self.arrivals.require(pipeline, stored.moved.arrival).arrival.moved
+        place = self.arrivals.require(pipeline, stored.record.arrival).record.moved
         raise DataChanged(
             f"Something newer is at {there.path}, and is taken up by itself; {place} is the one that was moved: "
             "to have it taken up too, upload it under another name"
         )
 
-    def _taken_up(self, pipeline: str, stored: StoredMoved, asked: PutBack, request: str) -> str:
+    def _taken_up(self, pipeline: str, stored: Stored[Moved], asked: PutBack, request: str) -> str:
         """Return the arrival that the request makes, or has made before its run died."""
-        if asked.source != stored.moved.arrival:
-            return stored.moved.arrival  # it was put back, taken up by its event, and moved again
-        source = self.arrivals.require(pipeline, asked.source).arrival
-        dataset = self.data.put_back(stored.moved.path, folder_of(source), request)
-        return self.arrivals.open(_again(source, dataset, request, self.now())).arrival.id
+        if asked.source != stored.record.arrival:
+            return stored.record.arrival  # it was put back, taken up by its event, and moved again
+        source = self.arrivals.require(pipeline, asked.source).record
+        dataset = self.data.put_back(stored.record.path, folder_of(source), request)
+        return self.arrivals.open(_again(source, dataset, request, self.now())).record.id
 
-    def _note(self, pipeline: str, stored: StoredMoved, request: str, asked: PutBack) -> StoredMoved:
-        requests = {**stored.moved.requests, request: asked}
-        return self.arrivals.save_moved(pipeline, msgspec.structs.replace(stored.moved, requests=requests), stored.etag)
+    def _note(self, stored: Stored[Moved], request: str, asked: PutBack) -> Stored[Moved]:
+        requests = {**stored.record.requests, request: asked}
+        return self.arrivals.save_moved(stored, msgspec.structs.replace(stored.record, requests=requests))
 
 
 def _again(source: Arrival, dataset: Dataset, request: str, now: datetime) -> Arrival:

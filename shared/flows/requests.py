@@ -14,7 +14,7 @@ from shared.flows.decisions import Deciding
 from shared.flows.intake import Arriving
 from shared.flows.promotion.message import Promotion
 from shared.flows.rollout import RollingOut
-from shared.store.jobs_and_champions import Records
+from shared.store import Records
 
 log = logging.getLogger("relearn.requests")
 
@@ -44,7 +44,7 @@ class Requests:
             raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
         if outcome is not None:
             who = {name: text for name, text in (("by", request.by), ("reason", request.reason)) if text}
-            self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": outcome, **who})
+            self.records.requests.note(request_id, {"pipeline": request.pipeline, "outcome": outcome, **who})
         return outcome
 
     def _of_pipeline(self, request: Request, request_id: str) -> str | None:
@@ -100,14 +100,14 @@ class Requests:
         request_id = request.id or message_id
         what = "rollback" if request.action is Asked.ROLLBACK else "promotion"
         note = f"The {what} failed at every delivery of message {request_id}"
-        stored = self.records.of(request) if request.job else None
-        if stored and not stored.job.final:
-            last = f"; last: {stored.job.trouble}" if stored.job.trouble else ""
-            self.records.save(stored, stored.job.noting(self.promotion.now(), f"{note}{last}"))
+        stored = self.records.jobs.job_of(request) if request.job else None
+        if stored and not stored.record.final:
+            last = f"; last: {stored.record.trouble}" if stored.record.trouble else ""
+            self.records.jobs.save(stored, stored.record.noting(self.promotion.now(), f"{note}{last}"))
         elif request.by_hand:
-            self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
+            self.records.requests.note(request_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
 
     def refuse(self, message_id: str, reason: str) -> None:
         """Write down a message that no delivery can carry out."""
         log.error("Message %s is refused: %s", message_id, reason)
-        self.records.note_request(message_id, {"outcome": f"refused: {reason}"})
+        self.records.requests.note(message_id, {"outcome": f"refused: {reason}"})

@@ -23,7 +23,8 @@ from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Documents, Endpoints, KeptModel, Models
 from shared.domain.values import read_duration
-from shared.store.jobs_and_champions import Records, encode
+from shared.store import Records
+from shared.store.shelf import Shelf
 
 log = logging.getLogger("relearn.retention")
 
@@ -68,8 +69,9 @@ class Retention:
         """
         now = self.now()
         day = f"retention/{now:%Y-%m-%d}.json"
-        etag = self.documents.create(day, encode(Removal(at=now)))
-        if etag is None:
+        shelf = Shelf(self.documents, Removal)
+        stored = shelf.create(day, Removal(at=now))
+        if stored is None:
             return []
         for name in self.documents.written_before("requests/", now - REQUESTS_FOR):
             self.documents.delete(name)
@@ -78,7 +80,7 @@ class Retention:
         if not old:
             return []
         unneeded = to_remove(old, self._needed(), now, self.rule)
-        self.documents.replace(day, encode(Removal(at=now, models=tuple(each.model.sha256 for each in unneeded))), etag)
+        shelf.replace(stored, Removal(at=now, models=tuple(each.model.sha256 for each in unneeded)))
         removed = []
         for each in unneeded:
             if self.models.remove(each):
@@ -87,13 +89,13 @@ class Retention:
         return removed
 
     def _needed(self) -> frozenset[str]:
-        champions = list(self.records.champions())
+        champions = list(self.records.champions.all())
         models = {model for champion in champions for model in self._of_champion(champion)}
         changed = {champion.pipeline for champion in champions}
-        for job_id in (*self.records.active(), *self.records.parked()):
-            if stored := self.records.load(job_id):
-                models |= {stored.job.model.sha256} if stored.job.model else set()
-                models |= {stored.job.scoring.model} if stored.job.scoring else set()
+        for job_id in (*self.records.jobs.active(), *self.records.jobs.parked()):
+            if stored := self.records.jobs.load(job_id):
+                models |= {stored.record.model.sha256} if stored.record.model else set()
+                models |= {stored.record.scoring.model} if stored.record.scoring else set()
         for pipeline in self.pipelines.values():
             if pipeline.fleet and pipeline.name not in changed:
                 continue  # its endpoint may not be there yet
@@ -114,13 +116,13 @@ class Retention:
             yield champion.change.entry
         former = champion.live
         for number in range(max(1, champion.last - self.rule.entries), champion.last + 1):
-            if entry := self.records.history(champion.pipeline, number):
+            if entry := self.records.champions.entry(champion.pipeline, number):
                 yield entry
         for _ in range(self.rule.entries + 1):
             if former is None:
                 return
             yield former
-            former = self.records.history(champion.pipeline, former.previous) if former.previous else None
+            former = self.records.champions.entry(champion.pipeline, former.previous) if former.previous else None
 
 
 def read_rule(settings: Settings) -> Rule:

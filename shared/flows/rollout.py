@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 
 from shared.base.errors import BadConfiguration, BadMessage, RecordChanged, RetrainingError
 from shared.domain.fleets import Fleet, Pipelines
-from shared.domain.jobs import WELL, JobState
+from shared.domain.jobs import WELL, JobState, RetrainingJob
 from shared.domain.messages import Asked, Request
 from shared.domain.rollouts import Course, Line, Rollout, Standing
-from shared.store.jobs_and_champions import Records, StoredJob
-from shared.store.rollouts import RolloutRecords, StoredRollout
+from shared.store import Records
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.rollout")
 
@@ -38,15 +38,14 @@ _STANDING = {
 class RollingOut:
     pipelines: Pipelines
     records: Records
-    rollouts: RolloutRecords
     now: Callable[[], datetime]
 
     def ask(self, request: Request, request_id: str) -> str:
         """Begin a rollout, stop it or go on with it, once for each request; return what became of it."""
         fleet = self.pipelines.fleets[request.pipeline]
-        latest = self.rollouts.latest(fleet.name)
-        if latest and request_id in (latest.rollout.request, *latest.rollout.resumed):
-            return self._marked(latest.rollout)  # a second delivery: the first may have died before it could
+        latest = self.records.rollouts.latest(fleet.name)
+        if latest and request_id in (latest.record.request, *latest.record.resumed):
+            return self._marked(latest.record)  # a second delivery: the first may have died before it could
         match request.action:
             case Asked.RESUME:
                 stored = self._resumed(fleet, latest, request_id)
@@ -54,11 +53,11 @@ class RollingOut:
                 stored = self._stopped(fleet, latest, request)
             case _:
                 stored = self._begun(fleet, latest, request, request_id)
-        return self._marked(stored.rollout)
+        return self._marked(stored.record)
 
     def advance(self) -> list[Request]:
         """Take every running rollout as far as it goes; return what is to be asked of the promotion queue."""
-        return [request for fleet in self.rollouts.running() for request in self._guarded(fleet)]
+        return [request for fleet in self.records.rollouts.running() for request in self._guarded(fleet)]
 
     def _guarded(self, fleet: str) -> list[Request]:
         try:
@@ -74,28 +73,30 @@ class RollingOut:
             return []
 
     def _advance(self, fleet: str) -> list[Request]:
-        stored = self.rollouts.latest(fleet)
-        if stored is None or stored.rollout.course is not Course.RUNNING:
-            self.rollouts.unmark(fleet)
+        stored = self.records.rollouts.latest(fleet)
+        if stored is None or stored.record.course is not Course.RUNNING:
+            self.records.rollouts.unmark(fleet)
             return []
-        rollout, now = stored.rollout, self.now()
+        rollout, now = stored.record, self.now()
         rollout = rollout.having({line.member: self._looked_at_alone(rollout, line) for line in rollout.asked})
         unanswered = [line for line in rollout.asked if line.ask_again is None or line.ask_again <= now]
         rollout = rollout.having({line.member: line.asked(now) for line in unanswered}).gone_on(now)
-        if rollout != stored.rollout:
-            self.rollouts.save(stored, rollout)
-        before = {line.member: line for line in stored.rollout.lines}
+        if rollout != stored.record:
+            self.records.rollouts.save(stored, rollout)
+        before = {line.member: line for line in stored.record.lines}
         asked = [line for line in rollout.asked if line != before[line.member]]
         requests = [request for line in asked if (request := self._asked(rollout, line))]
         if rollout.course is not Course.RUNNING:
             log.info("%s", rollout.text)
-            self.rollouts.unmark(fleet)
+            self.records.rollouts.unmark(fleet)
         return requests
 
-    def _begun(self, fleet: Fleet, latest: StoredRollout | None, request: Request, request_id: str) -> StoredRollout:
-        if latest and latest.rollout.course is Course.RUNNING:
-            self._marked(latest.rollout)
-            raise BadMessage(f"{latest.rollout.text}; let it end, or stop it: send the action cancel for {fleet.name}")
+    def _begun(
+        self, fleet: Fleet, latest: Stored[Rollout] | None, request: Request, request_id: str
+    ) -> Stored[Rollout]:
+        if latest and latest.record.course is Course.RUNNING:
+            self._marked(latest.record)
+            raise BadMessage(f"{latest.record.text}; let it end, or stop it: send the action cancel for {fleet.name}")
         lines = list(self._to_promote(fleet) if request.action is Asked.PROMOTE else self._to_roll_back(fleet))
         if not lines:
             what = "accepted job that waits" if request.action is Asked.PROMOTE else "member with a model to go back to"
@@ -103,7 +104,7 @@ class RollingOut:
         assert request.by is not None, "a message for a fleet says who asks"
         rollout = Rollout(
             fleet=fleet.name,
-            number=latest.rollout.number + 1 if latest else 1,
+            number=latest.record.number + 1 if latest else 1,
             action=request.action,
             by=request.by,
             reason=request.reason,
@@ -115,59 +116,59 @@ class RollingOut:
             within=fleet.plan.within,
             lines=tuple(sorted(lines, key=lambda line: line.member)),
         )
-        stored = self.rollouts.create(rollout)
+        stored = self.records.rollouts.create(rollout)
         if stored is None:
             raise RecordChanged(f"Another rollout of {fleet.name} began at the same time")
         log.info("%s", rollout.text)
         return stored
 
-    def _resumed(self, fleet: Fleet, latest: StoredRollout | None, request_id: str) -> StoredRollout:
-        if latest is None or latest.rollout.course is Course.DONE:
+    def _resumed(self, fleet: Fleet, latest: Stored[Rollout] | None, request_id: str) -> Stored[Rollout]:
+        if latest is None or latest.record.course is Course.DONE:
             raise BadMessage(f"Fleet {fleet.name} has no rollout to go on with")
-        if latest.rollout.course is Course.RUNNING and not latest.rollout.told:
+        if latest.record.course is Course.RUNNING and not latest.record.told:
             return latest
-        return self.rollouts.save(latest, latest.rollout.resumed_by(request_id))
+        return self.records.rollouts.save(latest, latest.record.resumed_by(request_id))
 
-    def _stopped(self, fleet: Fleet, latest: StoredRollout | None, request: Request) -> StoredRollout:
-        if latest is None or latest.rollout.course is not Course.RUNNING:
+    def _stopped(self, fleet: Fleet, latest: Stored[Rollout] | None, request: Request) -> Stored[Rollout]:
+        if latest is None or latest.record.course is not Course.RUNNING:
             raise BadMessage(f"No rollout of {fleet.name} is running")
         told = f"stopped by {request.by}" + (f": {request.reason}" if request.reason else "")
-        return self.rollouts.save(latest, latest.rollout.but(told=told))
+        return self.records.rollouts.save(latest, latest.record.but(told=told))
 
     def _marked(self, rollout: Rollout) -> str:
         if rollout.course is Course.RUNNING:
-            self.rollouts.mark(rollout.fleet)
+            self.records.rollouts.mark(rollout.fleet)
         return rollout.text
 
     def _to_promote(self, fleet: Fleet) -> Iterator[Line]:
         """Yield each member's newest accepted job; those that newer data was there for are done with."""
-        newest: dict[str, StoredJob] = {}
-        for job_id in self.records.parked(fleet.name):
-            stored = self.records.load(job_id)
-            if stored is None or stored.job.state is not JobState.ACCEPTED:
-                self.records.unpark(fleet.name, job_id)  # promoted or cancelled by hand meanwhile
+        newest: dict[str, Stored[RetrainingJob]] = {}
+        for job_id in self.records.jobs.parked(fleet.name):
+            stored = self.records.jobs.load(job_id)
+            if stored is None or stored.record.state is not JobState.ACCEPTED:
+                self.records.jobs.unpark(fleet.name, job_id)  # promoted or cancelled by hand meanwhile
                 continue
-            other = newest.get(stored.job.pipeline)
-            older = min([stored, *([other] if other else [])], key=lambda each: each.job.order)
+            other = newest.get(stored.record.pipeline)
+            older = min([stored, *([other] if other else [])], key=lambda each: each.record.order)
             if other:
                 self._supersede(fleet, older)
             if other is None or older is other:
-                newest[stored.job.pipeline] = stored
+                newest[stored.record.pipeline] = stored
         for pipeline in self.pipelines.of_fleet(fleet.name, newest):
-            yield Line(member=pipeline.name, job=newest[pipeline.name].job.id)
+            yield Line(member=pipeline.name, job=newest[pipeline.name].record.id)
 
-    def _supersede(self, fleet: Fleet, stored: StoredJob) -> None:
+    def _supersede(self, fleet: Fleet, stored: Stored[RetrainingJob]) -> None:
         reason = "A model of newer data waits for the rollout too"
-        self.records.save(stored, stored.job.end(JobState.SUPERSEDED, self.now(), reason))
-        self.records.unpark(fleet.name, stored.job.id)
+        self.records.jobs.save(stored, stored.record.end(JobState.SUPERSEDED, self.now(), reason))
+        self.records.jobs.unpark(fleet.name, stored.record.id)
 
     def _to_roll_back(self, fleet: Fleet) -> Iterator[Line]:
         """Yield the members that serve what the last rollout promoted; all with a former model if there was none."""
-        rollouts = (stored.rollout for stored in self.rollouts.all(fleet.name))
+        rollouts = (stored.record for stored in self.records.rollouts.all(fleet.name))
         last = next((each for each in rollouts if each.action is Asked.PROMOTE), None)
         promoted = {line.member: line.job for line in last.lines} if last else {}
         for member in promoted or self.pipelines.members(fleet.name):
-            live = self.records.champion(member).live
+            live = self.records.champions.load(member).live
             if live and live.previous and (not promoted or live.job == promoted[member]):
                 yield Line(member=member, live=live.number)
 
@@ -182,14 +183,14 @@ class RollingOut:
                 live=line.live,
                 id=rollout.request_of(line),
             )
-        stored = self.records.require(line.job)
-        if not stored.job.final:
-            self.records.activate(stored.job)
-            if stored.job.rollout != rollout.id:
+        stored = self.records.jobs.require(line.job)
+        if not stored.record.final:
+            self.records.jobs.activate(stored.record)
+            if stored.record.rollout != rollout.id:
                 note = f"{rollout.id} asks for it, begun by {rollout.by}"
                 with suppress(RecordChanged):  # it is asked again
-                    self.records.save(stored, stored.job.noting(self.now(), note, rollout=rollout.id))
-            self.records.unpark(rollout.fleet, line.job)
+                    self.records.jobs.save(stored, stored.record.noting(self.now(), note, rollout=rollout.id))
+            self.records.jobs.unpark(rollout.fleet, line.job)
         return None
 
     def _looked_at_alone(self, rollout: Rollout, line: Line) -> Line:
@@ -204,8 +205,8 @@ class RollingOut:
         late = line.asked_at is not None and self.now() - line.asked_at > timedelta(seconds=rollout.within)
         if line.job is None:
             return self._rolled_back(rollout, line, late=late)
-        stored = self.records.require(line.job)
-        job = stored.job
+        stored = self.records.jobs.require(line.job)
+        job = stored.record
         if standing := _STANDING.get(job.state):
             return line.but(standing, job.reason or job.steps[-1].note)
         if not late or job.state is JobState.PROMOTING:
@@ -214,22 +215,22 @@ class RollingOut:
 
     def _rolled_back(self, rollout: Rollout, line: Line, *, late: bool) -> Line:
         request = rollout.request_of(line)
-        word, _, told = (self.records.outcome(request) or "").partition(": ")
+        word, _, told = (self.records.requests.outcome(request) or "").partition(": ")
         if word == "done":
             return line.but(Standing.ROLLED_BACK, told)
         if word in ("not done", "refused"):
             return line.but(Standing.FAILED, told)
         if word == "failed" or late:
-            change = self.records.champion(line.member).change
+            change = self.records.champions.load(line.member).change
             if change is None or change.request != request:
                 return line.but(Standing.FAILED, told or _too_late(rollout))
         return line
 
-    def _taken_back(self, rollout: Rollout, line: Line, stored: StoredJob) -> Line:
+    def _taken_back(self, rollout: Rollout, line: Line, stored: Stored[RetrainingJob]) -> Line:
         """Have the job wait for another rollout; a run that is about to promote it finds that it was taken back."""
-        told = _too_late(rollout) + (f"; {stored.job.trouble}" if stored.job.trouble else "")
+        told = _too_late(rollout) + (f"; {stored.record.trouble}" if stored.record.trouble else "")
         try:
-            self.records.save(stored, stored.job.noting(self.now(), told, **WELL, rollout=None))
+            self.records.jobs.save(stored, stored.record.noting(self.now(), told, **WELL, rollout=None))
         except RecordChanged:
             return line
         return line.but(Standing.FAILED, told)

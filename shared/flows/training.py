@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -31,7 +31,8 @@ from shared.domain.ports import (
     TrainingData,
 )
 from shared.flows.judging import Judging
-from shared.store.jobs_and_champions import Records, StoredJob
+from shared.store import Records
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.retraining")
 
@@ -55,10 +56,10 @@ class Retraining:
     def start(self, job: RetrainingJob) -> RetrainingJob:
         """Take a new job of this run as far as it goes. The poll leaves it to this run for a while."""
         try:
-            stored = self.records.require(job.id)
-            if stored.job == job:
-                stored = StoredJob(msgspec.structs.replace(job, not_before=None), stored.etag)
-            return self.advance(stored).job
+            stored = self.records.jobs.require(job.id)
+            if stored.record == job:
+                stored = replace(stored, record=msgspec.structs.replace(job, not_before=None))
+            return self.advance(stored).record
         except RecordChanged:
             return job  # another run is on it
         except RetrainingError as error:
@@ -67,23 +68,23 @@ class Retraining:
 
     def poll(self) -> list[Request]:
         """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
-        polled = in_time(self._poll_one, self.records.active(), LONGEST, self.now, "active jobs")
+        polled = in_time(self._poll_one, self.records.jobs.active(), LONGEST, self.now, "active jobs")
         requests = [request for request in polled if request]
-        for pipeline in self.records.changes_to_finish(self.now()):
+        for pipeline in self.records.champions.changes_to_finish(self.now()):
             if pipeline not in self.pipelines:
                 log.error("active/changes/%s.json is about no pipeline of the file; its change waits", pipeline)
                 continue
-            self.records.mark_change(pipeline, self.now() + ASK_AGAIN)
+            self.records.champions.mark_change(pipeline, self.now() + ASK_AGAIN)
             requests.append(Request(pipeline=pipeline, action=Asked.RESUME))
         return requests
 
     def _poll_one(self, job_id: str) -> Request | None:
         try:
-            stored = self.records.take_up(job_id)
+            stored = self.records.jobs.load_active(job_id)
             if stored is None:
                 return None
-            if stored.job.state in SWITCHED:
-                return self._unsettled(stored.job)
+            if stored.record.state in SWITCHED:
+                return self._unsettled(stored.record)
             return self._asking(self.advance(stored))
         except RecordChanged:
             return None  # another run is on it
@@ -97,56 +98,56 @@ class Retraining:
 
     def _unsettled(self, job: RetrainingJob) -> Request | None:
         """Have a promotion finished whose run died after it had written the outcome on the job."""
-        change = self.records.champion(job.pipeline).change
+        change = self.records.champions.load(job.pipeline).change
         if change and change.request == job.id:
             return Request(pipeline=job.pipeline, action=Asked.RESUME)
-        self.records.close(job)
+        self.records.jobs.close(job)
         return None
 
-    def _asking(self, stored: StoredJob) -> Request | None:
+    def _asking(self, stored: Stored[RetrainingJob]) -> Request | None:
         """Return the request for the job's promotion when it is time to send it (again)."""
-        job = stored.job
+        job = stored.record
         if job.state not in (JobState.ACCEPTED, JobState.PROMOTING) or not self._due(job):
             return None
         pipeline = self.pipelines.get(job.pipeline)
         if pipeline and pipeline.fleet and pipeline.waits and job.state is JobState.ACCEPTED and not job.rollout:
-            self.records.park(job, pipeline.fleet)
+            self.records.jobs.park(job, pipeline.fleet)
             return None
-        self.records.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
+        self.records.jobs.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
         return Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id)
 
     def _due(self, job: RetrainingJob) -> bool:
         return job.not_before is None or job.not_before <= self.now()
 
-    def advance(self, stored: StoredJob) -> StoredJob:
+    def advance(self, stored: Stored[RetrainingJob]) -> Stored[RetrainingJob]:
         """Take the job's steps until it has to wait or is final."""
-        while not stored.job.final and self._due(stored.job):
+        while not stored.record.final and self._due(stored.record):
             try:
-                job = self._step(stored.job)
+                job = self._step(stored.record)
             except RecordChanged:
                 raise
             except RetrainingError as error:
-                job = self._after(stored.job, error)
-            if job is stored.job and job.state in (JobState.TRAINING, JobState.JUDGING) and job.trouble:
+                job = self._after(stored.record, error)
+            if job is stored.record and job.state in (JobState.TRAINING, JobState.JUDGING) and job.trouble:
                 job = job.noting(self.now(), "all is well again", **WELL)
-            if job is stored.job:
+            if job is stored.record:
                 return stored
             stored = self._saved(stored, job)
             log.info("Job %s is %s: %s", job.id, job.state.value, job.steps[-1].note)
-        if stored.job.final and stored.job.state not in SWITCHED:
-            self.records.close(stored.job)
+        if stored.record.final and stored.record.state not in SWITCHED:
+            self.records.jobs.close(stored.record)
         return stored
 
-    def _saved(self, stored: StoredJob, job: RetrainingJob) -> StoredJob:
+    def _saved(self, stored: Stored[RetrainingJob], job: RetrainingJob) -> Stored[RetrainingJob]:
         """Record the step. Where another run was first, cancel the BES job that this one made: nothing names it."""
         try:
-            return self.records.save(stored, job)
+            return self.records.jobs.save(stored, job)
         except RecordChanged:
-            made = _bes_jobs(job) - _bes_jobs(stored.job)
-            there = self.records.load(job.id) if made else None
+            made = _bes_jobs(job) - _bes_jobs(stored.record)
+            there = self.records.jobs.load(job.id) if made else None
             if there and (pipeline := self.pipelines.get(job.pipeline)):
                 # The write may have taken effect, and only its answer was lost.
-                for bes_job in made - _bes_jobs(there.job):
+                for bes_job in made - _bes_jobs(there.record):
                     of_training = bes_job == job.bes_job
                     self._cancel(self.service(pipeline) if of_training else self.judging.scoring(pipeline), bes_job)
             raise
@@ -224,7 +225,7 @@ class Retraining:
     def _brought(self, job: RetrainingJob, bring: Callable[[str, Sequence[Dataset], str | None], T]) -> T:
         """Bring the job's files to where its training reads them, behind those of the job that it comes after."""
         assert job.joined is not None, "only what is not read where it was dropped is brought elsewhere"
-        former = self.records.require(job.after).job if job.after else None
+        former = self.records.jobs.require(job.after).record if job.after else None
         parts = [*(former.parts if former and not former.joined else ()), *job.parts]
         return bring(job.joined, [part.dataset for part in parts], former.joined if former else None)
 
@@ -269,7 +270,7 @@ class Retraining:
         return job.end(JobState.TIMED_OUT, self.now(), f"Its promotion is given up after {patience}: {job.trouble}")
 
     def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:
-        if self.records.champion(job.pipeline).has_overtaken(job):
+        if self.records.champions.load(job.pipeline).has_overtaken(job):
             return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted while it waited")
         if job.approval and self.now() > job.approval.expires_at:
             reason = f"Nobody approved it until {job.approval.expires_at:%Y-%m-%d %H:%M} UTC"

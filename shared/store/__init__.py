@@ -1,1 +1,27 @@
-"""What is written down, under which names, with ETags and leases."""
+"""Under which name each record is kept, and how it is written."""
+
+from __future__ import annotations
+
+from shared.domain.ports import Documents
+from shared.store.answers import AnswerRecords
+from shared.store.arrivals import ArrivalRecords
+from shared.store.champions import ChampionRecords
+from shared.store.jobs import JobRecords
+from shared.store.polls import PollRecords
+from shared.store.requests import RequestRecords
+from shared.store.rollouts import RolloutRecords
+from shared.store.watches import WatchRecords
+
+
+class Records:
+    """All records over one store of documents."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.arrivals = ArrivalRecords(documents)
+        self.jobs = JobRecords(documents)
+        self.answers = AnswerRecords(documents)
+        self.champions = ChampionRecords(documents)
+        self.watches = WatchRecords(documents)
+        self.rollouts = RolloutRecords(documents)
+        self.polls = PollRecords(documents)
+        self.requests = RequestRecords(documents)

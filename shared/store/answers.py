@@ -10,18 +10,17 @@ import hashlib
 
 from shared.domain.ports import Documents
 from shared.domain.rows import Rows
-from shared.store.jobs_and_champions import decode, encode
+from shared.store.shelf import Shelf, encode
 
 
 class AnswerRecords:
     def __init__(self, documents: Documents) -> None:
-        self._documents = documents
+        self._rows = Shelf(documents, Rows)
 
     def keep_rows(self, rows: Rows) -> str:
         """Store the rows and return their digest."""
-        content = encode(rows)
-        digest = hashlib.sha256(content).hexdigest()
-        self._documents.create(_rows(digest), content)
+        digest = hashlib.sha256(encode(rows)).hexdigest()
+        self._rows.create(_rows(digest), rows)
         return digest
 
     def rows(self, digest: str) -> Rows | None:
@@ -29,14 +28,14 @@ class AnswerRecords:
 
     def keep(self, digest: str, model: str, answers: Rows) -> None:
         """Store what the model answered; what it answered first stays."""
-        self._documents.create(_answers(digest, model), encode(answers))
+        self._rows.create(_answers(digest, model), answers)
 
     def of(self, digest: str, model: str) -> Rows | None:
         return self._read(_answers(digest, model))
 
     def _read(self, name: str) -> Rows | None:
-        document = self._documents.read(name)
-        return decode(document.content, Rows, name) if document else None
+        stored = self._rows.load(name)
+        return stored.record if stored else None
 
 
 def _rows(digest: str) -> str:

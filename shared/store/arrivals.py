@@ -14,27 +14,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
 from shared.base.decoding import Moment
-from shared.base.errors import BadConfiguration, RecordChanged
+from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Fault, Profile
 from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
-from shared.store.jobs_and_champions import decode, encode, stem
+from shared.store.shelf import Shelf, Stored, stem
 
 log = logging.getLogger("relearn.records")
-
-
-@dataclass(frozen=True)
-class StoredArrival:
-    arrival: Arrival
-    etag: str
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,12 +49,6 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True):
     scheduled: datetime | None = None  #: up to when the pipeline's schedule was looked at
 
 
-@dataclass(frozen=True)
-class StoredBatches:
-    batches: Batches
-    etag: str
-
-
 class PutBack(msgspec.Struct, frozen=True, kw_only=True):
     """What a request puts back: `source`, whose copy it is, and the arrival that this became, once it is recorded."""
 
@@ -77,12 +64,6 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     requests: dict[str, PutBack] = {}
 
 
-@dataclass(frozen=True)
-class StoredMoved:
-    moved: Moved
-    etag: str
-
-
 class _Content(msgspec.Struct, frozen=True, kw_only=True):
     arrival: str
 
@@ -94,32 +75,27 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 class ArrivalRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
+        self._arrivals, self._contents = Shelf(documents, Arrival), Shelf(documents, _Content)
+        self._batches, self._moved = Shelf(documents, Batches), Shelf(documents, Moved)
+        self._profiles, self._sweeps = Shelf(documents, Profile), Shelf(documents, Sweep)
 
-    def open(self, arrival: Arrival) -> StoredArrival:
+    def open(self, arrival: Arrival) -> Stored[Arrival]:
         """Record the arrival, or return the record that is there already."""
         if stored := self.load(arrival.pipeline, arrival.id):
             return stored
-        self._documents.create(_active(arrival.pipeline, arrival.id), encode(arrival))
-        etag = self._documents.create(_arrival(arrival.pipeline, arrival.id), encode(arrival))
-        if etag:
-            return StoredArrival(arrival, etag)
-        return self.require(arrival.pipeline, arrival.id)
+        self._arrivals.create(_active(arrival.pipeline, arrival.id), arrival)
+        created = self._arrivals.create(_arrival(arrival.pipeline, arrival.id), arrival)
+        return created or self.require(arrival.pipeline, arrival.id)
 
-    def load(self, pipeline: str, arrival_id: str) -> StoredArrival | None:
-        name = _arrival(pipeline, arrival_id)
-        document = self._documents.read(name)
-        return StoredArrival(decode(document.content, Arrival, name), document.etag) if document else None
+    def load(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:
+        return self._arrivals.load(_arrival(pipeline, arrival_id))
 
-    def require(self, pipeline: str, arrival_id: str) -> StoredArrival:
-        stored = self.load(pipeline, arrival_id)
-        if stored is None:
-            raise RecordChanged(f"Arrival {arrival_id} has no record")
-        return stored
+    def require(self, pipeline: str, arrival_id: str) -> Stored[Arrival]:
+        return self._arrivals.require(_arrival(pipeline, arrival_id))
 
-    def save(self, stored: StoredArrival, arrival: Arrival) -> StoredArrival:
+    def save(self, stored: Stored[Arrival], arrival: Arrival) -> Stored[Arrival]:
         """Write the record, and take the mark off an arrival that is done with."""
-        name = _arrival(arrival.pipeline, arrival.id)
-        saved = StoredArrival(arrival, self._documents.replace(name, encode(arrival), stored.etag))
+        saved = self._arrivals.replace(stored, arrival)
         if not arrival.open:
             self.close(arrival)
         return saved
@@ -127,7 +103,7 @@ class ArrivalRecords:
     def close(self, arrival: Arrival) -> None:
         self._documents.delete(_active(arrival.pipeline, arrival.id))
 
-    def active(self, pipeline: str) -> list[StoredArrival]:
+    def active(self, pipeline: str) -> list[Stored[Arrival]]:
         """Return the open arrivals; records that a run marked and died before it wrote are written now.
 
         One whose record cannot be read is left out: it must not hold up the others.
@@ -135,16 +111,16 @@ class ArrivalRecords:
         names = self._documents.names(f"active/arrivals/{pipeline}/")
         return [stored for stored in at_once(lambda name: self._open_at(pipeline, name), names) if stored]
 
-    def _open_at(self, pipeline: str, mark: str) -> StoredArrival | None:
+    def _open_at(self, pipeline: str, name: str) -> Stored[Arrival] | None:
         try:
-            stored = self.load(pipeline, stem(mark))
-            if stored is None and (document := self._documents.read(mark)):
-                stored = self.open(decode(document.content, Arrival, mark))
+            stored = self.load(pipeline, stem(name))
+            if stored is None and (mark := self._arrivals.load(name)):
+                stored = self.open(mark.record)
         except BadConfiguration as error:
             log.error("%s", error)
             return None
-        if stored and not stored.arrival.open:
-            self.close(stored.arrival)  # the run that closed it died before it took the mark off
+        if stored and not stored.record.open:
+            self.close(stored.record)  # the run that closed it died before it took the mark off
             return None
         return stored
 
@@ -171,87 +147,72 @@ class ArrivalRecords:
         for period in ("%Y%m%d", "%Y%m", "%Y", ""):
             names = self._documents.names(f"arrivals/{pipeline}/{now.strftime(period)}")
             if last := max(names, default=None):
-                return self.require(pipeline, stem(last)).arrival
+                return self.require(pipeline, stem(last)).record
         return None
 
     def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
         """Return the arrival that has this content: this one, unless another open or taken one had it before."""
-        name = f"contents/{arrival.pipeline}/{sha256}.json"
-        claim = encode(_Content(arrival=arrival.id))
-        while self._documents.create(name, claim) is None:
-            document = self._documents.read(name)
-            if document is None:
+        name, claim = f"contents/{arrival.pipeline}/{sha256}.json", _Content(arrival=arrival.id)
+        while self._contents.create(name, claim) is None:
+            there = self._contents.load(name)
+            if there is None:
                 continue
-            first = decode(document.content, _Content, name).arrival
+            first = there.record.arrival
             stored = self.load(arrival.pipeline, first)
-            if first == arrival.id or stored is None or not _counts(stored.arrival):
+            if first == arrival.id or stored is None or not _counts(stored.record):
                 if first != arrival.id:
-                    self._documents.replace(name, claim, document.etag)
+                    self._contents.replace(there, claim)
                 return arrival
-            return stored.arrival
+            return stored.record
         return arrival
 
-    def batches(self, pipeline: str) -> StoredBatches:
+    def batches(self, pipeline: str) -> Stored[Batches]:
         """Return the batch that is being closed, if one is."""
-        name = _batches(pipeline)
-        document = self._documents.read(name)
-        if document is None:
-            self._documents.create(name, encode(Batches()))
-            document = self._documents.read(name)
-        if document is None:
-            raise RecordChanged(f"{name} is gone")
-        return StoredBatches(decode(document.content, Batches, name), document.etag)
+        if stored := self._batches.load(_batches(pipeline)):
+            return stored
+        self._batches.create(_batches(pipeline), Batches())
+        return self._batches.require(_batches(pipeline))
 
-    def save_batches(self, pipeline: str, batches: Batches, etag: str) -> StoredBatches:
-        """Write it, unless another run wrote first: then raise `RecordChanged`."""
-        return StoredBatches(batches, self._documents.replace(_batches(pipeline), encode(batches), etag))
+    def save_batches(self, stored: Stored[Batches], batches: Batches) -> Stored[Batches]:
+        return self._batches.replace(stored, batches)
 
-    def moved(self, pipeline: str, path: str) -> StoredMoved | None:
-        name = _moved(pipeline, path)
-        document = self._documents.read(name)
-        return StoredMoved(decode(document.content, Moved, name), document.etag) if document else None
+    def moved(self, pipeline: str, path: str) -> Stored[Moved] | None:
+        return self._moved.load(_moved(pipeline, path))
 
-    def save_moved(self, pipeline: str, moved: Moved, etag: str) -> StoredMoved:
-        return StoredMoved(moved, self._documents.replace(_moved(pipeline, moved.path), encode(moved), etag))
+    def save_moved(self, stored: Stored[Moved], moved: Moved) -> Stored[Moved]:
+        return self._moved.replace(stored, moved)
 
     def note_moved(self, arrival: Arrival) -> None:
         """Record that the arrival's original goes into quarantine, so that its path leads there."""
         moved = Moved(path=arrival.dataset.path, arrival=arrival.id)
-        if self._documents.create(_moved(arrival.pipeline, moved.path), encode(moved)) is None:
+        if self._moved.create(_moved(arrival.pipeline, moved.path), moved) is None:
             stored = self.moved(arrival.pipeline, moved.path)
-            if stored and stored.moved.arrival != arrival.id:
-                again = msgspec.structs.replace(stored.moved, arrival=arrival.id)
-                self.save_moved(arrival.pipeline, again, stored.etag)
+            if stored and stored.record.arrival != arrival.id:
+                self.save_moved(stored, msgspec.structs.replace(stored.record, arrival=arrival.id))
 
     def profile(self, pipeline: str) -> Profile | None:
         """Return what the last accepted data looked like, for the next to be compared with."""
-        name = f"profiles/{pipeline}.json"
-        document = self._documents.read(name)
-        return decode(document.content, Profile, name) if document else None
+        stored = self._profiles.load(_profile(pipeline))
+        return stored.record if stored else None
 
     def keep_profile(self, arrival: Arrival, profile: Profile) -> None:
-        self._put(f"profiles/{arrival.pipeline}/{arrival.id}.json", encode(profile))
+        self._profiles.put(_profile(f"{arrival.pipeline}/{arrival.id}"), profile)
 
     def accept_profile(self, arrival: Arrival) -> None:
         """Have what comes next compared with this one."""
         if kept := self.profile(f"{arrival.pipeline}/{arrival.id}"):
-            self._put(f"profiles/{arrival.pipeline}.json", encode(kept))
+            self._profiles.put(_profile(arrival.pipeline), kept)
 
     def swept_until(self, container: str) -> datetime | None:
-        name = f"sweeps/{container}.json"
-        document = self._documents.read(name)
         try:
-            return decode(document.content, Sweep, name).until if document else None
+            stored = self._sweeps.load(_sweep(container))
+            return stored.record.until if stored else None
         except BadConfiguration as error:
             log.error("%s; all of the container is swept", error)
             return None
 
     def set_swept(self, container: str, until: datetime) -> None:
-        self._put(f"sweeps/{container}.json", encode(Sweep(until=until)))
-
-    def _put(self, name: str, content: bytes) -> None:
-        if self._documents.create(name, content) is None and (document := self._documents.read(name)):
-            self._documents.replace(name, content, document.etag)
+        self._sweeps.put(_sweep(container), Sweep(until=until))
 
 
 def _counts(arrival: Arrival) -> bool:
@@ -273,3 +234,11 @@ def _moved(pipeline: str, path: str) -> str:
 
 def _batches(pipeline: str) -> str:
     return f"batches/{pipeline}.json"
+
+
+def _profile(place: str) -> str:
+    return f"profiles/{place}.json"
+
+
+def _sweep(container: str) -> str:
+    return f"sweeps/{container}.json"

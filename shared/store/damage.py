@@ -13,8 +13,9 @@ from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
 from shared.domain.rollouts import Rollout
 from shared.store.arrivals import Batches, Sweep
-from shared.store.jobs_and_champions import ChangeMark, decode
+from shared.store.champions import ChangeMark
 from shared.store.polls import Poll
+from shared.store.shelf import Shelf
 
 _KINDS: dict[str, Any] = {
     "active/jobs/": RetrainingJob,
@@ -36,9 +37,7 @@ def damaged(documents: Documents) -> list[str]:
     def look(place: tuple[str, Any]) -> str | None:
         name, kind = place
         try:
-            document = documents.read(name)
-            if document is not None:
-                decode(document.content, kind, name)
+            Shelf(documents, kind).load(name)
         except BadConfiguration as error:
             return str(error)
         return None

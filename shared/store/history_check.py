@@ -17,7 +17,7 @@ import msgspec
 from shared.base.decoding import from_json
 from shared.base.errors import BadConfiguration
 from shared.domain.champions import Champion, HistoryEntry
-from shared.store.jobs_and_champions import decode, stem
+from shared.store.shelf import decode, stem
 
 _NUMBER = re.compile(r"[0-9]{6,10}")
 

@@ -7,40 +7,31 @@ active/rollouts/{fleet}.json     a mark while one is running, so that a poll cos
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from shared.domain.ports import Documents
 from shared.domain.rollouts import Rollout
-from shared.store.jobs_and_champions import decode, encode, stem
-
-
-@dataclass(frozen=True)
-class StoredRollout:
-    rollout: Rollout
-    etag: str
+from shared.store.shelf import Shelf, Stored, stem
 
 
 class RolloutRecords:
     def __init__(self, documents: Documents) -> None:
-        self._documents = documents
+        self._documents, self._rollouts = documents, Shelf(documents, Rollout)
 
-    def all(self, fleet: str) -> Iterator[StoredRollout]:
+    def all(self, fleet: str) -> Iterator[Stored[Rollout]]:
         """Yield the fleet's rollouts, newest first."""
         for name in reversed(list(self._documents.names(f"rollouts/{fleet}/"))):
-            if document := self._documents.read(name):
-                yield StoredRollout(decode(document.content, Rollout, name), document.etag)
+            if stored := self._rollouts.load(name):
+                yield stored
 
-    def latest(self, fleet: str) -> StoredRollout | None:
+    def latest(self, fleet: str) -> Stored[Rollout] | None:
         return next(self.all(fleet), None)
 
-    def create(self, rollout: Rollout) -> StoredRollout | None:
+    def create(self, rollout: Rollout) -> Stored[Rollout] | None:
         """Record it, or return None when another one has taken its number."""
-        etag = self._documents.create(_name(rollout), encode(rollout))
-        return StoredRollout(rollout, etag) if etag else None
+        return self._rollouts.create(f"rollouts/{rollout.fleet}/{rollout.number:06}.json", rollout)
 
-    def save(self, stored: StoredRollout, rollout: Rollout) -> StoredRollout:
-        """Write it, unless another run wrote first: then raise `RecordChanged`."""
-        return StoredRollout(rollout, self._documents.replace(_name(rollout), encode(rollout), stored.etag))
+    def save(self, stored: Stored[Rollout], rollout: Rollout) -> Stored[Rollout]:
+        return self._rollouts.replace(stored, rollout)
 
     def mark(self, fleet: str) -> None:
         self._documents.create(_active(fleet), b"{}")
@@ -51,10 +42,6 @@ class RolloutRecords:
     def running(self) -> list[str]:
         """Return the fleets of which a rollout may be running."""
         return [stem(name) for name in self._documents.names("active/rollouts/")]
-
-
-def _name(rollout: Rollout) -> str:
-    return f"rollouts/{rollout.fleet}/{rollout.number:06}.json"
 
 
 def _active(fleet: str) -> str:

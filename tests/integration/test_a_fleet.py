@@ -30,7 +30,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         place.drop(["Not a clinic"])  # belongs to no pipeline
         list(place.train(CLINICS))
         assert list(place.endpoints) == ["default"]
-        jobs = [place.app.records.require(job_id).job for job_id in place.app.records.parked(FLEET)]
+        jobs = [place.app.records.jobs.require(job_id).record for job_id in place.app.records.jobs.parked(FLEET)]
         assert [job.pipeline for job in jobs] == [f"{FLEET}-{clinic}" for clinic in CLINICS]
         models = {job.pipeline.removeprefix(f"{FLEET}-"): job.model.sha256 for job in jobs if job.model}
         assert len(set(models.values())) == len(CLINICS)
@@ -54,7 +54,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         for clinic in CLINICS:
             expected = [row[-1:] for row in score(ilearners.load(models[clinic]), rows.columns, rows.values).values]
             assert place.answers(clinic) == expected, clinic
-            entries = [entry for entry, _ in place.app.records.entries(f"{FLEET}-{clinic}")]
+            entries = [entry for entry, _ in place.app.records.champions.entries(f"{FLEET}-{clinic}")]
             assert [entry.action for entry in entries] == [Action.FOUND, Action.PROMOTED]
             assert entries[1].models[f"progression of {clinic}"].sha256 == models[clinic]
         all_live(terminal)

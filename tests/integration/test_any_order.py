@@ -153,7 +153,7 @@ class Story(RuleBasedStateMachine):
         self.deliverable.append((request, message))
 
     def decide(self, action: Asked, which: int) -> None:
-        jobs = [self.flow.job(each) for each in self.flow.app.records.active()]
+        jobs = [self.flow.job(each) for each in self.flow.app.records.jobs.active()]
         if jobs:
             job = jobs[which % len(jobs)]
             seen = job.approval.seen if job.approval else "0123456789abcdef"
@@ -170,8 +170,8 @@ class Story(RuleBasedStateMachine):
     def one_champion_and_one_history(self) -> None:
         if not hasattr(self, "flow"):
             return
-        entries = list(self.flow.app.records.entries(PIPELINE))
-        assert verify(self.flow.app.records.stored_history(PIPELINE), self.flow.champion).faults == []
+        entries = list(self.flow.app.records.champions.entries(PIPELINE))
+        assert verify(self.flow.app.records.champions.stored_history(PIPELINE), self.flow.champion).faults == []
         promoted = [entry.job for entry, _ in entries if entry.action is Action.PROMOTED]
         assert len(promoted) == len(set(promoted))
         assert sum(entry.action is Action.ROLLED_BACK for entry, _ in entries) <= self.rollbacks
@@ -200,7 +200,7 @@ class Story(RuleBasedStateMachine):
                 request, message = self.deliverable.pop(0)
                 if not self._carry_out(None, request, message):
                     self.deliverable.append((request, message))
-            for job_id in self.flow.app.records.active():
+            for job_id in self.flow.app.records.jobs.active():
                 job = self.flow.job(job_id)
                 if job.state is JobState.AWAITING and job.approval:
                     seen = job.approval.seen
@@ -211,11 +211,11 @@ class Story(RuleBasedStateMachine):
             names = [name for name in records.list_blob_names(name_starts_with="active/") if PIPELINE in name]
             return not [name for name in names if "/watches/" not in name]
 
-        until(nothing_open, lambda: [self.flow.job(each) for each in self.flow.app.records.active()])
+        until(nothing_open, lambda: [self.flow.job(each) for each in self.flow.app.records.jobs.active()])
         self.one_champion_and_one_history()
         self._serves_what_the_history_says(self.flow.champion)
         self._trained_once_for_each_content()
-        jobs = [self.flow.job(each) for each in self.flow.app.records.job_ids()]
+        jobs = [self.flow.job(each) for each in self.flow.app.records.jobs.ids()]
         assert [job for job in jobs if not job.final] == []
 
     def take_up_all(self) -> None:

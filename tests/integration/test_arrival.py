@@ -67,9 +67,9 @@ def test_a_thousand_files_of_many_writers_with_lost_events_and_killed_workers_ar
 
     for die_after in (dice.randrange(1, CHANGES) for _ in range(KILLS)):
         assert killed(take_up, settings, die_after), f"it was done within {die_after} changes"
-    until(lambda: bool(flow.app.flows.intake.take_up() or flow.app.records.active()), "the job")
+    until(lambda: bool(flow.app.flows.intake.take_up() or flow.app.records.jobs.active()), "the job")
 
-    [job_id] = flow.app.records.active()
+    [job_id] = flow.app.records.jobs.active()
     job = flow.finish(flow.job(job_id))
     assert job.state is JobState.PROMOTED, job.reason
     assert len(started(workplace)) == trained_before + 1
@@ -117,7 +117,7 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
     flow.app.flows.requests.carry_out(
         Request(pipeline=PIPELINE, action=Asked.RETRAIN, parameters=other, by="ann"), "m1"
     )
-    [again] = set(flow.app.records.active())
+    [again] = set(flow.app.records.jobs.active())
     retrained = flow.finish(flow.job(again))
     assert retrained.state is JobState.PROMOTED, retrained.reason
     assert retrained.model != first.model

@@ -55,7 +55,7 @@ def test_an_endpoint_that_goes_bad_gets_its_former_model_back_by_itself(
     endpoint = {"operation": "rrs.execute", "endpoint": flow.place.classic.name}
     answer = requests.post(f"{flow.place.studio.control}/faults", json={**fault, **endpoint}, timeout=30)
     assert answer.status_code == 201, answer.text
-    until(lambda: flow.poll() or bool(flow.requests), lambda: flow.app.records.load_watch(PIPELINE))
+    until(lambda: flow.poll() or bool(flow.requests), lambda: flow.app.records.watches.load(PIPELINE))
     [request] = flow.requests
     assert (request.action, request.live) == (Asked.ROLLBACK, promoted)
     flow.promote()
@@ -67,7 +67,7 @@ def test_an_endpoint_that_goes_bad_gets_its_former_model_back_by_itself(
     assert flow.answers() == before
     flow.poll()
     assert flow.requests == []
-    assert verify(flow.app.records.stored_history(PIPELINE), flow.champion).whole
+    assert verify(flow.app.records.champions.stored_history(PIPELINE), flow.champion).whole
 
 
 def test_a_kept_model_that_is_kept_or_wanted_again_is_not_removed(one_azurite: Azurite) -> None:

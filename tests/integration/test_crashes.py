@@ -60,7 +60,7 @@ def started_trainings(flow: Flow, path: str) -> int:
 
 
 def entries(flow: Flow, job_id: str, after: int) -> list[int]:
-    found = [flow.app.records.history(PIPELINE, number) for number in range(after + 1, flow.champion.last + 1)]
+    found = [flow.app.records.champions.entry(PIPELINE, number) for number in range(after + 1, flow.champion.last + 1)]
     return [entry.number for entry in found if entry and entry.job == job_id and entry.action is Action.PROMOTED]
 
 
@@ -92,7 +92,7 @@ def test_killed_after_any_change_the_flow_ends_with_one_training_one_promotion_a
         taken_up.arrive(path)
         dataset = taken_up.app.data.find(path)
         assert dataset is not None
-        arrival = taken_up.app.arrivals.require(PIPELINE, arrival_id(dataset)).arrival
+        arrival = taken_up.app.records.arrivals.require(PIPELINE, arrival_id(dataset)).record
         job = taken_up.finish(taken_up.job(arrival.job or ""))
         while not nothing_left_open(taken_up):
             taken_up.poll()

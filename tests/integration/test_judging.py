@@ -65,7 +65,10 @@ def test_both_models_are_measured_on_the_rows_that_the_training_kept_back(flow: 
     verdict, held_out = job.verdict, held_out_of(job)
     assert verdict is not None
     assert verdict.champion is not None
-    rows, champion = flow.app.answers.rows(held_out.digest), flow.app.answers.of(held_out.digest, verdict.champion)
+    rows, champion = (
+        flow.app.records.answers.rows(held_out.digest),
+        flow.app.records.answers.of(held_out.digest, verdict.champion),
+    )
     assert rows is not None
     assert champion is not None
     [finding] = [each for each in verdict.findings if each.champion is not None]

@@ -47,7 +47,7 @@ def make_of(where: Place, name: str, content: bytes, label: str) -> None:
 
 
 def jobs_of(app: App, name: str) -> list[RetrainingJob]:
-    return [app.records.require(each).job for each in app.records.job_ids(name)]
+    return [app.records.jobs.require(each).record for each in app.records.jobs.ids(name)]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -68,7 +68,7 @@ def test_a_second_file_of_a_real_data_set_ends_in_a_promotion(place: Workplace, 
         for request in app.flows.poll():
             app.flows.requests.carry_out(request, f"message-{uuid4().hex}")
         jobs = jobs_of(app, name)
-        return any(job.final for job in jobs) or not (jobs or app.arrivals.active(name))
+        return any(job.final for job in jobs) or not (jobs or app.records.arrivals.active(name))
 
     until(settled, lambda: [(job.state, job.reason) for job in jobs_of(app, name)], seconds=300)
     [job] = jobs_of(app, name)

@@ -21,7 +21,7 @@ from shared.base.settings import Settings
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Checks
 from shared.domain.messages import Asked, Request
-from shared.store.jobs_and_champions import stem
+from shared.store.shelf import stem
 from tests.support.crashing import killed, take_up
 from tests.support.waiting import until
 from tests.unit.test_pipelines import SETTINGS
@@ -81,7 +81,7 @@ class Place:
         names = self.blobs.get_container_client("retraining").list_blob_names(
             name_starts_with=f"arrivals/{self.pipeline}/"
         )
-        found = [self.app.arrivals.require(self.pipeline, stem(name)).arrival for name in names]
+        found = [self.app.records.arrivals.require(self.pipeline, stem(name)).record for name in names]
         return sorted(found, key=lambda each: each.seen_at)
 
 
@@ -138,7 +138,7 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     assert len(outcomes) == 1
     place.app.flows.intake.see(path)
     [job_id] = place.take_up()
-    [part] = place.app.records.require(job_id).job.parts
+    [part] = place.app.records.jobs.require(job_id).record.parts
     assert place.dropped.download_blob(path).readall() == HEADER + b"1,2,benign\n"
     assert place.dropped.get_blob_client(path).get_blob_properties().metadata["origin"] == "clinic"
     assert part.sha256 == place.arrivals()[-1].sha256

@@ -182,7 +182,7 @@ def test_a_job_is_judged_by_changed_rules_and_nothing_is_recorded(terminal: Term
 
 def test_a_command_that_finds_another_run_at_work_changes_nothing_and_says_so(terminal: Terminal) -> None:
     last = terminal.flow.champion.last
-    with terminal.flow.app.records.hold(PIPELINE):
+    with terminal.flow.app.records.champions.hold(PIPELINE):
         code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--yes")
     assert code == WAITING
     assert "another run holds the lease; no endpoint was touched for this, so ask again" in err
@@ -319,7 +319,7 @@ def test_candidate_and_champion_are_compared_and_drawn_on_the_same_rows(terminal
     assert job.verdict.champion is not None
     shown = terminal.json("compare", second)
     assert (shown["champion"], shown["rows"]) == (job.verdict.champion, job.held_out.rows)
-    answers = terminal.flow.app.answers
+    answers = terminal.flow.app.records.answers
     candidate, champion = answers.rows(job.held_out.digest), answers.of(job.held_out.digest, job.verdict.champion)
     assert candidate is not None
     assert champion is not None
@@ -490,7 +490,7 @@ def other(terminal: Terminal) -> Any:
     """Return a kept model that is not the live one."""
     live = terminal.flow.champion.live
     assert live is not None
-    entries = [entry for entry, _ in terminal.flow.app.records.entries(PIPELINE)]
+    entries = [entry for entry, _ in terminal.flow.app.records.champions.entries(PIPELINE)]
     return next(entry.models["classic"] for entry in entries if entry.models != live.models)
 
 

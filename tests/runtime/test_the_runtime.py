@@ -133,11 +133,11 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
         swept = running.timer("sweep_data")
         assert swept["succeeded"], swept["error"]
         deadline = time.monotonic() + 60
-        while not flow.app.records.active():
+        while not flow.app.records.jobs.active():
             assert time.monotonic() < deadline, flow.arrivals()
             taken = running.timer("take_up_data")
             assert taken["succeeded"], taken["error"]
-        [job_id] = flow.app.records.active()
+        [job_id] = flow.app.records.jobs.active()
         poisoned = json.dumps({"Type": "BlobTrigger", "ContainerName": workplace.container, "BlobName": path})
         for number, body in enumerate((poisoned, poisoned.replace(workplace.container, "elsewhere"), "not json")):
             watched = running.message("watch_poisoned_blobs", body, f"blob-{number}")
@@ -165,7 +165,7 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
         other = workplace.drop("other.csv", as_csv(workplace.header, workplace.rows[:300]))
         elsewhere = running.blob("elsewhere", other)
         assert elsewhere["succeeded"], elsewhere["error"]
-        assert flow.app.records.active() == []  # an Event Grid subscription may send more than the path names
+        assert flow.app.records.jobs.active() == []  # an Event Grid subscription may send more than the path names
 
         watched = running.message("watch_poisoned_promotions", json.dumps(messages[0]), "m3")
         assert watched["succeeded"], watched["error"]

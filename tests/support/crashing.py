@@ -39,7 +39,7 @@ def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int
     [job] = map(app.flows.training.start, jobs)
     wait_for_bes_jobs(studio)
     deadline = time.monotonic() + DEADLINE
-    while not app.records.require(job.id).job.final and time.monotonic() < deadline:
+    while not app.records.jobs.require(job.id).record.final and time.monotonic() < deadline:
         for request in app.flows.training.poll():
             app.flows.requests.carry_out(request, "a message")
 
@@ -97,7 +97,7 @@ def poll(settings: Mapping[str, str], die_after: int) -> None:
 def take_up(settings: Mapping[str, str], die_after: int) -> None:
     """Take up what has arrived until it is a job or done with, and start that, as the timers do."""
     app = _app_that_dies(settings, die_after)
-    while not app.records.active() and any(app.documents.names("active/arrivals/")):
+    while not app.records.jobs.active() and any(app.documents.names("active/arrivals/")):
         app.flows.intake.take_up()
     app.flows.training.poll()
 

@@ -36,11 +36,7 @@ from shared.domain.services import ClassicTarget, Scoring, Training
 from shared.domain.values import Address
 from shared.flows import Flows
 from shared.flows.retention import Rule
-from shared.store.answers import AnswerRecords
-from shared.store.arrivals import ArrivalRecords
-from shared.store.jobs_and_champions import Records
-from shared.store.polls import PollRecord
-from shared.store.rollouts import RolloutRecords
+from shared.store import Records
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 EVALUATION = b"AUC,Recall\n0.95,0.9\n"
@@ -433,8 +429,7 @@ class World:
         self.data, self.reader = FakeData(), FakeReader()
         self.data.alive = self.documents.live
         self.service, self.scoring = FakeService(), FakeService()
-        self.records, self.arrivals = Records(self.documents), ArrivalRecords(self.documents)
-        self.answers, self.polls = AnswerRecords(self.documents), PollRecord(self.documents)
+        self.records = Records(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
         self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
         self.alone = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
@@ -443,7 +438,7 @@ class World:
 
     @property
     def pipelines(self) -> Pipelines:
-        return Pipelines(self.alone, self.fleets, self.arrivals.known)
+        return Pipelines(self.alone, self.fleets, self.records.arrivals.known)
 
     def endpoints_of(self, pipeline: Pipeline) -> Mapping[str, FakeEndpoint]:
         """Return the pipeline's endpoints; a member of a fleet has one of its own."""
@@ -457,10 +452,6 @@ class World:
     def flows(self) -> Flows:
         """The app's flows. They are made at each use, as after a restart: nothing is kept but the records."""
         return Flows(self, self.clock)
-
-    @property
-    def rollouts(self) -> RolloutRecords:
-        return RolloutRecords(self.documents)
 
     @property
     def keep_rule(self) -> Rule:

@@ -16,7 +16,6 @@ from shared.domain.messages import Asked, Request
 from shared.domain.rollouts import Course, Plan, Rollout, Standing
 from shared.domain.services import ClassicTarget, Scoring
 from shared.domain.values import Address
-from shared.store.rollouts import RolloutRecords
 from tests.support.fakes import FakeEndpoint, World
 
 SERVICES = Address("https://studio.example")
@@ -84,7 +83,9 @@ class FleetWorld:
 
     def jobs(self, member: str) -> list[RetrainingJob]:
         names = self.world.documents.names(f"jobs/{member}-")
-        found = [self.world.records.require(name.removeprefix("jobs/").removesuffix(".json")).job for name in names]
+        found = [
+            self.world.records.jobs.require(name.removeprefix("jobs/").removesuffix(".json")).record for name in names
+        ]
         return [job for job in found if job.pipeline == member]
 
     def trained(self, member: str) -> str:
@@ -108,9 +109,9 @@ class FleetWorld:
 
     @property
     def rollout(self) -> Rollout:
-        stored = RolloutRecords(self.world.documents).latest("bike")
+        stored = self.world.records.rollouts.latest("bike")
         assert stored is not None
-        return stored.rollout
+        return stored.record
 
     def standing(self, standing: Standing) -> list[str]:
         return [line.member for line in self.rollout.lines if line.standing is standing]

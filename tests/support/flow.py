@@ -17,7 +17,7 @@ from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
-from shared.store.jobs_and_champions import stem
+from shared.store.shelf import stem
 from studio.learning.scoring import score
 from tests.support.waiting import until
 
@@ -67,7 +67,7 @@ class Flow:
 
         def settled() -> bool:
             jobs.extend(self.app.flows.training.start(job) for job in self.app.flows.intake.take_up())
-            return not self.app.arrivals.active(PIPELINE)
+            return not self.app.records.arrivals.active(PIPELINE)
 
         until(settled, lambda: self.arrivals())
         return jobs
@@ -76,11 +76,11 @@ class Flow:
         """Return every arrival there is a record of, by its time."""
         records = self.place.blobs.get_container_client("retraining")
         names = records.list_blob_names(name_starts_with=f"arrivals/{PIPELINE}/")
-        found = at_once(lambda name: self.app.arrivals.require(PIPELINE, stem(name)).arrival, names)
+        found = at_once(lambda name: self.app.records.arrivals.require(PIPELINE, stem(name)).record, names)
         return sorted(found, key=lambda each: each.seen_at)
 
     def job(self, job_id: str) -> RetrainingJob:
-        return self.app.records.require(job_id).job
+        return self.app.records.jobs.require(job_id).record
 
     def poll(self) -> None:
         self.requests += self.app.flows.poll()
@@ -123,7 +123,7 @@ class Flow:
 
     @property
     def champion(self) -> Champion:
-        return self.app.records.champion(PIPELINE)
+        return self.app.records.champions.load(PIPELINE)
 
     def answers(self) -> dict[str, list[list[str]]]:
         """Return what both services answer for the kept rows, asked as any client would."""

@@ -52,7 +52,7 @@ def states(world: World) -> list[ArrivalState]:
 
 
 def paths(world: World, job_id: str) -> list[str]:
-    return [part.dataset.path for part in world.records.require(job_id).job.parts]
+    return [part.dataset.path for part in world.records.jobs.require(job_id).record.parts]
 
 
 def nothing_open(world: World) -> bool:
@@ -96,7 +96,7 @@ def test_a_blob_that_grows_is_taken_up_once_as_it_is_in_the_end(world: World) ->
         assert world.take_up() == []
     world.clock.sleep(10)
     [job_id] = world.take_up()
-    assert world.records.require(job_id).job.dataset.size == len(b"age\n1\n2\n")
+    assert world.records.jobs.require(job_id).record.dataset.size == len(b"age\n1\n2\n")
     assert states(world) == [*[ArrivalState.GONE] * 3, ArrivalState.TAKEN]
 
 
@@ -224,7 +224,7 @@ def test_a_replay_trains_again_even_on_content_that_was_there_before(world: Worl
 def test_one_blob_of_two_pipelines_is_taken_up_by_both(world: World) -> None:
     world.alone["wages"] = msgspec.structs.replace(world.pipelines["income"], name="wages")
     world.flows.intake.see(world.put("a.csv"))
-    jobs = [world.records.require(job_id).job for job_id in world.take_up()]
+    jobs = [world.records.jobs.require(job_id).record for job_id in world.take_up()]
     assert {job.pipeline for job in jobs} == {"income", "wages"}
 
 
@@ -242,7 +242,7 @@ def test_files_of_a_quiet_batch_are_one_training_on_all_their_rows(world: World)
         world.clock.sleep(30)
     world.clock.sleep(30)
     [job_id] = world.take_up()
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert paths(world, job_id) == ["income/a.csv", "income/b.csv", "income/c.csv"]
     assert world.data.joined == {f"income/{job_id}.csv": b"age\n97\n98\n99\n"}
     assert world.service.data == [f"batches/income/{job_id}.csv"]
@@ -292,7 +292,7 @@ def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: 
     assert world.take_up() == []
     world.flows.intake.see(world.put("november/_SUCCESS", b""))
     world.take_up()
-    jobs = [job for _ in range(2) for job in world.take_up()] or world.records.active()
+    jobs = [job for _ in range(2) for job in world.take_up()] or world.records.jobs.active()
     assert paths(world, jobs[0]) == ["income/november/a.csv", "income/november/b.csv"]
     assert [arrival.state for arrival in arrivals(world) if "december" in arrival.dataset.path] == [ArrivalState.READY]
 
@@ -334,7 +334,7 @@ def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
     jobs = [job for _ in range(3) for job in world.take_up()]
     assert len(jobs) == 1
     assert paths(world, jobs[0]) == ["income/a.csv", "income/b.csv"]
-    assert [part.sha256 for part in world.records.require(jobs[0]).job.parts][1] == digest
+    assert [part.sha256 for part in world.records.jobs.require(jobs[0]).record.parts][1] == digest
 
 
 def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: World) -> None:
@@ -359,7 +359,7 @@ def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next
     for number in (2, 3, 4):
         world.flows.intake.see(world.put(f"{number}.csv"))
         assert world.take_up() == []
-    world.run(lambda: world.records.require(first).job.final)
+    world.run(lambda: world.records.jobs.require(first).record.final)
     world.run(lambda: nothing_open(world))
     assert states(world) == [
         ArrivalState.TAKEN,
@@ -381,7 +381,7 @@ def test_what_arrives_while_a_job_runs_makes_the_next_batch(world: World) -> Non
         world.flows.intake.see(world.put(f"{name}.csv"))
     world.clock.sleep(5)
     assert world.take_up() == []
-    world.run(lambda: world.records.require(first).job.final)
+    world.run(lambda: world.records.jobs.require(first).record.final)
     world.run(lambda: nothing_open(world))
     assert paths(world, arrivals(world)[-1].job or "") == ["income/b.csv", "income/c.csv", "income/d.csv"]
 
@@ -389,11 +389,11 @@ def test_what_arrives_while_a_job_runs_makes_the_next_batch(world: World) -> Non
 def test_all_rows_are_those_of_the_promoted_data_and_the_new(world: World) -> None:
     arriving(world, rows="all")
     first = world.drop("a.csv", b"age\n1\n")
-    world.run(lambda: world.records.require(first).job.state is JobState.PROMOTED)
+    world.run(lambda: world.records.jobs.require(first).record.state is JobState.PROMOTED)
     world.reader.evaluation = b"AUC\n0.1\n"
     refused = world.drop("b.csv", b"age\n2\n")
-    world.run(lambda: world.records.require(refused).job.final)
-    assert world.records.require(refused).job.state is JobState.REJECTED
+    world.run(lambda: world.records.jobs.require(refused).record.final)
+    assert world.records.jobs.require(refused).record.state is JobState.REJECTED
     third = world.drop("c.csv", b"age\n3\n")
     assert world.data.joined[f"income/{third}.csv"] == b"age\n1\n3\n"
 
@@ -406,7 +406,7 @@ def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World)
     world.flows.intake.see(world.put("b.csv", b"age,years\n1,1\n"))
     world.clock.sleep(2)
     [job_id] = world.take_up()
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.FAILED
     assert job.reason == "The header of income/b.csv is 'age,years'; that of income/a.csv is 'age'"
 
@@ -443,10 +443,10 @@ def test_a_retrain_message_trains_once_on_the_live_data_with_other_parameters(wo
     with pytest.raises(BadMessage, match="has no data yet"):
         world.flows.intake.retrain("income", {}, "m0")
     first = world.drop("a.csv")
-    world.run(lambda: world.records.require(first).job.state is JobState.PROMOTED)
+    world.run(lambda: world.records.jobs.require(first).record.state is JobState.PROMOTED)
     again = {world.flows.intake.retrain("income", {"Rate": "0.1"}, "m1").id for _ in range(2)}
     assert len(again) == 1
-    world.run(lambda: world.records.require(again.copy().pop()).job.final)
+    world.run(lambda: world.records.jobs.require(again.copy().pop()).record.final)
     assert world.service.parameters == {"Rate": "0.1"}
     assert len(world.service.started) == 2
 
@@ -455,12 +455,12 @@ def test_a_schedule_retrains_once_however_many_of_its_times_went_by(world: World
     pipeline = world.pipelines["income"]
     world.alone["income"] = msgspec.structs.replace(pipeline, schedule="0 0 4 * * *")
     first = world.drop("a.csv")
-    world.run(lambda: world.records.require(first).job.final)
+    world.run(lambda: world.records.jobs.require(first).record.final)
     before = len(world.service.started)
     world.clock.sleep(3 * 86400)
     world.take_up()
     world.take_up()
-    world.run(lambda: not world.records.active())
+    world.run(lambda: not world.records.jobs.active())
     assert len(world.service.started) == before + 1
 
 
@@ -824,7 +824,7 @@ def _trained(world: World) -> Iterator[list[bytes]]:
     """Yield the rows of each job that there is."""
     for name in sorted(world.documents.contents):
         if name.startswith("jobs/"):
-            job = world.records.require(name.removeprefix("jobs/").removesuffix(".json")).job
+            job = world.records.jobs.require(name.removeprefix("jobs/").removesuffix(".json")).record
             yield [world.data.contents[part.dataset.path].split()[1] for part in job.parts]
 
 

@@ -27,11 +27,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World(gate=Gate(rules=[parse_rule("AUC >= champion")], label="label"))
     world.service.answer = Running()
     job_id = world.drop("a.csv")
-    stored = world.records.require(job_id)
-    digest = world.answers.keep_rows(TABLE)
+    stored = world.records.jobs.require(job_id)
+    digest = world.records.answers.keep_rows(TABLE)
     model, evaluation = world.models.keep(iter([b"new"])), judging.read_evaluation(b"AUC\n0.9\n")
     facts = {"model": model, "evaluation": evaluation, "held_out": HeldOut(digest=digest, rows=40, of=40)}
-    world.records.save(stored, stored.job.move_to(JobState.JUDGING, world.clock.now(), **facts))
+    world.records.jobs.save(stored, stored.record.move_to(JobState.JUDGING, world.clock.now(), **facts))
     return world
 
 
@@ -44,7 +44,7 @@ def polled(world: World, hours: float) -> None:
 
 def ended(world: World) -> tuple[JobState, str]:
     [job_id] = [name[5:-5] for name in world.documents.contents if name.startswith("jobs/")]
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     return job.state, job.reason or ""
 
 
@@ -55,7 +55,7 @@ def test_a_scoring_that_fails_each_time_ends_the_job_and_says_why(world: World) 
     assert state is JobState.FAILED
     assert reason == "The champion could not be scored in 5 tries: The champion's scoring failed: the module said no"
     assert len(world.scoring.created) == judging.IN_VAIN
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 @pytest.mark.parametrize("seen", [NotStarted(), Running()])

@@ -39,7 +39,7 @@ DAY = timedelta(days=1)
 def world() -> World:
     """A pipeline with four entries in its history: found, and three promoted, a day apart."""
     world = World()
-    champion = world.records.champion("income")
+    champion = world.records.champions.load("income")
     for number in range(4):
         entry = HistoryEntry(
             number=0,
@@ -48,13 +48,13 @@ def world() -> World:
             reason=f"reason {number}",
             models={"one": Model(sha256=f"{number}" * 64, size=1)},
         )
-        champion = world.records.append(champion, entry)
+        champion = world.records.champions.append(champion, entry)
     world.documents.create("champions/income.json", msgspec.json.encode(champion))
     return world
 
 
 def verified(world: World, noted: str | None = None) -> Verified:
-    return verify(world.records.stored_history("income"), world.records.champion("income"), noted)
+    return verify(world.records.champions.stored_history("income"), world.records.champions.load("income"), noted)
 
 
 def name(number: int) -> str:
@@ -69,7 +69,7 @@ def edit(world: World, number: int, /, **members: object) -> None:
 def test_a_history_as_it_was_written_is_whole(world: World) -> None:
     found = verified(world)
     assert (found.whole, found.entries, found.notes) == (True, 4, [])
-    assert found.head == world.records.champion("income").head
+    assert found.head == world.records.champions.load("income").head
     first = json.loads(world.documents.contents[name(2)])["chain"]
     assert verified(world, noted=first).whole
 
@@ -102,11 +102,11 @@ def test_an_edit_a_gap_and_a_cut_end_are_found(world: World, meddle: Meddle, fau
 
 
 def test_a_history_made_anew_as_a_whole_is_found_by_a_head_that_was_noted(world: World) -> None:
-    noted = world.records.champion("income").head
+    noted = world.records.champions.load("income").head
     champion = Champion(pipeline="income")
     for number in (1, 2, 3, 4):
         entry = msgspec.json.decode(world.documents.contents.pop(name(number)), type=HistoryEntry)
-        champion = world.records.append(champion, msgspec.structs.replace(entry, reason="invented"))
+        champion = world.records.champions.append(champion, msgspec.structs.replace(entry, reason="invented"))
     world.documents.contents["champions/income.json"] = msgspec.json.encode(champion)
     assert verified(world).whole
     assert verified(world, noted).faults == [
@@ -115,8 +115,8 @@ def test_a_history_made_anew_as_a_whole_is_found_by_a_head_that_was_noted(world:
 
 
 def test_an_entry_that_a_dead_run_left_is_a_note_and_no_fault(world: World) -> None:
-    champion = world.records.champion("income")
-    world.records.append(champion, msgspec.structs.replace(champion.live, reason="left behind", job="other"))
+    champion = world.records.champions.load("income")
+    world.records.champions.append(champion, msgspec.structs.replace(champion.live, reason="left behind", job="other"))
     found = verified(world)
     assert found.whole
     assert "ends at entry 4, the history at 5" in found.notes[0]
@@ -135,7 +135,7 @@ def test_an_entry_that_a_dead_run_left_is_a_note_and_no_fault(world: World) -> N
     ],
 )
 def test_what_was_live_on_a_day_or_at_a_time(world: World, on: str, numbers: list[int]) -> None:
-    found = live_during(list(world.records.entries("income")), read_moment(on))
+    found = live_during(list(world.records.champions.entries("income")), read_moment(on))
     assert [entry.number for entry, _, _ in found] == numbers
     if numbers:
         assert found[-1][2] == (None if numbers[-1] == 4 else START + numbers[-1] * DAY)
@@ -152,9 +152,9 @@ def test_jobs_are_listed_newest_first_and_only_the_pipelines_own() -> None:
     for number, pipeline in enumerate(("income", "bike", "income-eu", "income")):
         at = datetime(2026, 11, 1 + number, tzinfo=UTC)
         part = Part(dataset=Dataset(path="a.csv", etag="0x1", modified=at, size=1), sha256="00")
-        ids[number] = world.records.open(received(pipeline, [part], at)).job.id
-    assert world.records.job_ids() == [ids[3], ids[2], ids[1], ids[0]]
-    assert world.records.job_ids("income") == [ids[3], ids[0]]
+        ids[number] = world.records.jobs.open(received(pipeline, [part], at)).record.id
+    assert world.records.jobs.ids() == [ids[3], ids[2], ids[1], ids[0]]
+    assert world.records.jobs.ids("income") == [ids[3], ids[0]]
     assert find_job(world.records, ids[1][-10:]).id == ids[1]
     with pytest.raises(Stopped, match=r"could be any of 3 jobs") as several:
         find_job(world.records, "income")

@@ -18,9 +18,10 @@ from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Asked
 from shared.domain.rollouts import Rollout
 from shared.store.arrivals import Batches, Moved, Sweep
+from shared.store.champions import ChangeMark
 from shared.store.damage import damaged
 from shared.store.history_check import verify
-from shared.store.jobs_and_champions import ChangeMark, decode
+from shared.store.shelf import decode
 from tests.support.fakes import World
 
 CONTENTS = {
@@ -84,8 +85,8 @@ def put(world: World, name: str, content: bytes) -> str:
 
 
 def states(world: World, pipeline: str) -> list[JobState]:
-    found = (world.records.require(job_id) for job_id in world.records.job_ids(pipeline))
-    return [each.job.state for each in found]
+    found = (world.records.jobs.require(job_id) for job_id in world.records.jobs.ids(pipeline))
+    return [each.record.state for each in found]
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
@@ -107,9 +108,9 @@ def test_a_mark_of_nothing_holds_up_no_data_of_its_own_pipeline(world: World, na
     )
     put(world, name, b"\xff")
     put(world, "active/jobs/income-20261126T000000-0000000001.json", b"\xff")
-    before = len(world.records.job_ids("income"))
+    before = len(world.records.jobs.ids("income"))
     world.flows.take_up()
-    assert len(world.records.job_ids("income")) == before + 1
+    assert len(world.records.jobs.ids("income")) == before + 1
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -21,7 +21,7 @@ def world() -> World:
 
 
 def asked(world: World, job_id: str) -> Approval:
-    approval = world.records.require(job_id).job.approval
+    approval = world.records.jobs.require(job_id).record.approval
     assert approval is not None
     return approval
 
@@ -46,7 +46,7 @@ def test_a_model_that_the_gate_passed_waits_for_its_approval_and_is_then_promote
     [request] = world.flows.training.poll()
     world.flows.requests.carry_out(request, "m")
     assert served(world) == {trained(world, job_id)}
-    live = world.records.champion("income").live
+    live = world.records.champions.load("income").live
     assert live is not None
     assert live.approval is not None
     assert (live.by, live.approval.by, live.approval.comment) == ("ann", "ann", "looks well")
@@ -55,9 +55,9 @@ def test_a_model_that_the_gate_passed_waits_for_its_approval_and_is_then_promote
 def test_a_rejected_model_is_not_promoted_and_says_who_rejected_it(world: World) -> None:
     job_id = world.accepted()
     decide(world, Asked.REJECT, job_id, asked(world, job_id).seen)
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert (job.state, job.reason) == (JobState.REJECTED, "rejected by ann: looks well")
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_an_approval_holds_for_the_numbers_that_were_seen_alone(world: World) -> None:
@@ -76,7 +76,7 @@ def test_an_approval_is_void_when_the_champion_and_with_it_the_numbers_change(wo
     promote(world, newer)
     assert state(world, newer) is JobState.JUDGING
     world.flows.training.poll()
-    job = world.records.require(newer).job
+    job = world.records.jobs.require(newer).record
     assert job.state is JobState.AWAITING
     assert "The approval of ann is void" in job.steps[-1].note
     assert asked(world, newer).approved is None
@@ -91,7 +91,7 @@ def test_an_approval_that_nobody_gives_in_time_ends_the_job(world: World) -> Non
         decide(world, Asked.APPROVE, job_id, seen)
     world.flows.training.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_a_job_that_waits_while_newer_data_is_promoted_is_superseded(world: World) -> None:
@@ -106,9 +106,9 @@ def test_a_decision_that_is_delivered_twice_counts_once(world: World) -> None:
     job_id = world.accepted()
     seen = asked(world, job_id).seen
     decide(world, Asked.APPROVE, job_id, seen, "m")
-    steps = world.records.require(job_id).job.steps
+    steps = world.records.jobs.require(job_id).record.steps
     assert decide(world, Asked.APPROVE, job_id, seen, "m") == f"job {job_id} is accepted"
-    assert world.records.require(job_id).job.steps == steps
+    assert world.records.jobs.require(job_id).record.steps == steps
     with pytest.raises(BadMessage, match="awaits no approval"):
         decide(world, Asked.REJECT, job_id, seen, "another")
 
@@ -117,9 +117,9 @@ def test_a_training_that_is_cancelled_is_cancelled_at_the_service_too(world: Wor
     world.service.answer = Running()
     job_id = world.drop("a.csv")
     assert decide(world, Asked.CANCEL, job_id) == f"job {job_id} is cancelled"
-    assert world.service.cancelled == [world.records.require(job_id).job.bes_job]
+    assert world.service.cancelled == [world.records.jobs.require(job_id).record.bes_job]
     assert decide(world, Asked.CANCEL, job_id, message="again") == f"job {job_id} is cancelled"
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_what_is_promoted_cannot_be_cancelled_and_the_way_back_is_named() -> None:
@@ -133,7 +133,7 @@ def test_a_promotion_by_hand_does_not_get_around_an_approval(world: World) -> No
     job_id = world.accepted()
     with pytest.raises(BadMessage, match="is awaiting approval; approve it instead"):
         promote(world, job_id, by="bob")
-    assert world.records.champion("income").last == 0
+    assert world.records.champions.load("income").last == 0
 
 
 @pytest.mark.parametrize("action", [Asked.APPROVE, Asked.REJECT, Asked.CANCEL])
@@ -152,12 +152,12 @@ def test_wherever_a_run_dies_the_decision_is_carried_out_once_by_its_next_delive
         decide(world, action, job_id, seen, "m")
         for request in world.flows.training.poll():
             world.flows.requests.carry_out(request, "p")
-        job = world.records.require(job_id).job
+        job = world.records.jobs.require(job_id).record
         wanted = {Asked.APPROVE: JobState.PROMOTED, Asked.REJECT: JobState.REJECTED, Asked.CANCEL: JobState.CANCELLED}
         assert job.state is wanted[action], writes
         assert sum("by ann" in step.note for step in job.steps) == 1, writes
         world.flows.training.poll()
-        assert world.records.active() == []
+        assert world.records.jobs.active() == []
         if not died:
             break
     assert 0 < writes < 9

@@ -37,7 +37,7 @@ def test_a_worker_that_was_stopped_between_check_and_write_never_overwrites_a_ne
     assert trained(world, older) in served(world)
     promote(world, older)
     assert served(world) == {trained(world, newer)}
-    live = world.records.champion("income").live
+    live = world.records.champions.load("income").live
     assert live is not None
     assert (live.action, live.job) == (Action.RESTORED, newer)
     assert "by a run that had been overtaken" in live.reason
@@ -48,9 +48,9 @@ def test_the_late_write_is_put_right_also_when_its_worker_dies_of_it(world: Worl
     world.endpoints["two"].stopped = lambda: overtaken_by(world, newer)
     with pytest.raises(Busy):
         promote(world, older)
-    watch = world.records.load_watch("income")
+    watch = world.records.watches.load("income")
     assert watch is not None
-    assert watch.watch.until > world.clock.now() + timedelta(minutes=50)
+    assert watch.record.until > world.clock.now() + timedelta(minutes=50)
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
     assert served(world) == {trained(world, newer)}
 
@@ -74,7 +74,7 @@ def test_a_worker_that_was_stopped_before_its_check_writes_nothing(world: World)
     promote(world, older)
     assert state(world, older) is JobState.SUPERSEDED
     assert served(world) == {trained(world, newer)}
-    assert [entry.action.value for entry, _ in world.records.entries("income")] == ["found", "promoted"]
+    assert [entry.action.value for entry, _ in world.records.champions.entries("income")] == ["found", "promoted"]
 
 
 def test_a_model_that_somebody_else_deployed_is_no_late_write(world: World) -> None:
@@ -93,34 +93,34 @@ def test_a_run_that_ends_in_order_is_not_reckoned_with_later(world: World) -> No
         promote(world, job_id)
     promote(world, job_id)
     assert state(world, job_id) is JobState.PROMOTED
-    champion = world.records.champion("income")
+    champion = world.records.champions.load("income")
     assert champion.strays == ()
-    assert world.records.load_watch("income") is None
+    assert world.records.watches.load("income") is None
 
 
 def test_each_run_that_holds_the_record_has_a_higher_fence_and_its_entries_say_so(world: World) -> None:
     promoted(world, "a.csv")
     promoted(world, "b.csv")
-    fences = [entry.fence for entry, _ in world.records.entries("income")]
+    fences = [entry.fence for entry, _ in world.records.champions.entries("income")]
     assert fences == sorted(fences)
     assert len(set(fences)) == 2  # what was found live and the first promotion are of one run
 
 
 def test_a_change_that_was_cancelled_before_any_endpoint_was_touched_is_forgotten(world: World) -> None:
     job_id = world.accepted()
-    saved = world.records.save
+    saved = world.records.jobs.save
 
     def cancelled_first(stored: object, job: object) -> object:
-        world.records.save = saved  # type: ignore[method-assign]
+        world.records.jobs.save = saved  # type: ignore[method-assign]
         cancel = Request(pipeline="income", action=Asked.CANCEL, job=job_id, by="ann")
         world.flows.decisions.decide(cancel, "c")
         return saved(stored, job)  # type: ignore[arg-type]
 
-    world.records.save = cancelled_first  # type: ignore[method-assign, assignment]
+    world.records.jobs.save = cancelled_first  # type: ignore[method-assign, assignment]
     with pytest.raises(Exception, match=job_id):
         promote(world, job_id)
-    assert isinstance(world.records.champion("income").change, Change)
+    assert isinstance(world.records.champions.load("income").change, Change)
     promote(world, job_id)
     assert state(world, job_id) is JobState.CANCELLED
-    assert world.records.champion("income").change is None
+    assert world.records.champions.load("income").change is None
     assert [endpoint.updates for endpoint in world.endpoints.values()] == [0, 0]

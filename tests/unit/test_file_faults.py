@@ -17,7 +17,7 @@ from shared.domain.ports import Running
 from shared.domain.rows import Rows
 from shared.domain.stuck import SOON, lines, stuck_files, stuck_jobs
 from shared.flows import judging
-from shared.store.jobs_and_champions import stem
+from shared.store.shelf import stem
 from tests.support.fakes import World
 
 TWO_ROWS = Rows(["age", "hours"], [["39", "40"], ["50", "13"]])
@@ -32,13 +32,13 @@ def world() -> World:
 def record(world: World, name: str) -> Arrival:
     """Return the file's one arrival."""
     names = [each for each in world.documents.contents if each.startswith("arrivals/income/")]
-    found = [world.arrivals.require("income", stem(each)).arrival for each in names]
+    found = [world.records.arrivals.require("income", stem(each)).record for each in names]
     [one] = [each for each in found if each.dataset.path == f"income/{name}"]
     return one
 
 
 def open_arrivals(world: World) -> list[Arrival]:
-    return [world.arrivals.require(*mark).arrival for mark in world.arrivals.marks()]
+    return [world.records.arrivals.require(*mark).record for mark in world.records.arrivals.marks()]
 
 
 def arrival(world: World, name: str) -> tuple[ArrivalState, str]:
@@ -80,7 +80,7 @@ def test_a_file_that_lacks_a_column_does_not_hold_the_next_one(world: World) -> 
     world.flows.intake.see(world.put("lacks.csv", b"age\n1\n"))
     world.flows.intake.see(world.put("good.csv", b"age,hours\n1,2\n"))
     [job_id] = world.take_up()
-    assert world.records.require(job_id).job.dataset.path == "income/good.csv"
+    assert world.records.jobs.require(job_id).record.dataset.path == "income/good.csv"
 
 
 def test_an_experiment_may_make_columns_of_the_proof_itself(world: World) -> None:
@@ -114,18 +114,18 @@ def test_scored_rows_without_a_column_of_the_proof_end_their_job_at_once(world: 
     world.alone["income"] = msgspec.structs.replace(world.alone["income"], gate=gate)
     world.service.answer = Running()
     job_id = world.drop("a.csv", b"age,hours\n1,2\n")
-    stored = world.records.require(job_id)
-    digest = world.answers.keep_rows(Rows(["age", "label", "Scored Labels"], [["1", "yes", "no"]]))
+    stored = world.records.jobs.require(job_id)
+    digest = world.records.answers.keep_rows(Rows(["age", "label", "Scored Labels"], [["1", "yes", "no"]]))
     model, evaluation = world.models.keep(iter([b"new"])), judging.read_evaluation(b"AUC\n0.9\n")
     facts = {"model": model, "evaluation": evaluation, "held_out": HeldOut(digest=digest, rows=1, of=1)}
-    world.records.save(stored, stored.job.move_to(JobState.JUDGING, world.clock.now(), **facts))
+    world.records.jobs.save(stored, stored.record.move_to(JobState.JUDGING, world.clock.now(), **facts))
 
     world.flows.training.poll()
 
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.FAILED
     assert "has no column 'hours'" in (job.reason or "")
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 @pytest.mark.parametrize("code", ["BlobArchived", "BlobUsesCustomerSpecifiedEncryption", "AnyOtherRefusal"])
@@ -145,14 +145,14 @@ def test_a_blob_that_nobody_can_read_is_set_aside_without_a_copy_and_may_be_repl
 
     world.clock.sleep(61)
     [job_id] = world.take_up()  # by `quiet`: the file that cannot be read holds nobody up
-    assert [part.dataset.path for part in world.records.require(job_id).job.parts] == ["income/good.csv"]
+    assert [part.dataset.path for part in world.records.jobs.require(job_id).record.parts] == ["income/good.csv"]
 
     del world.data.unreadable[path]
     world.flows.intake.replay("income", path, "m1")
     jobs = world.take_up()
     world.clock.sleep(61)
     [job_id] = [*jobs, *world.take_up()]
-    assert [part.dataset.path for part in world.records.require(job_id).job.parts] == [path]
+    assert [part.dataset.path for part in world.records.jobs.require(job_id).record.parts] == [path]
 
 
 @pytest.mark.parametrize("error", [NotYetReadable("it comes back"), AccessRefused("403 for this blob")])

@@ -197,7 +197,7 @@ def test_a_poll_and_a_look_at_arrivals_read_nothing_of_idle_members() -> None:
     fleet_world.drop()
     fleet_world.poll(2)
     world = fleet_world.world
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
     before = world.documents.reads
     world.take_up()
     fleet_world.poll()
@@ -283,7 +283,7 @@ def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_furthe
     fleet_world.drop()
     flows = fleet_world.world.flows
     flows.requests.carry_out(Request(pipeline="bike", action=Asked.PROMOTE, by="ann"), "m1")
-    assert (fleet_world.world.records.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
+    assert (fleet_world.world.records.requests.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
     [request] = flows.poll()
     assert (request.pipeline, request.action) == ("bike-01", Asked.PROMOTE)
 
@@ -310,5 +310,5 @@ def test_what_a_poll_asks_for_stands_in_the_order_of_the_jobs() -> None:
     fleet_world.see()
     world.take_up()
     asked = [request.job for request in world.flows.training.poll()]
-    assert asked == sorted(world.records.active())
+    assert asked == sorted(world.records.jobs.active())
     assert len(asked) == len(fleet_world.members)

@@ -39,8 +39,8 @@ def arrive(world: World, *names: str) -> str:
 
 
 def promoted(world: World, job_id: str) -> str:
-    world.run(lambda: world.records.require(job_id).job.final)
-    job = world.records.require(job_id).job
+    world.run(lambda: world.records.jobs.require(job_id).record.final)
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.PROMOTED, job.reason
     return job_id
 
@@ -75,7 +75,7 @@ def test_a_copy_that_goes_on_is_waited_for(world: World) -> None:
     world.data.fails = [ServiceUnavailable("1 of 1 files are still being copied")] * 3
     world.flows.training.poll()
     assert world.service.created == []
-    assert world.records.require(job_id).job.trouble == "1 of 1 files are still being copied"
+    assert world.records.jobs.require(job_id).record.trouble == "1 of 1 files are still being copied"
     promoted(world, job_id)
     assert world.service.created == ["bes-1"]
 

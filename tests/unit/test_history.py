@@ -14,7 +14,7 @@ from tests.support.fakes import World
 
 
 def faults(world: World) -> list[str]:
-    return verify(world.records.stored_history("income"), world.records.champion("income")).faults
+    return verify(world.records.champions.stored_history("income"), world.records.champions.load("income")).faults
 
 
 def rollback(world: World, message: str) -> None:
@@ -62,7 +62,7 @@ def test_wherever_a_run_dies_the_history_is_one_chain_and_its_head_is_the_champi
     while True:
         world = World()
         died = run(world, writes)
-        champion, entries = world.records.champion("income"), list(world.records.entries("income"))
+        champion, entries = world.records.champions.load("income"), list(world.records.champions.entries("income"))
         assert faults(world) == [], writes
         newest, digest = entries[-1]
         assert (newest.number, digest, newest) == (champion.last, champion.head, champion.live), writes
@@ -75,7 +75,7 @@ def test_wherever_a_run_dies_the_history_is_one_chain_and_its_head_is_the_champi
             break
         writes += 1
     assert writes > 30
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_came_after_it() -> None:
@@ -90,15 +90,15 @@ def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_c
         if "history/income/000002.json" in world.documents.contents:
             break
     world.documents.die_after = None
-    former = world.records.champion("income").live
+    former = world.records.champions.load("income").live
     assert former is not None
     for endpoint in world.endpoints.values():
         endpoint.update(world.models.link(former.models["one"]), world.clock.sleep)
         endpoint.deaf = 1
     world.flows.requests.carry_out(request, "m")
-    assert world.records.require(job_id).job.state is JobState.ROLLED_BACK
+    assert world.records.jobs.require(job_id).record.state is JobState.ROLLED_BACK
     world.flows.requests.carry_out(msgspec.structs.replace(request, by="ann"), "by hand")
-    entries = list(world.records.entries("income"))
+    entries = list(world.records.champions.entries("income"))
     assert faults(world) == []
     assert [(entry.action.value, entry.by) for entry, _ in entries] == [
         ("found", None),

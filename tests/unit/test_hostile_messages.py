@@ -202,10 +202,10 @@ def test_the_case_of_an_extension_does_not_count_for_a_fleet() -> None:
 def test_a_rollback_to_nothing_is_refused_without_holding_the_champion(facts: dict[str, Any]) -> None:
     world = World()
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=world.accepted()), "m1")
-    fence = world.records.champion("income").fence
+    fence = world.records.champions.load("income").fence
     with pytest.raises(BadMessage):
         world.flows.requests.carry_out(Request(**{**ROLLBACK, "action": Asked.ROLLBACK, **facts}), "m2")
-    assert world.records.champion("income").fence == fence
+    assert world.records.champions.load("income").fence == fence
 
 
 def test_a_rollback_that_is_done_is_not_refused_at_its_second_delivery() -> None:
@@ -213,11 +213,11 @@ def test_a_rollback_that_is_done_is_not_refused_at_its_second_delivery() -> None
     for name in ("a.csv", "b.csv"):
         world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=world.accepted(name)), name)
     request = Request(
-        pipeline="income", action=Asked.ROLLBACK, by="ann", to=2, live=world.records.champion("income").last
+        pipeline="income", action=Asked.ROLLBACK, by="ann", to=2, live=world.records.champions.load("income").last
     )
     for _ in range(2):
         world.flows.requests.carry_out(request, "m3")
-    assert str(world.records.outcome("m3")).startswith("done: ")
+    assert str(world.records.requests.outcome("m3")).startswith("done: ")
 
 
 def test_what_became_of_a_message_is_kept_for_a_month() -> None:
@@ -226,7 +226,7 @@ def test_what_became_of_a_message_is_kept_for_a_month() -> None:
     world.clock.sleep(29 * 86400)
     world.flows.requests.refuse("young", "it was garbage")
     world.flows.retention.run()
-    assert [world.records.outcome(each) is not None for each in ("old", "young")] == [True, True]
+    assert [world.records.requests.outcome(each) is not None for each in ("old", "young")] == [True, True]
     world.clock.sleep(2 * 86400)
     world.flows.retention.run()
-    assert [world.records.outcome(each) is not None for each in ("old", "young")] == [False, True]
+    assert [world.records.requests.outcome(each) is not None for each in ("old", "young")] == [False, True]

@@ -12,7 +12,7 @@ from shared.base.errors import NeverAgain, RecordChanged, ServiceRefused, Servic
 from shared.base.retry import IN_PLACE, asked_again
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.ports import Failed, Running
-from shared.store.jobs_and_champions import StoredJob
+from shared.store.shelf import Stored
 from tests.support.fakes import World, refused
 
 
@@ -62,7 +62,7 @@ def test_of_two_runs_that_create_a_bes_job_the_later_cancels_its_own(world: Worl
     assert world.service.created == ["bes-1", "bes-2"]
     assert world.service.started == ["bes-2"]
     assert world.service.cancelled == ["bes-1"]
-    assert world.records.require(job.id).job.bes_job == "bes-2"
+    assert world.records.jobs.require(job.id).record.bes_job == "bes-2"
 
 
 def test_a_bes_job_whose_record_was_written_is_not_cancelled_when_the_answer_was_lost(
@@ -70,16 +70,16 @@ def test_a_bes_job_whose_record_was_written_is_not_cancelled_when_the_answer_was
 ) -> None:
     world.flows.intake.see(world.put("a.csv"))
     [job] = world.flows.intake.take_up()
-    save, lost = type(world.records).save, [True]
+    save, lost = type(world.records.jobs).save, [True]
 
-    def losing(records: Any, stored: StoredJob, changed: RetrainingJob) -> StoredJob:
+    def losing(records: Any, stored: Stored[RetrainingJob], changed: RetrainingJob) -> Stored[RetrainingJob]:
         saved = save(records, stored, changed)
         if lost and changed.bes_job:
             lost.pop()
             raise RecordChanged("the write was made twice, and its first answer lost")
         return saved
 
-    monkeypatch.setattr(type(world.records), "save", losing)
+    monkeypatch.setattr(type(world.records.jobs), "save", losing)
     world.flows.training.start(job)
     world.flows.training.poll()
     assert (world.service.created, world.service.started, world.service.cancelled) == (["bes-1"], ["bes-1"], [])
@@ -90,7 +90,7 @@ def test_a_bes_job_that_the_services_stop_ended_is_made_once_more(world: World) 
     job_id = world.drop("a.csv")
     world.service.answer = Failed("The server stopped while the job ran", interrupted=True)
     world.flows.training.poll()
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert world.service.created == ["bes-1", "bes-2"]
     assert (job.bes_job, job.interrupted) == ("bes-2", "bes-1")
     assert job.state is JobState.FAILED  # the second stop ends it
@@ -102,8 +102,8 @@ def test_a_bes_job_that_is_made_again_trains_as_any_other(world: World) -> None:
     job_id = world.drop("a.csv")
     world.service.answer = Failed("The server stopped while the job ran", interrupted=True)
     meanwhile(world, lambda: setattr(world.service, "answer", None))
-    world.run(lambda: world.records.require(job_id).job.final)
-    assert world.records.require(job_id).job.state is JobState.PROMOTED
+    world.run(lambda: world.records.jobs.require(job_id).record.final)
+    assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
 
 
 def test_a_job_whose_promotion_never_succeeds_is_given_up_and_frees_its_place(world: World) -> None:
@@ -115,10 +115,10 @@ def test_a_job_whose_promotion_never_succeeds_is_given_up_and_frees_its_place(wo
             with pytest.raises(NeverAgain):
                 world.flows.requests.carry_out(request, "m1")
         world.clock.sleep(600)
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.TIMED_OUT
     assert (job.reason or "").startswith("Its promotion is given up after 10:00:00: ")
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def gone() -> Any:
@@ -135,9 +135,9 @@ def test_storage_that_is_away_is_one_line_of_the_log_and_no_traceback(
     def fail(*_: Any) -> Any:
         raise error
 
-    for name in ("take_up", "load_watch"):
-        monkeypatch.setattr(type(world.records), name, fail)
-    monkeypatch.setattr(type(world.records), "watched", lambda _: ["income"])
+    monkeypatch.setattr(type(world.records.jobs), "load_active", fail)
+    monkeypatch.setattr(type(world.records.watches), "load", fail)
+    monkeypatch.setattr(type(world.records.watches), "pipelines", lambda _: ["income"])
     with caplog.at_level(logging.WARNING):
         world.flows.training.poll()
         world.flows.bake.poll()

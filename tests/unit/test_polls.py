@@ -11,7 +11,7 @@ from shared.cli.status import GRACE, poll_text
 from shared.domain.arrivals import Arrival, arrival_id
 from shared.domain.jobs import Dataset
 from shared.store.arrivals import ArrivalRecords
-from shared.store.polls import EVERY, PollRecord
+from shared.store.polls import EVERY, PollRecords
 from tests.support.fakes import START, FakeDocuments
 
 SECOND = timedelta(seconds=1)
@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 def test_polls_every_few_seconds_write_once_in_five_minutes() -> None:
     documents = FakeDocuments()
-    record = PollRecord(documents)
+    record = PollRecords(documents)
     for number in range(1200):
         record.note(START + number * SECOND)
     assert documents.versions["polls/last.json"] == 1200 * SECOND / EVERY
@@ -28,9 +28,9 @@ def test_polls_every_few_seconds_write_once_in_five_minutes() -> None:
 
 def test_another_process_notes_its_poll_over_the_same_record() -> None:
     documents = FakeDocuments()
-    PollRecord(documents).note(START)
-    PollRecord(documents).note(START + SECOND)
-    assert PollRecord(documents).last() == START + SECOND
+    PollRecords(documents).note(START)
+    PollRecords(documents).note(START + SECOND)
+    assert PollRecords(documents).last() == START + SECOND
 
 
 @pytest.mark.parametrize(

@@ -35,13 +35,13 @@ def served(world: World) -> set[str]:
 
 def trained(world: World, job_id: str) -> str:
     """Return the content of the job's model."""
-    model = world.records.require(job_id).job.model
+    model = world.records.jobs.require(job_id).record.model
     assert model is not None
     return world.models.kept[model.sha256].decode()
 
 
 def state(world: World, job_id: str) -> JobState:
-    return world.records.require(job_id).job.state
+    return world.records.jobs.require(job_id).record.state
 
 
 def promoted(world: World, name: str) -> str:
@@ -54,12 +54,12 @@ def promoted(world: World, name: str) -> str:
 def test_both_targets_get_the_model_and_the_history_says_what_was_live(world: World) -> None:
     job_id = promoted(world, "a.csv")
     assert served(world) == {trained(world, job_id)}
-    found, entry = world.records.history("income", 1), world.records.history("income", 2)
+    found, entry = world.records.champions.entry("income", 1), world.records.champions.entry("income", 2)
     assert found is not None
     assert entry is not None
     assert (entry.job, entry.previous, set(entry.proof)) == (job_id, 1, {"one", "two"})
     assert found.models["one"] != entry.models["one"]
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_an_update_without_effect_is_put_back_and_says_so(world: World) -> None:
@@ -67,7 +67,7 @@ def test_an_update_without_effect_is_put_back_and_says_so(world: World) -> None:
     world.endpoints["one"].deaf = 1
     job_id = world.accepted()
     promote(world, job_id)
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.ROLLED_BACK
     assert "still those of the former model" in (job.reason or "")
     assert served(world) == before
@@ -110,7 +110,7 @@ def test_a_second_delivery_does_nothing(world: World) -> None:
     updates = world.endpoints["one"].updates
     promote(world, job_id, message="again")
     assert world.endpoints["one"].updates == updates
-    assert world.records.champion("income").last == 2
+    assert world.records.champions.load("income").last == 2
 
 
 def test_an_older_job_never_overwrites_a_newer_promoted_one(world: World) -> None:
@@ -134,11 +134,11 @@ def test_the_gate_judges_again_when_the_champion_has_become_another() -> None:
     promote(world, worse)
     assert state(world, worse) is JobState.JUDGING
     world.flows.training.poll()
-    job = world.records.require(worse).job
+    job = world.records.jobs.require(worse).record
     assert job.state is JobState.REJECTED
     assert "The champion is another one now" in job.steps[-2].note
     assert job.verdict is not None
-    assert job.verdict.champion == world.records.require(better).job.model.sha256  # type: ignore[union-attr]
+    assert job.verdict.champion == world.records.jobs.require(better).record.model.sha256  # type: ignore[union-attr]
 
 
 def test_a_rollback_brings_the_former_model_back_and_the_next_one_goes_further(world: World) -> None:
@@ -149,7 +149,7 @@ def test_a_rollback_brings_the_former_model_back_and_the_next_one_goes_further(w
     world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
     assert served(world) == {trained(world, first)}  # the same message again
     world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m2")
-    entry = world.records.history("income", 1)
+    entry = world.records.champions.entry("income", 1)
     assert entry is not None
     assert served(world) == {world.models.kept[entry.models["one"].sha256].decode()}
     with pytest.raises(BadMessage, match="no former model"):
@@ -172,14 +172,14 @@ def test_a_person_may_promote_what_the_gate_refused() -> None:
     job_id = world.accepted()
     assert state(world, job_id) is JobState.REJECTED
     promote(world, job_id)
-    assert world.records.champion("income").last == 0  # without a name it is a second delivery
+    assert world.records.champions.load("income").last == 0  # without a name it is a second delivery
     promote(world, job_id, by="ann", message="by hand")
     assert served(world) == {trained(world, job_id)}
 
 
 def test_two_runs_at_once_exclude_each_other(world: World) -> None:
     job_id = world.accepted()
-    with world.records.hold("income"), pytest.raises(Busy):
+    with world.records.champions.hold("income"), pytest.raises(Busy):
         promote(world, job_id)
     assert state(world, job_id) is JobState.ACCEPTED
 
@@ -214,13 +214,13 @@ def test_a_live_model_that_cannot_be_kept_stops_the_promotion_before_anything_is
     with pytest.raises(AskHuman, match="nothing is promoted"):
         promote(world, job_id)
     assert [endpoint.updates for endpoint in world.endpoints.values()] == [0, 0]
-    assert "nothing is promoted" in (world.records.require(job_id).job.trouble or "")
+    assert "nothing is promoted" in (world.records.jobs.require(job_id).record.trouble or "")
 
 
 def test_a_message_that_failed_for_good_is_noted_on_the_job(world: World) -> None:
     job_id = world.accepted()
     world.flows.requests.give_up(Request(pipeline="income", action=PROMOTE, job=job_id), "m9")
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert "failed at every delivery of message m9" in job.steps[-1].note
     assert job.state is JobState.ACCEPTED
 
@@ -261,20 +261,20 @@ def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: Wo
 def test_trouble_with_the_records_after_the_proof_puts_nothing_back_however_long_it_lasts(world: World) -> None:
     job_id = world.accepted()
     world.clock.sleep(1)
-    append = world.records.append
+    append = world.records.champions.append
 
     def away(champion: object, entry: HistoryEntry) -> object:
         if entry.action is Action.PROMOTED:
             raise ServiceUnavailable("storage is away")
         return append(champion, entry)  # type: ignore[arg-type]
 
-    world.records.append = away  # type: ignore[method-assign, assignment]
+    world.records.champions.append = away  # type: ignore[method-assign, assignment]
     for _ in range(3):
         with pytest.raises(ServiceUnavailable):
             promote(world, job_id)
         world.clock.sleep(20 * 60)
     assert served(world) == {trained(world, job_id)}
-    world.records.append = append  # type: ignore[method-assign]
+    world.records.champions.append = append  # type: ignore[method-assign]
     promote(world, job_id)
     assert state(world, job_id) is JobState.PROMOTED
 
@@ -296,7 +296,7 @@ def test_a_training_asked_for_again_after_a_rollback_is_promoted_although_newer_
     world.flows.requests.carry_out(Request(pipeline="income", action=ROLLBACK, by="ann"), "m1")
     world.clock.sleep(60)
     again = world.flows.intake.retrain("income", {}, "m2")
-    assert again.parts == world.records.require(first).job.parts
+    assert again.parts == world.records.jobs.require(first).record.parts
     world.flows.training.start(again)
     promote(world, again.id)
     assert state(world, again.id) is JobState.PROMOTED

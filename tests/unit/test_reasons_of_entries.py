@@ -19,26 +19,26 @@ def world() -> World:
 
 
 def reasons(world: World) -> list[str]:
-    return [entry.reason for entry, _ in world.records.entries("income")]
+    return [entry.reason for entry, _ in world.records.champions.entries("income")]
 
 
 def latest(world: World) -> HistoryEntry:
-    live = world.records.champion("income").live
+    live = world.records.champions.load("income").live
     assert live is not None
     return live
 
 
 def promoted(world: World, name: str) -> None:
     job_id = world.drop(name)
-    world.run(lambda: world.records.require(job_id).job.state is JobState.PROMOTED)
+    world.run(lambda: world.records.jobs.require(job_id).record.state is JobState.PROMOTED)
 
 
 def test_an_undecided_model_that_the_gate_promotes_is_told_as_such(world: World) -> None:
     job_id = world.accepted()
-    stored = world.records.require(job_id)
+    stored = world.records.jobs.require(job_id)
     finding = Finding(rule="AUC >= champion", outcome=Outcome.UNDECIDED, text="AUC 0.95 is within the noise")
     verdict = Verdict(outcome=Outcome.UNDECIDED, findings=(finding,))
-    world.records.save(stored, msgspec.structs.replace(stored.job, verdict=verdict))
+    world.records.jobs.save(stored, msgspec.structs.replace(stored.record, verdict=verdict))
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m1")
     assert latest(world).reason == "undecided, and promoted as gate.undecided says: AUC 0.95 is within the noise"
 

@@ -22,11 +22,11 @@ OTHERS = [action for action in Asked if action is not Asked.RETRAIN]
 def test_only_a_retrain_starts_a_training(action: Asked, facts: dict[str, Any]) -> None:
     world = World()
     world.drop("a.csv")
-    before = world.records.job_ids()
+    before = world.records.jobs.ids()
     with suppress(RetrainingError):
         world.flows.requests.carry_out(Request(pipeline="income", action=action, **facts), "m1")
     world.take_up()
-    assert world.records.job_ids() == before
+    assert world.records.jobs.ids() == before
 
 
 @pytest.mark.parametrize("action", OTHERS)
@@ -35,11 +35,11 @@ def test_only_a_retrain_starts_a_training_of_a_fleet(action: Asked, facts: dict[
     fleet_world = FleetWorld(["01"])
     fleet_world.drop()
     world = fleet_world.world
-    before = world.records.job_ids()
+    before = world.records.jobs.ids()
     with suppress(RetrainingError):
         world.flows.requests.carry_out(Request(pipeline="bike", action=action, **facts), "m1")
     world.take_up()
-    assert world.records.job_ids() == before
+    assert world.records.jobs.ids() == before
 
 
 @pytest.mark.parametrize("action", Asked)
@@ -59,8 +59,8 @@ def test_a_retrain_makes_a_job_and_its_outcome_says_who_asked() -> None:
     world.drop("a.csv")
     request = Request(pipeline="income", action=Asked.RETRAIN, by="ann", reason="a new default")
     outcome = world.flows.requests.carry_out(request, "m1")
-    [again] = set(world.records.active()) - {world.records.job_ids()[-1]}
-    assert outcome == world.records.outcome("m1") == f"job {again}"
+    [again] = set(world.records.jobs.active()) - {world.records.jobs.ids()[-1]}
+    assert outcome == world.records.requests.outcome("m1") == f"job {again}"
     assert b'"by":"ann"' in world.documents.contents["requests/m1.json"]
 
 
@@ -71,16 +71,16 @@ def test_a_request_with_an_id_of_its_own_counts_once_however_often_it_is_sent(ac
     path = "income/a.csv" if action is Asked.REPLAY else None
     request = Request(pipeline="income", action=action, path=path, id="nightly-7")
     outcomes = {world.flows.requests.carry_out(request, message) for message in ("m1", "m2")}
-    assert outcomes == {world.records.outcome("nightly-7")}
+    assert outcomes == {world.records.requests.outcome("nightly-7")}
 
 
 def test_a_decision_reaches_the_job_that_it_names() -> None:
     world = World(approval=Approving(required=True))
-    job = world.records.require(world.accepted()).job
+    job = world.records.jobs.require(world.accepted()).record
     assert job.approval is not None
     request = Request(pipeline="income", action=Asked.REJECT, job=job.id, by="ann", seen=job.approval.seen)
     world.flows.requests.carry_out(request, "m1")
-    assert world.records.require(job.id).job.state is JobState.REJECTED
+    assert world.records.jobs.require(job.id).record.state is JobState.REJECTED
 
 
 def test_a_resume_finishes_the_change_that_a_run_left() -> None:
@@ -90,6 +90,6 @@ def test_a_resume_finishes_the_change_that_a_run_left() -> None:
     with pytest.raises(KeyboardInterrupt):
         world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m1")
     world.documents.die_after = None
-    assert world.records.champion("income").change is not None
+    assert world.records.champions.load("income").change is not None
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.RESUME), "m2")
-    assert world.records.require(job_id).job.state is JobState.PROMOTED
+    assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED

@@ -60,12 +60,12 @@ def promoted(world: World, name: str) -> str:
     """Promote a job's model; return its SHA-256."""
     job_id = world.accepted(name)
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
-    assert world.records.require(job_id).job.state is JobState.PROMOTED
+    assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
     return model(world, job_id)
 
 
 def model(world: World, job_id: str) -> str:
-    kept = world.records.require(job_id).job.model
+    kept = world.records.jobs.require(job_id).record.model
     assert kept is not None
     return kept.sha256
 
@@ -79,7 +79,7 @@ def test_what_is_live_and_the_entries_before_it_stay_and_older_ones_and_refused_
     world = World()
     models = [promoted(world, f"{name}.csv") for name in "abcd"]
     refused = world.models.keep(iter([b"refused"])).sha256
-    first = world.records.history("income", 1)
+    first = world.records.champions.entry("income", 1)
     assert first is not None
     world.clock.sleep(LONG)
     gone = world.flows.retention.run()  # keeps two entries before the live one
@@ -98,7 +98,7 @@ def test_after_a_rollback_what_the_next_ones_go_back_to_stays_too() -> None:
     assert set(models) <= set(world.models.kept)
     roll_back(world, "m2")
     roll_back(world, "m3")
-    live = world.records.champion("income").live
+    live = world.records.champions.load("income").live
     assert live is not None
     assert live.models["one"].sha256 == models[0]
 
@@ -119,7 +119,7 @@ def test_both_models_of_a_change_under_way_stay_also_of_a_pipeline_that_the_file
     with pytest.raises(KeyboardInterrupt):
         world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
     world.documents.die_after = None
-    change = world.records.champion("income").change
+    change = world.records.champions.load("income").change
     assert change is not None
     for name in list(world.documents.names("active/")):
         world.documents.delete(name)
@@ -176,11 +176,11 @@ def test_a_rollback_to_an_old_model_that_begins_meanwhile_finds_it_or_is_refused
 
     world.models.remove = after_a_rollback  # type: ignore[method-assign]
     assert old not in world.flows.retention.run()
-    live = world.records.champion("income").live
+    live = world.records.champions.load("income").live
     assert live is not None
     assert live.models["one"].sha256 == old
     assert old in world.models.kept
-    gone = world.records.history("income", 1)
+    gone = world.records.champions.entry("income", 1)
     assert gone is not None
     with pytest.raises(BadMessage, match=r"is not kept any more"):
         roll_back(world, "m2", to=1)

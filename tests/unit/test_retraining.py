@@ -21,7 +21,7 @@ def world() -> World:
 
 
 def state(world: World, job_id: str) -> JobState:
-    return world.records.require(job_id).job.state
+    return world.records.jobs.require(job_id).record.state
 
 
 def test_a_lost_answer_to_submit_starts_no_second_training(world: World) -> None:
@@ -51,12 +51,12 @@ def test_the_same_event_twice_gives_one_job_and_a_new_version_a_second(world: Wo
 def test_an_event_that_comes_again_before_the_promotion_is_settled_hides_nothing(world: World) -> None:
     """The outcome is on the job before the champion's record is settled; the mark must stay until then."""
     job_id = world.accepted()
-    stored = world.records.require(job_id)
-    promoting = world.records.save(stored, stored.job.move_to(JobState.PROMOTING, world.clock.now()))
-    world.records.save(promoting, promoting.job.end(JobState.PROMOTED, world.clock.now(), "entry 2"))
+    stored = world.records.jobs.require(job_id)
+    promoting = world.records.jobs.save(stored, stored.record.move_to(JobState.PROMOTING, world.clock.now()))
+    world.records.jobs.save(promoting, promoting.record.end(JobState.PROMOTED, world.clock.now(), "entry 2"))
     world.flows.intake.see("income/a.csv")
     world.take_up()
-    assert world.records.active() == [job_id]
+    assert world.records.jobs.active() == [job_id]
 
 
 def test_the_service_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
@@ -68,7 +68,7 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
     world.clock.sleep(11)
     world.flows.training.poll()
     assert world.service.created == ["bes-1"]
-    assert world.records.require(job_id).job.trouble is None
+    assert world.records.jobs.require(job_id).record.trouble is None
 
 
 def test_a_refused_key_waits_for_a_human_and_goes_on_when_it_is_mended(world: World) -> None:
@@ -84,11 +84,11 @@ def test_trouble_that_does_not_end_is_given_up_after_as_long_as_a_training_may_t
     world.service.fails = [ServiceUnavailable("503")] * 1000
     job_id = world.drop("a.csv")
     world.run(lambda: state(world, job_id) is not JobState.RECEIVED, minutes=60 * 24)
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.TIMED_OUT
     assert (job.reason or "").endswith("503")
     assert timedelta() <= world.clock.now() - job.received_at - timedelta(seconds=training.waiting + training.running)
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> None:
@@ -111,10 +111,10 @@ def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> Non
 
 def test_what_the_service_refuses_for_good_fails_at_once_with_its_reason(world: World) -> None:
     world.service.fails = [ServiceRefused("400 InvalidInputNames", 400)]
-    job = world.records.require(world.drop("a.csv")).job
+    job = world.records.jobs.require(world.drop("a.csv")).record
     assert job.state is JobState.FAILED
     assert job.reason == "400 InvalidInputNames"
-    assert world.records.active() == []
+    assert world.records.jobs.active() == []
 
 
 def test_waiting_and_running_have_deadlines_of_their_own(world: World) -> None:
@@ -159,7 +159,7 @@ def test_a_model_in_the_place_of_the_evaluation_is_not_read_to_its_end(world: Wo
     job_id = world.drop("a.csv")
     world.flows.training.poll()
     assert state(world, job_id) is JobState.FAILED
-    assert "is its port the model's?" in (world.records.require(job_id).job.reason or "")
+    assert "is its port the model's?" in (world.records.jobs.require(job_id).record.reason or "")
 
 
 @pytest.mark.parametrize(
@@ -181,13 +181,16 @@ def test_a_missing_output_names_those_that_are_there(world: World) -> None:
     world.service.answer = Finished({"output2": BlobReference("https://store.example/", "x.csv")})
     job_id = world.drop("a.csv")
     world.flows.training.poll()
-    assert world.records.require(job_id).job.reason == "The BES job has no output 'output1'; its outputs are: output2"
+    assert (
+        world.records.jobs.require(job_id).record.reason
+        == "The BES job has no output 'output1'; its outputs are: output2"
+    )
 
 
 def test_a_model_that_the_gate_refuses_is_kept_and_not_promoted() -> None:
     world = World(rules=("AUC >= champion + 0.1",))
     job_id = world.accepted()
-    job = world.records.require(job_id).job
+    job = world.records.jobs.require(job_id).record
     assert job.state is JobState.REJECTED
     assert job.reason == "AUC 0.9500 fails AUC >= champion + 0.1 = 1.0000; 0.9000 is the baseline's, from other rows"
     assert job.model is not None
@@ -214,7 +217,7 @@ def test_one_broken_job_does_not_keep_the_others_from_being_polled(world: World)
 def test_a_run_that_died_after_the_mark_is_taken_up_by_the_poll(world: World) -> None:
     job_id = world.drop("a.csv")
     del world.documents.contents[f"jobs/{job_id}.json"]
-    world.run(lambda: world.records.load(job_id) is not None and state(world, job_id) is JobState.PROMOTED)
+    world.run(lambda: world.records.jobs.load(job_id) is not None and state(world, job_id) is JobState.PROMOTED)
     assert state(world, job_id) is JobState.PROMOTED
 
 

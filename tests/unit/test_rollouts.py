@@ -40,7 +40,7 @@ def test_a_share_that_is_none_is_named(value: int | str) -> None:
 def test_accepted_jobs_wait_for_a_rollout_and_cost_a_poll_nothing_meanwhile() -> None:
     fleet = ready(FEW)
     assert {job.state for member in fleet.members for job in fleet.jobs(member)} == {JobState.ACCEPTED}
-    assert fleet.world.records.active() == []
+    assert fleet.world.records.jobs.active() == []
     before = fleet.world.documents.reads
     fleet.poll()
     assert fleet.world.documents.reads == before
@@ -59,7 +59,7 @@ def test_a_rollout_promotes_each_member_s_own_model_one_wave_after_the_other() -
     assert fleet.rollout.course is Course.DONE
     for member in fleet.members:
         assert fleet.served(member) == fleet.trained(member)
-        live = fleet.world.records.champion(member).live
+        live = fleet.world.records.champions.load(member).live
         assert live is not None
         assert live.job == fleet.jobs(member)[0].id
     assert len({fleet.served(member) for member in fleet.members}) == len(MANY)
@@ -165,7 +165,7 @@ def test_a_job_that_was_promoted_or_cancelled_by_hand_is_not_rolled_out_again() 
     fleet.finish()
     assert fleet.standing(Standing.PROMOTED) == ["bike-03", "bike-04"]
     assert fleet.served("bike-01") == fleet.trained("bike-01")
-    assert fleet.world.records.champion("bike-02").last == 0
+    assert fleet.world.records.champions.load("bike-02").last == 0
 
 
 def test_a_member_without_an_outcome_in_time_counts_as_failed_and_is_taken_back() -> None:
@@ -184,7 +184,7 @@ def test_a_member_without_an_outcome_in_time_counts_as_failed_and_is_taken_back(
     fleet.poll()
     [job] = fleet.jobs("bike-01")
     assert (job.state, job.rollout) == (JobState.ACCEPTED, None)
-    assert job.id in fleet.world.records.parked("bike")
+    assert job.id in fleet.world.records.jobs.parked("bike")
     # What was asked before, and comes late, finds that it was taken back.
     del fleet.endpoint("bike-01").model
     fleet.world.flows.requests.carry_out(Request(pipeline="bike-01", action=PROMOTE, job=job.id), "late")
@@ -208,7 +208,7 @@ def test_a_rollback_of_the_fleet_brings_back_what_the_last_rollout_replaced_and_
     assert fleet.rollout.course is Course.DONE
     assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01", "bike-02", "bike-04"]
     assert {fleet.served(member) for member in fleet.members} == {"first.ilearner"}
-    live = fleet.world.records.champion("bike-01").live
+    live = fleet.world.records.champions.load("bike-01").live
     assert live is not None
     assert live.reason == "back to entry 1; asked for by ann"
     with pytest.raises(BadMessage, match="no member with a model to go back to"):
@@ -300,7 +300,7 @@ def test_a_run_that_dies_after_any_write_loses_no_member_and_changes_none_twice(
         fleet.world.clock.sleep(16 * 60)  # after which a change that nobody finished is finished
         fleet.poll(3)
         for member in fleet.members:
-            last = fleet.world.records.champion(member).last
+            last = fleet.world.records.champions.load(member).last
             if action is PROMOTE:
                 assert (fleet.served(member), last) == (fleet.trained(member), 2), f"died after write {die_after}"
             else:

@@ -57,7 +57,7 @@ def test_help_tells_of_each_command_in_one_line() -> None:
     command = [sys.executable, str(ROOT / "run.py"), "--help"]
     told = subprocess.run(command, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True)
     lines = told.stdout.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == ["demo", "up", "test", "check", "bench", "clean"]
+    assert [line.split()[0] for line in lines] == ["demo", "up", "new", "test", "check", "bench", "clean"]
     assert all(len(line.split()) > 3 for line in lines)
 
 

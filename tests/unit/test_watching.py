@@ -36,7 +36,7 @@ def bake(world: World, baked: Bake | None) -> None:
 def promoted(world: World, name: str = "a.csv") -> str:
     job_id = world.accepted(name)
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
-    assert world.records.require(job_id).job.state is JobState.PROMOTED
+    assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
     return job_id
 
 
@@ -56,15 +56,15 @@ def served(world: World) -> set[str]:
 
 
 def notes(world: World, job_id: str) -> list[str]:
-    return [step.note for step in world.records.require(job_id).job.steps]
+    return [step.note for step in world.records.jobs.require(job_id).record.steps]
 
 
 def test_a_model_that_stays_well_passes_its_bake_and_the_job_says_so(world: World) -> None:
     job_id = promoted(world)
     assert looks(world, 39) == []
-    assert world.records.watched() == ["income"]
+    assert world.records.watches.pipelines() == ["income"]
     assert looks(world, 5) == []
-    assert world.records.watched() == []
+    assert world.records.watches.pipelines() == []
     assert notes(world, job_id)[-1] == "the bake of entry 2 is passed: all is well after 40 looks"
 
 
@@ -105,13 +105,13 @@ def test_a_regression_rolls_back_and_the_history_says_why(
     [request] = looks(world, LATEST)
     assert (request.action, request.by, request.live) == (Asked.ROLLBACK, "the bake", 2)
     world.flows.requests.carry_out(request, "m")
-    entry = world.records.champion("income").live
+    entry = world.records.champions.load("income").live
     assert entry is not None
     assert (entry.action, entry.number, entry.by) == (Action.ROLLED_BACK, 3, "the bake")
     assert why in entry.reason
     assert served(world) == {"first.ilearner"}
     assert any(why in note for note in notes(world, job_id))
-    assert world.records.require(job_id).job.state is JobState.PROMOTED
+    assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
 
 
 def test_what_was_rolled_back_is_not_promoted_again_nor_rolled_back_further(world: World) -> None:
@@ -125,8 +125,8 @@ def test_what_was_rolled_back_is_not_promoted_again_nor_rolled_back_further(worl
     errors(world)
     assert looks(world, 50) == []
     assert world.flows.training.poll() == []
-    assert world.records.watched() == []
-    assert world.records.champion("income").last == 4
+    assert world.records.watches.pipelines() == []
+    assert world.records.champions.load("income").last == 4
     assert not any("passed" in note for note in notes(world, second))
 
 
@@ -150,7 +150,7 @@ def test_a_fast_endpoint_may_become_many_times_slower_and_one_slow_answer_is_non
     assert looks(world, 2) == []
     world.endpoints["one"].slow = 0.002
     assert looks(world, 60) == []
-    assert world.records.watched() == []
+    assert world.records.watches.pipelines() == []
 
 
 def test_a_definition_that_cannot_be_read_says_nothing_about_the_model(world: World) -> None:
@@ -164,7 +164,7 @@ def test_a_definition_that_cannot_be_read_says_nothing_about_the_model(world: Wo
     assert looks(world, 10) == []
     world.endpoints["one"].model = named  # type: ignore[method-assign]
     assert looks(world, 40) == []
-    assert world.records.watched() == []
+    assert world.records.watches.pipelines() == []
 
 
 def test_a_rollback_whose_message_is_lost_is_asked_for_again_after_a_while(world: World) -> None:
@@ -184,7 +184,7 @@ def test_a_rollback_that_cannot_be_proven_is_given_up_and_the_job_says_so(world:
             asked += 1
             world.endpoints["two"].deaf = 1
             world.flows.requests.carry_out(request, f"m{asked}")
-            assert world.records.champion("income").last == 2
+            assert world.records.champions.load("income").last == 2
     assert asked == ASKS
     assert f"asked {ASKS} times for a rollback, and entry 2 is still live" in notes(world, job_id)[-1]
 
@@ -194,7 +194,7 @@ def test_a_deployment_of_somebody_else_ends_the_bake_and_is_left_alone(world: Wo
     other_answers(world)
     world.endpoints["two"].named = world.endpoints["two"].serves
     assert looks(world, 5) == []
-    assert world.records.watched() == []
+    assert world.records.watches.pipelines() == []
     assert notes(world, job_id)[-1] == "somebody else deployed a model on two, which ends the bake of entry 2"
 
 
@@ -212,20 +212,20 @@ def test_nothing_is_looked_at_while_a_change_is_under_way(world: World) -> None:
     with pytest.raises(KeyboardInterrupt):
         world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
     world.documents.die_after = None
-    assert world.records.champion("income").change is not None
+    assert world.records.champions.load("income").change is not None
     errors(world)
     other_answers(world)
     assert looks(world, 10) == []
     assert world.endpoints["two"].fails
-    assert world.records.watched() == ["income"]
+    assert world.records.watches.pipelines() == ["income"]
 
 
 def late_write(world: World) -> None:
     """Have a run that was overtaken after the former entry write its model to one endpoint."""
-    former = world.records.history("income", 1)
+    former = world.records.champions.entry("income", 1)
     assert former is not None
     model = former.models["two"]
-    with world.records.hold("income") as held:
+    with world.records.champions.hold("income") as held:
         stray = Stray(sha256=model.sha256, until=world.clock.now() + timedelta(hours=1))
         held.save(held.champion.but(strays=(stray,)))
     world.endpoints["two"].update(world.models.link(model), world.clock.sleep)
@@ -239,7 +239,7 @@ def test_what_a_run_wrote_late_is_put_right_and_the_bake_goes_on(world: World) -
     assert [request.action for request in requests] == [Asked.RESUME]
     world.flows.requests.carry_out(requests[0], "m")
     assert served(world) == right
-    live = world.records.champion("income").live
+    live = world.records.champions.load("income").live
     assert live is not None
     assert live.action is Action.RESTORED
     slowness(world)
@@ -253,15 +253,15 @@ def test_what_a_run_wrote_late_is_put_right_and_the_bake_goes_on(world: World) -
 def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
     bake(world, None)
     job_id = world.accepted()
-    with world.records.hold("income") as held:
+    with world.records.champions.hold("income") as held:
         stray = Stray(sha256="0" * 64, until=world.clock.now() + timedelta(hours=1))
         held.save(held.champion.but(strays=(stray,)))
     world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
-    assert world.records.watched() == ["income"]
+    assert world.records.watches.pipelines() == ["income"]
     errors(world)
     assert looks(world, 4 * 60 + 1) == []
     assert world.endpoints["two"].fails  # nothing was scored
-    assert world.records.watched() == []
+    assert world.records.watches.pipelines() == []
     assert not any("bake" in note for note in notes(world, job_id))
 
 
@@ -269,7 +269,7 @@ def test_a_pipeline_that_the_file_has_no_more_is_not_watched(world: World) -> No
     promoted(world)
     world.alone.clear()
     assert looks(world, 1) == []
-    assert world.records.watched() == []
+    assert world.records.watches.pipelines() == []
 
 
 def test_a_look_that_a_promotion_overtakes_does_not_end_the_new_watch(world: World) -> None:
@@ -283,9 +283,9 @@ def test_a_look_that_a_promotion_overtakes_does_not_end_the_new_watch(world: Wor
 
     world.endpoints["one"].model = overtaken  # type: ignore[assignment,method-assign]
     assert looks(world, 1) == []
-    stored = world.records.load_watch("income")
+    stored = world.records.watches.load("income")
     assert stored is not None
-    assert (stored.watch.entry, stored.watch.looks) == (3, 0)
+    assert (stored.record.entry, stored.record.looks) == (3, 0)
 
 
 def test_wherever_a_run_of_the_bake_dies_the_former_model_comes_back_once_and_the_history_is_whole() -> None:
@@ -299,7 +299,7 @@ def test_wherever_a_run_of_the_bake_dies_the_former_model_comes_back_once_and_th
         died = False
         deliverable: list[Request] = []
         for number in range(60):
-            champion = world.records.champion("income")
+            champion = world.records.champions.load("income")
             if not deliverable and champion.last > 2 and champion.change is None:
                 break  # what a run that died may still write is watched for longer
             try:
@@ -313,14 +313,16 @@ def test_wherever_a_run_of_the_bake_dies_the_former_model_comes_back_once_and_th
                 world.clock.sleep(2 * MINUTES)
             assert number < 59, writes
         world.documents.die_after = None
-        entries = list(world.records.entries("income"))
+        entries = list(world.records.champions.entries("income"))
         assert [entry.action.value for entry, _ in entries] == ["found", "promoted", "rolled back"], writes
         assert entries[-1][0].by == "the bake"
-        assert verify(world.records.stored_history("income"), world.records.champion("income")).whole, writes
+        assert verify(world.records.champions.stored_history("income"), world.records.champions.load("income")).whole, (
+            writes
+        )
         assert entries[-1][0].models == entries[0][0].models
         assert served(world) == {world.models.kept[each.sha256].decode() for each in entries[0][0].models.values()}
-        assert world.records.champion("income").change is None
-        assert world.records.require(job_id).job.state is JobState.PROMOTED
+        assert world.records.champions.load("income").change is None
+        assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
         if not died:
             break
     assert 8 < writes < 99

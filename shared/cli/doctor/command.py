@@ -106,7 +106,7 @@ def _timers(app: App) -> Finding:
     what = "timers of the app"
 
     def look() -> Finding:
-        swept = app.arrivals.swept_until(app.data_container)
+        swept = app.records.arrivals.swept_until(app.data_container)
         if swept is None:
             return warning(what, "no sweep is recorded yet", "start the function app, or see its log if it runs")
         if datetime.now(UTC) - swept > _STILL:

@@ -157,7 +157,7 @@ def _live(app: App, pipeline: Pipeline, name: str, reference: BlobReference) -> 
     if kept is None:
         for _ in app.reader_of(pipeline).read(reference):
             break  # its beginning shows that it can be read
-    live = app.records.champion(pipeline.name).live
+    live = app.records.champions.load(pipeline.name).live
     right = live.models.get(name) if live else None
     if right is not None and kept != right:
         there = short(kept.sha256) if kept else "a model that somebody else deployed"

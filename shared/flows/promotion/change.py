@@ -27,8 +27,9 @@ from shared.flows.judging import judged_against
 from shared.flows.live import live_model
 from shared.flows.promotion.settle import PATIENCE, Finishing
 from shared.flows.promotion.switch import Served, Switch
-from shared.store.answers import AnswerRecords
-from shared.store.jobs_and_champions import HeldChampion, Records, StoredJob
+from shared.store import Records
+from shared.store.champions import HeldChampion
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
 
@@ -43,7 +44,6 @@ class Changing:
     pipeline: Pipeline
     held: HeldChampion
     records: Records
-    answers: AnswerRecords
     models: Models
     reader: BlobReader
     endpoints: Endpoints
@@ -62,29 +62,31 @@ class Changing:
             self.finishing.finish(self.held.champion.change)
         self._put_right()
         if request.action is Asked.RESUME:
-            self.records.unmark_change(self.pipeline.name)
+            self.records.champions.unmark_change(self.pipeline.name)
             return
-        stored = self.records.require(request.job) if request.job else None
-        own = stored is not None and not stored.job.final  # the promotion of a job, not a change by hand
-        request_id = stored.job.id if stored and own else message_id
-        if request_id in self.held.champion.settled or (stored and not wanted(stored.job, request)):
-            self.records.unmark_change(self.pipeline.name)  # the run that settled it may have died before this
+        stored = self.records.jobs.require(request.job) if request.job else None
+        own = stored is not None and not stored.record.final  # the promotion of a job, not a change by hand
+        request_id = stored.record.id if stored and own else message_id
+        if request_id in self.held.champion.settled or (stored and not wanted(stored.record, request)):
+            self.records.champions.unmark_change(
+                self.pipeline.name
+            )  # the run that settled it may have died before this
             return
         self._record_live()
         if stored and own and request.by is None and self._overtaken(stored):
             return
         if request.live is not None and request.live != self.live.number:
             raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
-        entry = self._promoted(request, stored.job) if stored else self._rolled_back(request)
+        entry = self._promoted(request, stored.record) if stored else self._rolled_back(request)
         if not own:
-            self.records.mark_change(self.pipeline.name, self.now() + PATIENCE)
+            self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
         if entry.models == self.live.models:
             self.finishing.settle_unchanged(request_id, stored if own else None)
             return
         for model in entry.models.values():
             if not self.models.touch(model):  # from here on it is not removed
                 raise BadMessage(f"The model {model.sha256} is not kept any more")
-        rows, expected = self._kept_rows(stored.job if stored else None)
+        rows, expected = self._kept_rows(stored.record if stored else None)
         served = self.switch.answers(rows)
         change = Change(
             request=request_id,
@@ -123,16 +125,18 @@ class Changing:
             stray = Stray(sha256=right.sha256, until=self.now() + STRAYS_FOR)
             self.held.save(self.held.champion.but(strays=(*self.held.champion.strays, stray)))
             rows = self.pipeline.rows
-            self.switch.put_right(name, right, rows, self.answers.of(self.answers.keep_rows(rows), right.sha256))
+            self.switch.put_right(
+                name, right, rows, self.records.answers.of(self.records.answers.keep_rows(rows), right.sha256)
+            )
             entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.RESTORED, reason=reason)
-            self.held.save(self.records.append(self.held.champion, entry))
+            self.held.save(self.records.champions.append(self.held.champion, entry))
             self.finishing.watch_strays(self.held.champion)
 
-    def _overtaken(self, stored: StoredJob) -> bool:
+    def _overtaken(self, stored: Stored[RetrainingJob]) -> bool:
         """Return whether the job is not to be promoted (yet): end it when newer data was promoted first, have it
         judged again when the champion is another one.
         """
-        job, champion = stored.job, self.held.champion
+        job, champion = stored.record, self.held.champion
         if job.state is not JobState.ACCEPTED:
             return False
         if self.pipeline.waits and not job.rollout:
@@ -141,7 +145,7 @@ class Changing:
             reason = f"A newer model was promoted first; live is entry {champion.last} of the history"
             ended = job.end(JobState.SUPERSEDED, self.now(), reason)
             self.finishing.save(stored, ended)
-            self.records.close(ended)
+            self.records.jobs.close(ended)
             return True
         live = self._judged_against(job)
         if not job.verdict or job.verdict.champion == live:
@@ -162,7 +166,7 @@ class Changing:
         They are those of the configuration and the held-out rows that candidate and champion differ most on.
         """
         kept = self.pipeline.rows
-        table = self.answers.rows(job.held_out.digest) if job and job.held_out else None
+        table = self.records.answers.rows(job.held_out.digest) if job and job.held_out else None
         if table is None or job is None or job.held_out is None:
             return kept, None
         try:
@@ -171,7 +175,7 @@ class Changing:
             log.warning("Job %s: its held-out rows cannot be scored for the proof: the table %s", job.id, error)
             return kept, None
         champion = self.live.models[self.pipeline.targets[0].name]
-        places = most_telling(given, self.answers.of(job.held_out.digest, champion.sha256), HELD_OUT_AT_MOST)
+        places = most_telling(given, self.records.answers.of(job.held_out.digest, champion.sha256), HELD_OUT_AT_MOST)
         return Rows(kept.columns, kept.values + asked.at(places).values), given.at(places)
 
     def _recorded(self, entry: HistoryEntry, served: Mapping[str, Served]) -> Rows | None:
@@ -183,7 +187,7 @@ class Changing:
         models = {model.sha256 for model in entry.models.values()}
         if len(models) > 1:
             return None  # each target would have answers of its own
-        known = self.answers.of(self.answers.keep_rows(self.pipeline.rows), models.pop())
+        known = self.records.answers.of(self.records.answers.keep_rows(self.pipeline.rows), models.pop())
         alike = known and all(same_answers(known, each.answers, ALIKE) for each in served.values())
         return known if alike else None
 
@@ -212,7 +216,7 @@ class Changing:
             models = dict.fromkeys(self.endpoints, self._kept(request.model))
             return HistoryEntry(**facts, previous=self.live.number, models=models)
         number = self.live.previous if request.to is None else request.to
-        former = None if number is None else self.records.history(self.pipeline.name, number)
+        former = None if number is None else self.records.champions.entry(self.pipeline.name, number)
         if former is None:
             what = "former model to go back to" if request.to is None else f"entry {request.to} in its history"
             raise BadMessage(f"Pipeline {self.pipeline.name} has no {what}")
@@ -261,7 +265,7 @@ class Changing:
             models=models,
         )
         self.held.confirm()  # before the history is written: what was read may be of another time
-        self.held.save(self.records.append(champion, entry))
+        self.held.save(self.records.champions.append(champion, entry))
 
 
 def _why(job: RetrainingJob) -> str:

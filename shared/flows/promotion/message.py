@@ -16,21 +16,22 @@ from datetime import datetime
 from shared.base.errors import BadMessage, Busy, NeverAgain, RecordChanged, RetrainingError
 from shared.base.retry import delay
 from shared.domain.fleets import Pipelines
+from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.flows.promotion.change import Changing
 from shared.flows.promotion.settle import Finishing
 from shared.flows.promotion.switch import Switch
-from shared.store.answers import AnswerRecords
-from shared.store.jobs_and_champions import HeldChampion, Records, StoredJob
+from shared.store import Records
+from shared.store.champions import HeldChampion
+from shared.store.shelf import Stored
 
 
 @dataclass(frozen=True)
 class Promotion:
     pipelines: Pipelines
     records: Records
-    answers: AnswerRecords
     models: Models
     reader: Callable[[Pipeline], BlobReader]
     endpoints: Callable[[Pipeline], Endpoints]
@@ -46,7 +47,7 @@ class Promotion:
         self._job(request)
         self._entry(request, request_id)
         try:
-            with self.records.hold(pipeline.name) as held:
+            with self.records.champions.hold(pipeline.name) as held:
                 self._run(pipeline, held).carry_out(request, request_id)
         except (Busy, RecordChanged):
             raise
@@ -61,12 +62,12 @@ class Promotion:
         """
         if not request.names_an_entry:
             return
-        champion = self.records.champion(request.pipeline)
+        champion = self.records.champions.load(request.pipeline)
         if request_id in champion.settled or (champion.change and champion.change.request == request_id):
             return  # a second delivery
         if request.live is not None and (champion.live is None or request.live > champion.last):
             raise BadMessage(f"Entry {request.live} is not in the history of {request.pipeline}")
-        if request.to is not None and self.records.history(request.pipeline, request.to) is None:
+        if request.to is not None and self.records.champions.entry(request.pipeline, request.to) is None:
             raise BadMessage(f"Pipeline {request.pipeline} has no entry {request.to} in its history")
         if request.model is not None and not self.models.find(request.model):
             raise BadMessage(f"The model {request.model} is not kept any more")
@@ -82,14 +83,11 @@ class Promotion:
             now=self.now,
             sleep=self.sleep,
         )
-        finishing = Finishing(
-            pipeline=pipeline, held=held, records=self.records, answers=self.answers, switch=switch, now=self.now
-        )
+        finishing = Finishing(pipeline=pipeline, held=held, records=self.records, switch=switch, now=self.now)
         return Changing(
             pipeline=pipeline,
             held=held,
             records=self.records,
-            answers=self.answers,
             models=self.models,
             reader=self.reader(pipeline),
             endpoints=endpoints,
@@ -98,15 +96,15 @@ class Promotion:
             now=self.now,
         )
 
-    def _job(self, request: Request) -> StoredJob | None:
-        return self.records.of(request) if request.job else None
+    def _job(self, request: Request) -> Stored[RetrainingJob] | None:
+        return self.records.jobs.job_of(request) if request.job else None
 
     def _note_trouble(self, request: Request, request_id: str, error: RetrainingError) -> None:
         """Put what the try met where its asker looks; a job's promotion is asked for by the poll after a while."""
         stored = self._job(request)
-        if stored and not stored.job.final:
-            job, now = stored.job, self.now()
-            self.records.save(stored, job.waiting(now + delay(job.attempts + 1, error), now, str(error)))
+        if stored and not stored.record.final:
+            job, now = stored.record, self.now()
+            self.records.jobs.save(stored, job.waiting(now + delay(job.attempts + 1, error), now, str(error)))
         elif request.by_hand:
             word = "refused" if isinstance(error, NeverAgain) else "not yet"
-            self.records.note_request(request_id, {"pipeline": request.pipeline, "outcome": f"{word}: {error}"})
+            self.records.requests.note(request_id, {"pipeline": request.pipeline, "outcome": f"{word}: {error}"})

@@ -19,8 +19,9 @@ from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
 from shared.domain.pipelines import Pipeline
 from shared.domain.proof_rows import first
 from shared.flows.promotion.switch import Made, Served, Switch
-from shared.store.answers import AnswerRecords
-from shared.store.jobs_and_champions import HeldChampion, Records, StoredJob
+from shared.store import Records
+from shared.store.champions import HeldChampion
+from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
 
@@ -34,22 +35,21 @@ class Finishing:
     pipeline: Pipeline
     held: HeldChampion
     records: Records
-    answers: AnswerRecords
     switch: Switch
     now: Callable[[], datetime]
 
     def finish(self, change: Change, served: Mapping[str, Served] | None = None) -> None:
         """Take the change to its end: proven, or put back and that proven."""
-        stored = self.records.require(change.request) if change.request == change.entry.job else None
-        if stored and stored.job.final and stored.job.state not in SWITCHED:
+        stored = self.records.jobs.require(change.request) if change.request == change.entry.job else None
+        if stored and stored.record.final and stored.record.state not in SWITCHED:
             # It was cancelled before it became `promoting`, and so before any endpoint was touched.
             self._settle(change.request, stored, self.held.champion)
             return
-        if stored and stored.job.state is JobState.ACCEPTED:
+        if stored and stored.record.state is JobState.ACCEPTED:
             note = "live until now: " + ", ".join(f"{name} {m.sha256[:12]}" for name, m in change.before.items())
             # The poll goes on waiting before it asks again: this run is on it.
-            job = stored.job.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.job.not_before)
-            stored = self.records.save(stored, job)
+            job = stored.record.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.record.not_before)
+            stored = self.records.jobs.save(stored, job)
         if change.phase is Phase.UPDATING:
             made = self._made(change)
             if isinstance(made, Made):
@@ -73,19 +73,19 @@ class Finishing:
             return str(error)
 
     def _settle_proven(
-        self, change: Change, stored: StoredJob | None, made: Made, served: Mapping[str, Served]
+        self, change: Change, stored: Stored[RetrainingJob] | None, made: Made, served: Mapping[str, Served]
     ) -> None:
-        kept = self.answers.keep_rows(self.pipeline.rows)
+        kept = self.records.answers.keep_rows(self.pipeline.rows)
         if change.rows.values[: len(self.pipeline.rows.values)] == self.pipeline.rows.values:
             for name, answers in made.answers.items():
                 model = change.entry.models[name]
-                self.answers.keep(kept, model.sha256, first(answers, len(self.pipeline.rows.values)))
+                self.records.answers.keep(kept, model.sha256, first(answers, len(self.pipeline.rows.values)))
         entry = msgspec.structs.replace(change.entry, proof=made.proof)
-        champion = self.records.append(self.held.champion, entry)
+        champion = self.records.champions.append(self.held.champion, entry)
         told = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
         self._end(change.request, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
         self._watch(change, champion, made, served)
-        self._settle(change.request, stored, champion.having_promoted(stored.job) if stored else champion)
+        self._settle(change.request, stored, champion.having_promoted(stored.record) if stored else champion)
 
     def _watch(self, change: Change, champion: Champion, made: Made, served: Mapping[str, Served]) -> None:
         """Have what is live now looked at for the bake time, and while a run that was overtaken may come late."""
@@ -101,48 +101,48 @@ class Finishing:
                 answers=made.answers,
                 seconds={name: each.seconds for name, each in served.items()},
             )
-            self.records.watch(self.pipeline.name, watch)
+            self.records.watches.begin(self.pipeline.name, watch)
 
-    def settle_unchanged(self, request_id: str, stored: StoredJob | None) -> None:
+    def settle_unchanged(self, request_id: str, stored: Stored[RetrainingJob] | None) -> None:
         self._end(request_id, stored, JobState.PROMOTED, "this very model is live already")
         champion = self.held.champion
-        self._settle(request_id, stored, champion.having_promoted(stored.job) if stored else champion)
+        self._settle(request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
-    def _settle_restored(self, change: Change, stored: StoredJob | None, how_sure: str) -> None:
+    def _settle_restored(self, change: Change, stored: Stored[RetrainingJob] | None, how_sure: str) -> None:
         reason = f"{change.reason}; the former model is live again, and {how_sure}"
         champion = self.held.champion
-        if champion.live and self.records.history(self.pipeline.name, champion.last + 1):
+        if champion.live and self.records.champions.entry(self.pipeline.name, champion.last + 1):
             # A run proved the switch, wrote its entry and died; it was live for a while.
             entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.RESTORED, reason=reason)
-            champion = self.records.append(champion, entry)
+            champion = self.records.champions.append(champion, entry)
         self._end(change.request, stored, JobState.ROLLED_BACK, reason)
         self.watch_strays(champion)
         self._settle(change.request, stored, champion)
 
     def watch_strays(self, champion: Champion) -> None:
         """Have the endpoints looked at while a run that was overtaken may come late, unless they are already."""
-        if champion.strays and self.records.load_watch(self.pipeline.name) is None:
+        if champion.strays and self.records.watches.load(self.pipeline.name) is None:
             until = max(stray.until for stray in champion.strays)
             watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
-            self.records.watch(self.pipeline.name, watch)
+            self.records.watches.begin(self.pipeline.name, watch)
 
-    def _end(self, request_id: str, stored: StoredJob | None, state: JobState, reason: str) -> None:
+    def _end(self, request_id: str, stored: Stored[RetrainingJob] | None, state: JobState, reason: str) -> None:
         """Write the outcome where its asker looks: on the job, or under the request made by hand."""
         if stored is None:
             outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
-            self.records.note_request(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+            self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
             log.info("Pipeline %s, request %s is %s", self.pipeline.name, request_id, outcome)
-        elif not stored.job.final:
-            self.save(stored, stored.job.end(state, self.now(), reason))
+        elif not stored.record.final:
+            self.save(stored, stored.record.end(state, self.now(), reason))
 
-    def _settle(self, request_id: str, stored: StoredJob | None, champion: Champion) -> None:
+    def _settle(self, request_id: str, stored: Stored[RetrainingJob] | None, champion: Champion) -> None:
         """Forget the change, and take its mark off last of all: while the mark is there, a run comes by."""
         self.held.save(champion.settle(request_id))
         if stored:
-            self.records.close(stored.job)
+            self.records.jobs.close(stored.record)
         else:
-            self.records.unmark_change(self.pipeline.name)
+            self.records.champions.unmark_change(self.pipeline.name)
 
-    def save(self, stored: StoredJob, job: RetrainingJob) -> None:
-        self.records.save(stored, job)
+    def save(self, stored: Stored[RetrainingJob], job: RetrainingJob) -> None:
+        self.records.jobs.save(stored, job)
         log.info("Job %s is %s: %s", job.id, job.state.value, job.reason)

@@ -1,0 +1,160 @@
+"""What each pipeline's endpoints serve, and what they served before.
+
+champions/{pipeline}.json      what the endpoints serve and the change under way; written under its lease
+active/changes/{pipeline}.json a mark while a change asked for by hand is under way
+history/{pipeline}/{n}.json    what was live, one entry a change, written once, each with the hash of the one before
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import msgspec
+
+from shared.base.decoding import Moment
+from shared.base.errors import BadConfiguration, Busy, RecordChanged
+from shared.domain.champions import Champion, HistoryEntry
+from shared.domain.ports import Documents, Lease
+from shared.store.shelf import Shelf, Stored, decode, encode, stem
+
+log = logging.getLogger("relearn.records")
+
+
+class ChangeMark(msgspec.Struct, frozen=True):
+    """When to ask next for the change under way to be finished."""
+
+    not_before: Moment
+
+
+class HeldChampion:
+    """The champion's record while this run alone may write it.
+
+    `abandoned`: the run before did not give it back. It may have died, or have been stopped and go on some day.
+    """
+
+    def __init__(self, shelf: Shelf[Champion], stored: Stored[Champion], lease: Lease, *, abandoned: bool) -> None:
+        self.abandoned = abandoned
+        self._shelf, self._stored, self._lease = shelf, stored, lease
+
+    @property
+    def champion(self) -> Champion:
+        return self._stored.record
+
+    def save(self, champion: Champion) -> None:
+        self._stored = self._shelf.replace(self._stored, champion, self._lease)
+
+    def renew(self) -> None:
+        """Keep the right to write, or raise `Busy`."""
+        self._lease.renew()
+
+    def confirm(self) -> None:
+        """Raise `Busy` unless this run still is the one that may change the endpoints, by lease and by fence."""
+        self._lease.renew()
+        there = self._shelf.load(self._stored.name)
+        fence = there.record.fence if there else None
+        if fence != self.champion.fence:
+            raise Busy(
+                f"Another run has overtaken this one: the fence is {fence}, and this run's {self.champion.fence}"
+            )
+
+
+class ChampionRecords:
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._champions, self._history = Shelf(documents, Champion), Shelf(documents, HistoryEntry)
+        self._changes = Shelf(documents, ChangeMark)
+
+    def load(self, pipeline: str) -> Champion:
+        stored = self._champions.load(_champion(pipeline))
+        return stored.record if stored else Champion(pipeline=pipeline)
+
+    def all(self) -> Iterator[Champion]:
+        """Yield every champion's record, also those of pipelines that the file has no more."""
+        for pipeline in self.pipelines():
+            yield self.load(pipeline)
+
+    def pipelines(self) -> list[str]:
+        """Return the pipelines whose endpoints there is a record of."""
+        return [stem(name) for name in self._documents.names("champions/")]
+
+    @contextmanager
+    def hold(self, pipeline: str) -> Iterator[HeldChampion]:
+        """Give this run alone the champion's record; raise `Busy` when another has it."""
+        name = _champion(pipeline)
+        former = self._documents.read(name)
+        if former is None:
+            self._champions.create(name, Champion(pipeline=pipeline))
+        with self._documents.lease(name) as lease:
+            stored = self._champions.require(name)
+            yield HeldChampion(self._champions, stored, lease, abandoned=former is not None and former.held)
+
+    def entry(self, pipeline: str, number: int) -> HistoryEntry | None:
+        stored = self._history.load(_entry(pipeline, number))
+        return stored.record if stored else None
+
+    def append(self, champion: Champion, entry: HistoryEntry) -> Champion:
+        """Write the entry as the next of the champion's history; return the champion's record that names it.
+
+        A run that died before it could name the entry in the champion's record left it behind: the same
+        entry is not written twice, another one stays in the history and this one comes after it.
+        """
+        chain, number = champion.head, champion.last + 1
+        while True:
+            name = _entry(champion.pipeline, number)
+            entry = msgspec.structs.replace(entry, number=number, chain=chain)
+            content = encode(entry)
+            if self._documents.create(name, content) is None:
+                document = self._documents.read(name)
+                if document is None:
+                    raise RecordChanged(f"The record {name} is gone")
+                content, there = document.content, decode(document.content, HistoryEntry, name)
+                if (there.action, there.models, there.job) != (entry.action, entry.models, entry.job):
+                    chain, number = hashlib.sha256(content).hexdigest(), number + 1
+                    continue
+                entry = there
+            return champion.serving(entry, hashlib.sha256(content).hexdigest())
+
+    def entries(self, pipeline: str) -> Iterator[tuple[HistoryEntry, str]]:
+        """Yield the whole history with the SHA-256 of each entry as it is stored, oldest first."""
+        for name, content in self.stored_history(pipeline):
+            yield decode(content, HistoryEntry, name), hashlib.sha256(content).hexdigest()
+
+    def stored_history(self, pipeline: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the content of each entry as it is stored, oldest first."""
+        for name in self._documents.names(f"history/{pipeline}/"):
+            if document := self._documents.read(name):
+                yield name, document.content
+
+    def mark_change(self, pipeline: str, not_before: datetime) -> None:
+        self._changes.put(_change(pipeline), ChangeMark(not_before))
+
+    def unmark_change(self, pipeline: str) -> None:
+        self._documents.delete(_change(pipeline))
+
+    def changes_to_finish(self, now: datetime) -> list[str]:
+        """Return the pipelines whose change by hand was left unfinished; also where the mark cannot be read."""
+        return [stem(name) for name in self._documents.names("active/changes/") if self._is_due(name, now)]
+
+    def _is_due(self, name: str, now: datetime) -> bool:
+        try:
+            mark = self._changes.load(name)
+            return mark is not None and mark.record.not_before <= now
+        except BadConfiguration as error:
+            log.error("%s; the change is finished now", error)
+            return True
+
+
+def _champion(pipeline: str) -> str:
+    return f"champions/{pipeline}.json"
+
+
+def _change(pipeline: str) -> str:
+    return f"active/changes/{pipeline}.json"
+
+
+def _entry(pipeline: str, number: int) -> str:
+    return f"history/{pipeline}/{number:06}.json"

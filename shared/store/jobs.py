@@ -1,0 +1,108 @@
+"""Retrainings, and the marks that say which of them there is something to do for.
+
+jobs/{id}.json                 one retraining
+active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all
+parked/{fleet}/{id}.json       a mark in place of that one while an accepted job waits for a rollout of its fleet
+"""
+
+from __future__ import annotations
+
+import logging
+
+from shared.base.errors import BadConfiguration, BadMessage
+from shared.domain.jobs import RetrainingJob, pipeline_of
+from shared.domain.messages import Request
+from shared.domain.ports import Documents
+from shared.store.shelf import Shelf, Stored, stem
+
+log = logging.getLogger("relearn.records")
+
+
+class JobRecords:
+    def __init__(self, documents: Documents) -> None:
+        self._documents, self._jobs = documents, Shelf(documents, RetrainingJob)
+
+    def open(self, job: RetrainingJob) -> Stored[RetrainingJob]:
+        """Record the job, or return the record that is there already."""
+        if stored := self.load(job.id):
+            return stored
+        self._jobs.create(_active(job.id), job)
+        return self._jobs.create(_job(job.id), job) or self.require(job.id)
+
+    def load(self, job_id: str) -> Stored[RetrainingJob] | None:
+        return self._jobs.load(_job(job_id))
+
+    def require(self, job_id: str) -> Stored[RetrainingJob]:
+        return self._jobs.require(_job(job_id))
+
+    def job_of(self, request: Request) -> Stored[RetrainingJob]:
+        """Return the job that a message names, or raise `BadMessage`."""
+        stored = self.load(request.job) if request.job else None
+        if stored is None or stored.record.pipeline != request.pipeline:
+            raise BadMessage(f"Pipeline {request.pipeline} has no job {request.job}")
+        return stored
+
+    def save(self, stored: Stored[RetrainingJob], job: RetrainingJob) -> Stored[RetrainingJob]:
+        return self._jobs.replace(stored, job)
+
+    def close(self, job: RetrainingJob) -> None:
+        """Take the final job off the list of active ones."""
+        self._documents.delete(_active(job.id))
+
+    def active(self, pipeline: str | None = None) -> list[str]:
+        """Return the ids of the jobs, of one pipeline or of all, that may not be final yet."""
+        names = self._documents.names(f"active/jobs/{pipeline}-" if pipeline else "active/jobs/")
+        return [job_id for job_id in map(stem, names) if pipeline is None or pipeline_of(job_id) == pipeline]
+
+    def load_active(self, job_id: str) -> Stored[RetrainingJob] | None:
+        """Return an active job's record. Write it if the run that marked the job died before it could."""
+        if stored := self.load(job_id):
+            return stored
+        mark = self._jobs.load(_active(job_id))
+        return self.open(mark.record) if mark else None
+
+    def look_at(self, job_id: str) -> RetrainingJob | None:
+        """Return an active job as its record has it, or the mark of a run that has not written the record yet."""
+        stored = self.load(job_id) or self._jobs.load(_active(job_id))
+        return stored.record if stored else None
+
+    def is_readable(self, job_id: str) -> bool:
+        try:
+            self.look_at(job_id)
+        except BadConfiguration as error:
+            log.error("%s", error)
+            return False
+        return True
+
+    def activate(self, job: RetrainingJob) -> None:
+        self._jobs.create(_active(job.id), job)
+
+    def park(self, job: RetrainingJob, fleet: str) -> None:
+        """Have the accepted job wait for a rollout of the fleet, which no poll looks at."""
+        self._documents.create(_parked(fleet, job.id), b"{}")
+        self.close(job)
+
+    def parked(self, fleet: str | None = None) -> list[str]:
+        """Return the ids of the jobs that wait for a rollout of the fleet, or of any."""
+        return [stem(name) for name in self._documents.names(f"parked/{fleet}/" if fleet else "parked/")]
+
+    def unpark(self, fleet: str, job_id: str) -> None:
+        self._documents.delete(_parked(fleet, job_id))
+
+    def ids(self, pipeline: str | None = None) -> list[str]:
+        """Return the ids of all jobs, or of the pipeline's, those of the newest data first."""
+        ids = [stem(name) for name in self._documents.names(f"jobs/{pipeline}-" if pipeline else "jobs/")]
+        ids = [each for each in ids if pipeline in (None, pipeline_of(each))]
+        return sorted(ids, key=lambda each: each.rsplit("-", 2)[1:], reverse=True)
+
+
+def _job(job_id: str) -> str:
+    return f"jobs/{job_id}.json"
+
+
+def _active(job_id: str) -> str:
+    return f"active/jobs/{job_id}.json"
+
+
+def _parked(fleet: str, job_id: str) -> str:
+    return f"parked/{fleet}/{job_id}.json"

@@ -1,0 +1,68 @@
+"""Records of one kind, as JSON documents. Every write is conditional."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from shared.base.decoding import from_json
+from shared.base.errors import BadConfiguration, RecordChanged
+from shared.domain.ports import Documents, Lease
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Stored(Generic[T]):
+    """A record, and the version of its document that it was read from."""
+
+    name: str
+    record: T
+    etag: str
+
+
+class Shelf(Generic[T]):
+    def __init__(self, documents: Documents, kind: type[T]) -> None:
+        self._documents, self._kind = documents, kind
+
+    def load(self, name: str) -> Stored[T] | None:
+        document = self._documents.read(name)
+        return Stored(name, decode(document.content, self._kind, name), document.etag) if document else None
+
+    def require(self, name: str) -> Stored[T]:
+        stored = self.load(name)
+        if stored is None:
+            raise RecordChanged(f"The record {name} is gone")
+        return stored
+
+    def create(self, name: str, record: T) -> Stored[T] | None:
+        """Write the record, or return None when there is one of this name."""
+        etag = self._documents.create(name, encode(record))
+        return Stored(name, record, etag) if etag else None
+
+    def replace(self, stored: Stored[T], record: T, lease: Lease | None = None) -> Stored[T]:
+        """Write the record, unless another run wrote first: then raise `RecordChanged`."""
+        etag = self._documents.replace(stored.name, encode(record), stored.etag, lease)
+        return Stored(stored.name, record, etag)
+
+    def put(self, name: str, record: T) -> None:
+        """Write the record in place of the one of this name, if there is one."""
+        if self.create(name, record) is None and (document := self._documents.read(name)):
+            self._documents.replace(name, encode(record), document.etag)
+
+
+def encode(record: Any) -> bytes:
+    return msgspec.json.encode(record)
+
+
+def decode(content: bytes, kind: type[T], name: str) -> T:
+    try:
+        return from_json(content, kind)
+    except msgspec.MsgspecError as error:
+        raise BadConfiguration(f"The record {name} cannot be read: {error}") from None
+
+
+def stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].removesuffix(".json")
