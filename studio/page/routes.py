@@ -26,10 +26,11 @@ from studio.guard import is_for_this_machine, is_from_this_page
 from studio.page import samples, views
 from studio.page.paging import part
 from studio.publishing import DEFAULT, Studio
-from studio.state.records import Endpoint, Service, WebService, Workspace
+from studio.state.records import Endpoint, Job, Service, WebService, Workspace
 
 _FOLDER = Path(__file__).parent
 _INLINE = 4  #: a web service with at most that many endpoints is listed with them
+_RECENT = 20  #: jobs of an endpoint that are shown
 _PARTS = ("score", "jobs", "update")
 
 _SERVICE = f"{views.HELP}/workspaces/{{workspace}}/webservices/{{service}}"
@@ -137,6 +138,7 @@ class _Page:
             inputs=views.inputs(endpoint, models),
             parameters=parameters,
             files=files,
+            recent=[views.view_job(job) for job in self._studio.records.newest(Job, endpoint.id, _RECENT)],
             score=[] if endpoint.training else samples.score(scoring, views.example(endpoint, models), parameters, key),
             jobs=samples.job(f"{base}{path}/jobs", endpoint.inputs, files, parameters, key),
             update=samples.update(view.address("Update").url, view.models[0].resource, key) if updated else [],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from studio.api import ports
 from studio.experiments.types import Experiment
 from studio.learning.ilearner import TrainedModel
 from studio.publishing import DEFAULT
-from studio.state.records import NEVER, Endpoint, Reference, Resource, Service, WebService
+from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Service, WebService
 
 HELP = "/apihelp"  #: the portal's own place for the pages of web services
 _DIGITS = 12  #: of a model's hash
@@ -42,6 +43,16 @@ class Model:
     source: str
     set: datetime
     later: str | None = None
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A batch job: its state in words, when it was started, and what went wrong."""
+
+    id: str
+    state: str
+    started: datetime | None
+    error: str
 
 
 @dataclass(frozen=True)
@@ -176,6 +187,24 @@ def _learns(training: Experiment | None) -> list[Learns]:
         )
         for part in (training.parts() if training else ())
     ]
+
+
+def view_job(job: Job) -> JobView:
+    """Return the job; a NotStarted one that was started waits for its turn."""
+    state = "Queued" if job.state == "NotStarted" and job.queued else job.state
+    started = datetime.fromtimestamp(job.queued, UTC) if job.queued else None
+    return JobView(job.id, state, started, _innermost(job.details or ""))
+
+
+def _innermost(details: str) -> str:
+    """Return the message of the innermost exception in the details of a failed job."""
+    try:
+        inner, _ = json.JSONDecoder().raw_decode(details, details.index("{"))
+        while isinstance(inner.get("Exception"), dict):
+            inner = inner["Exception"]
+        return str(inner["Message"])
+    except (ValueError, KeyError, AttributeError):
+        return details
 
 
 def inputs(endpoint: Endpoint, models: Sequence[TrainedModel]) -> list[Port]:

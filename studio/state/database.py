@@ -100,6 +100,15 @@ class Records:
             ).fetchall()
         return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
+    def newest(self, kind: type[T], parent: str, size: int) -> list[T]:
+        """Return the parent's newest records, the newest first."""
+        with self._open() as database:
+            rows = database.execute(
+                "SELECT body FROM records WHERE kind = ? AND parent = ? ORDER BY number DESC LIMIT ?",
+                [kind.__name__, parent, size],
+            ).fetchall()
+        return [msgspec.json.decode(row[0], type=kind) for row in rows]
+
     def page(self, kind: type[T], parent: str, under: str, after: int, size: int) -> tuple[list[T], int | None]:
         """Return the parent's records whose id begins with `under`, `size` at most, and after which the next come.
 

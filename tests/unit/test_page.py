@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shlex
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
 from studio.guard import is_for_this_machine
+from studio.jobs.runner import details
 from studio.page.paging import AT_ONCE, part
 from studio.page.samples import KEY, job, score, update
-from studio.page.views import Model, Place, view_endpoint
+from studio.page.views import JobView, Model, Place, view_endpoint, view_job
 from studio.publishing import new_endpoint
-from studio.state.records import NEVER, Endpoint, Reference, Resource, Scorer, Service, now
+from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Scorer, Service, now
 
 OWN = "http://127.0.0.1:10000/devstoreaccount1/"
 HOSTILE = 'it\'s "$(id)" `id` \\ \n ü 😀)'
@@ -80,6 +84,42 @@ def test_a_model_was_set_when_it_was_updated_else_refreshed_else_deployed() -> N
 )
 def test_where_a_model_came_from_is_told_without_any_secret(location: Reference, shown: str) -> None:
     assert model_of(endpoint_with(Resource(name="m", location=location, sha256="a" * 64)), 0.0).source == shown
+
+
+def test_a_job_is_shown_with_its_state_and_its_innermost_error() -> None:
+    kept = Job(id="1" * 32, inputs={}, outputs={}, parameters={})
+    assert view_job(kept) == JobView(kept.id, "NotStarted", None, "")
+    queued = msgspec.structs.replace(kept, queued=1.0)
+    assert view_job(queued) == JobView(kept.id, "Queued", datetime.fromtimestamp(1.0, UTC), "")
+    for number in (21, 1000):
+        told = details("Train Model", number, "TooFewRows", "The number of rows is 1")
+        failed = queued.failed(told)
+        assert failed
+        shown = view_job(failed)
+        assert (shown.state, shown.error) == ("Failed", "The number of rows is 1")
+    for odd in ("it died", "{", '{"Exception": 1}', '{"Exception": {}}'):
+        failed = queued.failed(odd)
+        assert failed
+        assert view_job(failed).error == odd
+
+
+@pytest.mark.parametrize("kind", ["score", "job", "update"])
+def test_a_sample_without_what_it_needs_says_what_to_set(kind: str) -> None:
+    samples = {
+        "score": lambda: score("http://127.0.0.1:1", {"input1": {"a": "1"}}, {}, None),
+        "job": lambda: job("http://127.0.0.1:1", ["input1"], {"output1": "a.csv"}, {}, None),
+        "update": lambda: update("http://127.0.0.1:1", "a model", None),
+    }
+    for sample in samples[kind]():
+        if sample.language not in ("Python", "curl"):
+            continue
+        command = [sys.executable, "-c"] if sample.language == "Python" else ["bash", "-c"]
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}
+        done = subprocess.run([*command, sample.text], env=clean, capture_output=True, text=True, check=False)
+        assert done.returncode
+        assert "STUDIO_API_KEY" in done.stderr
+        assert "key of the endpoint" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_name_in_a_record_is_only_ever_text_in_a_sample() -> None:
