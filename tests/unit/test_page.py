@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,7 +20,10 @@ from studio.page.paging import AT_ONCE, part
 from studio.page.samples import KEY, job, score, update
 from studio.page.views import JobView, Model, Place, view_endpoint, view_job
 from studio.publishing import new_endpoint
+from studio.server import build
 from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Scorer, Service, now
+from tests.support.asgi import ask
+from tests.support.studio_context import handlers
 
 OWN = "http://127.0.0.1:10000/devstoreaccount1/"
 HOSTILE = 'it\'s "$(id)" `id` \\ \n ü 😀)'
@@ -186,3 +190,20 @@ def test_a_job_of_a_service_that_imports_its_data_needs_no_blob_of_its_own() -> 
     for sample in job("http://h/jobs", [], {"output1": "output1results.ilearner"}, {"Path": "a/b"}, None):
         assert "the data: what its experiment imports." in sample.text
         assert "input1" not in sample.text
+
+
+def test_the_page_of_an_endpoint_has_its_latest_jobs_and_what_went_wrong_as_text(tmp_path: Path) -> None:
+    studio = handlers(tmp_path)
+    records, endpoint = studio.context.studio.records, studio.endpoint
+    jobs = [Job(id=f"{number:032x}", parent=endpoint.id, inputs={}, outputs={}, parameters={}) for number in range(25)]
+    failed = msgspec.structs.replace(jobs[-1], queued=1.0).failed(details("Blob", 0, "BlobNotFound", "<b>gone</b>"))
+    assert failed
+    records.put(*jobs[:-1], failed, Job(id="f" * 32, parent="another", inputs={}, outputs={}, parameters={}))
+    place = f"/apihelp/workspaces/{studio.service.parent}/webservices/{studio.service.id}/endpoints/{endpoint.id}"
+    answer = ask(build(studio.context), "GET", place, {})
+    shown = answer.body.decode()
+    assert answer.status == 200
+    assert [job.id in shown for job in jobs] == [False] * 5 + [True] * 20  # the newest twenty
+    assert "&lt;b&gt;gone&lt;/b&gt;" in shown
+    assert "<b>gone" not in shown
+    assert "f" * 32 not in shown
