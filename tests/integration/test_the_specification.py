@@ -21,6 +21,7 @@ from local.azurite import azurite as run_azurite
 from local.children import ROOT
 from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
+from shared.adapters.http import Answer, Service
 from shared.app import App
 from shared.base.settings import Settings
 from tests.support.arm import Manager, error_of
@@ -230,15 +231,15 @@ def test_the_examples_that_the_specifications_ship_are_taken(place: Workplace, m
 
 def test_what_the_app_sends_is_as_specified(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     specification = Specification(FOLDER / "2017-01-01" / "webservices.json")
-    sent: list[tuple[str, Any, requests.Response]] = []
-    request = requests.Session.request
+    sent: list[tuple[str, Any, Answer]] = []
+    call = Service.call
 
-    def recorded(self: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
-        answer = request(self, method, url, **options)
-        sent.append((f"{method} {url}", options.get("json"), answer))
+    def recorded(self: Service, method: str, path: str, *, body: Any = None, **parameters: str) -> Answer:
+        answer = call(self, method, path, body=body, **parameters)
+        sent.append((f"{method} {path}", body, answer))
         return answer
 
-    monkeypatch.setattr(requests.Session, "request", recorded)
+    monkeypatch.setattr(Service, "call", recorded)
     app = App(Settings(place.settings))
     endpoint = app.endpoints_of(app.pipelines[PIPELINE])["new"]
     endpoint.update(endpoint.model(), lambda _: None)
