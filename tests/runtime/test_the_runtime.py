@@ -144,7 +144,7 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
             assert watched["succeeded"], watched["error"]
         assert len(flow.arrivals()) == 1
         note = workplace.blobs.get_blob_client("retraining", "requests/blob-2.json").download_blob().readall()
-        assert b"no message of the blob poison queue" in note
+        assert b"not a message of the blob poison queue" in note
         messages: list[str] = []
         while not messages:
             assert time.monotonic() < deadline, flow.job(job_id)
@@ -160,7 +160,7 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
         refused = running.message("promote_model", "not json", "m2")
         assert refused["succeeded"], refused["error"]
         note = workplace.blobs.get_blob_client("retraining", "requests/m2.json").download_blob().readall()
-        assert b"no promotion message" in note
+        assert b"not a promotion message" in note
 
         other = workplace.drop("other.csv", as_csv(workplace.header, workplace.rows[:300]))
         elsewhere = running.blob("elsewhere", other)
