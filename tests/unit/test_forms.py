@@ -88,6 +88,15 @@ def test_excels_first_line_is_named(name: str, line: str) -> None:
     assert "delete that line" in fault.message
 
 
+@pytest.mark.parametrize("start", ["\ufeff\ufeff", "\n\ufeff", "\ufeff\r\n\ufeff"])
+@pytest.mark.parametrize("name", ["x.csv", "x.nh.csv"])
+def test_a_byte_order_mark_that_is_not_the_start_of_the_file_is_refused(name: str, start: str) -> None:
+    [fault] = check(name, [f"{start}a,b\n1,2\n".encode()], Checks()).faults
+
+    assert fault.kind is Kind.ENCODING
+    assert "has a byte order mark in line" in fault.message
+
+
 # Cells
 
 INCOME = Checks(

@@ -172,6 +172,8 @@ class InMemory:
 @example(("x.csv", [b'"a","b"\n1,2\n', b"a,b\r\n3,4\r\n"]))
 @example(("x.csv", [b'"a\nb"\n1\n', b'"a\nb"\r\n2\n']))
 @example(("x.nh.csv", [b"1,2\n", b"3\n"]))
+@example(("x.nh.csv", [b"\n\xef\xbb\xbf1,2\n"]))
+@example(("x.csv", [b"\xef\xbb\xbf\xef\xbb\xbfa\n1\n"]))
 def test_what_the_check_accepts_is_one_table_joined_and_in_a_folder(batch: tuple[str, list[bytes]]) -> None:
     name, contents = batch
     assume(all(accepted(content, name) for content in contents))

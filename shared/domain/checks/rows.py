@@ -107,26 +107,29 @@ class RowChecks:
     def _take_parsed(self, block: Block) -> None:
         """Check the rows one by one."""
         width = len(self.columns)
-        rows: list[list[str]] = []
-        raw: dict[int, bytes] = {}
-        good: list[int] = []
-        for row in self._table.rows_of(block):
-            if not row.cells:
-                continue
-            self.rows += 1
-            raw[row.number] = row.raw.rstrip(b"\r\n")
-            if len(row.cells) != width:
-                self._count_ragged(row)
-                continue
-            for column, cell in zip(self.columns, row.cells, strict=True) if self._missing else ():
-                column.words |= {cell} if cell and cell in self._missing else set()
-            rows.append(["" if cell in self._missing else cell for cell in row.cells])
-            good.append(row.number)
+        parsed = [row for row in self._table.rows_of(block) if row.cells]
+        good = [row for row in parsed if len(row.cells) == width]
+        if len(good) < len(parsed):
+            for row in parsed:
+                if len(row.cells) != width:
+                    self._count_ragged(row)
+        rows = [row.cells for row in good]
+        if self._missing:
+            self._note_words(rows)
+            rows = [["" if cell in self._missing else cell for cell in cells] for cells in rows]
+        numbers = [row.number for row in good]
         for column, cells in zip(self.columns, zip(*rows, strict=True), strict=False):
-            self._by_cell(column, cells, good, raw.__getitem__)
+            self._by_cell(column, cells, numbers, lambda number: good[numbers.index(number)].raw)
         self.sample.offer(len(rows), rows.__getitem__)
         if self.duplicates:
-            self.duplicates.add(raw.values())
+            self.duplicates.add([row.raw.rstrip(b"\r\n") for row in parsed])
+        self.rows += len(parsed)
+
+    def _note_words(self, rows: list[list[str]]) -> None:
+        for cells in rows:
+            if not self._missing.isdisjoint(cells):
+                for column, cell in zip(self.columns, cells, strict=True):
+                    column.words |= {cell} & self._missing if cell else set()
 
     def _count_ragged(self, row: Row) -> None:
         self.ragged += 1

@@ -38,10 +38,6 @@ class Lines:
                     return
                 if piece.startswith(encoding.BOM):
                     piece, self._offset = piece[len(encoding.BOM) :], len(encoding.BOM)
-                if piece.startswith(encoding.BOM):
-                    # What is joined loses one of them, so that it would be read in another way than the file.
-                    self.broken = self._fault("begins with two byte order marks; save it with one, or with none")
-                    return
             end = len(piece) if last else piece.rfind(b"\n") + 1
             if end:
                 yield from self._checked(b"".join([*parts, piece[:end]]))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from shared.domain.table import arff
+from shared.domain.table import arff, encoding
 from shared.domain.table.form import CELL_AT_MOST, COLUMNS_AT_MOST, ROW_AT_MOST, Form, Unreadable, named
 from shared.domain.table.lines import Lines
 from shared.domain.table.plain import plain
@@ -149,6 +149,10 @@ class Table:
         return taken
 
     def _check_header(self, row: Row) -> None:
+        if row.raw.startswith(encoding.BOM):
+            # At the start of the joined table it would be that table's mark, and here it is a part of a name or cell.
+            told = f"has a byte order mark in line {row.number} that is not the start of the file; delete it"
+            raise self._broken("encoding", told, row.number, row.raw)
         if _EXCELS_FIRST_LINE.fullmatch(row.raw):
             told = f"begins with Excel's line {row.raw.decode().strip()!r}, which is not a row; delete that line"
             raise self._broken("syntax", told, row.number, row.raw)
@@ -217,7 +221,8 @@ class Table:
                 return
             if cells is None:
                 return
-            row = Row(first + done, cells, b"".join(lines[done : reader.line_num]))
+            alone = reader.line_num == done + 1
+            row = Row(first + done, cells, lines[done] if alone else b"".join(lines[done : reader.line_num]))
             if len(row.raw) > ROW_AT_MOST:
                 raise self._too_long(row.number, row.raw)
             yield row
