@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from shared.base.errors import BadConfiguration
+from shared.base.suggestion import differs_in_case
 from shared.base.threads import WORKERS, at_once
 from shared.cli.output import tell
 from shared.cli.place import NOTHING, USAGE, Stopped
@@ -100,6 +101,8 @@ def known(app: App, name: str) -> str:
     pipelines = app.pipelines
     if name in pipelines.fleets or name in pipelines:
         return name
+    if same := differs_in_case(name, [*pipelines, *pipelines.fleets]):
+        raise Stopped(f"there is no pipeline {name!r}; {same!r} differs in case only", NOTHING)
     without = [f"{fleet} (no members yet)" for fleet in pipelines.fleets if not pipelines.members(fleet)]
     there = ", ".join(filter(None, [listed(pipelines, pipelines.fleets), *without]))
     raise Stopped(f"there is no pipeline {name!r}; the pipelines are: {there}", NOTHING)

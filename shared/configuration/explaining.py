@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from shared.base.suggestion import suggestion
 from shared.configuration.file import Entry
 from shared.domain.services import KINDS
 
+_LONGEST_SHOWN = 20  #: characters
 #: what would be right, by the type that was expected
 _RIGHT = {
     "str": "write it in quotes",
@@ -21,14 +22,15 @@ _RIGHT = {
 }
 
 
-def explain(error: str, body: object) -> tuple[str, str]:
-    """Return the path of the key (`.gate.rules[0]`) and the message, with what would be right."""
+def explain(error: str, body: object, written: object) -> tuple[str, str]:
+    """Return the path of the key (`.gate.rules[0]`) and the message, with what would be right.
+
+    `body` has the settings filled in; `written`, which is shown, has not, as a setting may be a key.
+    """
     message, _, path = error.partition(" - at `$")
     path = path.rstrip("`")
     if unknown := re.match(r"Object contains unknown field `(.+)`", message):
-        known = sorted(_fields_at(path, body))
-        near = difflib.get_close_matches(unknown[1], known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        hint = suggestion(unknown[1], _fields_at(path, body), all_of="known keys:")
         return f"{path}.{unknown[1]}", f"is no key here; {hint}"
     if message.startswith("Invalid value") and path.endswith(".kind"):
         return path, f"{message}; write one of: {', '.join(KINDS)}"
@@ -38,7 +40,16 @@ def explain(error: str, body: object) -> tuple[str, str]:
             path = path.removesuffix("[...]")
             right = str if expected[1] == "str" else (int, float)
             path += next((f".{key}" for key, value in _at(body, path).items() if not isinstance(value, right)), "")
+        message = f"{_shown(written, path)}{message}"
     return path, message
+
+
+def _shown(written: object, path: str) -> str:
+    """Return what stands there, if it is short: what is long may be a key in the wrong place."""
+    value = _at(written, path)
+    if isinstance(value, dict | list) or len(str(value)) > _LONGEST_SHOWN:
+        return ""
+    return f"is {value!r}: "
 
 
 def _at(body: Any, path: str) -> Any:

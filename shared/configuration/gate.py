@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from shared.base.errors import BadConfiguration
 from shared.configuration.file import Entry
-from shared.domain.evaluation import kind_of, metric_name
+from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import Rule, parse_rule
 
@@ -35,6 +35,8 @@ def read_gate(entry: Entry, wrong: Callable[[str, str], BadConfiguration]) -> Ga
     for index, rule in enumerate(rules):
         if problem := _of_another_kind(rule, first) or _never_judged(rule, has_rows):
             raise wrong(f".gate.rules[{index}]", problem)
+    if problem := _of_two_classes(entry, gate, first):
+        raise wrong(".gate.rules[0]", problem)
     if has_rows and gate.needs_rows and gate.label is None:
         raise wrong(".gate.label", "is missing: name the column that has the truth in the scored rows")
     for rule in rules:
@@ -50,6 +52,17 @@ def _of_another_kind(rule: Rule, first: str) -> str | None:
                 "no evaluation table has both"
             )
     return None
+
+
+def _of_two_classes(entry: Entry, gate: Gate, first: str) -> str | None:
+    """Return what is wrong where the label has more classes than the metrics are for."""
+    values = next((column.values for column in entry.checks.columns if column.name == gate.label), ())
+    if kind_of(first) is not Kind.TWO_CLASS or len(values) <= 2:
+        return None
+    return (
+        f"{first} is a metric of two-class models, and the label {gate.label!r} has {len(values)} values; the metrics "
+        f"of multiclass models are: {', '.join(METRICS[Kind.MULTICLASS])}"
+    )
 
 
 def _never_judged(rule: Rule, has_rows: bool) -> str | None:

@@ -44,7 +44,7 @@ def load_pipelines(file: Path, settings: Settings) -> Pipelines:
             f"{file} does not exist; copy pipelines.sample.yaml there, or name the file in the setting PIPELINES_FILE"
         ) from None
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"{file.name} is not YAML: {error}") from None
+        raise BadConfiguration(_not_yaml(file.name, error)) from None
     except OSError as error:
         raise BadConfiguration(f"{file} cannot be read: {error.strerror}") from None
     if not isinstance(raw, dict) or set(raw) != {"pipelines"} or not isinstance(raw["pipelines"], dict):
@@ -57,6 +57,14 @@ def load_pipelines(file: Path, settings: Settings) -> Pipelines:
     return Pipelines(alone, fleets)
 
 
+def _not_yaml(name: str, error: Exception) -> str:
+    """Return the mistake in one line as `file:line:column`, which editors and terminals follow."""
+    mark = getattr(error, "problem_mark", None)
+    what = " ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None))))
+    where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+    return f"{where}: is not YAML: {what or ' '.join(str(error).split())}"
+
+
 def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeline | Fleet:
     def wrong(path: str, message: str) -> BadConfiguration:
         return BadConfiguration(f"{file.name}: pipelines.{name}{path}: {message}")
@@ -67,7 +75,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     try:
         entry = converted(filled, Entry, dec_hook)
     except msgspec.ValidationError as error:
-        path, message = explain(str(error), filled)
+        path, message = explain(str(error), filled, body)
         raise wrong(path, message) from None
     _check_training(entry.training, wrong)
     gate = read_gate(entry, wrong)

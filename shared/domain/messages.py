@@ -83,8 +83,9 @@ def read_request(body: bytes) -> Request:
         given = {name: value for name, value in from_json(body, dict[str, Any]).items() if value is not None}
         request = converted(given, Request)
     except msgspec.MsgspecError as error:
+        actions = f"; the actions are: {', '.join(each.value for each in Asked)}" if "`$.action`" in str(error) else ""
         raise BadMessage(
-            f"This is not a promotion message ({_form(body) or error}): {body[:_SHOWN]!r}. "
+            f"This is not a promotion message ({_form(body) or f'{error}{actions}'}): {body[:_SHOWN]!r}. "
             'Send for example {"pipeline": "income", "action": "rollback"}'
         ) from None
     if fault := _fault(request):

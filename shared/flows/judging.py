@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +17,7 @@ import msgspec
 
 from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
 from shared.base.retry import delay
+from shared.base.suggestion import case_hint
 from shared.domain.champions import Champion
 from shared.domain.evaluation import BYTES_AT_MOST, read_evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
@@ -70,7 +71,9 @@ class Judging:
         training = pipeline.training
         for port in (training.model, training.evaluation, training.scored):
             if port is not None and port not in results:
-                reason = f"The BES job has no output {port!r}; its outputs are: {', '.join(sorted(results)) or 'none'}"
+                reason = (
+                    f"The BES job has no output {port!r}; {case_hint(port, results)}its outputs are: {_listed(results)}"
+                )
                 return job.end(JobState.FAILED, self.now(), reason)
         reader = self.reader(pipeline)
         evaluation = read_evaluation(_whole(reader.read(results[training.evaluation]), BYTES_AT_MOST))
@@ -195,6 +198,10 @@ class Judging:
             note = f"The approval of {former.by} is void, the numbers have changed; {note}"
         approval = Approval(seen=seen, asked_at=now, expires_at=now + timedelta(seconds=pipeline.approval.within))
         return job.move_to(JobState.AWAITING, now, note, **facts, approval=approval)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def judged_against(champion: Champion, pipeline: Pipeline) -> str | None:

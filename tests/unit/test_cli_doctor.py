@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from base64 import b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from local.children import ROOT
 from shared.adapters.studio.arm_rights import WRITE, allows
 from shared.adapters.studio.swagger import read_description
+from shared.app import App
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable
 from shared.base.secret import Secret
 from shared.base.settings import Settings
+from shared.cli.doctor import parts, versions
 from shared.cli.doctor import settings as of_settings
-from shared.cli.doctor import versions
-from shared.cli.doctor.finding import Finding, Health, looked
-from shared.cli.doctor.services import scoring_ports, training_ports
+from shared.cli.doctor.command import in_time
+from shared.cli.doctor.finding import Finding, Health, looked, ok, wrong
+from shared.cli.doctor.services import kind_of_rules, scoring_ports, training_ports
 from shared.cli.doctor.storage import skew
+from shared.cli.place import Stopped
+from shared.domain.gate.rules import parse_rule
 from shared.domain.rows import Rows
 from shared.domain.services import Description, Scoring, Training
 from shared.domain.values import Address
@@ -64,6 +71,84 @@ def test_each_setting_that_is_missing_unresolved_or_malformed_is_told_of_at_once
     assert "was not resolved" in found["setting RETRAINING_STORE"]
 
 
+def test_a_wrong_value_is_shown_unless_it_may_be_a_secret() -> None:
+    found = bad(list(of_settings.look(Settings({"POLL_SCHEDULE": "often", "PROMOTIONS_QUEUE": "x" * 60}))))
+    assert found["setting POLL_SCHEDULE"] == "is 'often'"
+    assert found["setting PROMOTIONS_QUEUE"] == "is a value that does not fit"
+    found = bad(list(of_settings.look(Settings({"TRAINING_DATA_PATH": "AccountKey=abc"}))))
+    assert "abc" not in found["setting TRAINING_DATA_PATH"]
+
+
+def test_a_part_of_an_account_key_is_noticed_by_its_length() -> None:
+    text = "AccountName=a;AccountKey={};EndpointSuffix=core.windows.net"
+    whole, part = b64encode(bytes(64)).decode(), b64encode(bytes(60)).decode()
+    found = bad(list(of_settings.look(Settings({"RETRAINING_STORE": text.format(part)}))))
+    assert found["setting RETRAINING_STORE"].startswith("its AccountKey has 80 characters")
+    assert "setting RETRAINING_STORE" not in bad(
+        list(of_settings.look(Settings({"RETRAINING_STORE": text.format(whole)})))
+    )
+
+
+def test_every_part_of_the_app_is_built_and_its_error_is_found_once() -> None:
+    store = f"AccountName=a;AccountKey={b64encode(bytes(64)).decode()};EndpointSuffix=core.windows.net"
+    stores = dict.fromkeys(("RETRAINING_STORE", "TRAINING_DATA", "PROMOTIONS"), store)
+    settings = {**stores, "KEEP_MODELS": "ten", "PIPELINES_FILE": "gone.yaml"}
+    [queue] = [each for each in parts.look(App(Settings(settings)), []) if "PROMOTIONS_QUEUE" in each.told]
+    assert queue.health is Health.WRONG
+    found = list(parts.look(App(Settings(settings)), []))
+    [keep] = [each for each in found if "KEEP_MODELS is 'ten'" in each.told]
+    assert keep.health is Health.WRONG
+    [file] = [each for each in found if "gone.yaml does not exist" in each.told]
+    missing = wrong("setting PROMOTIONS_QUEUE", "is missing", "set it")
+    assert list(parts.look(App(Settings(settings)), [keep, file, missing])) == []
+
+
+def test_a_look_that_hangs_is_given_up_and_named() -> None:
+    hanging = Event()
+
+    def looks() -> Iterator[Finding]:
+        yield ok("the first", "answers")
+        hanging.wait(600)
+        yield ok("the second", "answers")
+
+    try:
+        first, given_up = in_time(looks(), 0.2)
+    finally:
+        hanging.set()
+    assert first.what == "the first"
+    assert (given_up.health, given_up.told) == (
+        Health.WRONG,
+        "gave up after 0.2 s; the last that was looked at is the first",
+    )
+
+
+def test_an_error_of_a_look_reaches_the_command() -> None:
+    def looks() -> Iterator[Finding]:
+        yield ok("the first", "answers")
+        raise Stopped("there is no such pipeline")
+
+    with pytest.raises(Stopped, match="no such pipeline"):
+        list(in_time(looks(), 60))
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns", "told"),
+    [
+        (
+            "Accuracy >= 0.9",
+            ['Scored Probabilities for Class "a"', "Scored Labels"],
+            "the live model is a multiclass one",
+        ),
+        ("AUC >= 0.9", ["Scored Labels"], "the live model is a regression one"),
+        ("AUC >= 0.9", ["Scored Labels", "Scored Probabilities"], "name metrics of two-class models"),
+    ],
+)
+def test_metrics_of_another_kind_of_model_are_wrong(rule: str, columns: list[str], told: str) -> None:
+    found = kind_of_rules("gate", [parse_rule(rule)], columns)
+    assert told in found.told
+    assert (found.health is Health.OK) == ("name metrics" in told)
+
+
 def test_every_setting_that_the_pipelines_file_names_is_looked_for_but_not_those_in_comments(tmp_path: Path) -> None:
     file = tmp_path / "pipelines.yaml"
     file.write_text("# ${NAME} takes a setting\nkey: ${KEY}   # not ${OTHER}\naddress: ${ADDRESS}/x\n", "utf-8")
@@ -104,7 +189,7 @@ def test_a_port_that_the_service_does_not_have_is_named_with_those_that_it_has()
         "t.parameters",
     }
     assert found["t.evaluation"].remedy == "did you mean 'output2'?"
-    assert found["t.scored"].remedy == "it has: output1, output2"
+    assert found["t.scored"].remedy == "there are output1, output2"
 
 
 def test_a_service_that_describes_no_ports_is_not_called_wrong() -> None:

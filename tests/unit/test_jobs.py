@@ -64,7 +64,10 @@ def test_waiting_grows_and_is_bounded() -> None:
     ("body", "told"),
     [
         (b"{", "is not a promotion message"),
-        (b'{"pipeline": "income", "action": "explode"}', "explode"),
+        (
+            b'{"pipeline": "income", "action": "explode"}',
+            "the actions are: promote, rollback, resume, ",
+        ),
         (b'{"pipeline": "income", "action": "promote"}', 'needs the "job"'),
         (b'{"pipeline": "income", "action": "rollback", "job": "x"}', 'takes no "job"'),
         (b'{"pipeline": "income", "action": "rollback", "url": "https://evil.example"}', "url"),

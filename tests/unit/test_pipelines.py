@@ -177,11 +177,50 @@ def test_a_key_that_stands_twice_is_a_mistake_and_merged_keys_are_none(
 ) -> None:
     file = tmp_path / "pipelines.yaml"
     file.write_text("pipelines:\n  income: {}\n  income: {}\n", "utf-8")
-    with pytest.raises(BadConfiguration, match=r"(?s)pipelines\.yaml .*the key 'income' stands twice.*line 3"):
+    with pytest.raises(BadConfiguration, match=r"pipelines\.yaml:3:3: is not YAML: the key 'income' stands twice$"):
         load_pipelines(file, Settings(SETTINGS))
     text = yaml.safe_dump(sample)
     file.write_text(text.replace("  breast-cancer:\n", "  breast-cancer:\n    <<: {blobs: other.csv}\n"), "utf-8")
     assert load_pipelines(file, Settings(SETTINGS))["breast-cancer"].blobs == "breast-cancer/*.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("pipelines:\n  income: {\n", r"pipelines\.yaml:3:1: is not YAML: while parsing a flow "),
+        ("pipelines:\n\tincome: {}\n", r"pipelines\.yaml:2:1: is not YAML: while scanning for the next token found"),
+        ("a: b: c\n", r"pipelines\.yaml:1:5: is not YAML: mapping values are not allowed here"),
+    ],
+)
+def test_a_mistake_of_yaml_is_one_line_with_file_line_and_column(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "pipelines.yaml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(BadConfiguration, match=told) as raised:
+        load_pipelines(file, Settings(SETTINGS))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_value_is_shown_unless_it_is_a_setting_or_long(sample: dict[str, object], tmp_path: Path) -> None:
+    gate: Any = sample["pipelines"]["breast-cancer"]["gate"]  # type: ignore[index]
+    gate["confidence"] = "much"
+    with pytest.raises(BadConfiguration, match=r"\.gate\.confidence: is 'much': Expected `float`.*write a number"):
+        load(tmp_path, sample)
+    for hidden in ("${BREAST_CANCER_TRAINING_KEY}", "k" * 40):
+        gate["confidence"] = hidden
+        with pytest.raises(BadConfiguration, match=r"\.gate\.confidence: ") as raised:
+            load(tmp_path, sample)
+        assert SETTINGS["BREAST_CANCER_TRAINING_KEY"] not in str(raised.value)
+        assert "k" * 40 not in str(raised.value)
+
+
+def test_a_metric_of_two_classes_for_a_label_of_three_is_a_mistake(sample: dict[str, object], tmp_path: Path) -> None:
+    entry: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
+    entry["checks"]["columns"].append({"name": "diagnosis", "values": ["a", "b", "c"]})
+    entry["gate"]["rules"] = ["Accuracy >= 0.9"]
+    with pytest.raises(BadConfiguration, match=r"Accuracy is a metric of two-class .* 3 values; .*Overall accuracy, "):
+        load(tmp_path, sample)
+    entry["gate"]["rules"] = ["Overall accuracy >= 0.9"]
+    assert load(tmp_path, sample)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

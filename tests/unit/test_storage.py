@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import socket
 from datetime import UTC, datetime
 
 import pytest
 
 from shared.adapters.http import origin, retry_after
-from shared.adapters.storage.accounts import open_store
+from shared.adapters.storage.accounts import open_store, storage_errors
 from shared.adapters.storage.documents import BlobDocuments
 from shared.adapters.storage.queue import open_queues, waiting
 from shared.adapters.storage.versions import BlobVersions
-from shared.base.errors import BadConfiguration, NotYetReadable, RetrainingError, ServiceRefused
+from shared.base.errors import (
+    BadConfiguration,
+    NotYetReadable,
+    RetrainingError,
+    ServiceRefused,
+    ServiceUnavailable,
+)
 from shared.base.settings import Settings
 from shared.domain.jobs import Dataset
 from tests.support.wire import Scripted, scripted_service
@@ -32,6 +39,17 @@ ADDRESS = "https://acct.blob.core.windows.net/"
 )
 def test_a_connection_is_a_string_or_an_identity(settings: dict[str, str]) -> None:
     assert open_store(Settings(settings), "X").address == ADDRESS
+
+
+def test_a_storage_that_does_not_answer_is_named_by_setting_and_address() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    text = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint={address}/a;"
+    container = open_store(Settings({"STORE": text}), "STORE").client.get_container_client("x")
+    told = f"no answer .* from {address}, which setting STORE names; is it running.$"
+    with pytest.raises(ServiceUnavailable, match=told), storage_errors("looking at x"):
+        container.get_container_properties(retry_total=0)
 
 
 @pytest.mark.parametrize(

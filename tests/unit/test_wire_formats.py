@@ -206,7 +206,9 @@ def test_a_classic_update_names_the_one_resource(service: Scripted) -> None:
 
 def test_a_resource_that_is_not_there_names_those_that_are(service: Scripted) -> None:
     service.answer(200, {"Resources": [{"Name": "income [trained model]"}]})
-    with pytest.raises(BadConfiguration, match=r"must match exactly\); it has: income \[trained model\]"):
+    with pytest.raises(
+        BadConfiguration, match=r"must match exactly\); 'income \[trained model\]' differs in case only; it has: "
+    ):
         classic(service).model()
 
 

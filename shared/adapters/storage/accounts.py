@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
@@ -20,6 +21,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
 
 from shared.base.errors import (
@@ -41,7 +43,9 @@ _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 
 _PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
 #: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
-DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
+_TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # seconds, as the client has them
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
 _PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
 #: another run has the lease, or had it since ours ran out
 _LEASED = frozenset(
@@ -105,11 +109,12 @@ def open_store(settings: Settings, name: str) -> BlobStore:
     """Return the store that the setting names; nothing is called yet."""
     if connection := connection_string(settings, name):
         with readable_connection(name):
-            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES, **DIRECT)
+            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES, **calls_of(name))
         return BlobStore(client, getattr(client.credential, "account_key", None))
     address = service_address(settings, name, "blob")
     client_id = settings.get(f"{name}__clientId")
-    return BlobStore(BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES, **DIRECT), None)
+    client = BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES, **calls_of(name))
+    return BlobStore(client, None)
 
 
 def connection_string(settings: Settings, name: str) -> str | None:
@@ -173,6 +178,29 @@ def identity(client_id: str | None) -> TokenCredential:
     return ManagedIdentityCredential(client_id=client_id) if client_id else DefaultAzureCredential()
 
 
+class _NamingTransport(RequestsTransport):  # type: ignore[misc]
+    """Has a call that gets no answer carry the setting and the address that it was made for."""
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(**_TIMEOUTS, use_env_settings=_DIRECT["use_env_settings"])
+        self._setting = setting
+
+    def send(self, request: HttpRequest, **options: Any) -> Any:
+        try:
+            return super().send(request, **options)
+        except (ServiceRequestError, ServiceResponseError) as error:
+            parts = urlsplit(request.url)
+            address = f"{parts.scheme}://{parts.netloc}"
+            hint = "is it running?" if parts.hostname in _LOOPBACK else "check the address and the network"
+            error.whence = f" from {address}, which setting {self._setting} names; {hint}"  # type: ignore[union-attr]
+            raise
+
+
+def calls_of(setting: str) -> dict[str, Any]:
+    """Return how a storage client makes its calls: directly, and with errors that name the setting."""
+    return {**_DIRECT, "transport": _NamingTransport(setting)}
+
+
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
     """Turn the storage client's errors into those that say what to do next."""
@@ -185,7 +213,8 @@ def storage_errors(what: str) -> Iterator[None]:
 
 def _told_apart(what: str, error: AzureError) -> RetrainingError:
     if isinstance(error, (ServiceRequestError, ServiceResponseError)) or not isinstance(error, HttpResponseError):
-        return ServiceUnavailable(f"Storage, {what}: no answer ({type(error).__name__})")
+        whence = getattr(error, "whence", "")
+        return ServiceUnavailable(f"Storage, {what}: no answer ({type(error).__name__}){whence}")
     status, code = error.status_code or 0, _code(error)
     text = f"Storage, {what}: {status} {code}"
     if code in _UNREADABLE:

@@ -8,7 +8,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueServiceClient
 
 from shared.adapters.storage.accounts import (
-    DIRECT,
+    calls_of,
     connection_string,
     identity,
     readable_connection,
@@ -24,9 +24,10 @@ def open_queues(settings: Settings, name: str) -> QueueServiceClient:
     """Return the queue service that the setting names (see `storage.py`); nothing is called yet."""
     if connection := connection_string(settings, name):
         with readable_connection(name):
-            return QueueServiceClient.from_connection_string(connection, **_RETRIES, **DIRECT)
+            return QueueServiceClient.from_connection_string(connection, **_RETRIES, **calls_of(name))
     address = service_address(settings, name, "queue")
-    return QueueServiceClient(address, credential=identity(settings.get(f"{name}__clientId")), **_RETRIES, **DIRECT)
+    credential = identity(settings.get(f"{name}__clientId"))
+    return QueueServiceClient(address, credential=credential, **_RETRIES, **calls_of(name))
 
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:

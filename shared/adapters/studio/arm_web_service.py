@@ -16,6 +16,7 @@ import requests
 from shared.adapters.http import Answer, Service, retry_after
 from shared.adapters.studio.rrs import ScoringService
 from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.suggestion import case_hint
 from shared.domain.ports import BlobReference, Wait
 from shared.domain.rows import Rows
 from shared.domain.services import NewTarget
@@ -71,7 +72,8 @@ class ArmWebService:
         asset = models.get(self._target.asset)
         if asset is None:
             raise BadConfiguration(
-                f"{self._target.name} has no asset {self._target.asset!r} of type Resource; it has: "
+                f"{self._target.name} has no asset {self._target.asset!r} of type Resource; "
+                f"{case_hint(self._target.asset, models)}it has: "
                 f"{', '.join(sorted(models)) or 'none'}"
             )
         if not isinstance(asset["locationInfo"]["uri"], str):

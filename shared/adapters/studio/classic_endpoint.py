@@ -18,6 +18,7 @@ from shared.adapters.http import Answer, Service, origin
 from shared.adapters.storage.references import read_reference, write_reference
 from shared.adapters.studio.rrs import ScoringService
 from shared.base.errors import BadConfiguration, ServiceRefused
+from shared.base.suggestion import case_hint
 from shared.domain.ports import BlobReference, Wait
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, Scoring
@@ -90,7 +91,8 @@ class ClassicEndpoint:
         if self._target.resource not in names:
             raise BadConfiguration(
                 f"{self._target.name} has no resource {self._target.resource!r} (the name must match exactly); "
-                f"it has: {', '.join(names) or 'none: is it the training service, or the default endpoint?'}"
+                f"{case_hint(self._target.resource, names)}it has: "
+                f"{', '.join(names) or 'none: is it the training service, or the default endpoint?'}"
             )
         location = resources[names.index(self._target.resource)]["Location"]
         return read_reference(location, f"The location of {self._target.resource!r}")

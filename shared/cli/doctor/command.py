@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+import threading
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration, RetrainingError
 from shared.base.settings import Settings
+from shared.cli.doctor import parts
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
-from shared.cli.names import known
-from shared.cli.output import Cell, show_json, show_table, tell, told
+from shared.cli.names import count, known
+from shared.cli.output import Fact, show_facts, show_json, spinner, tell, told
 from shared.cli.place import DONE, FAILED, add_common, chosen_settings
+from shared.cli.status import alive_until
 
 if TYPE_CHECKING:
     from shared.app import App
 
 _SIGNS = {Health.OK: ("✓", "green"), Health.WARNING: ("!", "yellow"), Health.WRONG: ("✗", "bold red")}
+WITHIN = 120  #: seconds
 _STILL = timedelta(hours=1)  #: without a sweep: the app seems not to run
 
 
@@ -31,6 +36,9 @@ def add(commands: Any) -> None:
     )
     doctor.add_argument("pipelines", nargs="*", metavar="PIPELINE", help="only the services of these; else all")
     doctor.add_argument("--all", action="store_true", help="show what is well too")
+    doctor.add_argument(
+        "--within", type=count, default=WITHIN, metavar="SECONDS", help=f"give up after so many seconds; {WITHIN}"
+    )
     add_common(doctor)
     doctor.set_defaults(run=_doctor)
 
@@ -40,21 +48,30 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
     values, source = chosen_settings(chosen.settings)
     app = App(Settings(values))
-    with _looking(chosen) as status:
-        findings = list(_followed(_findings(app, source, chosen.pipelines), status))
-    shown = [each for each in findings if chosen.all or each.health is not Health.OK]
+    with spinner("looking", quiet=chosen.json or chosen.verbose) as status:
+        findings = list(in_time(_findings(app, source, chosen.pipelines), chosen.within, status))
     if chosen.json:
         show_json(findings)
     else:
-        if shown:
-            show_table(("", "what", "how it is", "what to do"), map(_row, shown))
+        for each in findings:
+            if chosen.all or each.health is not Health.OK:
+                _show(each)
         counts = {health: sum(each.health is health for each in findings) for health in Health}
         tell(f"{counts[Health.OK]} well, {counts[Health.WARNING]} to look at, {counts[Health.WRONG]} wrong")
     return FAILED if any(each.health is Health.WRONG for each in findings) else DONE
 
 
 def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
-    from shared.cli.doctor import services, settings, storage, versions
+    found: list[Finding] = []
+    for each in _of_app(app, source):
+        found.append(each)
+        yield each
+    yield from parts.look(app, found)
+    yield from _of_services(app, only)
+
+
+def _of_app(app: App, source: str) -> Iterator[Finding]:
+    from shared.cli.doctor import settings, storage, versions
 
     yield ok("settings", f"from {source}")
     yield from versions.look()
@@ -70,6 +87,15 @@ def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
         return
     yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
     yield from _guarded("files and jobs", lambda: _stuck(app))
+
+
+def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
+    from shared.cli.doctor import services
+
+    try:
+        pipelines = app.pipelines
+    except BadConfiguration:
+        return  # found above
     for name in [known(app, name) for name in only] or [*pipelines.alone, *pipelines.fleets]:
         if name in pipelines.fleets:
             yield from services.look_at_fleet(app, pipelines.fleets[name])
@@ -106,10 +132,13 @@ def _timers(app: App) -> Finding:
     what = "timers of the app"
 
     def look() -> Finding:
-        swept = app.records.arrivals.swept_until(app.data_container)
+        swept, polled = app.records.arrivals.swept_until(app.data_container), app.records.polls.last()
+        now = datetime.now(UTC)
+        if polled and now > alive_until(polled, app.settings.get("POLL_SCHEDULE")):
+            return warning(what, f"the last poll was {told(polled)} UTC", "see that the function app runs, and its log")
         if swept is None:
             return warning(what, "no sweep is recorded yet", "start the function app, or see its log if it runs")
-        if datetime.now(UTC) - swept > _STILL:
+        if now - swept > _STILL:
             return warning(what, f"the last sweep was {told(swept)} UTC", "see that the function app runs, and its log")
         return ok(what, f"the last sweep was {told(swept)} UTC")
 
@@ -132,21 +161,44 @@ def _stuck(app: App) -> Iterator[Finding]:
         yield ok("files and jobs", "every file and job that is open gets on")
 
 
-def _row(finding: Finding) -> tuple[Cell, ...]:
-    return (_SIGNS[finding.health], finding.what, finding.told, finding.remedy)
+def _show(finding: Finding) -> None:
+    """Print what was looked at, and below it how it is and what to do."""
+    sign, style = _SIGNS[finding.health]
+    facts: list[Fact] = [("" if finding.health is Health.OK else "found", finding.told)]
+    if finding.remedy:
+        facts.append(("do", finding.remedy))
+    show_facts((f"{sign} {finding.what}", style), facts)
 
 
-def _looking(chosen: argparse.Namespace) -> Any:
-    if chosen.json or chosen.verbose:
-        return nullcontext()
-    from rich.console import Console
+def in_time(findings: Iterator[Finding], seconds: float, status: Any = None) -> Iterator[Finding]:
+    """Pass the findings on as long as there is time, and show on a terminal how far it is.
 
-    return Console(stderr=True).status("looking")
-
-
-def _followed(findings: Iterable[Finding], status: Any) -> Iterator[Finding]:
-    """Pass the findings on, and show on a terminal how far it is."""
-    for finding in findings:
+    They are made in a thread, which is left alone when the time is over: a call that hangs cannot be ended.
+    """
+    made: Queue[Finding | BaseException | None] = Queue()
+    threading.Thread(target=_make, args=(findings, made), daemon=True).start()
+    until, last = time.monotonic() + seconds, "nothing"
+    while True:
+        try:
+            each = made.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            found = f"gave up after {seconds:g} s; the last that was looked at is {last}"
+            yield wrong("doctor", found, "see that what comes next answers, or give more time: --within 600")
+            return
+        if each is None:
+            return
+        if isinstance(each, BaseException):
+            raise each
+        last = each.what
         if status is not None:
-            status.update(finding.what)
-        yield finding
+            status.update(f"looked at {last}")
+        yield each
+
+
+def _make(findings: Iterator[Finding], made: Queue[Finding | BaseException | None]) -> None:
+    try:
+        for each in findings:
+            made.put(each)
+        made.put(None)
+    except BaseException as error:  # raised again where the findings are read
+        made.put(error)

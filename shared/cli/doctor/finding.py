@@ -46,7 +46,7 @@ def looked(what: str, look: Callable[[], str | Finding], key: str = "", address:
     return ok(what, found) if isinstance(found, str) else found
 
 
-def remedy(error: RetrainingError, key: str, address: str) -> str:
+def remedy(error: RetrainingError, key: str = "", address: str = "") -> str:
     match error:
         case AccessRefused() if key:
             return f"copy the key anew into the setting that {key} names"

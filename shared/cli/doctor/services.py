@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from shared.adapters.studio.classic_endpoint import NOT_FOUND
 from shared.base.errors import RetrainingError, ServiceRefused
+from shared.base.suggestion import suggestion
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
 from shared.cli.output import short
+from shared.domain.evaluation import METRICS, kind_of
+from shared.domain.gate.scored import kind_of_columns
 from shared.domain.ports import BatchService, BlobReference
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, NewTarget, Scoring, Target, Training
@@ -20,6 +22,7 @@ from shared.domain.values import Address
 if TYPE_CHECKING:
     from shared.app import App
     from shared.domain.fleets import Fleet
+    from shared.domain.gate.rules import Rule
     from shared.domain.pipelines import Pipeline
     from shared.domain.services import Description
 
@@ -74,15 +77,23 @@ def scoring_ports(at: str, scoring: Scoring, rows: Rows, found: Description) -> 
         yield warning(f"{at}.input", told, "add it to the rows of proof.rows, unless it is the label")
 
 
+def kind_of_rules(what: str, rules: Sequence[Rule], columns: Iterable[str]) -> Finding:
+    """Look whether the rules' metrics are those of a model that answers with these columns. Pure."""
+    kind = kind_of_columns(columns)
+    for metric in (condition.metric for rule in rules for condition in rule.conditions):
+        if kind_of(metric) is not kind:
+            told = f"{metric} is a metric of {kind_of(metric).value} models, and the live model is a {kind.value} one"
+            return wrong(what, told, f"its metrics are: {', '.join(METRICS[kind])}")
+    return ok(what, f"name metrics of {kind.value} models, as the live one is")
+
+
 def named(what: str, name: str, known: frozenset[str], kind: str) -> Finding:
     if not known:
         told = f"whether there is the {kind} {name!r} shows at the first job: the service's description names none"
         return warning(what, told, "compare it with the service's help page")
     if name in known:
         return ok(what, f"the service has the {kind} {name!r}")
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(sorted(known))}"
-    return wrong(what, f"the service has no {kind} {name!r}", hint)
+    return wrong(what, f"the service has no {kind} {name!r}", suggestion(name, known))
 
 
 def _batch(what: str, service: BatchService, key: str, address: str) -> Finding:
@@ -141,11 +152,16 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
             app, scoring, target.scoring, lambda found: scoring_ports(scoring, target.scoring, pipeline.rows, found)
         )
 
+    answered: list[Rows] = []
+
     def score() -> str:
         answers = endpoint.score(pipeline.rows)
+        answered.append(answers)
         return f"scores the proof's {len(pipeline.rows.values)} rows: {', '.join(answers.columns)}"
 
     yield looked(scoring, score, f"{scoring}.key", f"{scoring}.address")
+    if answered and target is pipeline.targets[0]:
+        yield kind_of_rules(f"pipelines.{pipeline.name}.gate.rules", pipeline.gate.rules, answered[0].columns)
     if pipeline.training.scored and pipeline.gate.needs_rows and target is pipeline.targets[0] and served:
         yield _batch(f"{scoring}, batch", app.scoring_service(pipeline), f"{scoring}.key", f"{scoring}.address")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
-from shared.cli.doctor.finding import Finding, ok, wrong
+from shared.cli.doctor.finding import Finding, ok, warning, wrong
 
 _CONNECTIONS = {
     "AzureWebJobsStorage": ("blobServiceUri", "queueServiceUri"),
@@ -27,6 +27,8 @@ _FORMS = {
         False,
     ),
 }
+_KEY_LENGTH = 88  #: 64 bytes in base64
+_LONGEST_SHOWN = 40  #: characters
 _SCHEDULES = {"POLL_SCHEDULE": "*/15 * * * * *", "SWEEP_SCHEDULE": "0 */10 * * * *"}
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -52,8 +54,8 @@ def of_the_file(file: Path, settings: Settings) -> Iterator[Finding]:
 def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Finding:
     what = f"setting {name}"
     try:
-        if settings.get(name):
-            return ok(what, "a connection string")
+        if connection := settings.get(name):
+            return _of_string(what, connection)
         if account := settings.get(f"{name}__accountName"):
             return ok(what, f"an identity at the account {account}")
         missing = [f"{name}__{member}" for member in members if not settings.get(f"{name}__{member}")]
@@ -66,6 +68,15 @@ def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Find
     return wrong(what, "is missing", f"set a connection string, or for an identity {' and '.join(missing)}")
 
 
+def _of_string(what: str, connection: str) -> Finding:
+    """Look at the length of the key: a part of one is often a key in its form, and is refused by the storage alone."""
+    key = re.search(r"AccountKey=([^;\s]*)", connection, re.IGNORECASE)
+    if key is None or len(key[1]) == _KEY_LENGTH:
+        return ok(what, "a connection string")
+    told = f"its AccountKey has {len(key[1])} characters, and the key of a storage account has {_KEY_LENGTH}"
+    return warning(what, told, "copy the whole connection string, up to the == at the end of its key")
+
+
 def _value(settings: Settings, name: str, right: str, fits: Callable[[str], object], optional: bool = False) -> Finding:
     what = f"setting {name}"
     try:
@@ -74,7 +85,11 @@ def _value(settings: Settings, name: str, right: str, fits: Callable[[str], obje
         return wrong(what, str(error), "mend the reference, or the identity's right to read the vault's secrets")
     if text is None:
         return ok(what, "is not set, and need not be") if optional else wrong(what, "is missing", f"set it: {right}")
-    return ok(what, "is set") if fits(text) else wrong(what, "has a value that does not fit", f"write {right}")
+    if fits(text):
+        return ok(what, "is set")
+    # What is long, or has the signs of a connection string, may be a secret in the wrong place.
+    shown = repr(text) if len(text) <= _LONGEST_SHOWN and "=" not in text else "a value that does not fit"
+    return wrong(what, f"is {shown}", f"write {right}")
 
 
 def _is_schedule(text: str) -> bool:

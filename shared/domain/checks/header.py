@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from shared.base.suggestion import differs_in_case
 from shared.domain.checks.drift import NUMBER
 from shared.domain.checks.report import Fault, Kind
 from shared.domain.checks.rules import Checks
@@ -117,7 +118,8 @@ class _Fitting:
                 lost.append(column)
                 continue
             extra.pop(other)
-            told = f"has no column {column!r} but one {other!r}, which seems to be it renamed; {self._header}"
+            how = "differs in case only" if differs_in_case(column, [other]) else "seems to be it renamed"
+            told = f"has no column {column!r} but one {other!r}, which {how}; {self._header}"
             if other.strip() == column.strip():
                 told = (
                     f"has no column {column!r} but one {other!r}: the training takes the space for a part of the name"

@@ -7,7 +7,7 @@ of the positive class; multiclass `Scored Labels` and `Scored Probabilities for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from shared.base.errors import BadEvaluation
 from shared.domain.evaluation import Kind
 from shared.domain.gate.metrics import Answered, Floats, Multiclass, Regression, TwoClass
-from shared.domain.gate.scored import LABELS, OF_CLASS, PROBABILITIES
+from shared.domain.gate.scored import LABELS, PROBABILITIES, kind_of_columns
 from shared.domain.rows import Rows
 
 
@@ -75,7 +75,7 @@ def read_answers(rows: Rows, label: str, champion: Rows | None) -> tuple[list[in
         raise BadEvaluation(f"The champion gave {len(champion.values)} answers for {len(rows.values)} scored rows")
     own = _Table("The scored rows", rows, kept)
     tables = [own, *([_Table("The champion's answers", champion, kept)] if champion is not None else [])]
-    kind = _kind(rows.columns)
+    kind = kind_of_columns(rows.columns)
     if kind is Kind.REGRESSION:
         truth = own.numbers(label)
         return kept, [Regression(truth, table.numbers(LABELS)) for table in tables]
@@ -83,13 +83,6 @@ def read_answers(rows: Rows, label: str, champion: Rows | None) -> tuple[list[in
     if kind is Kind.MULTICLASS:
         return kept, _multiclass(known, [table.classes(LABELS) for table in tables])
     return kept, _two_class(known, tables)
-
-
-def _kind(columns: Iterable[str]) -> Kind:
-    names = set(columns)
-    if any(name.startswith(OF_CLASS) for name in names):
-        return Kind.MULTICLASS
-    return Kind.TWO_CLASS if PROBABILITIES in names else Kind.REGRESSION
 
 
 def _multiclass(truth: list[str], answers: list[list[str]]) -> list[Answered]:

@@ -12,13 +12,13 @@ column's name may stand in quotes, and must where it has a colon in it.
 
 from __future__ import annotations
 
-import difflib
 import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.base.suggestion import suggestion
 from shared.domain.evaluation import FROM_ROWS, METRICS, metric_name
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -201,7 +201,6 @@ def _metric(name: str) -> str:
     metric = metric_name(name)
     if metric is None:
         known = [known for names in METRICS.values() for known in names]
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known metrics: {', '.join(known)}"
-        raise ValueError(f"{name!r} is no metric of an evaluation table; {hint}")
+        hint = suggestion(name, known, all_of="known metrics:", cutoff=0.4)
+        raise ValueError(f"{name!r} is not a metric of an evaluation table; {hint}")
     return metric

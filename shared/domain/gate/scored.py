@@ -7,9 +7,10 @@ may be a third of the training data, so that it is never in memory as a whole.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shared.base.errors import BadEvaluation
+from shared.domain.evaluation import Kind
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
 
@@ -50,3 +51,11 @@ def _check_header(header: list[str], label: str) -> None:
         if name not in header:
             found = ", ".join(header)[:500] or "none"
             raise BadEvaluation(f"The scored rows have no column {name!r}{whose}; their columns are: {found}")
+
+
+def kind_of_columns(columns: Iterable[str]) -> Kind:
+    """Return the kind of the model that answers with these columns."""
+    names = set(columns)
+    if any(name.startswith(OF_CLASS) for name in names):
+        return Kind.MULTICLASS
+    return Kind.TWO_CLASS if PROBABILITIES in names else Kind.REGRESSION

@@ -1,0 +1,34 @@
+"""What to write in place of a name that is not known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_UNLIKE = 0.05  #: how much nearer than the second the nearest name has to be
+
+
+def suggestion(name: str, known: Iterable[str], *, all_of: str = "there are", cutoff: float = 0.6) -> str:
+    """Return the one name that was meant, as far as that can be seen, else all names behind `all_of`."""
+    known = sorted(known)
+    if same := differs_in_case(name, known):
+        return f"{same!r} differs in case only"
+    near = difflib.get_close_matches(name, known, n=2, cutoff=cutoff)
+    if near and (len(near) == 1 or _ratio(name, near[0]) - _ratio(name, near[1]) >= _UNLIKE):
+        return f"did you mean {near[0]!r}?"
+    return f"{all_of} {', '.join(known)}" if known else "there is none"
+
+
+def differs_in_case(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is the same but for upper and lower case."""
+    return next((each for each in known if each.casefold() == name.casefold() and each != name), None)
+
+
+def case_hint(name: str, known: Iterable[str]) -> str:
+    """Return a clause for a message that lists the known names itself, or nothing."""
+    same = differs_in_case(name, known)
+    return f"{same!r} differs in case only; " if same else ""
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, other, one).ratio()

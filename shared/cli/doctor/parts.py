@@ -1,0 +1,48 @@
+"""Each part of the app that is built when it is first used, built now: what would fail then shows here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.base.errors import RetrainingError
+from shared.cli.doctor.finding import Finding, Health, ok, remedy, wrong
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+
+def look(app: App, known: Iterable[Finding]) -> Iterator[Finding]:
+    """Build every lazy part; `known` is what was found before, which is not repeated."""
+    bad = [each for each in known if each.health is not Health.OK]
+    told = {each.told for each in bad}
+    settings = [each.what.removeprefix("setting ") for each in bad if each.what.startswith("setting ")]
+    found = [finding for owner in _owners(app) for name in _lazy(owner) if (finding := _build(owner, name))]
+    for finding in found:
+        if finding.told not in told and not any(name in finding.told.split() for name in settings):
+            told.add(finding.told)
+            yield finding
+    if not found:
+        yield ok("parts of the app", "all can be built")
+
+
+def _owners(app: App) -> Iterator[object]:
+    yield app
+    yield app.flows
+
+
+def _lazy(owner: object) -> list[str]:
+    return [name for name, member in vars(type(owner)).items() if isinstance(member, cached_property)]
+
+
+def _build(owner: object, name: str) -> Finding | None:
+    what = f"part {name.strip('_')} of the app"
+    try:
+        getattr(owner, name)
+    except RetrainingError as error:
+        return wrong(what, str(error), remedy(error))
+    except Exception as error:
+        # Its text may hold a setting's value, so only its kind is shown.
+        return wrong(what, f"cannot be built ({type(error).__name__})", "see the function app's log, or its settings")
+    return None
