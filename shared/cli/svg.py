@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from shared.cli.curves import Point
 
+_WIDE = frozenset("MWmw@%")
 INK, FAINT, PAPER = "#1f2328", "#d0d7de", "#ffffff"
 _FONT = "system-ui, sans-serif"
 
@@ -18,12 +19,23 @@ class Svg:
         self._shapes: list[str] = []
 
     def text(
-        self, x: float, y: float, text: str, *, size: int = 12, anchor: str = "start", fill: str = INK, turn: int = 0
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: int = 12,
+        anchor: str = "start",
+        fill: str = INK,
+        turn: int = 0,
+        whole: str = "",
     ) -> None:
+        """Write the text; `whole` is shown while a pointer is over it."""
+        shown = f"<title>{escape(whole)}</title>" if whole not in ("", text) else ""
         turned = f' transform="rotate({turn} {x:g} {y:g})"' if turn else ""
         self._shapes.append(
             f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"{turned}>'
-            f"{escape(text)}</text>"
+            f"{shown}{escape(text)}</text>"
         )
 
     def line(self, start: Point, end: Point, *, stroke: str = INK, width: float = 1, dashes: str = "") -> None:
@@ -52,6 +64,17 @@ class Svg:
             + "\n".join(self._shapes)
             + "\n</svg>\n"
         )
+
+
+def width_of(text: str, size: int) -> float:
+    """Return how wide the text is at most, in any common font."""
+    return size * sum(map(_em, text))
+
+
+def _em(sign: str) -> float:
+    if not sign.isascii():
+        return 1.05
+    return 0.95 if sign in _WIDE else 0.75 if sign.isupper() else 0.65
 
 
 def _stroke(stroke: str, width: float, dashes: str) -> str:
