@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 _GAP = 2  #: spaces between columns
@@ -74,10 +75,23 @@ def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
             print(f"  {name.plain}{' ' * (wide - name.cell_len)}  {_one_line(text)}".rstrip())
         return
     from rich.console import Console
+    from rich.padding import Padding
 
     console = Console(highlight=False)
     console.print(_text(title, "bold"))
-    console.print(_grid(texts, 2))
+    beside = max((name.cell_len for name, _ in texts), default=0)
+    fitting: list[tuple[Text, Text]] = []
+    for name, text in texts:
+        if _longest_word(text) <= console.width - 2 - beside - _GAP:
+            fitting.append((name, text))
+            continue
+        _print_grid(console, fitting, beside)
+        fitting = []
+        # A hash that is folded cannot be copied, so it has a line of its own.
+        if name.plain:
+            console.print(Padding(name, (0, 0, 0, 2)))
+        console.print(Padding(text, (0, 0, 0, 4)))
+    _print_grid(console, fitting, beside)
 
 
 def say(text: str) -> None:
@@ -167,13 +181,23 @@ def _row(cells: Sequence[Text], widths: Sequence[int]) -> Any:
     return row
 
 
-def _grid(lines: Sequence[tuple[Text, Text]], indent: int) -> Any:
+def _longest_word(text: Text) -> int:
+    return max(map(_cells, text.plain.split()), default=0)
+
+
+def _print_grid(console: Console, lines: Sequence[tuple[Text, Text]], beside: int) -> None:
+    if lines:
+        console.print(_grid(lines, 2, beside))
+
+
+def _grid(lines: Sequence[tuple[Text, Text]], indent: int, beside: int | None = None) -> Any:
+    """Return the lines below each other; the names have the width `beside`, else that of the longest."""
     from rich.padding import Padding
     from rich.table import Table
 
     table = Table.grid(padding=(0, _GAP, 0, 0))
-    if any(name.plain for name, _ in lines):
-        table.add_column(no_wrap=True, style="dim")
+    if beside or any(name.plain for name, _ in lines):
+        table.add_column(no_wrap=True, style="dim", width=beside)
     table.add_column(overflow="fold")
     for line in lines:
         table.add_row(*line[-len(table.columns) :])

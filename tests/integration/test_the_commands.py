@@ -432,9 +432,9 @@ def test_the_doctor_tells_a_wrong_key_of_each_service_from_a_wrong_address(termi
     )
     for what in (TRAINING, CLASSIC, f"{CLASSIC}.scoring", NEW):
         assert "answered 401" in found[what]["told"], what
-        assert "copy the key anew" in found[what]["remedy"]
+        assert "copy the key again" in found[what]["remedy"]
     assert "answered 404" in found[f"{NEW}.scoring"]["told"]
-    assert f"mend {NEW}.scoring.address" in found[f"{NEW}.scoring"]["remedy"]
+    assert f"correct {NEW}.scoring.address" in found[f"{NEW}.scoring"]["remedy"]
 
 
 def test_the_doctor_finds_wrong_names_of_ports_parameters_resources_and_assets(terminal: Terminal) -> None:

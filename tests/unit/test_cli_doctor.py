@@ -238,8 +238,8 @@ def test_rights_are_read_as_role_definitions_write_them(permissions: list[dict[s
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (AccessRefused("answered 401"), "copy the key anew into the setting that t.key names"),
-        (ServiceRefused("answered 404", 404), "mend t.address"),
+        (AccessRefused("answered 401"), "copy the key again into the setting that t.key names"),
+        (ServiceRefused("answered 404", 404), "correct t.address"),
         (ServiceRefused("answered 400", 400, ["BadArgument"]), "the line has the service's own reason"),
         (ServiceUnavailable("no answer"), "check t.address, the network"),
     ],

@@ -101,4 +101,12 @@ def test_facts_are_folded_between_words_and_never_cut() -> None:
     lines = screen(80, "-c", program)
     assert max(map(len, lines)) <= 80
     assert REASON in unfolded(lines)
-    assert "a" * 64 in unfolded(lines)
+    assert any("a" * 64 in line for line in lines)
+
+
+def test_a_hash_beside_a_long_name_has_a_line_of_its_own() -> None:
+    facts = [("model of the classic target", "a" * 64), ("data", f"x.csv, SHA-256 {'b' * 64}"), ("why", REASON)]
+    lines = screen(80, "-c", f"from shared.cli.output import show_facts; show_facts('title', {facts!r})")
+    assert max(map(len, lines)) <= 80
+    assert all(any(sign * 64 in line for line in lines) for sign in "ab")
+    assert REASON in unfolded(lines)

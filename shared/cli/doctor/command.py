@@ -83,7 +83,7 @@ def _of_app(app: App, source: str) -> Iterator[Finding]:
     try:
         pipelines = app.pipelines
     except BadConfiguration as error:
-        yield wrong("pipelines file", str(error), "mend it; the services are looked at once it can be read")
+        yield wrong("pipelines file", str(error), "correct it; the services are checked when it can be read")
         return
     yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
     yield from _guarded("files and jobs", lambda: _stuck(app))
@@ -107,7 +107,7 @@ def _guarded(what: str, look: Any) -> Iterator[Finding]:
     try:
         yield from look()
     except RetrainingError as error:  # a setting that was told of above
-        yield wrong(what, str(error), "mend the setting first")
+        yield wrong(what, str(error), "correct the setting first")
 
 
 def _records(app: App) -> Iterator[Finding]:

@@ -49,13 +49,13 @@ def looked(what: str, look: Callable[[], str | Finding], key: str = "", address:
 def remedy(error: RetrainingError, key: str = "", address: str = "") -> str:
     match error:
         case AccessRefused() if key:
-            return f"copy the key anew into the setting that {key} names"
+            return f"copy the key again into the setting that {key} names"
         case AccessRefused():
-            return "give the identity the roles that README.md lists, or mend the connection string"
+            return "give the identity the roles that README.md lists, or correct the connection string"
         case ServiceRefused(status=404) if address:
-            return f"mend {address}: there is no such service"
+            return f"correct {address}: there is no such service"
         case BadConfiguration():
-            return "mend what the line names"
+            return "correct what the line names"
         case TryLater() if address:
             return f"check {address}, the network, and whether the service runs; then ask again"
         case TryLater():

@@ -62,7 +62,7 @@ def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Find
         if settings.get(f"{name}__serviceUri"):  # another name of the first
             missing = [each for each in missing if each != f"{name}__blobServiceUri"]
     except BadConfiguration as error:
-        return wrong(what, str(error), "mend the reference, or the identity's right to read the vault's secrets")
+        return wrong(what, str(error), "correct the reference, or the identity's right to read the vault's secrets")
     if not missing:
         return ok(what, "an identity")
     return wrong(what, "is missing", f"set a connection string, or for an identity {' and '.join(missing)}")
@@ -82,7 +82,7 @@ def _value(settings: Settings, name: str, right: str, fits: Callable[[str], obje
     try:
         text = settings.get(name)
     except BadConfiguration as error:
-        return wrong(what, str(error), "mend the reference, or the identity's right to read the vault's secrets")
+        return wrong(what, str(error), "correct the reference, or the identity's right to read the vault's secrets")
     if text is None:
         return ok(what, "is not set, and need not be") if optional else wrong(what, "is missing", f"set it: {right}")
     if fits(text):

@@ -47,7 +47,7 @@ def _data(store: BlobStore, name: str) -> str | Finding:
             return wrong(
                 "storage TRAINING_DATA",
                 f"has no container {name}, which TRAINING_DATA_PATH names",
-                f"create it (az storage container create --name {name} ...), or mend TRAINING_DATA_PATH",
+                f"create it (az storage container create --name {name} ...), or correct TRAINING_DATA_PATH",
             )
     store.link(name, "probe", 60)  # by an identity, this asks the service for the right to make links
     return f"the container {name} can be read"
