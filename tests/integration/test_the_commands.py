@@ -1,4 +1,4 @@
-"""`python -m shared` against Azurite and the local Studio: what it shows, does, refuses, and finds wrong."""
+"""`python -m shared` against Azurite and the local Studio: what it shows, and refuses."""
 
 from __future__ import annotations
 
@@ -7,65 +7,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import requests
-import yaml
+from rich.cells import cell_len
 from sklearn import metrics
 
-from local.azurite import KEY
 from local.children import ROOT
-from local.datasets import LABEL, as_csv, with_a_short_row
-from local.workplace import PIPELINE, Workplace
-from shared.cli.place import DONE, FAILED, NOTHING, USAGE, WAITING
-from shared.domain.arrivals import ArrivalState
-from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from local.datasets import LABEL, with_a_short_row
+from local.workplace import PIPELINE
+from shared.cli.place import DONE, FAILED, NOTHING, USAGE
 from shared.domain.rows import Rows
-from tests.support.flow import Flow
-from tests.support.terminal import SETTINGS, CommandLine, screen
-from tests.support.waiting import until
-
-
-@pytest.fixture(scope="module")
-def flow(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Flow:
-    """A pipeline that asks for approvals, with two promoted jobs."""
-    folder = tmp_path_factory.mktemp("commands")
-    flow = Flow(place)
-    for rows in (400, 450):
-        job = flow.finish(flow.drop(f"{rows}.csv", as_csv(place.header, place.rows[:rows])))
-        assert job.state is JobState.PROMOTED, job.reason
-    return Flow(place, {"PIPELINES_FILE": str(changed_file(folder, lambda entry: approving(entry)))})
-
-
-def approving(entry: dict[str, Any]) -> None:
-    entry["approval"] = {"required": True}
-
-
-def changed_file(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    body = yaml.safe_load((ROOT / "pipelines.sample.yaml").read_text("utf-8"))
-    entry = body["pipelines"][PIPELINE]
-    entry["proof"]["rows"] = str(ROOT / entry["proof"]["rows"])
-    change(entry)
-    file = folder / "pipelines.yaml"
-    file.write_text(yaml.safe_dump(body), "utf-8")
-    return file
-
-
-@dataclass
-class Terminal(CommandLine):
-    flow: Flow
-
-
-@pytest.fixture
-def terminal(flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
-    return Terminal(settings, tmp_path, capsys, flow)
+from tests.support.commands import Terminal, changed_file, job_of
+from tests.support.terminal import SETTINGS, screen
 
 
 def test_status_jobs_job_history_and_verify_agree_on_what_is_live(terminal: Terminal) -> None:
@@ -118,53 +72,6 @@ def test_what_is_not_there_or_refused_is_one_line_and_a_code(
     assert len(err.splitlines()) == 1
 
 
-def test_a_rollback_and_a_promotion_by_command_are_proven_and_in_the_history(terminal: Terminal) -> None:
-    flow = terminal.flow
-    before, live = flow.answers(), flow.champion.live
-    assert live is not None
-    code, out, _ = terminal.run("rollback", PIPELINE, "--by", "ann", "--reason", "wrong labels", "--yes")
-    assert code == DONE
-    assert "done: entry" in out
-    assert "PROVEN" in out
-    assert flow.answers()["classic"] != before["classic"]
-    assert flow.champion.live is not None
-    assert "asked for by ann; wrong labels" in flow.champion.live.reason
-
-    shown = terminal.json("promote", str(live.job), "--by", "ann", "--yes")
-    assert shown["outcome"].startswith("done: entry")
-    assert shown["entry"]["job"] == live.job
-    assert flow.answers() == before
-    assert terminal.json("verify", PIPELINE)[0]["whole"]
-
-
-@pytest.mark.parametrize("command", ["rollback", "promote", "retrain"])
-def test_a_change_is_shown_and_asked_for_before_it_is_made(terminal: Terminal, command: str) -> None:
-    flow = terminal.flow
-    what = job_of(terminal, "400.csv") if command == "promote" else PIPELINE
-    before = (flow.champion, flow.answers(), terminal.json("jobs")["jobs"])
-    code, out, err = terminal.run(command, what, "--by", "ann")
-    assert (code, "give --yes to do it, or --dry-run to look only" in err) == (USAGE, True)
-    code, out, err = terminal.run(command, what, "--by", "ann", "--dry-run")
-    assert (code, "nothing was changed" in err) == (DONE, True)
-    assert "400.csv" in out or command == "retrain"
-    assert terminal.json(command, what, "--by", "ann", "--dry-run")["dry_run"] is True
-    arguments = ("-m", "shared", command, what, "--by", "ann", "--settings", str(terminal.folder / SETTINGS))
-    assert any("nothing was changed" in line for line in screen(80, *arguments, answer="n\n"))
-    assert (flow.champion, flow.answers(), terminal.json("jobs")["jobs"]) == before
-
-
-def test_a_person_who_agrees_on_the_terminal_has_it_done(terminal: Terminal) -> None:
-    flow = terminal.flow
-    last = flow.champion.last
-    terminal.run("status")
-    arguments = ("-m", "shared", "rollback", PIPELINE, "--by", "ann", "--settings", str(terminal.folder / SETTINGS))
-    shown = screen(80, *arguments, answer="y\n")
-    assert any("make this model live? [y/N]" in line for line in shown)
-    assert any("done: entry" in line for line in shown), shown
-    assert flow.champion.last == last + 1
-    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann", "--yes")
-
-
 def test_a_job_is_judged_by_changed_rules_and_nothing_is_recorded(terminal: Terminal) -> None:
     job = job_of(terminal, "450.csv")
     before = terminal.json("job", job)
@@ -178,85 +85,6 @@ def test_a_job_is_judged_by_changed_rules_and_nothing_is_recorded(terminal: Term
     assert (shown["then"]["outcome"], shown["now"]["outcome"]) == ("holds", "fails")
     assert shown["now"]["same_rows"] == shown["then"]["same_rows"] > 0
     assert terminal.json("job", job) == before
-
-
-def test_a_command_that_finds_another_run_at_work_changes_nothing_and_says_so(terminal: Terminal) -> None:
-    last = terminal.flow.champion.last
-    with terminal.flow.app.records.champions.hold(PIPELINE):
-        code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--yes")
-    assert code == WAITING
-    assert "another run holds the lease; no endpoint was touched for this, so ask again" in err
-    assert terminal.flow.champion.last == last
-
-
-def test_a_change_that_a_service_broke_off_is_told_of_and_finished_by_the_app(terminal: Terminal) -> None:
-    flow = terminal.flow
-    place, last = flow.place, flow.champion.last
-    fault = {"kind": "unavailable", "operation": "classic.update", "count": 1}
-    requests.post(f"{place.studio.control}/faults", json=fault, timeout=10).raise_for_status()
-    code, out, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--json", "--yes")
-    assert code == WAITING
-    assert json.loads(out)["exit"] == WAITING
-    assert "the change is begun, and the app's timer finishes it" in err
-    [status] = terminal.json("status")
-    assert status["change"]["to"]["number"] == last + 1
-    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.RESUME), "the timer's")
-    [status] = terminal.json("status")
-    assert (status["change"], status["live"]["number"]) == (None, last + 1)
-
-
-def test_an_approval_is_bound_to_what_was_shown(terminal: Terminal) -> None:
-    flow = terminal.flow
-    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann", "--yes")
-    code, out, _ = terminal.run("retrain", PIPELINE, "--parameter", "Regularization weight=2", "--by", "ann", "--yes")
-    assert code == DONE
-    job = out.split()[-1]
-    wait(flow, job, JobState.AWAITING)
-    assert f"approve or reject {job}" in terminal.json("status")[0]["attention"][0]
-    assert "approve it instead" in terminal.run("promote", job, "--by", "ann", "--yes")[2]
-
-    code, out, err = terminal.run("approve", job, "--by", "ann")
-    assert (code, "give --seen DIGEST, or --yes" in err) == (USAGE, True)
-    assert "✓ AUC" in out
-    code, _, err = terminal.run("approve", job, "--by", "ann", "--seen", "5f0c2d3e4b1a6978")
-    assert (code, "awaits an approval of other numbers" in err) == (FAILED, True)
-
-    approval = terminal.json("job", job)["approval"]
-    shown = terminal.json("approve", job, "--by", "ann", "--comment", "looks right", "--seen", approval["seen"])
-    assert shown["outcome"] == f"job {job} is accepted"
-    code, _, err = terminal.run("reject", job, "--by", "bob", "--yes")
-    assert (code, "awaits no approval" in err) == (FAILED, True)
-    assert terminal.run("promote", job, "--by", "ann", "--yes")[0] == DONE
-    assert flow.champion.live is not None
-    assert flow.champion.live.approval is not None
-    assert (flow.champion.live.approval.by, flow.champion.live.approval.comment) == ("ann", "looks right")
-
-
-def test_a_job_is_rejected_or_cancelled_by_command_and_stays_so(terminal: Terminal) -> None:
-    flow = terminal.flow
-    terminal.run("promote", job_of(terminal, "450.csv"), "--by", "ann", "--yes")
-    parameters = [f"Regularization weight={weight}" for weight in (3, 4)]
-    asked = [terminal.json("retrain", PIPELINE, "--parameter", each, "--yes") for each in parameters]
-    rejected, cancelled = (each["outcome"].split()[-1] for each in asked)
-    wait(flow, rejected, JobState.AWAITING)
-    assert terminal.run("reject", rejected, "--by", "ann", "--comment", "no", "--yes")[0] == DONE
-    assert terminal.run("cancel", cancelled, "--by", "ann", "--reason", "not needed")[0] == DONE
-    flow.poll()
-    assert flow.job(rejected).reason == "rejected by ann: no"
-    assert flow.job(cancelled).reason == "cancelled by ann: not needed"
-    code, _, err = terminal.run("cancel", str(flow.champion.live and flow.champion.live.job), "--by", "ann")
-    assert (code, "roll back instead" in err) == (FAILED, True)
-
-
-def test_quarantined_data_is_taken_up_again_by_command(terminal: Terminal) -> None:
-    flow = terminal.flow
-    path = flow.place.drop("broken.csv", with_a_short_row(flow.place.header, flow.place.rows))
-    assert flow.arrive(path) == []
-    code, out, _ = terminal.run("replay", PIPELINE, path, "--by", "ann")
-    assert (code, "taken up again as arrival" in out) == (DONE, True)
-    flow.arrive(path)
-    states = [each.state for each in flow.arrivals() if each.dataset.path == path]
-    assert states == [ArrivalState.QUARANTINED, ArrivalState.QUARANTINED]
 
 
 def test_status_shows_the_poll_the_last_data_and_what_waits(terminal: Terminal) -> None:
@@ -387,122 +215,35 @@ def test_rows_that_cannot_be_read_leave_the_table_and_stop_the_picture(terminal:
     assert (code, out, told in err) == (FAILED, "", True)
 
 
-def test_the_commands_run_as_a_program_with_the_environment_alone(flow: Flow) -> None:
+def test_the_commands_run_as_a_program_with_the_environment_alone(terminal: Terminal) -> None:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "SYSTEMROOT", "HOME")}
     command = [sys.executable, "-m", "shared", "status", "--json"]
     done = subprocess.run(
-        command, cwd=ROOT, env={**kept, **flow.place.settings}, capture_output=True, text=True, check=True
+        command, cwd=ROOT, env={**kept, **terminal.flow.place.settings}, capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout)[0]["pipeline"] == PIPELINE
 
 
-def doctored(terminal: Terminal, **settings: str | None) -> dict[str, dict[str, str]]:
-    """Return what the doctor finds to be wrong or suspicious, by what it is."""
-    code, out, _ = terminal.run("doctor", "--json", **settings)
-    findings = json.loads(out)
-    assert code == (FAILED if any(each["health"] == "wrong" for each in findings) else DONE)
-    bad = {each["what"]: each for each in findings if each["health"] != "ok"}
-    assert all(each["remedy"] for each in bad.values())
-    return bad
-
-
-def test_the_doctor_finds_nothing_wrong_where_all_is_well_and_leaves_nothing_behind(terminal: Terminal) -> None:
-    place = terminal.flow.place
-    containers = {each.name for each in place.blobs.list_containers()}
-    blobs = set(place.blobs.get_container_client("retraining").list_blob_names())
-    assert set(doctored(terminal)) == {"timers of the app"}  # which do not run here
-    assert set(place.blobs.get_container_client("retraining").list_blob_names()) == blobs
-    assert {each.name for each in place.blobs.list_containers()} == containers
-    _, out, err = terminal.run("doctor", "--all", PIPELINE)
-    assert f"pipelines.{PIPELINE}.training.model" in out
-    assert "1 to look at, 0 wrong" in err
-
-
-TRAINING = f"pipelines.{PIPELINE}.training"
-CLASSIC, NEW = f"pipelines.{PIPELINE}.targets (classic)", f"pipelines.{PIPELINE}.targets (new)"
-
-
-def test_the_doctor_tells_a_wrong_key_of_each_service_from_a_wrong_address(terminal: Terminal) -> None:
-    found = doctored(
-        terminal,
-        BREAST_CANCER_TRAINING_KEY="WRONG1KEY",
-        BREAST_CANCER_CLASSIC_KEY="WRONG1KEY",
-        ARM_TOKEN="WRONG1KEY",
-        BREAST_CANCER_NEW_SCORING_ADDRESS=f"{terminal.flow.place.settings['BREAST_CANCER_NEW_SCORING_ADDRESS'][:-4]}0000",
-    )
-    for what in (TRAINING, CLASSIC, f"{CLASSIC}.scoring", NEW):
-        assert "answered 401" in found[what]["told"], what
-        assert "copy the key again" in found[what]["remedy"]
-    assert "answered 404" in found[f"{NEW}.scoring"]["told"]
-    assert f"correct {NEW}.scoring.address" in found[f"{NEW}.scoring"]["remedy"]
-
-
-def test_the_doctor_finds_wrong_names_of_ports_parameters_resources_and_assets(terminal: Terminal) -> None:
-    def misname(entry: dict[str, Any]) -> None:
-        entry["training"] |= {"model": "outptu1", "scored": "output9", "parameters": {"Regularisation": "1"}}
-        entry["targets"][0] |= {"resource": "Breast cancer [Trained Model]"}
-        entry["targets"][1] |= {"asset": "Breast"}
-        entry["targets"][0]["scoring"]["output"] = "output2"
-
-    found = doctored(terminal, PIPELINES_FILE=str(changed_file(terminal.folder, misname)))
-    assert found[f"{TRAINING}.model"]["remedy"] == "did you mean 'output1'?"
-    assert "no output 'output9'" in found[f"{TRAINING}.scored"]["told"]
-    assert "no global parameter 'Regularisation'" in found[f"{TRAINING}.parameters"]["told"]
-    assert "it has: Breast cancer [trained model]" in found[CLASSIC]["told"]
-    assert "has no asset 'Breast' of type Resource" in found[NEW]["told"]
-    assert "no output 'output2'" in found[f"{CLASSIC}.scoring.output"]["told"]
-
-
-def test_the_doctor_finds_what_is_wrong_with_settings_and_storage(terminal: Terminal) -> None:
-    place = terminal.flow.place
-    found = doctored(
-        terminal,
-        TRAINING_DATA_PATH="nowhere/{name}",
-        RETRAINING_STORE=place.settings["RETRAINING_STORE"].replace(KEY, "d3Jvbmc="),
-        PROMOTIONS_QUEUE="nobody",
-        POLL_SCHEDULE="often",
-        BREAST_CANCER_NEW_KEY="@Microsoft.KeyVault(SecretUri=https://vault.example/x)",
-        PIPELINES_FILE="nowhere.yaml",
-    )
-    assert "has no container nowhere" in found["storage TRAINING_DATA"]["told"]
-    assert "az storage container create --name nowhere" in found["storage TRAINING_DATA"]["remedy"]
-    assert "403" in found["storage RETRAINING_STORE"]["told"]
-    assert "is not there yet" in found["queue nobody"]["told"]
-    assert "six fields" in found["setting POLL_SCHEDULE"]["remedy"]
-    assert "nowhere.yaml does not exist" in found["pipelines file"]["told"]
-    assert "was not resolved" in doctored(terminal, PROMOTIONS="@Microsoft.KeyVault(x)")["setting PROMOTIONS"]["told"]
-
-
-def test_the_doctor_notices_a_foreign_model_and_a_rollback_holds_only_for_what_it_found_live(
-    terminal: Terminal,
-) -> None:
-    app, before = terminal.flow.app, terminal.flow.answers()
-    app.endpoints_of(app.pipelines[PIPELINE])["classic"].update(app.models.link(other(terminal)), lambda _: None)
-    assert "and the history says" in doctored(terminal)[f"{CLASSIC}, live model"]["told"]
-    code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--yes")
-    assert (code, "is not live any more" in err) == (FAILED, True)
-    assert terminal.run("rollback", PIPELINE, "--by", "ann", "--yes")[0] == DONE
-    assert terminal.flow.answers() == before
-    assert f"{CLASSIC}, live model" not in doctored(terminal)
-
-
-def other(terminal: Terminal) -> Any:
-    """Return a kept model that is not the live one."""
-    live = terminal.flow.champion.live
+@pytest.mark.parametrize("columns", [80, 100, 120, 200])
+def test_every_list_is_whole_on_a_terminal_of_this_width(terminal: Terminal, columns: int) -> None:
+    jobs, data = terminal.json("jobs")["jobs"], terminal.json("data")["data"]
+    [verified], live = terminal.json("verify"), terminal.flow.champion.live
     assert live is not None
-    entries = [entry for entry, _ in terminal.flow.app.records.champions.entries(PIPELINE)]
-    return next(entry.models["classic"] for entry in entries if entry.models != live.models)
-
-
-def job_of(terminal: Terminal, name: str) -> str:
-    """Return the first job on this data."""
-    jobs = [job for job in terminal.json("jobs")["jobs"] if job["dataset"]["path"].endswith(name)]
-    return str(min(jobs, key=lambda job: job["received_at"])["id"])
-
-
-def wait(flow: Flow, job: str, state: JobState) -> None:
-    def reached() -> bool:
-        flow.poll()
-        return flow.job(job).state is state
-
-    until(reached, lambda: flow.job(job))
+    expected = {
+        ("status",): [PIPELINE, f"entry {live.number}, ", data[0]["dataset"]["path"], data[0]["state"]],
+        ("jobs",): [
+            cell for job in jobs for cell in (job["id"][-10:], job["state"], job["dataset"]["path"], job["reason"])
+        ],
+        ("history", PIPELINE): [f"{live.number} ← live", str(live.job)[-10:], live.reason, live.action.value],
+        ("data",): [cell for each in data for cell in (each["id"][-16:], each["state"], each["dataset"]["path"])],
+        ("verify",): [PIPELINE, "whole", verified["head"]],
+        ("check",): [PIPELINE, f"{PIPELINE}/*.csv", "classic, new"],
+    }
+    for command, cells in expected.items():
+        lines = screen(columns, "-m", "shared", *command, "--settings", str(terminal.folder / SETTINGS))
+        assert max(map(cell_len, lines)) <= columns, command
+        whole = "".join("".join(lines).split())
+        for cell in ("".join(each.split()) for each in cells if each):
+            # What is folded within its column has the other cells of its line between its two parts.
+            parts = [(cell[:cut], cell[cut:]) for cut in range(len(cell))]
+            assert any(first in whole and second in whole for first, second in parts), (command, cell)
