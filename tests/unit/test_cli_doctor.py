@@ -92,15 +92,14 @@ def test_a_part_of_an_account_key_is_noticed_by_its_length() -> None:
 def test_every_part_of_the_app_is_built_and_its_error_is_found_once() -> None:
     store = f"AccountName=a;AccountKey={b64encode(bytes(64)).decode()};EndpointSuffix=core.windows.net"
     stores = dict.fromkeys(("RETRAINING_STORE", "TRAINING_DATA", "PROMOTIONS"), store)
-    settings = {**stores, "KEEP_MODELS": "ten", "PIPELINES_FILE": "gone.yaml"}
-    [queue] = [each for each in parts.look(App(Settings(settings)), []) if "PROMOTIONS_QUEUE" in each.told]
-    assert queue.health is Health.WRONG
+    settings = {**stores, "PROMOTIONS_QUEUE": "promotions", "KEEP_MODELS": "ten", "PIPELINES_FILE": "gone.yaml"}
     found = list(parts.look(App(Settings(settings)), []))
     [keep] = [each for each in found if "KEEP_MODELS is 'ten'" in each.told]
     assert keep.health is Health.WRONG
     [file] = [each for each in found if "gone.yaml does not exist" in each.told]
-    missing = wrong("setting PROMOTIONS_QUEUE", "is missing", "set it")
-    assert list(parts.look(App(Settings(settings)), [keep, file, missing])) == []
+    assert list(parts.look(App(Settings(settings)), [keep, file])) == []
+    setting = wrong("setting KEEP_MODELS", "is not a number", "write one")
+    assert [each.told for each in parts.look(App(Settings(settings)), [setting])] == [file.told]
 
 
 def test_a_look_that_hangs_is_given_up_and_named() -> None:
