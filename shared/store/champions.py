@@ -16,7 +16,7 @@ from datetime import datetime
 import msgspec
 
 from shared.base.decoding import Moment
-from shared.base.errors import BadConfiguration, Busy, RecordChanged
+from shared.base.errors import BadConfiguration, RecordChanged
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.ports import Documents, Lease
 from shared.store.shelf import Shelf, Stored, decode, encode, stem
@@ -48,18 +48,11 @@ class HeldChampion:
         self._stored = self._shelf.replace(self._stored, champion, self._lease)
 
     def renew(self) -> None:
-        """Keep the right to write, or raise `Busy`."""
-        self._lease.renew()
+        """Keep the right to write and to change the endpoints, or raise `Busy`.
 
-    def confirm(self) -> None:
-        """Raise `Busy` unless this run still is the one that may change the endpoints, by lease and by fence."""
+        A lease that ran out is renewed only while nobody leased or wrote the record since: no run has overtaken this.
+        """
         self._lease.renew()
-        there = self._shelf.load(self._stored.name)
-        fence = there.record.fence if there else None
-        if fence != self.champion.fence:
-            raise Busy(
-                f"Another run has overtaken this one: the fence is {fence}, and this run's {self.champion.fence}"
-            )
 
 
 class ChampionRecords:

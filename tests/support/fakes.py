@@ -62,7 +62,7 @@ class FakeDocuments:
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
         self.leased: dict[str, FakeLease] = {}
-        self.latest: dict[str, FakeLease] = {}
+        self.expired: dict[str, FakeLease] = {}  #: leases that can be renewed, for nobody wrote or leased since
         self.abandoned: set[str] = set()  #: documents whose holder died, or lost its lease
         self.reads = 0
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
@@ -84,14 +84,16 @@ class FakeDocuments:
         with self._one:
             return None if name in self.contents else self._write(name, content)
 
-    def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:  # noqa: ARG002
+    def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         with self._one:
+            self._refuse_others(name, lease)
             if self.contents.get(name) is None or str(self.versions[name]) != etag:
                 raise RecordChanged(name)
             return self._write(name, content)
 
     def delete(self, name: str, etag: str | None = None) -> None:
         with self._one:
+            self._refuse_others(name, None)
             if etag and name in self.contents and str(self.versions[name]) != etag:
                 raise RecordChanged(name)
             self.contents.pop(name, None)
@@ -110,7 +112,8 @@ class FakeDocuments:
     def lease(self, name: str) -> Iterator[Lease]:
         if name in self.leased:
             raise Busy(name)
-        lease = self.leased[name] = self.latest[name] = FakeLease(self, name)
+        lease = self.leased[name] = FakeLease(self, name)
+        self.expired.pop(name, None)
         self.abandoned.discard(name)
         try:
             yield lease
@@ -123,11 +126,20 @@ class FakeDocuments:
 
     def expire(self, name: str) -> None:
         """Let the lease run out, as it does when its holder is stopped."""
+        self.expired[name] = self.leased.pop(name)
+        self.abandoned.add(name)
+
+    def break_lease(self, name: str) -> None:
         del self.leased[name]
         self.abandoned.add(name)
 
+    def _refuse_others(self, name: str, lease: Lease | None) -> None:
+        if self.leased.get(name) is not lease or (lease and self.lease_lost):
+            raise Busy(f"{name} is leased, or the lease is lost")
+
     def _write(self, name: str, content: bytes) -> str:
         self.contents[name] = content
+        self.expired.pop(name, None)
         self.versions[name] = self.versions.get(name, 0) + 1
         self.written[name] = self.now()
         self.live()
@@ -148,7 +160,9 @@ class FakeLease:
         self._documents, self._name = documents, name
 
     def renew(self) -> None:
-        if self._documents.lease_lost or self._documents.latest[self._name] is not self:
+        if self._documents.expired.get(self._name) is self:
+            self._documents.leased[self._name] = self._documents.expired.pop(self._name)
+        if self._documents.lease_lost or self._documents.leased.get(self._name) is not self:
             raise Busy("the lease is lost")
 
 
@@ -157,6 +171,7 @@ class FakeModels:
         self._clock = clock
         self.kept: dict[str, bytes] = {}
         self.touched: dict[str, datetime] = {}
+        self._etags: dict[str, int] = {}
 
     def keep(self, chunks: Iterator[bytes]) -> Model:
         content = b"".join(chunks)
@@ -168,15 +183,16 @@ class FakeModels:
     def touch(self, model: Model) -> bool:
         if model.sha256 in self.kept:
             self.touched[model.sha256] = self._clock.now()
+            self._etags[model.sha256] = self._etags.get(model.sha256, 0) + 1
         return model.sha256 in self.kept
 
     def listed(self) -> Iterator[KeptModel]:
         for sha256, content in sorted(self.kept.items()):
             touched = self.touched[sha256]
-            yield KeptModel(Model(sha256=sha256, size=len(content)), touched, str(touched))
+            yield KeptModel(Model(sha256=sha256, size=len(content)), touched, str(self._etags.get(sha256)))
 
     def remove(self, kept: KeptModel) -> bool:
-        if str(self.touched.get(kept.model.sha256)) != kept.etag:
+        if kept.model.sha256 not in self.kept or str(self._etags.get(kept.model.sha256)) != kept.etag:
             return False
         del self.kept[kept.model.sha256], self.touched[kept.model.sha256]
         return True
@@ -241,6 +257,8 @@ class FakeData:
         yield self.contents[dataset.path]
 
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        if after and after not in self.joined:
+            raise DataChanged(f"batches/{after} was deleted")
         former = [(after, iter([self.joined[after]]))] if after else []
         self.joined[name] = b"".join(joined([*former, *((part.path, self.read(part)) for part in parts)]))
 

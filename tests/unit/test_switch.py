@@ -80,7 +80,6 @@ def switch(endpoint: FakeEndpoint, models: FakeModels, clock: Clock) -> Switch:
         endpoints={"one": endpoint},
         timeout=60.0,
         link=models.link,
-        confirm=lambda: None,
         renew=lambda: None,
         now=clock.now,
         sleep=clock.sleep,

@@ -264,7 +264,7 @@ class Changing:
             previous=champion.live.number if champion.live else None,
             models=models,
         )
-        self.held.confirm()  # before the history is written: what was read may be of another time
+        self.held.renew()  # before the history is written: what was read may be of another time
         self.held.save(self.records.champions.append(champion, entry))
 
 

@@ -78,7 +78,6 @@ class Promotion:
             endpoints=endpoints,
             timeout=pipeline.proof_timeout,
             link=self.models.link,
-            confirm=held.confirm,
             renew=held.renew,
             now=self.now,
             sleep=self.sleep,

@@ -47,12 +47,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Switch:
-    """`confirm` raises `Busy` unless this run may still change the endpoints; `renew` only keeps that right."""
+    """`renew` keeps the right to change the endpoints, or raises `Busy` when another run has it."""
 
     endpoints: Endpoints
     timeout: float  #: seconds
     link: Callable[[Model], BlobReference]
-    confirm: Callable[[], None]
     renew: Callable[[], None]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
@@ -71,10 +70,10 @@ class Switch:
                 continue
             link = self.link(after)
             if endpoint.model().address != link.address:
-                self.confirm()
+                self.renew()
                 endpoint.update(link, self._wait)
             proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name])
-            self.confirm()
+            self.renew()
         return Made(proof, answers)
 
     def undo(self, change: Change) -> str:
@@ -85,7 +84,7 @@ class Switch:
         told = "that is proven"
         for name in reversed(list(change.before)):
             endpoint, link = self._endpoint(name), self.link(change.before[name])
-            self.confirm()
+            self.renew()
             try:
                 endpoint.update(link, self._wait)
             except (NeverAgain, AskHuman) as error:
@@ -113,7 +112,7 @@ class Switch:
     def put_right(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> None:
         """Give one endpoint the model that it should have, which answers so for the rows, where that is known."""
         endpoint, link = self.endpoints[name], self.link(model)
-        self.confirm()
+        self.renew()
         endpoint.update(link, self._wait)
         self._await_former(endpoint, link, rows, answers)
 
@@ -156,7 +155,7 @@ class Switch:
             return None
 
         self._await(doubt)
-        self.confirm()
+        self.renew()
 
     def _await(self, doubt: Callable[[], str | None]) -> float:
         """Look until there is no doubt any more; return the seconds that took, or raise `Unproven`."""
