@@ -59,7 +59,7 @@ def archived(code: str = "BlobArchived") -> ServiceRefused:
     ("header", "told"),
     [
         ("age", "has no column 'hours', and the rows of proof.rows have it"),
-        ("age,Hours", "has no column 'hours' but one 'Hours', which seems to be it renamed"),
+        ("age,Hours", "has no column 'hours' but one 'Hours', which differs in case only"),
         ('age,"ho\nurs"', "has no column 'hours' but one 'ho\\nurs', which seems to be it renamed"),
         ("years,weeks", "has no column 'age', 'hours', and the rows of proof.rows have 'hours'"),
     ],

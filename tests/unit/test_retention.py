@@ -14,6 +14,7 @@ from shared.domain.messages import Asked, Request
 from shared.domain.ports import KeptModel
 from shared.flows.retention import YOUNG, Rule, read_rule, to_remove
 from tests.support.fakes import START, World
+from tests.support.fleets import FleetWorld
 
 DAY = timedelta(days=1)
 LONG = 91 * 86400.0
@@ -192,3 +193,16 @@ def test_a_model_that_is_trained_once_more_is_young_again() -> None:
     world.clock.sleep(LONG)
     world.models.keep(iter([b"the same"]))
     assert world.flows.retention.run() == []
+
+
+def test_the_model_of_a_job_that_waits_for_a_rollout_stays_however_long_it_waits() -> None:
+    fleet_world = FleetWorld(["01"])
+    fleet_world.drop()
+    world = fleet_world.world
+    [job_id] = world.records.jobs.parked("bike")
+    model = world.records.jobs.require(job_id).record.model
+    assert model is not None
+    assert world.records.jobs.active() == []
+    world.clock.sleep(LONG)
+    assert model.sha256 not in world.flows.retention.run()
+    assert model.sha256 in world.models.kept

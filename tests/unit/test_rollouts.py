@@ -324,3 +324,17 @@ def test_two_runs_of_the_poll_at_once_ask_no_member_twice() -> None:
     assert [line.member for line in fleet.rollout.asked] == ["bike-01"]
     fleet.finish()
     assert [fleet.endpoint(member).updates for member in fleet.members] == [1] * 4
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.TIMED_OUT])
+def test_a_member_whose_job_failed_counts_as_a_failure_of_the_rollout(state: JobState) -> None:
+    fleet = FleetWorld(["01", "02"])
+    fleet.drop()
+    fleet.ask(Asked.PROMOTE, "m1")
+    fleet.world.flows.rollouts.advance()
+    [line] = fleet.rollout.asked
+    stored = fleet.world.records.jobs.require(line.job or "")
+    fleet.world.records.jobs.save(stored, stored.record.end(state, fleet.world.clock.now(), "no model"))
+    fleet.world.flows.rollouts.advance()
+    assert fleet.standing(Standing.FAILED) == [line.member]
+    assert fleet.standing(Standing.LEFT_OUT) == []

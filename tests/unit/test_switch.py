@@ -9,6 +9,7 @@ import pytest
 
 from shared.domain.champions import Action, Change, HistoryEntry
 from shared.domain.jobs import Model
+from shared.domain.ports import BlobReference
 from shared.domain.proof_rows import most_telling, same_answers
 from shared.domain.rows import Rows
 from shared.flows.promotion.switch import Switch, Unproven, doubt_of_answers
@@ -125,3 +126,30 @@ def test_as_long_as_the_new_model_may_answer_the_way_back_has_not_ended() -> Non
     endpoint.deaf = 1
     with pytest.raises(Unproven):
         switch(endpoint, models, clock).undo(wanted)
+
+
+class MisnamedEndpoint(FakeEndpoint):
+    """An endpoint that answers with the model it was given, while its definition names another."""
+
+    def model(self) -> BlobReference:
+        return BlobReference("https://other.example/", "another.ilearner")
+
+
+def test_the_answers_of_the_new_model_prove_nothing_while_the_definition_names_another() -> None:
+    clock = Clock()
+    models = FakeModels(clock)
+    wanted, before = change(models, None)
+    endpoint = MisnamedEndpoint(clock, models, models.link(before))
+    with pytest.raises(Unproven, match="After 60 s the definition names another model than the one it was given"):
+        switch(endpoint, models, clock).make(wanted)
+    assert endpoint.score(wanted.rows).values == [["after"]]
+
+
+def test_a_former_model_is_live_again_only_when_the_definition_names_it() -> None:
+    clock = Clock()
+    models = FakeModels(clock)
+    wanted, before = change(models, None)
+    former = msgspec.structs.replace(wanted, answers={"one": Rows(["Scored Labels"], [["before"]])})
+    endpoint = MisnamedEndpoint(clock, models, models.link(before))
+    with pytest.raises(Unproven, match="the definition names another model"):
+        switch(endpoint, models, clock).undo(former)

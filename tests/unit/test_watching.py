@@ -326,3 +326,14 @@ def test_wherever_a_run_of_the_bake_dies_the_former_model_comes_back_once_and_th
         if not died:
             break
     assert 8 < writes < 99
+
+
+def test_the_timers_poll_looks_at_what_is_baked(world: World) -> None:
+    promoted(world)
+    for endpoint in world.endpoints.values():
+        endpoint.fails = [ServiceUnavailable("503")] * 10
+    asked = []
+    for _ in range(BAKE.failures):
+        world.clock.sleep(15)
+        asked += world.flows.poll()
+    assert [request.action for request in asked] == [Asked.ROLLBACK]
