@@ -53,29 +53,27 @@ def run(command: str, rest: Sequence[str]) -> int:
     if command == "clean":
         setup.clean(ROOT)
         return 0
-    python = setup.local(ROOT) if command in ("demo", "up", "new") else setup.development(ROOT)
     if command == "check":
         steps = [
             ["ruff", "check", "."],
             ["ruff", "format", "--check", "."],
             ["mypy"],
         ]
-        return max(_call(python, step) for step in steps)
-    node = setup.azurite(ROOT, python)
-    settings = {"RELEARN_NODE": str(node)}
+        ready = setup.for_checks(ROOT)
+        return max(_call(ready, step) for step in steps)
     if command == "test":
-        settings |= setup.runtime(ROOT) | setup.clients(ROOT, python)
         # A file's tests share a Studio, so they stay together; much of a test's time is waiting for one.
         spread = ["-n", str(1 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
-        return _call(python, ["pytest", *spread, *rest], settings)
-    if command == "bench" and not {"app", "arrival", "fleet", "-h", "--help"} & set(rest):
-        settings |= setup.mlflow(ROOT)
-    return _call(python, [f"local.{command}", *rest], settings)
+        return _call(setup.for_tests(ROOT), ["pytest", *spread, *rest])
+    if command == "bench":
+        with_mlflow = not {"app", "arrival", "fleet", "-h", "--help"} & set(rest)
+        return _call(setup.for_bench(ROOT, with_mlflow), ["local.bench", *rest])
+    return _call(setup.for_running(ROOT), [f"local.{command}", *rest])
 
 
-def _call(python: Path, module: Sequence[str], settings: dict[str, str] | None = None) -> int:
+def _call(ready: setup.Ready, module: Sequence[str]) -> int:
     """Run a module as a child that shares the terminal. A signal to end goes on to it; it cleans up before we go on."""
-    with running([str(python), "-m", "local.lifeline", *module], settings, cwd=ROOT) as process:
+    with running([str(ready.python), "-m", "local.lifeline", *module], ready.settings, cwd=ROOT) as process:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda number, _: process.send_signal(number))

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from local.children import ROOT
+from local.setup.lock import SOURCES as LOCKED
 
 GLOBS = ("*.in", "local/*.in", "local/*/*.in", "tests/*/*.in")
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for glob in GLOBS for path in ROOT.glob(glob))
@@ -37,6 +38,10 @@ def test_every_requirement_has_one_version_and_its_hashes(source: str) -> None:
         assert (only.operator, "*" in only.version) == ("==", False), requirement
         assert hashes, requirement
         assert all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes), requirement
+
+
+def test_one_command_pins_every_source() -> None:
+    assert sorted(LOCKED) == SOURCES
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -1,70 +1,67 @@
-"""The set-up: once, only what changed, and one line when something is missing."""
+"""The set-up: what it says when it cannot go on, and what `clean` removes."""
 
 from __future__ import annotations
 
 import ast
-import os
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 
 from local import setup
 from local.children import ROOT
+from local.setup.environments import Environment
+from local.setup.problems import Missing, cause
+from local.setup.staging import FOLDER
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "requirements-dev.txt").write_text("")
-    return tmp_path
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("error: failed to write: No space left on device (os error 28)", "is full: 320 MB are needed"),
+        ("OSError: [Errno 122] Disk quota exceeded", "is full: 320 MB are needed"),
+        ("error: failed to create directory: Read-only file system (os error 30)", "cannot be written"),
+        ("npm error code EACCES", "cannot be written"),
+        ("dns error: failed to lookup address information: Name or service not known", "cannot be reached"),
+        ("npm error code ENOTFOUND", "cannot be reached"),
+        ("NewConnectionError: Connection refused", "cannot be reached"),
+        ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+        ("Hash mismatch for tiny", "its hash differs"),
+        ("hint: tiny==1.0 has no wheels with a matching Python ABI tag", "no build for this Python"),
+    ],
+)
+def test_each_cause_is_told_as_what_it_is(output: str, told: str, tmp_path: Path) -> None:
+    assert told in str(cause(".venv", output, tmp_path, 320))
 
 
-def test_a_second_start_installs_nothing_and_a_changed_requirement_does(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_proxy_is_named_by_its_setting_and_never_by_its_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    ran: list[str] = []
-    monkeypatch.setattr(setup, "_run", lambda command, *_, **__: ran.append(str(command[-1])))
-    monkeypatch.setattr(venv, "create", lambda folder, **_: venv.EnvBuilder().create(folder))  # pip is not run here
-    python = setup.development(root)
-    assert python.exists()
-    assert len(ran) == 1
-    assert setup.development(root) == python
-    assert len(ran) == 1
-    (root / "requirements-dev.txt").write_text("# changed\n")
-    setup.development(root)
-    assert len(ran) == 2
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:secret@127.0.0.1:1")
+    told = str(cause(".venv", "ProxyError: Cannot connect to proxy http://ann:secret@127.0.0.1:1", tmp_path, 1))
+    assert "is the proxy in HTTPS_PROXY right" in told
+    other = str(cause(".venv", "error: http://ann:secret@127.0.0.1:1 said no", tmp_path, 1))
+    assert "secret" not in told + other
 
 
-def test_an_installation_that_fails_is_one_line_and_is_tried_again_at_the_next_start(root: Path) -> None:
-    (root / "requirements-dev.txt").write_text("no-such-package @ file:///nowhere\n")
-    for _ in range(2):
-        with pytest.raises(setup.Missing, match="check that pip can reach its package index") as missing:
-            setup.development(root)
-        assert "\n" not in str(missing.value)
+def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".venv", ".venv-local", ".relearn", FOLDER, "shared/base/__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data.csv").write_text("kept")
+    setup.clean(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "shared"]
+    assert list((tmp_path / "shared" / "base").iterdir()) == []
 
 
-def test_clean_removes_what_was_made_and_nothing_else(root: Path) -> None:
-    for name in (".venv", ".relearn"):
-        (root / name).mkdir()
-    (root / "data.csv").write_text("kept")
-    setup.clean(root)
-    assert sorted(path.name for path in root.iterdir()) == ["data.csv", "requirements-dev.txt"]
-
-
-def test_help_tells_of_each_command_in_one_line() -> None:
-    command = [sys.executable, str(ROOT / "run.py"), "--help"]
-    told = subprocess.run(command, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True, check=True)
-    lines = told.stdout.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in lines] == ["demo", "up", "new", "test", "check", "bench", "clean"]
-    assert all(len(line.split()) > 3 for line in lines)
-
-
-def test_without_a_venv_module_one_line_says_what_to_install(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "venv", None)
-    with pytest.raises(setup.Missing, match="no working venv module; install it") as missing:
-        setup.development(root)
+def test_a_python_without_pip_and_venv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "python3"
+    bare.write_text('#!/bin/sh\necho "$0: No module named $2" >&2\nexit 1\n')
+    bare.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(bare))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (tmp_path / "tiny.txt").write_text("tiny-package==1.0\n")
+    with pytest.raises(Missing, match="has neither pip nor a working venv module; install one of them") as missing:
+        setup.prepare(tmp_path, Environment(tmp_path, ".venv-tiny", "tiny.txt", 1))
     assert "\n" not in str(missing.value)
 
 
