@@ -5,10 +5,12 @@ python3 run.py test     every test
 """
 
 import argparse
+import json
 import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036 (an older Python must get a clear line)
@@ -16,32 +18,30 @@ if sys.version_info < (3, 11):  # noqa: UP036 (an older Python must get a clear 
 
 from local import setup
 from local.children import running
+from local.commands import APP, OWN, REFERENCE, parser_of
+from local.setup.lock import lock
 
 ROOT = Path(__file__).resolve().parent
-
-COMMANDS = {
-    "demo": "show the whole product live, and check each step",
-    "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
-    "new": "make a pipeline of your own data: new NAME DATA --label COLUMN",
-    "test": "run every test (arguments are passed to pytest)",
-    "check": "run ruff and mypy",
-    "bench": "measure it all, or one: bench app, arrival, studio, fleet",
-    "clean": "remove what this command installed and made",
-}
+SETTINGS = ROOT / ".relearn" / "local.settings.json"  #: what `up` made
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="run.py", description="Relearn on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Relearn on this machine.",
+        epilog=f"Commands of the app, with the settings of `up`: {', '.join(APP)}. "
+        "Each command has --help, which installs nothing.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, told in COMMANDS.items():
-        commands.add_parser(name, help=told, description=told, add_help=name not in ("test",))
-    chosen, rest = parser.parse_known_args(arguments)
-    if rest and chosen.command == "clean":
-        parser.error(f"clean takes no arguments: {' '.join(rest)}")
+    for name, told in OWN.items():
+        commands.add_parser(name, help=told, add_help=False)
+    for name in APP:
+        commands.add_parser(name, add_help=False)
+    chosen, rest = parser.parse_known_args(arguments[:1]) if arguments[:1] else (parser.parse_args(arguments), [])
     # A script that starts it in the background has SIGINT ignored, and Python then leaves it so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return run(chosen.command, rest)
+        return run(chosen.command, [*rest, *arguments[1:]])
     except setup.Missing as missing:
         print(f"run.py: {missing}", file=sys.stderr)
         return 2
@@ -50,30 +50,78 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(command: str, rest: Sequence[str]) -> int:
+    if command in ("app", "new", "studio", *APP):
+        return _pass_on(command, rest)
+    if command == "test":
+        return _test(rest)
+    options = parser_of(command).parse_args(rest)
     if command == "clean":
         setup.clean(ROOT)
         return 0
+    if command == "lock":
+        lock(ROOT, options.package, options.upgrade)
+        return 0
     if command == "check":
-        steps = [
-            ["ruff", "check", "."],
-            ["ruff", "format", "--check", "."],
-            ["mypy"],
-        ]
-        ready = setup.for_checks(ROOT)
-        return max(_call(ready, step) for step in steps)
-    if command == "test":
-        # A file's tests share a Studio, so they stay together; much of a test's time is waiting for one.
-        spread = ["-n", str(1 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
-        return _call(setup.for_tests(ROOT), ["pytest", *spread, *rest])
+        return _check()
     if command == "bench":
-        with_mlflow = not {"app", "arrival", "fleet", "-h", "--help"} & set(rest)
-        return _call(setup.for_bench(ROOT, with_mlflow), ["local.bench", *rest])
+        return _call(setup.for_bench(ROOT, options.subject in (None, "studio")), ["local.bench", *rest])
+    if command in ("addresses", "sample"):
+        return _call(setup.for_commands(ROOT), ["local." + command, *rest], cwd=Path.cwd())
     return _call(setup.for_running(ROOT), [f"local.{command}", *rest])
 
 
-def _call(ready: setup.Ready, module: Sequence[str]) -> int:
+def _test(rest: Sequence[str]) -> int:
+    if {"-h", "--help"} & set(rest):
+        parser_of("test").print_help()
+        return 0
+    # A file's tests share a Studio, so they stay together; much of a test's time is waiting for one.
+    spread = ["-n", str(1 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return _call(setup.for_tests(ROOT), ["pytest", *spread, *rest])
+
+
+def _check() -> int:
+    ready = setup.for_checks(ROOT)
+    steps = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["local.audit"])
+    return max(_call(ready, step) for step in steps)
+
+
+def _pass_on(command: str, rest: Sequence[str]) -> int:
+    """Run a command of the app or of the Studio where the caller is, with the settings of `up` if there are some."""
+    module = {"new": "local.new", "studio": "studio"}.get(command, "shared")
+    arguments = [command, *rest] if command in APP else [*rest]
+    if {"-h", "--help"} & set(rest) and not setup.has_commands(ROOT):
+        words = [word for word in arguments if not word.startswith("-")]
+        text = _written_help("run.py new" if command == "new" else " ".join(["python -m", module, *words]))
+        if text:
+            print(text)
+            return 0
+    if command == "new":
+        return _call(setup.for_running(ROOT), [module, *arguments], cwd=Path.cwd())
+    return _call(setup.for_commands(ROOT), [module, *arguments], cwd=Path.cwd(), settings=_settings())
+
+
+def _written_help(command: str) -> str:
+    """Return the help of a command as the reference has it: the command itself needs what is not installed yet."""
+    reference = (ROOT / REFERENCE).read_text("utf-8")
+    found = re.search(rf"^### `{re.escape(command)}`\n\n```\n(.*?)^```", reference, re.MULTILINE | re.DOTALL)
+    return found[1].rstrip() if found else ""
+
+
+def _settings() -> Mapping[str, str]:
+    """Return the settings that `up` wrote, unless the environment names a store of its own."""
+    if any(name.split("__")[0] == "RETRAINING_STORE" for name in os.environ) or not SETTINGS.exists():
+        return {}
+    values: dict[str, str] = json.loads(SETTINGS.read_text("utf-8"))["Values"]
+    return values
+
+
+def _call(
+    ready: setup.Ready, module: Sequence[str], cwd: Path = ROOT, settings: Mapping[str, str] | None = None
+) -> int:
     """Run a module as a child that shares the terminal. A signal to end goes on to it; it cleans up before we go on."""
-    with running([str(ready.python), "-m", "local.lifeline", *module], ready.settings, cwd=ROOT) as process:
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**ready.settings, **(settings or {}), "PYTHONPATH": paths}
+    with running([str(ready.python), "-m", "local.lifeline", *module], environment, cwd=cwd) as process:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda number, _: process.send_signal(number))

@@ -1,6 +1,6 @@
 """Data that scikit-learn ships, as the CSV files that users would drop.
 
-`python -m local.datasets 400 > november.csv` writes the first 400 rows of the breast cancer data.
+`python3 run.py sample 400 > november.csv` writes the first 400 rows of the breast cancer data.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import random
-import sys
 from collections.abc import Sequence
 from functools import cache
 
@@ -60,8 +59,3 @@ def with_a_short_row(header: Sequence[str], rows: Rows) -> bytes:
     broken = [list(row) for row in rows]
     broken[4] = broken[4][: len(header) // 2]
     return as_csv(header, broken)
-
-
-if __name__ == "__main__":
-    columns, everything = breast_cancer()
-    sys.stdout.buffer.write(as_csv(columns, everything[: int(sys.argv[1]) if sys.argv[1:] else None]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from local.azurite import azurite
 from local.children import NotStarted, end_in_order
+from local.commands import parser_of
 from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.triggers import triggers
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
@@ -40,6 +41,13 @@ MORE_ROWS = 450
 PACE = ("--queued-for", "1", "--slow", "1", "--control")
 PROOF_TIMEOUT = "6s"  #: in place of the sample's: nobody wants to watch an update without effect for three minutes
 
+#: What a reader may do after the demo.
+NEXT = (
+    ("Keep it running:", "python3 run.py up"),
+    ("With your own data:", "python3 run.py new NAME DATA.csv --label COLUMN"),
+    ("See what is live:", "python3 run.py status"),
+)
+
 _COLOURS = {
     JobState.PROMOTED: "green",
     JobState.ACCEPTED: "green",
@@ -53,19 +61,24 @@ class NotShown(Exception):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py demo", description="The whole product, live, on this machine.")
-    parser.add_argument("--svg", type=Path, help="write the terminal's picture to this file")
-    chosen = parser.parse_args()
+    chosen = parser_of("demo").parse_args()
     console = Console(record=chosen.svg is not None, width=116 if chosen.svg else None, highlight=False)
     begun = time.monotonic()
     end_in_order()
+    folder = Path(tempfile.mkdtemp(prefix="relearn-"))
     try:
-        with tempfile.TemporaryDirectory(prefix="relearn-") as folder:
-            run(console, Path(folder))
+        run(console, folder, chosen.keep)
     except (NotShown, NotStarted) as error:
         console.print(f"\n[bold red]The demo failed:[/] {escape(str(error))}")
         return 1
+    finally:
+        if not chosen.keep:
+            shutil.rmtree(folder, ignore_errors=True)
     console.print(f"\n[bold green]All eight steps happened and were checked[/] in {time.monotonic() - begun:.0f} s.")
+    for told, command in NEXT:
+        console.print(f"{told:<28}[cyan]{command}[/]", soft_wrap=True)
+    if chosen.keep:
+        console.print(f"{'What it made:':<28}{folder}", soft_wrap=True)
     if chosen.svg:
         picture = console.export_svg(title="python3 run.py demo")
         # The picture must not fetch its font from another host; the reader's own monospace one will do.
@@ -73,11 +86,11 @@ def main() -> int:
     return 0
 
 
-def run(console: Console, folder: Path) -> None:
+def run(console: Console, folder: Path, keep: bool) -> None:
     heard: SimpleQueue[str] = SimpleQueue()
     with (
         console.status("starting Azurite, the local Studio and the triggers") as status,
-        azurite() as storage,
+        azurite(folder / "azurite" if keep else None) as storage,
         workplace(storage, folder, *PACE, apart="") as place,
         triggers(_impatient(place, folder), heard.put),
     ):

@@ -8,77 +8,123 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from local import home
+from local.addresses import WIDTH, show
 from local.children import NotStarted, end_in_order
-from local.home import SETTINGS, services
+from local.commands import parser_of
+from local.events import Events
 from local.triggers import triggers
-from local.workplace import PIPELINE
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
+from shared.configuration.loading import load_pipelines
+
+LOG = "triggers.log"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py up", description="Keep the whole product running on this machine.")
-    parser.add_argument("--port", type=_port, default=10000, help="Azurite takes this and the next two, the Studio +10")
-    parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
-    parser.add_argument("--faults", action="store_true", help="let `python -m studio fault` have the Studio misbehave")
-    chosen = parser.parse_args()
+    chosen = parser_of("up").parse_args()
     stopping = threading.Event()
     end_in_order()
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     console = Console(highlight=False)
     try:
         with ExitStack() as running:
-            processes = _start(running, console, chosen)
-            while not stopping.wait(0.5):
-                for name, process in processes.items():
-                    if process.poll() is not None:
-                        raise NotStarted(f"{name} ended with exit code {process.returncode}")
-            console.print("stopping")
-    except NotStarted as error:
+            _run(running, console, chosen, stopping)
+            console.print("stopping: what is being done is finished first", soft_wrap=True)
+    except (NotStarted, BadConfiguration) as error:
         console.print(f"[bold red]up:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     return 0
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65525:
-        raise argparse.ArgumentTypeError(f"{port} leaves no room for the ports after it; give 1 to 65525")
-    return port
-
-
-def _start(running: ExitStack, console: Console, chosen: argparse.Namespace) -> dict[str, subprocess.Popen[bytes]]:
-    flags = ["--control"] if chosen.faults else []
-    storage, studio, settings = running.enter_context(services(chosen.port, *flags))
+def _run(running: ExitStack, console: Console, chosen: argparse.Namespace, stopping: threading.Event) -> None:
+    with console.status("starting Azurite and the local Studio"):
+        flags = ["--control"] if chosen.faults else []
+        storage, studio, settings = running.enter_context(home.services(chosen.port, *flags))
     processes = {"Azurite": storage.process, "the local Studio": studio.child.process}
+    show(console, settings)
+    loop: TriggerLoop | None = None
     if not chosen.no_triggers:
-        processes["the trigger loop"] = running.enter_context(triggers(settings, _show)).process
-    _tell(console, settings, storage.connection_string, studio.address)
-    return processes
+        events = Events(console, home.FOLDER / LOG, chosen.log)
+        running.callback(events.close)
+        loop = running.enter_context(TriggerLoop(console, events.hear))
+        console.print(f"[cyan]{'log':<{WIDTH}}[/]{os.path.relpath(home.FOLDER / LOG)}", soft_wrap=True)
+    console.print(f"[cyan]{'stop':<{WIDTH}}[/]Ctrl-C", soft_wrap=True)
+    while not stopping.wait(0.5):
+        for name, process in (processes | (loop.process if loop else {})).items():
+            if process.poll() is not None:
+                raise NotStarted(f"{name} ended with exit code {process.returncode}")
+        if loop:
+            loop.take_over_changes()
 
 
-def _show(line: str) -> None:
-    if " INFO " not in line or "'poll_jobs'" not in line:  # a poll a second that went well is no news
-        print(line, flush=True)
+class TriggerLoop:
+    """The triggers, over the settings and the pipelines file as they are; a change of either starts them again."""
+
+    def __init__(self, console: Console, heard: Callable[[str], None]) -> None:
+        self._console, self._heard = console, heard
+        self._running = ExitStack()
+        self._seen: object = None
+        self.process: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> TriggerLoop:
+        settings = _settings()
+        self._seen = _state(settings)
+        load_pipelines(Settings(settings).pipelines_file, Settings(settings))
+        self._start(settings)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def take_over_changes(self) -> None:
+        """Start the triggers again if a file changed and is right; say what is wrong with it otherwise."""
+        settings = _settings()
+        state = _state(settings)
+        if state == self._seen:
+            return
+        self._seen = state
+        name = os.path.relpath(Settings(settings).pipelines_file)
+        try:
+            pipelines = load_pipelines(Settings(settings).pipelines_file, Settings(settings))
+        except BadConfiguration as error:
+            self._console.print(
+                f"[red]{escape(name)} is not taken over, and what ran goes on:[/] {escape(str(error))}", soft_wrap=True
+            )
+            return
+        self._console.print(f"{escape(name)} changed: the triggers are started with it", soft_wrap=True)
+        self._running.close()
+        self._start(settings)
+        names = ", ".join([*pipelines.alone, *pipelines.fleets])
+        self._console.print(f"[green]{escape(name)} is taken over:[/] {escape(names)}", soft_wrap=True)
+
+    def _start(self, settings: dict[str, str]) -> None:
+        self._running = ExitStack()
+        self.process = {"the trigger loop": self._running.enter_context(triggers(settings, self._heard)).process}
 
 
-def _tell(console: Console, settings: dict[str, str], storage: str, studio: str) -> None:
-    container = settings["TRAINING_DATA_PATH"].split("/")[0]
-    for name, told in (
-        ("drop data at", f"container {container}, {PIPELINE}/NAME.csv"),
-        ("send messages to", f"queue {settings['PROMOTIONS_QUEUE']} (JSON, as it is or in base64)"),
-        ("storage", storage),
-        ("local Studio", studio),
-        ("training service", settings["BREAST_CANCER_TRAINING_ADDRESS"]),
-        ("Classic endpoint", settings["BREAST_CANCER_CLASSIC_SCORING_ADDRESS"]),
-        ("New web service", settings["BREAST_CANCER_NEW_SCORING_ADDRESS"]),
-        ("all settings, keys", os.path.relpath(SETTINGS)),
-        ("stop", "Ctrl-C"),
-    ):
-        console.print(f"[cyan]{name:<20}[/]{escape(told)}", soft_wrap=True)
+def _settings() -> dict[str, str]:
+    settings = home.load_settings()
+    if settings is None:
+        raise NotStarted(f"{home.SETTINGS} is gone; start again")
+    return settings
+
+
+def _state(settings: dict[str, str]) -> object:
+    """Return what differs after a change: the settings, and when the pipelines file was written."""
+    file = Path(Settings(settings).pipelines_file)
+    try:
+        found = file.stat()
+    except OSError:
+        return settings, None
+    return settings, found.st_mtime_ns, found.st_size, found.st_ino
 
 
 if __name__ == "__main__":

@@ -8,40 +8,38 @@ import os
 import sys
 from collections.abc import Sequence
 
-from shared.base.errors import RetrainingError, TryLater
-from shared.cli import (
-    changes,
-    compare,
-    config,
-    data,
-    decisions,
-    doctor,
-    history,
-    init,
-    jobs,
-    requests,
-    rollouts,
-    status,
-)
-from shared.cli.output import show_json, tell
-from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped, add_common
+try:
+    from shared.base.errors import RetrainingError, TryLater
+    from shared.cli import (
+        changes,
+        compare,
+        config,
+        data,
+        decisions,
+        doctor,
+        history,
+        init,
+        jobs,
+        requests,
+        rollouts,
+        status,
+    )
+    from shared.cli.output import show_json, tell
+    from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped, add_common
+except ModuleNotFoundError as missing:
+    if str(missing.name).startswith("shared"):
+        raise
+    sys.exit(
+        f"{missing.name} is not installed for {sys.executable}. On this machine: python3 run.py app COMMAND, which "
+        "installs what it needs; elsewhere: pip install -r requirements.txt"
+    )
 
 SUBJECTS = (status, jobs, data, requests, history, compare, decisions, changes, rollouts, doctor, config, init)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a wrong command line raises `SystemExit` as argparse does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m shared",
-        description="Relearn's commands; they read the app's own settings.",
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add_common(parser, before=True)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for subject in SUBJECTS:
-        subject.add(commands)
-    chosen = parser.parse_args(arguments)
+    chosen = make_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if chosen.verbose else logging.CRITICAL, format="%(message)s")
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     try:
@@ -57,6 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has read enough
         return 141
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m shared",
+        description="Relearn's commands; they read the app's own settings.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_common(parser, before=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for subject in SUBJECTS:
+        subject.add(commands)
+    return parser
 
 
 def _failed(chosen: argparse.Namespace, text: str, code: int) -> int:

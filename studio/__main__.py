@@ -9,22 +9,21 @@ import argparse
 import os
 import sys
 
-from studio.cli import definitions, experiments, faults, services, serving
-from studio.cli.place import Failed, Stopped
-from studio.errors import ModuleError, StudioError
+try:
+    from studio.cli import definitions, experiments, faults, services, serving
+    from studio.cli.place import Failed, Stopped
+    from studio.errors import ModuleError, StudioError
+except ModuleNotFoundError as missing:
+    if str(missing.name).startswith("studio"):
+        raise
+    sys.exit(
+        f"{missing.name} is not installed for {sys.executable}; run: python3 run.py studio COMMAND, "
+        "which installs what it needs"
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m studio",
-        description="The local Studio: train experiments, deploy them as web services, serve them on this machine.",
-        epilog="Records are in --data (setting STUDIO_DATA), blobs in the storage of the setting STUDIO_STORAGE; "
-        "both default to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subject in (serving, experiments, services, definitions, faults):
-        subject.add(commands)
-    chosen = parser.parse_args()
+    chosen = make_parser().parse_args()
     try:
         code = int(chosen.run(chosen))
         sys.stdout.flush()  # whoever reads it may have gone
@@ -40,6 +39,19 @@ def main() -> int:
         return _refused(str(error), 1)
     except StudioError as error:
         return _refused(error.message, 1)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m studio",
+        description="The local Studio: train experiments, deploy them as web services, serve them on this machine.",
+        epilog="Records are in --data (setting STUDIO_DATA), blobs in the storage of the setting STUDIO_STORAGE; "
+        "both default to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for subject in (serving, experiments, services, definitions, faults):
+        subject.add(commands)
+    return parser
 
 
 def _refused(told: str, code: int) -> int:

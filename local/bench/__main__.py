@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,20 +13,17 @@ from rich.table import Table
 from local.bench import app, arrival, fleet, studio
 from local.bench.rows import Row
 from local.children import end_in_order
+from local.commands import parser_of
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="run.py bench", description="Measure the app and the local Studio.")
+    chosen = parser_of("bench").parse_args()
     subjects: dict[str, Callable[[Path, float], Iterator[Row]]] = {
         "app": app.measure,
         "arrival": arrival.measure,
         "studio": lambda folder, _: studio.measure(folder),
         "fleet": lambda folder, _: fleet.measure(folder, chosen.endpoints),
     }
-    parser.add_argument("subject", nargs="?", choices=subjects, help="one of them; all unless given")
-    parser.add_argument("--gib", type=float, default=2.0, help="size of the large data sets")
-    parser.add_argument("--endpoints", type=int, default=1000, help="endpoints of the fleet")
-    chosen = parser.parse_args()
     end_in_order()
     console = Console(highlight=False)
     console.width = max(console.width, 130)

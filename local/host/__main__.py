@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--settings", type=Path, help="a local.settings.json; the environment goes before it")
     parser.add_argument("--scan-every", type=float, default=10.0, help="seconds between two looks for new blobs")
     chosen = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
     logging.getLogger("azure").setLevel(logging.WARNING)
     try:
         take_settings(chosen.settings)

@@ -31,7 +31,7 @@ class Ask(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    chosen = _parser().parse_args(arguments)
+    chosen = make_parser().parse_args(arguments)
     console = Console(highlight=False)
     try:
         return _new(console, chosen, _ask if sys.stdin.isatty() and not chosen.yes else _likely)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py new",
         description="Make a pipeline of your own data: train and publish a first model, write the experiment, the "

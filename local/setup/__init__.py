@@ -29,6 +29,7 @@ __all__ = [
     "for_commands",
     "for_running",
     "for_tests",
+    "has_commands",
     "prepare",
 ]
 
@@ -75,6 +76,11 @@ def for_commands(root: Path) -> Ready:
     """Return what the commands of the app and of the Studio need."""
     prepare(root, local := _local(root))
     return Ready(local.python)
+
+
+def has_commands(root: Path) -> bool:
+    """Return whether the commands can run without an installation."""
+    return _local(root).lack() is None
 
 
 def for_running(root: Path) -> Ready:

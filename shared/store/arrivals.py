@@ -85,6 +85,8 @@ class ArrivalRecords:
             return stored
         self._arrivals.create(_active(arrival.pipeline, arrival.id), arrival)
         created = self._arrivals.create(_arrival(arrival.pipeline, arrival.id), arrival)
+        if created:
+            log.info("%s arrived, for pipeline %s", arrival.dataset.path, arrival.pipeline)
         return created or self.require(arrival.pipeline, arrival.id)
 
     def load(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:

@@ -21,7 +21,12 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.skipif(not TELLS, reason=UNTOLD)
 
 #: `run.py` behind its installation
-RUN = "import sys; from pathlib import Path; import run; sys.exit(run._call(Path(sys.executable), sys.argv[1:]))"
+RUN = """
+import sys
+from pathlib import Path
+import run
+sys.exit(run._call(run.setup.Ready(Path(sys.executable)), sys.argv[1:]))
+"""
 #: `up` in a folder of its own
 UP = """
 import sys

@@ -1,0 +1,133 @@
+"""`run.py up`: what it shows, a changed pipelines file, and how it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from local.azurite import KEY, _free_ports
+from local.children import ROOT
+from local.datasets import as_csv, breast_cancer, with_a_short_row
+from tests.support.waiting import until
+
+#: `up`, or another program, with its folder beside the tests'
+PROGRAM = """
+import runpy, sys
+from pathlib import Path
+from local import home
+home.FOLDER = Path(sys.argv.pop(1))
+home.SETTINGS = home.FOLDER / "local.settings.json"
+home.FOLDER.mkdir(exist_ok=True)
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass
+class Up:
+    folder: Path
+    output: Path
+    process: subprocess.Popen[bytes]
+    storage: str
+
+    def told(self) -> str:
+        return self.output.read_text("utf-8", errors="replace")
+
+    def says(self, text: str) -> None:
+        until(lambda: text in self.told() or self.process.poll() is not None, self.told)
+        assert text in self.told()
+
+    def drop(self, path: str, content: bytes) -> None:
+        client = BlobServiceClient.from_connection_string(self.storage)
+        client.get_blob_client("training-data", path).upload_blob(content, overwrite=True)
+
+
+def program(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, str(folder), *arguments]
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    port = next(each for each in (_free_ports(1)[0] for _ in range(100)) if each < 65000)
+    folder, output, pipelines = tmp_path / "relearn", tmp_path / "output", tmp_path / "pipelines.yaml"
+    sample = (ROOT / "pipelines.sample.yaml").read_text("utf-8")
+    pipelines.write_text(sample.replace("rows: samples", f"rows: {ROOT}/samples"), "utf-8")
+    with output.open("wb") as written:
+        process = subprocess.Popen(
+            program(folder, "local.up", "--port", str(port)),
+            cwd=ROOT,
+            env={**os.environ, "COLUMNS": "80"},
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    account = "devstoreaccount1"
+    storage = (
+        f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={KEY};"
+        f"BlobEndpoint=http://127.0.0.1:{port}/{account};"
+    )
+    running = Up(folder, output, process, storage)
+    try:
+        running.says("Ctrl-C")
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it_stops(up: Up, tmp_path: Path) -> None:
+    assert "training-data/breast-cancer/*.csv" in up.told()
+    header, rows = breast_cancer()
+    up.drop("breast-cancer/good.csv", as_csv(header, rows[:400]))
+    up.drop("breast-cancer/bad.csv", with_a_short_row(header, rows))
+    for event in (
+        "breast-cancer/good.csv arrived, for pipeline breast-cancer",
+        "breast-cancer/bad.csv is set aside",
+        "line 6 has 15 values where the header has 31",
+        "is training: ",
+        "is judging: ",
+        "is promoted: ",
+    ):
+        up.says(event)
+    assert "Executed 'poll_jobs'" not in up.told()
+    assert "Executed 'poll_jobs'" in (up.folder / "triggers.log").read_text()
+
+    pipelines = tmp_path / "pipelines.yaml"
+    right = pipelines.read_text("utf-8")
+    pipelines.write_text(right.replace("AUC >= 0.95", "Recal >= 0.95"), "utf-8")
+    settings = up.folder / "local.settings.json"
+    settings.write_text(settings.read_text().replace(str(ROOT / "pipelines.sample.yaml"), str(pipelines)))
+    up.says("is not taken over, and what ran goes on:")
+    assert "did you mean 'Recall'" in up.told()
+    pipelines.write_text(right.replace("  breast-cancer:\n", "  second-name:\n"), "utf-8")
+    up.says("is taken over: second-name")
+    up.drop("breast-cancer/later.csv", as_csv(header, rows[:500]))
+    up.says("breast-cancer/later.csv arrived, for pipeline second-name")
+
+    listed = subprocess.run(program(up.folder, "local.addresses"), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "training-data/breast-cancer/*.csv" in listed.stdout
+    assert "AccountKey" not in listed.stdout
+    assert "None of it runs" not in listed.stdout
+
+    up.process.send_signal(signal.SIGINT)
+    up.process.wait(60)
+    assert up.process.returncode == 0
+    assert up.told().splitlines()[-1].startswith("stopping")
+    listed = subprocess.run(program(up.folder, "local.addresses"), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "None of it runs now" in listed.stdout
+
+
+def test_addresses_before_the_first_start_says_what_to_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        program(tmp_path / "new", "local.addresses"), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (3, "run.py: nothing was started here yet: python3 run.py up\n")
