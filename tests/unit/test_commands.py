@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,9 @@ import pytest
 from local import reference
 from local.children import ROOT
 from local.commands import APP, OWN, REFERENCE, parser_of
+from local.new.__main__ import make_parser as own_data
 from shared.__main__ import make_parser
+from studio.__main__ import make_parser as studio
 
 #: A Python that sees no installed package, as on a new machine.
 START = "import sys; sys.path.insert(0, sys.argv.pop(1)); import run; sys.exit(run.main(sys.argv[1:]))"
@@ -82,6 +86,33 @@ def test_every_command_of_the_app_is_passed_on() -> None:
 )
 def test_the_reference_is_what_the_commands_say() -> None:
     assert (ROOT / REFERENCE).read_text("utf-8") == reference.text(), "run: .venv/bin/python -m local.reference"
+
+
+def examples() -> list[str]:
+    """Return the command lines of run.py in the code blocks of the documentation."""
+    found = []
+    for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for block in re.findall(r"^```\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+            lines = re.findall(r"^(?:\w+=\S+ )?python3 run\.py (.+)$", block.replace("\\\n", ""), re.MULTILINE)
+            found += [line.partition(" > ")[0] for line in lines]
+    return found
+
+
+@pytest.mark.parametrize("example", examples())
+def test_every_example_of_the_documentation_is_a_command_with_its_options(example: str) -> None:
+    command, *rest = shlex.split(example, comments=True)
+    if command == "new":
+        own_data().parse_args(rest)
+    elif command == "studio":
+        studio().parse_args(rest)
+    elif command == "app" or command in APP:
+        make_parser().parse_args(rest if command == "app" else [command, *rest])
+    else:
+        parser_of(command).parse_args([] if command == "test" else rest)
+
+
+def test_the_documentation_has_examples() -> None:
+    assert len(examples()) > 20
 
 
 @pytest.mark.parametrize("module", ["shared", "studio"])
