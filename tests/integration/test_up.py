@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from local.azurite import KEY, _free_ports
+from local.azurite import KEY
 from local.children import ROOT
 from local.datasets import as_csv, breast_cancer, with_a_short_row
 from tests.support.waiting import until
@@ -42,7 +44,7 @@ class Up:
         return self.output.read_text("utf-8", errors="replace")
 
     def says(self, text: str) -> None:
-        until(lambda: text in self.told() or self.process.poll() is not None, self.told)
+        until(lambda: text in self.told() or self.process.poll() is not None, self.told, 300)
         assert text in self.told()
 
     def drop(self, path: str, content: bytes) -> None:
@@ -54,9 +56,18 @@ def program(folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-c", PROGRAM, str(folder), *arguments]
 
 
+def all_free(port: int) -> bool:
+    """Return whether nothing listens on the ports that `up` takes; systems give them to nobody by themselves."""
+    for each in (port, port + 1, port + 2, port + 10):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", each)) == 0:
+                return False
+    return True
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    port = next(each for each in (_free_ports(1)[0] for _ in range(100)) if each < 65000)
+    port = next(filter(all_free, random.Random().sample(range(12000, 32000, 20), 100)))
     folder, output, pipelines = tmp_path / "relearn", tmp_path / "output", tmp_path / "pipelines.yaml"
     sample = (ROOT / "pipelines.sample.yaml").read_text("utf-8")
     pipelines.write_text(sample.replace("rows: samples", f"rows: {ROOT}/samples"), "utf-8")
