@@ -19,7 +19,9 @@ from local.setup.progress import Progress
 from local.setup.staging import put_in_place
 
 AT_LEAST = 18
-_NPM = ("--no-audit", "--no-fund", "--omit=dev", "--ignore-scripts", "--loglevel=http", "--no-progress")
+#: The waits of npm's own retries add up to minutes; without a network a person wants to know it soon.
+_RETRIES = ("--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
+_QUIET = ("--no-audit", "--no-fund", "--omit=dev", "--ignore-scripts", "--loglevel=http", "--no-progress")
 _BOTH = ("package.json", "package-lock.json")
 _ONE = threading.Lock()  # Node.js itself is installed once, also for parts that are made at the same time
 
@@ -74,7 +76,7 @@ class NodePackages:
             with _ONE:
                 node, npm = _node_and_npm(self.root, new, progress)
             path = f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-            run([*npm, "ci", *_NPM], {"PATH": path}, hear, cwd=beside)
+            run([*npm, "ci", *_QUIET, *_RETRIES], {"PATH": path}, hear, cwd=beside)
         except Failed as failed:
             raise cause(self.name, failed.output, self.root, self.size) from None
         (beside / "node_modules" / STAMP).write_text(self._stamp(), "utf-8")
