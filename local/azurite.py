@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.children import BACKGROUND, NotStarted, running
+from local.children import BACKGROUND, PATIENCE, NotStarted, running
 from studio.state.private import make_private
 
 _FOLDER = Path(__file__).parent / "azurite"
@@ -21,7 +21,6 @@ LIFELINE = _FOLDER / "lifeline.cjs"
 ACCOUNT = "devstoreaccount1"
 #: The account key that every copy of Azurite has; Microsoft documents it, so it protects nothing.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,14 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     for port in ports:
         while not _listens(port):
             if process.poll() is not None:
                 told = process.stdout.read().decode(errors="replace") if process.stdout else ""
                 raise NotStarted(f"Azurite did not start: {told.strip()[-300:] or 'it gave no reason'}")
             if time.monotonic() > deadline:
-                raise NotStarted(f"Azurite did not listen on port {port} within {START_SECONDS:.0f} s")
+                raise NotStarted(f"Azurite did not listen on port {port} within {PATIENCE:.0f} s")
             time.sleep(0.02)
 
 

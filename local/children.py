@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from local.lifeline import DESCRIPTOR
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60.0
+#: seconds that a start, a call or a step may take before it counts as failed: also on a slow machine that is busy
+PATIENCE = 300.0
 
 
 class NotStarted(Exception):
@@ -127,7 +128,7 @@ def _first(lines: Queue[str | None], module: Sequence[str]) -> Mapping[str, Any]
     name, said = " ".join(module[:2]), ""
     while True:
         try:
-            line = lines.get(timeout=START_SECONDS)
+            line = lines.get(timeout=PATIENCE)
         except Empty:
             line = None
         if line is None:

@@ -19,7 +19,7 @@ from rich.status import Status
 from rich.table import Table
 
 from local.azurite import azurite
-from local.children import NotStarted, end_in_order
+from local.children import PATIENCE, NotStarted, end_in_order
 from local.commands import parser_of
 from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.triggers import triggers
@@ -33,7 +33,6 @@ from shared.domain.ports import BesJob
 from shared.domain.rows import Rows
 from shared.store.history_check import verify
 
-DEADLINE = 60.0  #: seconds for one step
 NEW_ROWS = 400
 MORE_ROWS = 450
 #: The Studio's queue and its training take a moment here too, so that there is something to follow; and it takes orders
@@ -173,7 +172,7 @@ class Demo:
         self._step(6, "The next update is answered well and has no effect: the Classic service is told to do so once")
         live = self._answers()
         order = {"kind": "no effect", "endpoint": self._place.classic.name, "count": 1}
-        requests.post(f"{self._place.studio.control}/faults", json=order, timeout=30).raise_for_status()
+        requests.post(f"{self._place.studio.control}/faults", json=order, timeout=PATIENCE).raise_for_status()
         job = self._follow("february.csv", as_csv(self._place.header, self._place.rows[:MORE_ROWS]))
         self._verdict(job.verdict)
         self._check(job.state is JobState.ROLLED_BACK, "it is found out and put back, on both services", job.reason)
@@ -217,7 +216,7 @@ class Demo:
         if job_id is None:
             raise NotShown(f"{name} became no job")
         shown, seen = 0, ""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while True:
             job = self._app.records.jobs.require(job_id).record
             for step in job.steps[shown:]:
@@ -231,7 +230,7 @@ class Demo:
             if job.final:
                 return job
             if time.monotonic() > deadline:
-                raise NotShown(f"{job_id} is still {job.state.value} after {DEADLINE:.0f} s: {job.trouble}")
+                raise NotShown(f"{job_id} is still {job.state.value} after {PATIENCE:.0f} s: {job.trouble}")
             time.sleep(0.05)
 
     def _arrive(self, name: str, content: bytes) -> Arrival:
@@ -289,10 +288,10 @@ class Demo:
             self._say(f"[{colour}]gate {sign:<7}[/]", escape(finding.text))
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > deadline:
-                raise NotShown(f"{what} did not happen within {DEADLINE:.0f} s")
+                raise NotShown(f"{what} did not happen within {PATIENCE:.0f} s")
             time.sleep(0.05)
 
     def _step(self, number: int, text: str) -> None:

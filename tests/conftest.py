@@ -8,12 +8,17 @@ from uuid import uuid4
 import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
+from hypothesis import HealthCheck, settings
 
 from local.azurite import Azurite
 from local.azurite import azurite as run_azurite
 from local.children import end_in_order
 from local.studio import RunningStudio, running_studio
 from local.workplace import Workplace, publish
+
+# What Hypothesis takes for slow is a machine that has other things to do.
+settings.register_profile("relearn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("relearn")
 
 end_in_order(lambda number: pytest.exit(f"ended by signal {number}", returncode=128 + number))
 

@@ -95,7 +95,7 @@ def _called(chosen: argparse.Namespace, method: str, path: str = "", **options: 
     try:
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.request(method, f"{control}/faults{path}", timeout=10, **options)
+            answer = session.request(method, f"{control}/faults{path}", timeout=60, **options)
             told = answer.json()
     except (requests.RequestException, ValueError):
         raise Stopped(f"nothing answers as a control at {control}") from None

@@ -17,6 +17,7 @@ from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
 from studio.page.views import endpoint_place, service_place
 from studio.state.records import Endpoint, Service, WebService
+from tests.support.waiting import PATIENCE
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 #: Root has no sandbox; the rest keeps the browser from calling home.
@@ -100,7 +101,7 @@ def help_path(place: Workplace, service: Service, name: str) -> str:
     """Return the path of an endpoint's page, as its management tells it."""
     address = f"{place.studio.address}/workspaces/{service.parent}/webservices/{service.id}/endpoints/{name}"
     headers = {"Authorization": f"Bearer {place.studio.studio.workspace.primary_token}"}
-    told = requests.get(address, headers=headers, timeout=30).json()
+    told = requests.get(address, headers=headers, timeout=PATIENCE).json()
     return str(told["HelpLocation"]).removeprefix(place.studio.address)
 
 

@@ -16,6 +16,7 @@ from local.datasets import as_csv
 from local.workplace import Workplace
 from studio.experiments.loading import load_experiment
 from tests.browser.conftest import MANY, Watched, endpoint_of
+from tests.support.waiting import PATIENCE
 from tests.support.wire import scripted_service
 
 LIGHT = {"color_scheme": "light"}
@@ -115,7 +116,7 @@ def test_an_update_shows_at_once_with_its_time_and_where_it_came_from(
     endpoint = endpoint_of(place, paths["customer"])
     address = place.studio.address + place.studio.studio.published(endpoint).management
     headers = {"Authorization": f"Bearer {endpoint.primary_key}"}
-    assert requests.patch(address, json=body, headers=headers, timeout=30).status_code == 200
+    assert requests.patch(address, json=body, headers=headers, timeout=PATIENCE).status_code == 200
 
     page = watched.open(paths["customer"])
     expect(page.locator(".hash")).to_have_text(resource.sha256[:12])
@@ -178,7 +179,7 @@ def test_another_site_in_the_same_browser_gets_nothing(
 def test_a_request_that_is_not_the_pages_own_is_refused(
     place: Workplace, paths: dict[str, str], method: str, headers: dict[str, str]
 ) -> None:
-    answer = requests.request(method, place.studio.address + paths["classic"], headers=headers, timeout=30)
+    answer = requests.request(method, place.studio.address + paths["classic"], headers=headers, timeout=PATIENCE)
     assert answer.status_code == 403
     assert A_KEY.findall(answer.text) == []
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

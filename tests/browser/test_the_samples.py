@@ -23,6 +23,7 @@ from studio.learning.ilearner import unpack
 from studio.page.samples import CONTAINER, KEY, STORAGE
 from studio.state.records import Reference
 from tests.browser.conftest import endpoint_of
+from tests.support.waiting import PATIENCE
 
 LANGUAGES = ["Python", "C#", "R", "curl"]
 RUNNABLE = ["Python", "curl"]  # C# and R have no runtime in these tests
@@ -31,7 +32,7 @@ RUNNABLE = ["Python", "curl"]  # C# and R have no runtime in these tests
 def samples(place: Workplace, path: str, part: str, *, with_keys: bool = False) -> dict[str, str]:
     """Return the programs of a part of a page by their language."""
     address, origin = place.studio.address + path, {"Origin": place.studio.address}
-    page = requests.request("POST" if with_keys else "GET", address, headers=origin, timeout=30).text
+    page = requests.request("POST" if with_keys else "GET", address, headers=origin, timeout=PATIENCE).text
     section = re.search(rf'<section id="{part}">(.*?)</section>', page, re.DOTALL)
     assert section, page
     found = re.findall(r'data-language="(.*?)"><code>(.*?)</code>', section[1], re.DOTALL)
@@ -48,7 +49,13 @@ def run(tmp_path: Path) -> Callable[..., str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}
         command = [sys.executable, "-I", str(file)] if language == "Python" else ["bash", str(file)]
         done = subprocess.run(
-            command, cwd=tmp_path, env={**kept, **settings}, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=tmp_path,
+            env={**kept, **settings},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

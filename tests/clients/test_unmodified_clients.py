@@ -21,6 +21,7 @@ from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
 from studio.experiments.loading import load_experiment
 from tests.support.certificates import self_signed
+from tests.support.waiting import PATIENCE
 
 FOLDER = ROOT / "tests" / "clients"
 NODE = os.environ.get("RELEARN_NODE")
@@ -49,7 +50,7 @@ class Secured:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -63,7 +64,7 @@ class Secured:
             json={"Inputs": {"input1": table}},
             headers={"Authorization": f"Bearer {settings['BREAST_CANCER_NEW_KEY']}"},
             verify=str(self.certificate),
-            timeout=30,
+            timeout=PATIENCE,
         )
         return list(answer.json()["Results"]["output1"]["value"]["Values"])
 
@@ -167,7 +168,7 @@ def _generated(secured: Secured, folder: Path, service: Mapping[str, str], given
     if not folder.exists():
         document = folder / "swagger.json"
         folder.mkdir()
-        answer = requests.get(f"{service['address']}/swagger.json", verify=str(secured.certificate), timeout=30)
+        answer = requests.get(f"{service['address']}/swagger.json", verify=str(secured.certificate), timeout=PATIENCE)
         document.write_text(answer.text)
         modules = FOLDER / "node_modules"
         generate = [str(modules / "openapi-typescript-codegen" / "bin" / "index.js"), "--client", "fetch"]
@@ -176,7 +177,7 @@ def _generated(secured: Secured, folder: Path, service: Mapping[str, str], given
             [*generate, "--input", str(document), "--output", str(folder / "typescript")],
             [*translate, str(folder / "typescript"), "--out-dir", str(folder / "client")],
         ):
-            done = subprocess.run([str(NODE), *command], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([str(NODE), *command], capture_output=True, text=True, timeout=PATIENCE)
             assert done.returncode == 0, done.stdout + done.stderr
     asked = {**service, **given, "client": str(folder / "client")}
     return secured.run([str(NODE), "generated.mjs", json.dumps(asked)])

@@ -275,7 +275,6 @@ def test_in_any_order_one_champion_is_live_and_the_history_says_which(
         settings=settings(
             max_examples=int(MORE or STORIES),
             stateful_step_count=STEPS,
-            deadline=None,
             database=None,
             derandomize=MORE is None,
             phases=[Phase.generate],

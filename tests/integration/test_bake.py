@@ -20,7 +20,7 @@ from shared.domain.jobs import JobState
 from shared.domain.messages import Asked
 from shared.store.history_check import verify
 from tests.support.flow import Flow
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_an_endpoint_that_goes_bad_gets_its_former_model_back_by_itself(
     promoted = flow.champion.last
 
     endpoint = {"operation": "rrs.execute", "endpoint": flow.place.classic.name}
-    answer = requests.post(f"{flow.place.studio.control}/faults", json={**fault, **endpoint}, timeout=30)
+    answer = requests.post(f"{flow.place.studio.control}/faults", json={**fault, **endpoint}, timeout=PATIENCE)
     assert answer.status_code == 201, answer.text
     until(lambda: flow.poll() or bool(flow.requests), lambda: flow.app.records.watches.load(PIPELINE))
     [request] = flow.requests

@@ -238,7 +238,7 @@ def test_a_storage_that_does_not_answer_is_told_of_before_a_client_gives_up(work
         "POST", "/jobs", {"Input": {"ConnectionString": nowhere, "RelativeLocation": "data/a.csv"}}
     )
     assert error_of(answer) == (400, "BadArgument", "InvalidBlob")
-    assert answer.elapsed < timedelta(seconds=15)
+    assert answer.elapsed < timedelta(seconds=100)  # what .NET's HttpClient waits
 
 
 def test_a_job_is_known_to_its_own_endpoint_only(workplace: Workplace, data: dict[str, Any]) -> None:

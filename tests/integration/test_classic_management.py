@@ -16,6 +16,7 @@ from local.workplace import workplace as run_workplace
 from studio.experiments.loading import load_experiment
 from studio.state.records import Endpoint
 from tests.support.studio import Client, error_of, target_of
+from tests.support.waiting import PATIENCE
 
 MODEL = "Breast cancer [trained model]"
 NOT_UPDATABLE = (400, "InvalidOperation", "UpdateWebServiceResourceFailed")
@@ -320,7 +321,7 @@ def test_an_endpoints_key_manages_that_endpoint_and_nothing_else(services: Servi
     document = services.retrained.call("GET", "/apidocument", key=key).json()
     assert (
         document
-        == requests.get(f"{services.retrained.call('GET').json()['ApiLocation']}/swagger.json", timeout=30).json()
+        == requests.get(f"{services.retrained.call('GET').json()['ApiLocation']}/swagger.json", timeout=PATIENCE).json()
     )
     unauthorized = (401, "Unauthorized", "ManagementRequestUnauthorized")
     for client in (services.endpoint("default"), services.endpoints, services.service, services.all):

@@ -19,7 +19,7 @@ from local.workplace import workplace as run_workplace
 from shared.adapters.studio.bes_details import innermost_message
 from studio.faults.orders import KINDS
 from studio.state.records import Job
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 FINAL = ("Finished", "Failed", "Cancelled")
 ARM = "2017-01-01"
@@ -33,7 +33,7 @@ class Rehearsal:
     models: list[str]
 
     def order(self, kind: str, **options: Any) -> dict[str, Any]:
-        answer = requests.post(f"{self.control}/faults", json={"kind": kind, **options}, timeout=30)
+        answer = requests.post(f"{self.control}/faults", json={"kind": kind, **options}, timeout=PATIENCE)
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
@@ -42,10 +42,10 @@ class Rehearsal:
         return self.place.studio.control
 
     def lift(self) -> None:
-        requests.delete(f"{self.control}/faults", timeout=30)
+        requests.delete(f"{self.control}/faults", timeout=PATIENCE)
 
     def orders(self) -> list[dict[str, Any]]:
-        return list(requests.get(f"{self.control}/faults", timeout=30).json())
+        return list(requests.get(f"{self.control}/faults", timeout=PATIENCE).json())
 
     def training(self, method: str, path: str = "", body: Any = None) -> requests.Response:
         settings = self.place.settings
@@ -104,7 +104,9 @@ class Rehearsal:
 
         def ended() -> bool:
             headers = {"Authorization": f"Bearer {self.place.settings['ARM_TOKEN']}"}
-            body.update(requests.get(accepted.headers["Azure-AsyncOperation"], headers=headers, timeout=30).json())
+            body.update(
+                requests.get(accepted.headers["Azure-AsyncOperation"], headers=headers, timeout=PATIENCE).json()
+            )
             return body["status"] in ("Succeeded", "Failed")
 
         until(ended, lambda: body)
@@ -119,7 +121,9 @@ class Rehearsal:
 
 def _call(method: str, address: str, key: str, version: str, body: Any) -> requests.Response:
     headers = {"Authorization": f"Bearer {key}"}
-    return requests.request(method, address, params={"api-version": version}, json=body, headers=headers, timeout=30)
+    return requests.request(
+        method, address, params={"api-version": version}, json=body, headers=headers, timeout=PATIENCE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +239,9 @@ def test_results_come_with_an_expired_sas_once_and_a_fresh_one_at_the_next_look(
     def fetched() -> requests.Response:
         result = rehearsal.training("GET", f"/{job}").json()["Results"]["output1"]
         expiry = datetime.fromisoformat(parse_qs(result["SasBlobToken"].lstrip("?"))["se"][0])
-        content = requests.get(result["BaseLocation"] + result["RelativeLocation"] + result["SasBlobToken"], timeout=30)
+        content = requests.get(
+            result["BaseLocation"] + result["RelativeLocation"] + result["SasBlobToken"], timeout=PATIENCE
+        )
         assert (expiry < datetime.now(UTC)) == (content.status_code == 403)
         return content
 
@@ -294,7 +300,7 @@ def test_a_late_update_is_answered_at_once_and_scores_change_afterwards(rehearsa
     swap = getattr(rehearsal, f"swap_{which}")
     swap(rehearsal.models[0])
     scores = rehearsal.scores(which).json()
-    rehearsal.order("late", count=1, seconds=1)
+    rehearsal.order("late", count=1, seconds=10)
     swap(rehearsal.models[1])
     assert rehearsal.scores(which).json() == scores
     until(lambda: rehearsal.scores(which).json() != scores, "the new model's scores")
@@ -326,18 +332,18 @@ def test_an_order_that_means_nothing_is_refused_and_says_what_would(rehearsal: R
         ({"kind": "slow", "when": "now"}, "when"),
         ([], "not a fault"),
     ):
-        answer = requests.post(f"{rehearsal.control}/faults", json=fault, timeout=30)
+        answer = requests.post(f"{rehearsal.control}/faults", json=fault, timeout=PATIENCE)
         assert answer.status_code == 400
         assert told in answer.text
-    plain = requests.post(f"{rehearsal.control}/faults", data='{"kind": "slow"}', timeout=30)
+    plain = requests.post(f"{rehearsal.control}/faults", data='{"kind": "slow"}', timeout=PATIENCE)
     assert plain.status_code == 400
-    elsewhere = requests.get(f"{rehearsal.control}/faults", headers={"Host": "studio.example"}, timeout=30)
+    elsewhere = requests.get(f"{rehearsal.control}/faults", headers={"Host": "studio.example"}, timeout=PATIENCE)
     assert elsewhere.status_code == 400
     assert rehearsal.orders() == []
 
 
 def test_without_being_asked_for_there_is_no_control(rehearsal: Rehearsal) -> None:
-    assert requests.get(f"{rehearsal.place.studio.address}/faults", timeout=30).status_code == 404
+    assert requests.get(f"{rehearsal.place.studio.address}/faults", timeout=PATIENCE).status_code == 404
     assert set(KINDS) >= {"lost answer", "stuck", "no effect", "late", "failing operation"}
 
 

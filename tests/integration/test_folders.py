@@ -24,6 +24,7 @@ from studio.state.records import Job
 from tests.support.crashing import killed, poll
 from tests.support.flow import Flow
 from tests.support.studio import Client, blob, error_of
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("folders")  # one Studio serves all of these tests
 
@@ -177,7 +178,7 @@ def test_killed_between_copies_the_folder_is_finished_by_the_next_run_and_nothin
 
 def test_a_service_that_imports_its_data_has_no_input(place: Workplace) -> None:
     client = Client(place.settings["BREAST_CANCER_TRAINING_ADDRESS"], place.settings["BREAST_CANCER_TRAINING_KEY"])
-    request = requests.get(f"{client.address}/swagger.json", timeout=30).json()["definitions"]["JobRequest"]
+    request = requests.get(f"{client.address}/swagger.json", timeout=PATIENCE).json()["definitions"]["JobRequest"]
     assert set(request["properties"]) == {"Outputs", "GlobalParameters"}
     assert request["properties"]["GlobalParameters"]["properties"][PATH]["default"] == "training-data/breast-cancer"
     given = blob(place, "given.csv", as_csv(place.header, place.rows))

@@ -187,7 +187,6 @@ def test_no_request_is_answered_500_and_every_refusal_has_the_documented_shape(
 ) -> None:
     @settings(
         max_examples=EXAMPLES[method],
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],

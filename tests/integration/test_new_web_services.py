@@ -21,6 +21,7 @@ from studio.experiments.loading import load_experiment
 from studio.learning.ilearner import pack
 from studio.state.records import Endpoint, Operation, WebService, now
 from tests.support.arm import Manager, error_of
+from tests.support.waiting import PATIENCE
 
 PREVIEW = "2016-05-01-preview"
 
@@ -85,7 +86,7 @@ def score(place: Workplace, manager: Manager, service: str, inputs: dict[str, An
         params={"api-version": "2.0"},
         json={"Inputs": inputs or {"input1": table}},
         headers={"Authorization": f"Bearer {keys['primary']}"},
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 200, answer.text
     return answer.json()["Results"]
@@ -93,7 +94,7 @@ def score(place: Workplace, manager: Manager, service: str, inputs: dict[str, An
 
 def order(place: Workplace, kind: str, service: str, **options: Any) -> None:
     fault = {"kind": kind, "endpoint": service.rsplit("/", 1)[1], "count": 1, **options}
-    assert requests.post(f"{place.studio.control}/faults", json=fault, timeout=30).status_code == 201
+    assert requests.post(f"{place.studio.control}/faults", json=fault, timeout=PATIENCE).status_code == 201
 
 
 def test_a_service_is_made_of_any_graph_and_scores_with_each_of_its_trained_models(
@@ -403,7 +404,7 @@ def test_a_delete_is_accepted_whether_or_not_there_is_a_service(manager: Manager
     missing = manager.call("GET", service)
     assert error_of(missing) == (404, "NotFound", "WebServiceNotFound")
     assert missing.json()["error"]["message"] == "The specified resource was not found."
-    assert requests.get(swagger, timeout=30).status_code == 404
+    assert requests.get(swagger, timeout=PATIENCE).status_code == 404
 
 
 def test_a_list_comes_in_pages_whose_links_lead_to_where_the_caller_asked(
@@ -495,7 +496,7 @@ def test_a_definition_above_3_mb_is_in_a_blob_and_goes_back_as_it_came(
     properties = shown["properties"]
     assert properties["payloadsInBlobStorage"] is True
     assert not {"assets", "package", "input", "output", "exampleRequest", "parameters"} & set(properties)
-    payload = requests.get(properties["payloadsLocation"]["uri"], timeout=30).json()
+    payload = requests.get(properties["payloadsLocation"]["uri"], timeout=PATIENCE).json()
     assert payload["package"] == inline["package"]
     assert payload["exampleRequest"] == inline["exampleRequest"]
 
@@ -600,7 +601,7 @@ def test_a_workspace_is_made_with_tokens_that_open_classic_management(place: Wor
     )
 
     def services(token: str) -> requests.Response:
-        return requests.get(classic, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        return requests.get(classic, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
 
     assert [services(token).json() for token in tokens.values()] == [[], []]
     assert services("wrong").status_code == 401

@@ -70,7 +70,7 @@ def test_a_second_file_of_a_real_data_set_ends_in_a_promotion(place: Workplace, 
         jobs = jobs_of(app, name)
         return any(job.final for job in jobs) or not (jobs or app.records.arrivals.active(name))
 
-    until(settled, lambda: [(job.state, job.reason) for job in jobs_of(app, name)], seconds=300)
+    until(settled, lambda: [(job.state, job.reason) for job in jobs_of(app, name)])
     [job] = jobs_of(app, name)
     assert job.state is JobState.PROMOTED, job.reason
 

@@ -16,7 +16,7 @@ import pytest
 
 from local.children import ROOT
 from tests.support.processes import TELLS, UNTOLD, with_variable
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(not TELLS, reason=UNTOLD)
 
@@ -71,7 +71,7 @@ def started(folder: Path, module: list[str], *awaited: str, ignoring: str = "") 
         )
         assert process.poll() is None, told()
         yield process.pid, mark
-        process.wait(60)
+        process.wait(PATIENCE)
         until(lambda: not with_variable(mark), lambda: f"the end of {with_variable(mark)}")
     finally:
         for each in with_variable(mark):

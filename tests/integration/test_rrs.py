@@ -15,7 +15,7 @@ from local.workplace import PIPELINE, Workplace
 from local.workplace import workplace as run_workplace
 from studio.experiments.loading import load_experiment
 from tests.support.studio import Client, error_of, scoring_of, target_of, training_of
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 APPEND = "Append score columns to output"
 
@@ -102,7 +102,7 @@ def test_several_models_have_their_own_inputs_and_outputs(workplace: Workplace) 
     assert (strong["ColumnNames"][-1], strong["ColumnTypes"][-1]) == ("Scored Labels", "Double")
     missing = client.call("POST", "/execute", {"Inputs": {"input1": table}})
     assert (*error_of(missing), target_of(missing)) == (400, "BadArgument", "MissingRequestInput", "input2")
-    document = requests.get(f"{client.address}/swagger.json", timeout=30).json()
+    document = requests.get(f"{client.address}/swagger.json", timeout=PATIENCE).json()
     assert {"input1Item", "input2Item", "output1Item", "output2Item"} < set(document["definitions"])
 
 
@@ -134,7 +134,7 @@ def test_a_key_is_taken_as_clients_write_it(workplace: Workplace) -> None:
     secondary = requests.get(
         f"{workplace.studio.address}{workplace.classic.management}",
         headers={"Authorization": f"Bearer {client.key}"},
-        timeout=30,
+        timeout=PATIENCE,
     ).json()["SecondaryKey"]
     written = [f"bearer {client.key}", f"Bearer  {client.key}", f"BEARER {client.key}", f"Bearer {secondary}"]
     for authorization in (*written, client.key, "Bearer", f"Basic {client.key}"):
@@ -142,7 +142,7 @@ def test_a_key_is_taken_as_clients_write_it(workplace: Workplace) -> None:
             f"{client.address}/execute?api-version=2.0",
             json={"Inputs": {"input1": table}},
             headers={"Authorization": authorization},
-            timeout=30,
+            timeout=PATIENCE,
         )
         assert answer.status_code == (200 if authorization in written else 401)
     assert error_of(answer) == (401, "Unauthorized", "ScoreRequestUnauthorized")
@@ -194,7 +194,7 @@ def test_what_is_wrong_with_a_request_is_answered_by_the_catalogue(workplace: Wo
         f"{client.address}/execute?api-version=2.0",
         data="null",
         headers={"Authorization": f"Bearer {client.key}"},
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert error_of(null) == (400, "BadArgument", "RequestIsEmpty")
     training = training_of(workplace)
@@ -224,7 +224,7 @@ def test_more_calls_at_once_than_the_endpoint_takes_are_throttled(workplace: Wor
     assert management.call("PATCH", "", {"ThrottleLevel": "Low", "MaxConcurrentCalls": 1}).status_code == 200
     faults = f"{workplace.studio.control}/faults"
     body = {"kind": "slow", "operation": "rrs.execute", "endpoint": endpoint.path.rsplit("/", 1)[1], "count": 1}
-    requests.post(faults, json={**body, "seconds": 5}, timeout=30).raise_for_status()
+    requests.post(faults, json={**body, "seconds": 15}, timeout=PATIENCE).raise_for_status()
     frame, statuses = wine().head(1), []
 
     def score() -> requests.Response:
@@ -233,7 +233,8 @@ def test_more_calls_at_once_than_the_endpoint_takes_are_throttled(workplace: Wor
     slow = threading.Thread(target=lambda: statuses.append(score().status_code))
     slow.start()
     until(
-        lambda: any(each.get("struck") for each in requests.get(faults, timeout=30).json()), "the first call is held up"
+        lambda: any(each.get("struck") for each in requests.get(faults, timeout=PATIENCE).json()),
+        "the first call is held up",
     )
     throttled = score()
     assert client.call("GET", "/jobs/none").status_code == 404  # what is no scoring is not counted
@@ -245,7 +246,7 @@ def test_more_calls_at_once_than_the_endpoint_takes_are_throttled(workplace: Wor
 
 def test_the_swagger_document_has_what_the_r_client_looks_for(workplace: Workplace) -> None:
     client = scoring_of(workplace)
-    document = requests.get(f"{client.address}/swagger.json", timeout=30).json()
+    document = requests.get(f"{client.address}/swagger.json", timeout=PATIENCE).json()
     assert document["info"]["title"] == f"{load_experiment(PIPELINE).name} [Predictive Exp.]"
     assert document["info"]["x-endpoint-name"] == "retrained"
     base = f"{document['schemes'][0]}://{document['host']}{document['basePath']}"
@@ -262,5 +263,5 @@ def test_the_swagger_document_has_what_the_r_client_looks_for(workplace: Workpla
     assert list(document["definitions"]["output1Item"]["properties"]) == [*workplace.header, *scored]
     answer = client.call("POST", "/execute", example, format="swagger")
     assert set(answer.json()["Results"]["output1"][0]) == {*workplace.header, *scored}
-    training = requests.get(f"{training_of(workplace).address}/swagger.json", timeout=30).json()
+    training = requests.get(f"{training_of(workplace).address}/swagger.json", timeout=PATIENCE).json()
     assert list(training["paths"])[1] == "/jobs?api-version=2.0"

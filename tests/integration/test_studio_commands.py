@@ -19,6 +19,7 @@ from local.azurite import azurite as run_azurite
 from local.children import ROOT, stop
 from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import RunningStudio, running_studio
+from tests.support.waiting import PATIENCE
 
 HEADER, ROWS = breast_cancer()
 
@@ -39,7 +40,7 @@ class Terminal:
             env={**os.environ, **places, **settings},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -78,7 +79,9 @@ def published(terminal: Terminal) -> dict[str, dict[str, Any]]:
 def scored(address: str, key: str) -> requests.Response:
     body = {"Inputs": {"input1": {"ColumnNames": HEADER, "Values": ROWS[:3]}}}
     headers = {"Authorization": f"Bearer {key}"}
-    return requests.post(f"{address}/execute", params={"api-version": "2.0"}, json=body, headers=headers, timeout=30)
+    return requests.post(
+        f"{address}/execute", params={"api-version": "2.0"}, json=body, headers=headers, timeout=PATIENCE
+    )
 
 
 def key_of(terminal: Terminal, endpoint: str) -> str:

@@ -179,7 +179,7 @@ def test_a_message_stays_invisible_for_as_long_as_its_function_runs(
             others.extend(queue.receive_messages())
             return len(receipts) > 2
 
-        until(renewed_twice, "the second renewal", seconds=10)
+        until(renewed_twice, "the second renewal")
     assert others == []
     queue.delete_message(message.id, receipt[0])
 

@@ -17,7 +17,7 @@ from local.studio import running_studio
 from studio.experiments.loading import load_experiment
 from studio.publishing import PredictiveExperiment, Published, Studio
 from studio.state.records import Service
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 HEADER, ROWS = breast_cancer()
 CLIENTS = 3
@@ -39,7 +39,7 @@ class Deployed:
         body = {"Inputs": {"input1": {"ColumnNames": HEADER, "Values": ROWS[:20]}}}
         headers = {"Authorization": f"Bearer {endpoint.key}"}
         url = f"{self.address}{endpoint.path}/execute"
-        answer = session.post(url, params={"api-version": "2.0"}, json=body, headers=headers, timeout=30)
+        answer = session.post(url, params={"api-version": "2.0"}, json=body, headers=headers, timeout=PATIENCE)
         return answer.status_code, json.dumps(answer.json(), sort_keys=True)
 
     def patch_classic(self, model: int) -> None:
@@ -82,7 +82,7 @@ class Deployed:
     ) -> requests.Response:
         headers = {"Authorization": f"Bearer {key}"}
         answer = requests.request(
-            method, f"{self.address}{path}", json=body, params=version, headers=headers, timeout=30
+            method, f"{self.address}{path}", json=body, params=version, headers=headers, timeout=PATIENCE
         )
         answer.raise_for_status()
         return answer

@@ -18,6 +18,7 @@ from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.domain.jobs import JobState
 from tests.support.flow import Flow
+from tests.support.waiting import PATIENCE
 
 PYTHON = os.environ.get("RELEARN_RUNTIME_PYTHON")
 MISSING = os.environ.get("RELEARN_RUNTIME_MISSING", "python3 run.py test sets up Microsoft's runtime for Functions")
@@ -132,7 +133,7 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
         assert running.blob(workplace.container, path) == {"succeeded": True, "error": None, "outputs": {}}
         swept = running.timer("sweep_data")
         assert swept["succeeded"], swept["error"]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not flow.app.records.jobs.active():
             assert time.monotonic() < deadline, flow.arrivals()
             taken = running.timer("take_up_data")

@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 VERSION = "2017-01-01"
 
@@ -30,7 +30,7 @@ class Manager:
             params={} if absolute else {"api-version": version, **query},
             json=body,
             headers={"Authorization": f"Bearer {self._token}"},
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     def service(self, name: str) -> str:

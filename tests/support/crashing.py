@@ -23,11 +23,10 @@ from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
 from studio.state.database import Records
 from studio.state.records import FINAL, Job
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 KILLED = 9
 OVERTAKEN = 8
-DEADLINE = 60.0
 
 
 def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int) -> None:
@@ -35,10 +34,10 @@ def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int
     app = _app_that_dies(settings, die_after)
     app.flows.intake.see(path)
     jobs: list[RetrainingJob] = []
-    until(lambda: bool(jobs.extend(app.flows.intake.take_up()) or jobs), "the job", DEADLINE)
+    until(lambda: bool(jobs.extend(app.flows.intake.take_up()) or jobs), "the job")
     [job] = map(app.flows.training.start, jobs)
     wait_for_bes_jobs(studio)
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + PATIENCE
     while not app.records.jobs.require(job.id).record.final and time.monotonic() < deadline:
         for request in app.flows.training.poll():
             app.flows.requests.carry_out(request, "a message")
@@ -55,7 +54,7 @@ def killed(target: Callable[..., None], *arguments: Any) -> bool:
     context.set_forkserver_preload(["tests.support.crashing"])
     process = context.Process(target=target, args=arguments)
     process.start()
-    process.join(DEADLINE + 30)
+    process.join(2 * PATIENCE)
     assert process.exitcode in (0, KILLED), f"it neither ended nor was it killed: exit code {process.exitcode}"
     return process.exitcode == KILLED
 
@@ -63,9 +62,7 @@ def killed(target: Callable[..., None], *arguments: Any) -> bool:
 def wait_for_bes_jobs(studio: Path) -> None:
     """Wait until every started BES job has ended, by the Studio's own records: no call is made for it."""
     records = Records(studio)
-    until(
-        lambda: all(job.state in FINAL for job in records.all(Job) if job.queued), "the end of the BES jobs", DEADLINE
-    )
+    until(lambda: all(job.state in FINAL for job in records.all(Job) if job.queued), "the end of the BES jobs")
 
 
 def changes(request: requests.PreparedRequest) -> bool:

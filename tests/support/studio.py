@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from local.workplace import Workplace
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 FINAL = ("Finished", "Failed", "Cancelled")
 
@@ -36,7 +36,7 @@ class Client:
             params={**({"api-version": version} if version else {}), **query},
             json=body,
             headers={"Authorization": f"Bearer {self.key if key is None else key}"},
-            timeout=60,
+            timeout=PATIENCE,
         )
 
     def score(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], **query: str) -> requests.Response:
@@ -81,7 +81,7 @@ def blob(place: Workplace, name: str, content: bytes) -> dict[str, Any]:
 def linked(reference: dict[str, Any]) -> requests.Response:
     """Return what a result's link leads to."""
     return requests.get(
-        reference["BaseLocation"] + reference["RelativeLocation"] + reference["SasBlobToken"], timeout=30
+        reference["BaseLocation"] + reference["RelativeLocation"] + reference["SasBlobToken"], timeout=PATIENCE
     )
 
 

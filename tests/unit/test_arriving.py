@@ -779,7 +779,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(EVENTS, st.lists(st.integers(0, 60), max_size=6))
 def test_whatever_is_lost_doubled_or_killed_every_content_is_trained_on_exactly_once(
     events: list[tuple[str, int, int, bool]], deaths: list[int]

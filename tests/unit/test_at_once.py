@@ -11,13 +11,14 @@ import pytest
 
 from shared.base.threads import WORKERS, alone_if, at_once, entering, in_time
 from tests.support.fakes import Clock
+from tests.support.waiting import PATIENCE
 
 
 def test_several_are_under_way_at_once_and_results_are_in_the_order_of_the_things() -> None:
     together = threading.Barrier(WORKERS)  # passes only when so many wait at once
 
     def work(number: int) -> int:
-        together.wait(timeout=10)
+        together.wait(timeout=PATIENCE)
         return number * 2
 
     assert at_once(work, range(WORKERS)) == [number * 2 for number in range(WORKERS)]

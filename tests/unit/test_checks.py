@@ -344,7 +344,7 @@ def test_of_one_file_among_several_only_what_it_is_by_itself_is_asked() -> None:
 ROW = st.tuples(st.sampled_from(["", "1", "2"]), st.sampled_from(["", "low", "high", "middle"]))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(ROW, min_size=1, max_size=5), min_size=1, max_size=4))
 def test_the_summaries_of_files_add_up_to_that_of_all_their_rows(files: list[list[tuple[str, str]]]) -> None:
     rules = Checks(label="income", columns=(Column(name="age", type=Type.INTEGER),))
@@ -419,7 +419,7 @@ def test_numbers_are_counted_between_the_quantiles_of_the_reference(then: list[f
         assert counts == np.bincount(bins, minlength=len(column.edges) + 1).tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "1", "2.5", "-3", "x"]), st.sampled_from("abc")), min_size=1, max_size=60)
 )
@@ -533,7 +533,7 @@ ANY_BYTES = st.lists(st.sampled_from([*PIECES, b"\xff", b"\0", b"\r"]), max_size
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     ANY_BYTES,
     st.lists(st.integers(0, 120)),
@@ -551,7 +551,7 @@ def test_chunk_boundaries_never_change_a_report(content: bytes, cuts: list[int],
     assert parts == check(name, iter([data]), rules, piece_size=piece)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS, st.integers(1, 40))
 def test_where_a_block_ends_never_changes_a_report(content: bytes, piece: int) -> None:
     data = b"a,b\n1,2\n" + content
@@ -611,7 +611,7 @@ CELLS = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(CELLS, min_size=1, max_size=30),
     st.data(),

@@ -41,7 +41,7 @@ def rows_to_learn_from_and_to_score(draw: st.DrawFn) -> tuple[list[Column], pd.D
     return columns, _rows(draw, columns, WORDS), _rows(draw, columns, NEW_WORDS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows_to_learn_from_and_to_score())
 @pytest.mark.filterwarnings("ignore")
 def test_rows_are_encoded_as_the_fitted_transformer_does(

@@ -46,7 +46,7 @@ def test_each_metric_that_rows_give_is_measured() -> None:
 
 
 @given(SEEDS, SIZES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_two_class_metrics_are_those_of_scikit_learn(seed: int, size: int) -> None:
     random = np.random.default_rng(seed)
     model, weight = two_class(random, size), weights(random, size)
@@ -67,7 +67,7 @@ def test_the_two_class_metrics_are_those_of_scikit_learn(seed: int, size: int) -
 
 
 @given(SEEDS, SIZES, st.integers(2, 6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_multiclass_metrics_are_those_of_scikit_learn_over_the_classes_that_rows_are_of(
     seed: int, size: int, classes: int
 ) -> None:
@@ -91,7 +91,7 @@ def test_the_multiclass_metrics_are_those_of_scikit_learn_over_the_classes_that_
 
 
 @given(SEEDS, SIZES, st.sampled_from([0.0, 1e6]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_regression_metrics_are_those_of_scikit_learn(seed: int, size: int, far: float) -> None:
     random = np.random.default_rng(seed)
     truth = far + random.normal(size=size)

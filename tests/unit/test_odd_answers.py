@@ -99,7 +99,7 @@ def service() -> Iterator[Scripted]:
 
 
 @pytest.mark.parametrize("call", CALLS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_answer_of_another_shape_is_told_apart_like_any_failure(
     service: Scripted, call: str, data: st.DataObject

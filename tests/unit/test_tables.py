@@ -27,13 +27,13 @@ def tables(draw: st.DrawFn, cells: st.SearchStrategy[str] = TEXT) -> Columns:
     return {name: draw(st.lists(cells, min_size=rows, max_size=rows)) for name in names}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables(), st.sampled_from([".csv", "a.tsv", "A.CSV"]))
 def test_a_table_is_read_as_it_was_written(table: Columns, name: str) -> None:
     assert read_table(write_table(table, name), name) == table
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables(ARFF_TEXT))
 def test_an_arff_table_is_read_as_it_was_written(table: Columns) -> None:
     assert read_table(write_table(table, ".arff"), ".arff") == table
@@ -103,7 +103,7 @@ def test_what_is_no_table_is_the_modules_error(name: str, content: bytes, error_
     assert says in refused.value.message
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=60), st.sampled_from([".csv", ".tsv", ".nh.csv", ".arff"]))
 def test_no_bytes_bring_the_reader_down(content: bytes, name: str) -> None:
     try:
