@@ -33,7 +33,8 @@ class Timer:
             first = self._next(_now())
         except (CroniterBadCronError, ValueError):
             raise Wrong(
-                f"{function.name}: the schedule {self._schedule!r} is no NCRONTAB of six fields, seconds first"
+                f"{function.name}: the schedule {self._schedule!r} is not an NCRONTAB expression of six fields, "
+                "seconds first"
             ) from None
         self._monitored = self._next(first) - first >= MONITORED
 

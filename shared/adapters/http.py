@@ -115,7 +115,7 @@ class Service:
         try:
             there, parts = origin(path), urlsplit(path)
         except ValueError:
-            raise UnexpectedAnswer(f"{self._name} points to {path[:80]!r}, which is no address") from None
+            raise UnexpectedAnswer(f"{self._name} points to {path[:80]!r}, which is not an address") from None
         if there != origin(self._base):
             raise UnexpectedAnswer(f"{self._name} points to {there}, which the configuration does not name")
         # Not every library finds the same host in an odd address, so the host is taken from the configuration.
@@ -178,7 +178,7 @@ def origin(address: str) -> str:
 def failure(
     asked: str, status: int, headers: Mapping[str, str], content: bytes
 ) -> AccessRefused | ServiceRefused | ServiceUnavailable | UnexpectedAnswer:
-    """Return the exception for an answer that is no success.
+    """Return the exception for an answer that is not a success.
 
     Error bodies of RRS, BES, Classic management and ARM have one shape:
     `{"error": {"code", "message", "details": [{"code", "message", "target"?}]}}`.

@@ -148,7 +148,7 @@ def _activities(items: object, where: str, file: str) -> Iterator[Activity]:
         raise BadConfiguration(f"{where} must be a list")
     for index, item in enumerate(items):
         if not isinstance(item, dict) or not isinstance(item.get("type"), str):
-            raise BadConfiguration(f"{where}[{index}] is no activity: an object with 'type' was expected")
+            raise BadConfiguration(f"{where}[{index}] is not an activity: an object with 'type' was expected")
         yield _activity(item, file)
         inside = _object(item, "typeProperties", where)
         cases = inside.get("cases")

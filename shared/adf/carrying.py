@@ -203,7 +203,9 @@ def _limits(report: Report, batch: BatchExecution) -> dict[str, str]:
         return {}
     limit = duration(batch.timeout) if isinstance(batch.timeout, str) else None
     if limit is None:
-        report.leave(f"{batch.where}: policy.timeout: is no plain time span; the entry has 6h waiting and 4h running")
+        report.leave(
+            f"{batch.where}: policy.timeout: is not a plain time span; the entry has 6h waiting and 4h running"
+        )
         return {}
     report.leave(f"{batch.where}: policy.timeout: held for waiting and running together; here each has {limit}")
     return {"waiting": limit, "running": limit}
@@ -221,7 +223,7 @@ def _lack(place: Place, path: Text | None) -> str:
         return "its file is an expression of Data Factory"
     if place.dataset and not path:
         return f"data set {place.dataset!r} is in none of the files, or names no path"
-    return "its file is no container and path in plain text"
+    return "its file names no container and path in plain text"
 
 
 def _leave_the_rest(factory: Factory, trainings: Sequence[Training], report: Report) -> None:

@@ -68,11 +68,11 @@ def _artefacts(paths: Sequence[Path]) -> tuple[list[Artefact], list[str]]:
         found = list(_of_document(document, file.name, given))
         if not found and named:
             raise BadConfiguration(
-                f"{file.name} is no Data Factory artefact: a pipeline, linked service or data set with 'name' and "
+                f"{file.name} is not a Data Factory artefact: a pipeline, linked service or data set with 'name' and "
                 "'properties' was expected, or an ARM template with them in its 'resources'"
             )
         if not found:
-            aside.append(f"{file.name}: is no Data Factory artefact")
+            aside.append(f"{file.name}: is not a Data Factory artefact")
         artefacts += found
     return artefacts, aside
 
@@ -106,5 +106,5 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 def _document(file: Path) -> Mapping[str, Any]:
     document = read_json(file, file.name)
     if not isinstance(document, dict):
-        raise BadConfiguration(f"{file.name} is no Data Factory artefact: a JSON object was expected")
+        raise BadConfiguration(f"{file.name} is not a Data Factory artefact: a JSON object was expected")
     return document

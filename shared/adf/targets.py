@@ -120,7 +120,7 @@ def named_service(factory: Factory, report: Report, activity: Activity) -> Linke
             "make the settings"
         )
     elif service.kind != "AzureML":
-        report.leave(f"{whose(factory, activity)}: type {service.kind!r}: is no Studio web service ('AzureML')")
+        report.leave(f"{whose(factory, activity)}: type {service.kind!r}: is not a Studio web service ('AzureML')")
     return service
 
 

@@ -107,6 +107,6 @@ def _scores_only(factory: Factory, batch: BatchExecution) -> bool:
 def _model_port(factory: Factory, batch: BatchExecution) -> str | None:
     endings = factory.endings(batch)
     models = [port for port, ending in endings.items() if ending == ".ilearner"]
-    # What is surely a table is no model: when one output is left, it is the model.
+    # What is surely a table is not a model: when one output is left, it is the model.
     models = models or [port for port, ending in endings.items() if not ending]
     return models[0] if len(models) == 1 else None

@@ -37,7 +37,7 @@ def load(text: str | bytes) -> Any:
 
 
 def _look_at_all(document: Any) -> None:
-    """Raise `yaml.YAMLError` if something is no number, or if there is too much."""
+    """Raise `yaml.YAMLError` if something is not a number, or if there is too much."""
     count, pending = 0, [document]
     while pending:
         value = pending.pop()

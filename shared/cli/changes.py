@@ -79,7 +79,7 @@ def _add_change(parser: argparse.ArgumentParser) -> None:
 def _parameter(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign:
-        raise argparse.ArgumentTypeError(f"{text!r} is no global parameter; write NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a global parameter; write NAME=VALUE")
     return name, value
 
 

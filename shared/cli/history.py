@@ -41,7 +41,7 @@ def read_moment(text: str) -> Moment:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date; write 2026-11-03 or 2026-11-03T14:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write 2026-11-03 or 2026-11-03T14:00") from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     length = timedelta(days=1) - timedelta.resolution if len(text) <= len("2026-11-03") else timedelta(0)
     return moment, moment + length

@@ -48,7 +48,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
 
     states = {state.value for state in JobState}
     if chosen.state and chosen.state not in states:
-        raise Stopped(f"{chosen.state!r} is no state of a job; write one of: {', '.join(sorted(states))}", USAGE)
+        raise Stopped(f"{chosen.state!r} is not a state of a job; write one of: {', '.join(sorted(states))}", USAGE)
     app = open_app(chosen)
     ids = after(_ids(app, chosen.pipeline), chosen.before, "job")
 

@@ -41,7 +41,7 @@ def _rollout(chosen: argparse.Namespace) -> int:
 
     standings = {each.value for each in Standing}
     if chosen.standing not in {None, *standings}:
-        raise Stopped(f"{chosen.standing!r} is no standing; write one of: {', '.join(sorted(standings))}", USAGE)
+        raise Stopped(f"{chosen.standing!r} is not a standing; write one of: {', '.join(sorted(standings))}", USAGE)
     app = open_app(chosen)
     _known_fleet(app, chosen.fleet)
     rollouts = (stored.record for stored in app.records.rollouts.all(chosen.fleet))
@@ -68,6 +68,7 @@ def _known_fleet(app: App, name: str) -> str:
     if name not in fleets:
         members = [member for fleet in fleets for member in app.pipelines.members(fleet)]
         raise Stopped(
-            f"{name!r} is no fleet; the fleets are: {listed(members, fleets) or ', '.join(fleets) or 'none'}", NOTHING
+            f"{name!r} is not a fleet; the fleets are: {listed(members, fleets) or ', '.join(fleets) or 'none'}",
+            NOTHING,
         )
     return name

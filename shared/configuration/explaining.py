@@ -31,7 +31,7 @@ def explain(error: str, body: object, written: object) -> tuple[str, str]:
     path = path.rstrip("`")
     if unknown := re.match(r"Object contains unknown field `(.+)`", message):
         hint = suggestion(unknown[1], _fields_at(path, body), all_of="known keys:")
-        return f"{path}.{unknown[1]}", f"is no key here; {hint}"
+        return f"{path}.{unknown[1]}", f"is not a key here; {hint}"
     if message.startswith("Invalid value") and path.endswith(".kind"):
         return path, f"{message}; write one of: {', '.join(KINDS)}"
     if expected := re.match(r"Expected `(\w+)", message):

@@ -34,7 +34,7 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
                 raise wrong(f".targets[{index}].scoring.services", "is for a Classic target; write address and key")
         return pipeline
     if not _KEY.fullmatch(key):
-        raise wrong(".for_each", f"{key!r} is no key; write a word such as location, and {{location}} in blobs")
+        raise wrong(".for_each", f"{key!r} is not a key; write a word such as location, and {{location}} in blobs")
     place = f"{{{key}}}"
     _check_blobs(entry.blobs, place, wrong)
     for path, text in _texts(body):

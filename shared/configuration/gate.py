@@ -21,7 +21,7 @@ def read_gate(entry: Entry, wrong: Callable[[str, str], BadConfiguration]) -> Ga
             raise wrong(f".gate.rules[{index}]", str(error)) from None
     for metric in entry.gate.baseline:
         if metric_name(metric) is None:
-            raise wrong(f".gate.baseline.{metric}", "is no metric of an evaluation table")
+            raise wrong(f".gate.baseline.{metric}", "is not a metric of an evaluation table")
     gate = Gate(
         rules=rules,
         baseline=_named(entry.gate.baseline),

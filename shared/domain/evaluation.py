@@ -1,7 +1,7 @@
 """The evaluation table of a training experiment, read by its header.
 
 Headers and number forms: Evaluate Model of Studio (classic) writes one row per scored data set, plain
-decimals with up to 17 digits, and the words `Infinity` and `NaN`. The order of the columns is no promise.
+decimals with up to 17 digits, and the words `Infinity` and `NaN`. The order of the columns is not a promise.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _checked(name: str, cell: str) -> str:
     try:
         float(text)
     except ValueError:
-        raise BadEvaluation(f"The evaluation's {name} is {text[:40]!r}, which is no number") from None
+        raise BadEvaluation(f"The evaluation's {name} is {text[:40]!r}, which is not a number") from None
     return text
 
 
@@ -130,6 +130,6 @@ def shown(value: float) -> str:
     """Return the number as people read it in a reason: 4 decimals, two digits of a smaller one, or the word."""
     if not math.isfinite(value):
         return str(value)
-    # What is left of a sum of equal numbers is no number of anybody's.
+    # The rounding error of a sum of equal numbers means nothing.
     value = 0.0 if abs(value) < 1e-12 else value
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2g}"

@@ -32,7 +32,7 @@ def read_share(value: int | str) -> Share:
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     share = Share(float(match[1]), percent=True) if match else Share(value) if isinstance(value, int) else None
     if share is None or share.number < 0 or (share.percent and share.number > 100):
-        raise ValueError(f"{value!r} is no share of a fleet; write a number of members, or 10%")
+        raise ValueError(f"{value!r} is not a share of a fleet; write a number of members, or 10%")
     return share
 
 

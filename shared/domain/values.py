@@ -55,7 +55,7 @@ def dec_hook(kind: type, value: object) -> object:
     if kind is ResourceId:
         if not _RESOURCE.match(value):
             raise ValueError(
-                f"{_shown(value, '/')} is no resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
+                f"{_shown(value, '/')} is not a resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
                 "providers/Microsoft.MachineLearning/webServices/{name}"
             )
         return ResourceId(value)
@@ -75,7 +75,9 @@ def _schedule(value: str) -> Schedule:
     from croniter import croniter
 
     if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
-        raise ValueError(f"{value!r} is no schedule; write six fields, seconds first: 0 0 3 * * 1 is Mondays at 3, UTC")
+        raise ValueError(
+            f"{value!r} is not a schedule; write six fields, seconds first: 0 0 3 * * 1 is Mondays at 3, UTC"
+        )
     return Schedule(value)
 
 
@@ -88,7 +90,7 @@ def read_address(value: str) -> Address:
     except ValueError:
         host = None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{_shown(value, '://')} is no address; write https://host/path")
+        raise ValueError(f"{_shown(value, '://')} is not an address; write https://host/path")
     if parts.scheme == "http" and host not in _LOOPBACK:
         raise ValueError(f"{value!r} would send keys unencrypted; write https:// (http is for this machine only)")
     if parts.query or parts.fragment or parts.username:

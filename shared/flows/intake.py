@@ -319,7 +319,7 @@ class Arriving:
             try:
                 files = from_json(content, _Manifest).files
             except msgspec.MsgspecError as error:
-                fault = f'{arrival.dataset.path} is no manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
+                fault = f'{arrival.dataset.path} is not a manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
                 return self._quarantine(stored, pipeline, fault)
         folder = self.data.listed(arrival.folder)
         at_once(self._see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])

@@ -111,8 +111,8 @@ def before_the_first_rollout(terminal: CommandLine) -> None:
     assert (found[target]["health"], found[target]["told"]) == ("warning", "its endpoint is not made yet")
     for command, code, told in [
         (("rollout", FLEET), NOTHING, f"{FLEET} has no rollout yet; one begins by: python -m shared promote {FLEET}"),
-        (("rollout", "bike"), NOTHING, f"'bike' is no fleet; the fleets are: {SUCH_AS}"),
-        (("rollout", f"{FLEET}-007"), NOTHING, f"'{FLEET}-007' is no fleet; the fleets are: {SUCH_AS}"),
+        (("rollout", "bike"), NOTHING, f"'bike' is not a fleet; the fleets are: {SUCH_AS}"),
+        (("rollout", f"{FLEET}-007"), NOTHING, f"'{FLEET}-007' is not a fleet; the fleets are: {SUCH_AS}"),
         (("resume", FLEET), FAILED, f"Fleet {FLEET} has no rollout to go on with"),
         (("cancel", FLEET), FAILED, f"No rollout of {FLEET} is running"),
         (("rollback", FLEET, "--yes"), FAILED, f"Fleet {FLEET} has no member with a model to go back to for a rollout"),

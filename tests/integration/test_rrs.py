@@ -237,7 +237,7 @@ def test_more_calls_at_once_than_the_endpoint_takes_are_throttled(workplace: Wor
         "the first call is held up",
     )
     throttled = score()
-    assert client.call("GET", "/jobs/none").status_code == 404  # what is no scoring is not counted
+    assert client.call("GET", "/jobs/none").status_code == 404  # what is not a scoring is not counted
     slow.join()
     assert error_of(throttled) == (503, "ServiceUnavailable", "RequestThrottled")
     assert "The maximum concurrency for the endpoint is 1" in throttled.text

@@ -350,7 +350,7 @@ def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: W
     )
     world.flows.intake.see(world.put("manifest.json", b"{}"))
     world.take_up()
-    assert "is no manifest" in (arrivals(world)[-1].reason or "")
+    assert "is not a manifest" in (arrivals(world)[-1].reason or "")
 
 
 def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next(world: World) -> None:

@@ -142,7 +142,7 @@ def test_what_was_live_on_a_day_or_at_a_time(world: World, on: str, numbers: lis
 
 
 def test_a_date_that_is_none_says_what_to_write() -> None:
-    with pytest.raises(ArgumentTypeError, match="'yesterday' is no date; write 2026-11-03"):
+    with pytest.raises(ArgumentTypeError, match="'yesterday' is not a date; write 2026-11-03"):
         read_moment("yesterday")
 
 

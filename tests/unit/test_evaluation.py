@@ -30,7 +30,7 @@ def test_each_kind_of_learner_is_known_by_its_columns(kind: Kind) -> None:
         (b"AUC\n", "a header alone"),
         (b"a,b\n1,2\n", "no column this app knows"),
         (b"AUC,Recall\n1\n", "line 2 has 1 values, its header 2"),
-        (b"AUC\nhigh\n", "'high', which is no number"),
+        (b"AUC\nhigh\n", "'high', which is not a number"),
         (b"PK\x03\x04\xff\xfe", "a ZIP archive"),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_marker_belongs_to_the_member_in_whose_folder_it_is() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "told"),
     [
-        (("for_each",), "Location!", r"\.for_each: 'Location!' is no key"),
+        (("for_each",), "Location!", r"\.for_each: 'Location!' is not a key"),
         (("blobs",), "bike/*.csv", r"\.blobs: must have \{location\} once"),
         (("blobs",), "bike/{location}/{location}.csv", r"\.blobs: must have \{location\} once"),
         (("blobs",), "bike/{location}/{day}.csv", r"\.blobs: must have \{location\} once"),
@@ -139,9 +139,9 @@ def test_a_marker_belongs_to_the_member_in_whose_folder_it_is() -> None:
         (("targets", 0, "scoring"), {}, r"\.targets\[0\]\.scoring: needs an address and a key, or"),
         (("targets", 0, "scoring"), {"key": "k"}, r"\.targets\[0\]\.scoring: needs an address and a key, or"),
         (("only",), ["001", "No"], r"\.only\[1\]: \{location\} is 'No'"),
-        (("rollout", "waves"), ["ten"], r"\.rollout\.waves\[0\]: 'ten' is no share of a fleet"),
-        (("rollout", "failures_at_most"), "many", r"\.rollout\.failures_at_most: 'many' is no share"),
-        (("rollout", "wave"), [1], r"\.rollout\.wave: is no key here; did you mean 'waves'"),
+        (("rollout", "waves"), ["ten"], r"\.rollout\.waves\[0\]: 'ten' is not a share of a fleet"),
+        (("rollout", "failures_at_most"), "many", r"\.rollout\.failures_at_most: 'many' is not a share"),
+        (("rollout", "wave"), [1], r"\.rollout\.wave: is not a key here; did you mean 'waves'"),
     ],
 )
 def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(

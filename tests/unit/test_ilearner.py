@@ -235,7 +235,7 @@ for place, kind in ((1, "forest"), (4, "forest of classes"), (7, "forest of numb
         for name, change in {
             "a child out of bounds": nodes("left_child", 1 << 40),
             "a child before memory": nodes("right_child", -1 << 40),
-            "a child that is no leaf's mark": nodes("right_child", -1),
+            "a child that is not a leaf's mark": nodes("right_child", -1),
             "a loop": nodes("left_child", 0),
             "a column out of bounds": nodes("feature", WIDTH + 7),
             "a negative column": nodes("feature", -2),
@@ -276,7 +276,7 @@ for place, kind in ((2, "boosted"), (5, "boosted classes"), (8, "boosted numbers
             "no trees": trees("counts", lambda counts: counts[:0]),
             "fewer rounds": having(max_iter=3),
             "a baseline of another width": having(_baseline_prediction=np.zeros((1, 9))),
-            "a baseline that is no number": having(_baseline_prediction=np.full((1, 1), np.nan)),
+            "a baseline that is not a number": having(_baseline_prediction=np.full((1, 1), np.nan)),
             "no baseline": having(_baseline_prediction=None),
         }.items()
     }

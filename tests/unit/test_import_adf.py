@@ -613,11 +613,11 @@ def test_into_refuses_and_changes_nothing(imported: Import, tmp_path: Path, cont
     ("content", "told"),
     [
         ('{"name": "p",\n "properties": {,}}', "x.json is not JSON: line 2, column 17: "),
-        ("[1]", "x.json is no Data Factory artefact: a JSON object was expected"),
-        ('{"dependencies": {}}', "x.json is no Data Factory artefact: a pipeline, linked service or data set"),
-        ('{"resources": []}', "x.json is no Data Factory artefact"),
+        ("[1]", "x.json is not a Data Factory artefact: a JSON object was expected"),
+        ('{"dependencies": {}}', "x.json is not a Data Factory artefact: a pipeline, linked service or data set"),
+        ('{"resources": []}', "x.json is not a Data Factory artefact"),
         ('{"name": "p", "properties": {"activities": {}}}', "x.json: pipeline 'p': activities must be a list"),
-        ('{"name": "p", "properties": {"activities": [7]}}', "x.json: pipeline 'p': activities[0] is no activity"),
+        ('{"name": "p", "properties": {"activities": [7]}}', "x.json: pipeline 'p': activities[0] is not an activity"),
         (
             '{"name": "p", "properties": {"activities": [{"name": "a", "type": "AzureMLBatchExecution",'
             ' "typeProperties": {"webServiceOutputs": "output1"}}]}}',
@@ -652,7 +652,7 @@ def test_a_folder_is_read_whole_and_what_is_no_artefact_in_it_is_told(imported: 
     outcome = imported.paths([tmp_path])
 
     assert list(outcome.entries) == ["income"]
-    assert "package.json: is no Data Factory artefact" in outcome.told
+    assert "package.json: is not a Data Factory artefact" in outcome.told
 
 
 def test_the_same_artefact_twice_is_one_and_another_under_its_name_is_refused(imported: Import) -> None:

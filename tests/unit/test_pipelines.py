@@ -75,9 +75,9 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
     [
         (("training", "adress"), "x", r"pipelines\.breast-cancer\.training\.adress.*did you mean 'address'"),
         (("training", "address"), "http://studio.example/x", r"\.training\.address.*unencrypted"),
-        (("training", "address"), "studio", r"\.training\.address.*is no address; write https://"),
+        (("training", "address"), "studio", r"\.training\.address.*is not an address; write https://"),
         (("training", "running"), "4 hours", r"\.training\.running.*no time span; write 30s"),
-        (("gate", "rules"), ["AUC > best"], r"\.gate\.rules\[0\].*is no rule"),
+        (("gate", "rules"), ["AUC > best"], r"\.gate\.rules\[0\].*is not a rule"),
         (("gate", "rules"), ["Recal >= 0.5"], r"\.gate\.rules\[0\].*did you mean 'Recall'"),
         (("gate", "rules"), [], r"\.gate\.rules"),
         (("gate", "baseline"), {"AUK": 1.0}, r"\.gate\.baseline"),
@@ -238,7 +238,7 @@ def test_a_missing_setting_is_named_with_the_key_that_needs_it(sample: dict[str,
 
 def test_a_resource_id_that_is_none_shows_what_one_is_like(sample: dict[str, object], tmp_path: Path) -> None:
     settings = {**SETTINGS, "BREAST_CANCER_NEW_ID": "webServices/w"}
-    with pytest.raises(BadConfiguration, match=r"\.targets\[1\]\.id: 'webServices/w' is no resource id; write /sub"):
+    with pytest.raises(BadConfiguration, match=r"\.targets\[1\]\.id: 'webServices/w' is not a resource id; write /sub"):
         load(tmp_path, sample, settings)
 
 

@@ -300,7 +300,7 @@ def test_a_training_asked_for_again_after_a_rollback_is_promoted_although_newer_
     world.flows.training.start(again)
     promote(world, again.id)
     assert state(world, again.id) is JobState.PROMOTED
-    # And data that came before that, and is newer than all that was promoted, is no older for it.
+    # And data that came before that, and is newer than all that was promoted, is not older than it.
     newest = promoted(world, "c.csv")
     assert served(world) == {trained(world, newest)}
 

@@ -33,7 +33,7 @@ def test_a_wave_goes_as_far_as_the_plan_says_and_the_last_one_to_the_end() -> No
 
 @pytest.mark.parametrize("value", ["ten", "-1%", -1, "101%", "10"])
 def test_a_share_that_is_none_is_named(value: int | str) -> None:
-    with pytest.raises(ValueError, match="is no share of a fleet"):
+    with pytest.raises(ValueError, match="is not a share of a fleet"):
         read_share(value)
 
 

@@ -165,7 +165,7 @@ def test_where_labels_and_probabilities_contradict_each_other_nothing_is_guessed
             None,
             "The scored rows: row 1: 'Scored Labels' is 'x', which is no",
         ),
-        (Rows(["y", "Scored Labels"], [["1", "2_0"]]), None, "'2_0', which is no number"),
+        (Rows(["y", "Scored Labels"], [["1", "2_0"]]), None, "'2_0', which is not a number"),
         (Rows(["y", "Scored Labels"], [["", "1"], ["2", ""]]), None, "row 2: 'Scored Labels' is ''"),
         (Rows(["y", "Scored Labels"], [["", "1"]]), None, "have no truth: their column 'y' is empty"),
         (Rows(["x", "Scored Labels"], [["1", "1"]]), None, "have no column 'y', which is the gate's label"),
@@ -182,7 +182,7 @@ def test_where_labels_and_probabilities_contradict_each_other_nothing_is_guessed
         (
             Rows(["y", "Scored Labels", "Scored Probabilities"], [["a", "a", "7"]]),
             None,
-            "'Scored Probabilities' is 7.0, which is no probability",
+            "'Scored Probabilities' is 7.0, which is not a probability",
         ),
         (
             Rows(["y", "Scored Labels", "Scored Probabilities"], [["a", "", "0.7"]]),

@@ -1,4 +1,4 @@
-"""Tables: what is written can be read again, and what is no table is the module's error."""
+"""Tables: what is written can be read again, and what is not a table is the module's error."""
 
 from __future__ import annotations
 

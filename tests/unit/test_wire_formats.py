@@ -191,7 +191,7 @@ def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> No
 
 def test_a_job_id_that_is_none_is_not_put_into_an_address(service: Scripted) -> None:
     service.answer(200, "../../evil")
-    with pytest.raises(UnexpectedAnswer, match="no job id"):
+    with pytest.raises(UnexpectedAnswer, match="is not a job id"):
         bes(service).submit(DATA, {})
 
 
@@ -280,7 +280,7 @@ def test_an_address_in_which_libraries_find_different_hosts_leads_to_the_configu
 def test_an_operation_at_no_address_is_asked_for_again(service: Scripted, address: str) -> None:
     service.answer(200, definition())
     service.answer(200, {}, Azure_AsyncOperation=address)
-    with pytest.raises(UnexpectedAnswer, match="no address"):
+    with pytest.raises(UnexpectedAnswer, match="is not an address"):
         arm(service).update(DATA, lambda _: None)
 
 

@@ -17,7 +17,7 @@ def read_reference(blob: Any, what: str) -> BlobReference:
             str(blob["BaseLocation"]), str(blob["RelativeLocation"]), Secret(str(sas)) if sas else None
         )
     except (KeyError, TypeError, AttributeError):
-        raise UnexpectedAnswer(f"{what} is no blob reference with BaseLocation and RelativeLocation") from None
+        raise UnexpectedAnswer(f"{what} is not a blob reference with BaseLocation and RelativeLocation") from None
 
 
 def write_reference(reference: BlobReference) -> dict[str, str | None]:

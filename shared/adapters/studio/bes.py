@@ -49,7 +49,7 @@ class BatchExecutionService:
         answer = self._service.call("POST", "jobs", body=body, **_VERSION)
         job_id = answer.json()
         if not isinstance(job_id, str) or not _JOB_ID.match(job_id):
-            raise UnexpectedAnswer(f"{answer.asked} answered {str(job_id)[:80]!r}, which is no job id")
+            raise UnexpectedAnswer(f"{answer.asked} answered {str(job_id)[:80]!r}, which is not a job id")
         return job_id
 
     def start(self, bes_job: str) -> None:

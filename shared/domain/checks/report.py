@@ -54,7 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int  #: rows read, without header and blank lines
     whole: bool  #: whether every row was read; a table that cannot be read on ends the check
     faults: tuple[Fault, ...] = ()
-    notes: tuple[str, ...] = ()  #: what is worth knowing and is no fault, as sentences
+    notes: tuple[str, ...] = ()  #: what is worth knowing and is not a fault, as sentences
     duplicates: float | None = None  #: share of rows that repeat an earlier one, where a rule asked for it
     as_text: dict[str, tuple[str, ...]] = {}  #: what a training makes texts of columns of numbers for, by column
     drift: dict[str, float] = {}  #: PSI against the reference by column, where a rule asked for it

@@ -46,14 +46,14 @@ class _Table:
         found = np.array([_number(cell) for cell in cells])
         if np.isnan(found).any():
             place = int(np.isnan(found).argmax())
-            raise self._wrong(column, place, f"is {cells[place][:40]!r}, which is no number")
+            raise self._wrong(column, place, f"is {cells[place][:40]!r}, which is not a number")
         return found
 
     def probabilities(self) -> Floats:
         found = self.numbers(PROBABILITIES)
         if ((found < 0) | (found > 1)).any():
             place = int(((found < 0) | (found > 1)).argmax())
-            raise self._wrong(PROBABILITIES, place, f"is {found[place]}, which is no probability")
+            raise self._wrong(PROBABILITIES, place, f"is {found[place]}, which is not a probability")
         return found
 
     def _wrong(self, column: str, place: int, what: str) -> BadEvaluation:
@@ -144,7 +144,7 @@ def _class(cell: str) -> str:
 
 
 def _number(cell: str) -> float:
-    """Return NaN for what is no finite number (2026_11 and nan are some to Python alone)."""
+    """Return NaN for what is not a finite number (2026_11 and nan are some to Python alone)."""
     try:
         number = float(cell)
     except ValueError:

@@ -92,7 +92,7 @@ def parse_rule(text: str) -> Rule:
         raise ValueError(f"{shown[:40]!r}... is longer than {LONGEST} characters; {_EXAMPLES}")
     each = _EACH.fullmatch(text)
     if not each and re.match(r"\s*for\s+each\b", text, re.IGNORECASE):
-        raise ValueError(f"{shown!r} is no rule: 'for each' wants a column and a colon; {_EXAMPLES}")
+        raise ValueError(f"{shown!r} is not a rule: 'for each' wants a column and a colon; {_EXAMPLES}")
     column = each and (each[1] or each[2] or each[3])
     must = _Parser(shown, each[4] if each else text).read()
     return Rule(text=shown, must=must, each=column)
@@ -194,7 +194,7 @@ class _Parser:
     def _wrong(self, wanted: str) -> ValueError:
         found = repr(self._tokens[self._next][0]) if self._next < len(self._tokens) else "the end"
         before = f" behind {self._tokens[self._next - 1][0]!r}" if 0 < self._next <= len(self._tokens) else ""
-        return ValueError(f"{self._shown!r} is no rule: {wanted} was expected{before}, not {found}; {_EXAMPLES}")
+        return ValueError(f"{self._shown!r} is not a rule: {wanted} was expected{before}, not {found}; {_EXAMPLES}")
 
 
 def _metric(name: str) -> str:

@@ -31,10 +31,10 @@ def named(head: bytes) -> str | None:
 
 
 def guess(text: bytes, byte: int) -> str:
-    """Return what a text seems to be whose byte is no UTF-8, as a part of a sentence."""
+    """Return what a text seems to be whose byte is not UTF-8, as a part of a sentence."""
     if any(0x80 <= each < 0xA0 for each in text):
         try:
             return f"read as Windows-1252 it is {bytes([byte]).decode('cp1252')!r}"
         except UnicodeDecodeError:
-            return "it is no Latin-1 or Windows-1252 text either"
+            return "it is not a Latin-1 or Windows-1252 text either"
     return f"read as Latin-1 it is {chr(byte)!r}"
