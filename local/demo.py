@@ -175,7 +175,7 @@ class Demo:
         requests.post(f"{self._place.studio.control}/faults", json=order, timeout=PATIENCE).raise_for_status()
         job = self._follow("february.csv", as_csv(self._place.header, self._place.rows[:MORE_ROWS]))
         self._verdict(job.verdict)
-        self._check(job.state is JobState.ROLLED_BACK, "it is found out and put back, on both services", job.reason)
+        self._check(job.state is JobState.REVERTED, "it is found out and put back, on both services", job.reason)
         self._check(self._answers() == live, "the former model answers on both")
 
     def rolled_back(self, before: dict[str, Rows]) -> None:

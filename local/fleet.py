@@ -24,8 +24,8 @@ from local.studio import RunningStudio, running_studio
 from shared.app import App
 from shared.base.errors import TryLater
 from shared.base.settings import Settings
-from shared.domain.messages import Asked, Request
-from shared.domain.rollouts import Course, Rollout
+from shared.domain.messages import Command, Request
+from shared.domain.rollouts import Rollout, RolloutState
 from studio.experiments.loading import load_experiment
 from studio.state.records import Endpoint, Service
 
@@ -108,7 +108,7 @@ class FleetPlace:
             waiting = len(self.app.records.jobs.parked(FLEET))
             yield waiting
 
-    def roll_out(self, action: Asked, message: str) -> Iterator[Rollout]:
+    def roll_out(self, action: Command, message: str) -> Iterator[Rollout]:
         """Have the whole fleet promoted or rolled back; yield the rollout after each poll, at last as it ended."""
         self.app.flows.requests.carry_out(Request(pipeline=FLEET, action=action, by="ann"), message)
         yield from self.follow(message)
@@ -117,12 +117,12 @@ class FleetPlace:
         """Carry out what the rollout that was begun asks for; yield it after each poll, at last as it ended."""
         numbers = count()
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            course = Course.RUNNING
-            while course is Course.RUNNING:
+            course = RolloutState.RUNNING
+            while course is RolloutState.RUNNING:
                 list(threads.map(self._carry_out, self.app.flows.poll(), (f"{message}-{n}" for n in numbers)))
                 stored = self.app.records.rollouts.latest(FLEET)
                 assert stored is not None, "it was asked for"
-                course = stored.record.course
+                course = stored.record.state
                 yield stored.record
 
     def _carry_out(self, request: Request, message: str) -> None:

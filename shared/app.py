@@ -23,9 +23,9 @@ from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
 from shared.domain.fleets import Pipelines
 from shared.domain.pipelines import Pipeline
-from shared.domain.services import ClassicTarget, Description, NewTarget, Scoring, Training
+from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.flows import Flows
-from shared.flows.retention import Rule, read_rule
+from shared.flows.retention import KeepRule, read_rule
 from shared.store import Records
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class App:
         return Records(self.documents)
 
     @cached_property
-    def keep_rule(self) -> Rule:
+    def keep_rule(self) -> KeepRule:
         return read_rule(self.settings)
 
     @cached_property
@@ -71,7 +71,7 @@ class App:
         create = pipeline.fleet is not None and not only_look
         return {target.name: self._endpoint(target, create=create) for target in pipeline.targets}
 
-    def describe(self, name: str, place: Training | Scoring) -> Description:
+    def describe(self, name: str, place: TrainingService | ScoringService) -> Description:
         """Return what a web service says of its ports; errors call it by the name."""
         return describe(self._session, name, place)
 

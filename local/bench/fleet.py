@@ -14,8 +14,8 @@ from local.bench.app import counted
 from local.bench.rows import Row, ms
 from local.fleet import FLEET, FleetPlace, fleet_place
 from shared.domain.jobs import Model
-from shared.domain.messages import Asked
-from shared.domain.rollouts import Standing
+from shared.domain.messages import Command
+from shared.domain.rollouts import MemberState
 
 BARE = 20  #: endpoints that are made and updated by bare calls, for comparison
 POLLS = 5
@@ -40,7 +40,7 @@ def measure(folder: Path, endpoints: int) -> Iterator[Row]:
         yield row("taken up", *timed(lambda: next(training)))
         polls: list[int] = []
         yield row("trained and judged", *timed(lambda: polls.extend(training)), f"{len(polls)} polls")
-        seconds, calls = timed(lambda: list(place.roll_out(Asked.PROMOTE, "promote")))
+        seconds, calls = timed(lambda: list(place.roll_out(Command.PROMOTE, "promote")))
         assert _live(place) == _trained(place), "every endpoint serves its own model"
         bare = _bare(place)
         yield row(
@@ -50,7 +50,7 @@ def measure(folder: Path, endpoints: int) -> Iterator[Row]:
             f"bare PUT, PATCH and two scorings {ms(bare)}",
             f"{seconds / endpoints / bare:.2f}",
         )
-        yield row("rolled back in waves", *timed(lambda: list(place.roll_out(Asked.ROLLBACK, "rollback"))))
+        yield row("rolled back in waves", *timed(lambda: list(place.roll_out(Command.ROLLBACK, "rollback"))))
         seconds, calls = timed(lambda: [place.poll() for _ in range(POLLS)])
         yield (
             f"a poll while {endpoints} are idle",
@@ -64,9 +64,9 @@ def _trained(place: FleetPlace) -> dict[str, str]:
     """Return what each endpoint should serve, by the SHA-256 of its clinic's own model."""
     stored = place.app.records.rollouts.latest(FLEET)
     assert stored is not None
-    lines = stored.record.lines
-    assert all(line.standing is Standing.PROMOTED for line in lines), stored.record.text
-    jobs = {line.member: place.app.records.jobs.require(line.job).record for line in lines if line.job}
+    lines = stored.record.members
+    assert all(member.state is MemberState.PROMOTED for member in lines), stored.record.text
+    jobs = {member.pipeline: place.app.records.jobs.require(member.job).record for member in lines if member.job}
     return {f"clinic{member.removeprefix(f'{FLEET}-')}": job.model.sha256 for member, job in jobs.items() if job.model}
 
 

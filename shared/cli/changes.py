@@ -31,7 +31,7 @@ from shared.cli.place import (
     person,
 )
 from shared.cli.plans import Plan, promotion_of, rollback_of, training_of
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -87,9 +87,11 @@ def _promote(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     if chosen.job in app.pipelines.fleets:
         waiting = f"{len(app.records.jobs.parked(chosen.job))} accepted jobs wait for a rollout"
-        return _of_fleet(app, chosen, chosen.job, Asked.PROMOTE, waiting)
+        return _of_fleet(app, chosen, chosen.job, Command.PROMOTE, waiting)
     job = find_job(app.records, chosen.job)
-    request = Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason)
+    request = Request(
+        pipeline=job.pipeline, action=Command.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason
+    )
     return _change(app, chosen, request, promotion_of(app, request, job))
 
 
@@ -98,11 +100,11 @@ def _rollback(chosen: argparse.Namespace) -> int:
     pipeline = known(app, chosen.pipeline)
     if pipeline in app.pipelines.fleets:
         members = f"{len(app.pipelines.members(pipeline))} members; each that can goes to its former model"
-        return _of_fleet(app, chosen, pipeline, Asked.ROLLBACK, members, to=chosen.to, model=chosen.model)
+        return _of_fleet(app, chosen, pipeline, Command.ROLLBACK, members, to=chosen.to, model=chosen.model)
     live = app.records.champions.load(pipeline).live
     request = Request(
         pipeline=pipeline,
-        action=Asked.ROLLBACK,
+        action=Command.ROLLBACK,
         to=chosen.to,
         model=chosen.model,
         # A second try, or a second person, must not go one further back.
@@ -113,7 +115,7 @@ def _rollback(chosen: argparse.Namespace) -> int:
     return _change(app, chosen, request, rollback_of(app, request))
 
 
-def _of_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Asked, members: str, **facts: Any) -> int:
+def _of_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Command, members: str, **facts: Any) -> int:
     shown = {"pipeline": fleet, "action": action, "members": members}
     if not agreed(chosen, fleet, [("action", action.value), ("members", members)], shown, f"{action.value} {fleet}?"):
         return DONE if chosen.dry_run else FAILED
@@ -124,7 +126,7 @@ def _retrain(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     request = Request(
         pipeline=known(app, chosen.pipeline),
-        action=Asked.RETRAIN,
+        action=Command.RETRAIN,
         parameters=dict(chosen.parameter),
         by=person(chosen),
         reason=chosen.reason,
@@ -140,7 +142,9 @@ def _replay(chosen: argparse.Namespace) -> int:
     pipeline = known_alone(app, chosen.pipeline)
     if not app.data.find(chosen.path):
         raise Stopped(f"there is no blob {chosen.path} in the container {app.data_container}", NOTHING)
-    request = Request(pipeline=pipeline, action=Asked.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason)
+    request = Request(
+        pipeline=pipeline, action=Command.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason
+    )
     return ask(app, chosen, request)
 
 
@@ -193,7 +197,7 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
 def _left(app: App, request: Request, request_id: str, error: RetrainingError) -> str:
     """Return what is left undone, and who does it."""
     change = app.records.champions.load(request.pipeline).change
-    if change and change.request in (request_id, request.job):
+    if change and change.request_id in (request_id, request.job):
         return f"{error}; the change is begun, and the app's timer finishes it: python -m shared status"
     app.flows.requests.give_up(request, request_id)
     return f"{error}; no endpoint was touched for this, so ask again"

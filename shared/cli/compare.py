@@ -142,7 +142,7 @@ def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[An
         return ()
     from shared.domain.gate.answers import read_answers
 
-    theirs = app.records.answers.of(job.held_out.digest, champion) if champion else None
+    theirs = app.records.answers.load(job.held_out.digest, champion) if champion else None
     return read_answers(rows, pipeline.gate.label, theirs)[1]
 
 
@@ -157,7 +157,7 @@ def judged_now(app: App, job: RetrainingJob) -> Verdict:
     gate = app.pipelines[job.pipeline].gate
     champion, evaluation = _champion_of(app, job)
     rows = app.records.answers.rows(job.held_out.digest) if job.held_out and gate.label and gate.needs_rows else None
-    answers = app.records.answers.of(job.held_out.digest, champion) if job.held_out and rows and champion else None
+    answers = app.records.answers.load(job.held_out.digest, champion) if job.held_out and rows and champion else None
     if rows and gate.compares and answers is None:
         tell("the records have no answers of the champion for this job's rows: judged by numbers from different rows")
     live = LiveModel(model=champion, evaluation=evaluation, answers=answers)

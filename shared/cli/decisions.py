@@ -11,7 +11,7 @@ from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, Stopped, add_common, add_person, open_app, person
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    for action, told in ((Asked.APPROVE, "let a job's model be promoted"), (Asked.REJECT, "refuse a job's model")):
+    for action, told in ((Command.APPROVE, "let a job's model be promoted"), (Command.REJECT, "refuse a job's model")):
         parser = commands.add_parser(
             action.value,
             help=f"{told} that awaits it",
@@ -59,9 +59,9 @@ def _answer(chosen: argparse.Namespace) -> int:
 def _cancel(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     if chosen.job in app.pipelines.fleets:
-        return ask_fleet(app, chosen, chosen.job, Asked.CANCEL)
+        return ask_fleet(app, chosen, chosen.job, Command.CANCEL)
     job = find_job(app.records, chosen.job)
-    return ask(app, chosen, Request(**_request(chosen, job), action=Asked.CANCEL))
+    return ask(app, chosen, Request(**_request(chosen, job), action=Command.CANCEL))
 
 
 def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
@@ -75,7 +75,7 @@ def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
     return DONE
 
 
-def ask_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Asked, **facts: Any) -> int:
+def ask_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Command, **facts: Any) -> int:
     """Have the whole fleet rolled out, back, stopped or gone on with; the app's timers do it."""
     done = ask(app, chosen, Request(pipeline=fleet, action=action, by=person(chosen), reason=chosen.reason, **facts))
     if not chosen.json:

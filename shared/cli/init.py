@@ -18,7 +18,7 @@ from shared.configuration.starting import gate
 from shared.configuration.writing import Remarked, file_text, write_entries
 from shared.domain.evaluation import Kind
 from shared.domain.fleets import NAME
-from shared.domain.services import Scoring
+from shared.domain.services import ScoringService
 from shared.domain.values import Address, read_key
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _describe(app: App, wish: str, address: Address) -> Description:
         key = read_key(given)
     except ValueError as error:
         raise BadConfiguration(f"{setting}: {error}") from None
-    return app.describe(f"the service {address}", Scoring(address=address, key=key))
+    return app.describe(f"the service {address}", ScoringService(address=address, key=key))
 
 
 def _refuse_other_case(label: str, scoring: Description) -> None:

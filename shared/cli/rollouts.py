@@ -9,7 +9,7 @@ from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, add_person, open_app
-from shared.domain.messages import Asked
+from shared.domain.messages import Command
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -37,9 +37,9 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
 def _rollout(chosen: argparse.Namespace) -> int:
     import msgspec
 
-    from shared.domain.rollouts import Course, Standing
+    from shared.domain.rollouts import MemberState, RolloutState
 
-    standings = {each.value for each in Standing}
+    standings = {each.value for each in MemberState}
     if chosen.standing not in {None, *standings}:
         raise Stopped(f"{chosen.standing!r} is not a standing; write one of: {', '.join(sorted(standings))}", USAGE)
     app = open_app(chosen)
@@ -49,18 +49,18 @@ def _rollout(chosen: argparse.Namespace) -> int:
     if rollout is None:
         what = "no rollout yet" if chosen.number is None else f"no rollout {chosen.number}"
         raise Stopped(f"{chosen.fleet} has {what}; one begins by: python -m shared promote {chosen.fleet}", NOTHING)
-    shown = tuple(line for line in rollout.lines if chosen.standing in (None, line.standing.value))
+    shown = tuple(each for each in rollout.members if chosen.standing in (None, each.state.value))
     if chosen.json:
-        show_json(msgspec.structs.replace(rollout, lines=shown))
+        show_json(msgspec.structs.replace(rollout, members=shown))
     else:
-        show_table(["member", "standing", "of", "why"], rollout.but(lines=shown).table, below="why")
+        show_table(["member", "standing", "of", "why"], rollout.replace(members=shown).table, below="why")
         say(rollout.text)
-    return FAILED if rollout.course is Course.STOPPED else DONE
+    return FAILED if rollout.state is RolloutState.STOPPED else DONE
 
 
 def _resume(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
-    return ask_fleet(app, chosen, _known_fleet(app, chosen.fleet), Asked.RESUME)
+    return ask_fleet(app, chosen, _known_fleet(app, chosen.fleet), Command.RESUME)
 
 
 def _known_fleet(app: App, name: str) -> str:

@@ -157,7 +157,7 @@ def _fleet_status(
         "live": sum(champion is not None and champion.live is not None for champion in champions),
         "jobs": dict(Counter(job.state.value for job in jobs)),
         "waiting": len(app.records.jobs.parked(fleet)),
-        "rollout": rollout and {"number": rollout.number, "course": rollout.course, "text": rollout.text},
+        "rollout": rollout and {"number": rollout.number, "course": rollout.state, "text": rollout.text},
         "attention": [*broken, *attention(jobs, None, held, datetime.now(UTC))],
     }
     return shown, fleet_row(shown)

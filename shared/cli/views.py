@@ -12,8 +12,8 @@ from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
-from shared.domain.jobs import Approval, JobState, Model, Part, RetrainingJob
-from shared.domain.rollouts import Course
+from shared.domain.jobs import Approval, BatchFile, JobState, Model, RetrainingJob
+from shared.domain.rollouts import RolloutState
 from shared.domain.stuck import Stuck, lines, stuck_jobs
 
 _STYLES = {
@@ -23,7 +23,7 @@ _STYLES = {
     JobState.REJECTED: "yellow",
     JobState.SUPERSEDED: "dim",
     JobState.CANCELLED: "dim",
-    JobState.ROLLED_BACK: "red",
+    JobState.REVERTED: "red",
     JobState.FAILED: "red",
     JobState.TIMED_OUT: "red",
 }
@@ -35,7 +35,7 @@ _ARRIVALS = {
     ArrivalState.SUPERSEDED: "dim",
     ArrivalState.GONE: "dim",
 }
-_ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.RESTORED: "red", Action.FOUND: "cyan"}
+_ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.REVERTED: "red", Action.FOUND: "cyan"}
 _OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
 
 STATUS = ("pipeline", "live", "since (UTC)", "model", "last data", "under way", "waits for you")
@@ -84,7 +84,7 @@ def fleet_row(fleet: Mapping[str, Any]) -> tuple[Cell, ...]:
     looked_at = fleet["attention"][:ATTENTION]
     if more := len(fleet["attention"]) - len(looked_at):
         looked_at.append(f"and {more} more: status {fleet['fleet']} --members")
-    if fleet["rollout"] and fleet["rollout"]["course"] is Course.STOPPED:
+    if fleet["rollout"] and fleet["rollout"]["course"] is RolloutState.STOPPED:
         looked_at.insert(0, f"the rollout is stopped: resume {fleet['fleet']}, or rollback {fleet['fleet']}")
     return (
         fleet["fleet"],
@@ -295,7 +295,7 @@ def approval_facts(approval: Approval | None) -> list[Fact]:
     return [("approval", f"{what} by {approval.by} at {told(approval.at)} (UTC){comment}"), ("seen", approval.seen)]
 
 
-def data_facts(parts: Iterable[Part]) -> list[Fact]:
+def data_facts(parts: Iterable[BatchFile]) -> list[Fact]:
     facts: list[Fact] = []
     for part in parts:
         rows = f", {part.rows:,} rows" if part.rows is not None else ""

@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Undecided
-from shared.domain.services import Bake, Part, Target, Training, default_duration
+from shared.domain.services import BakeSettings, FilePart, Target, TrainingService, default_duration
 from shared.domain.values import Duration, Schedule, schema_hook
 
 
-class Gate(Part, frozen=True, kw_only=True):
+class Gate(FilePart, frozen=True, kw_only=True):
     """When a model is good enough."""
 
     rules: Annotated[
@@ -40,7 +40,7 @@ class Gate(Part, frozen=True, kw_only=True):
     ] = 10_000
 
 
-class Proof(Part, frozen=True, kw_only=True):
+class Proof(FilePart, frozen=True, kw_only=True):
     """The rows that show which model answers."""
 
     rows: Annotated[str, Meta(description="CSV file beside this one: a header and up to 100 rows")]
@@ -49,7 +49,7 @@ class Proof(Part, frozen=True, kw_only=True):
     )
 
 
-class Arrival(Part, frozen=True, kw_only=True):
+class Arrival(FilePart, frozen=True, kw_only=True):
     """When dropped data is whole, and what of it makes one retraining."""
 
     settle: Annotated[Duration, Meta(description="How long a blob must be unchanged; 10s")] = default_duration("10s")
@@ -72,14 +72,14 @@ class Arrival(Part, frozen=True, kw_only=True):
     ] = "stay"
 
 
-class Approvals(Part, frozen=True, kw_only=True):
+class Approvals(FilePart, frozen=True, kw_only=True):
     """When a person decides. `gate.undecided: ask` asks too."""
 
     required: Annotated[bool, Meta(description="Ask for each model that the gate passes")] = False
     within: Annotated[Duration, Meta(description="How long the question stands; 7d")] = default_duration("7d")
 
 
-class Rollout(Part, frozen=True, kw_only=True):
+class Rollout(FilePart, frozen=True, kw_only=True):
     """How the models of an entry with for_each go live: together, when a message asks for it, in waves."""
 
     waves: Annotated[
@@ -92,7 +92,7 @@ class Rollout(Part, frozen=True, kw_only=True):
     )
 
 
-class Entry(Part, frozen=True, kw_only=True):
+class Entry(FilePart, frozen=True, kw_only=True):
     """One pipeline as it is written; with `for_each`, many."""
 
     blobs: Annotated[str, Meta(description="Path pattern within the training container: income/*.csv")]
@@ -108,15 +108,15 @@ class Entry(Part, frozen=True, kw_only=True):
     schedule: Annotated[
         Schedule | None, Meta(description="Retrain on the data that is live at these times: 0 0 3 * * 1")
     ] = None
-    training: Training
+    training: TrainingService
     gate: Gate
     approval: Approvals = msgspec.field(default_factory=Approvals)
-    bake: Bake | None = None
+    bake: BakeSettings | None = None
     targets: Annotated[list[Target], Meta(min_length=1)]
     proof: Proof
 
 
-class PipelinesFile(Part, frozen=True, kw_only=True):
+class PipelinesFile(FilePart, frozen=True, kw_only=True):
     """The whole file, as the JSON Schema describes it."""
 
     pipelines: dict[str, Entry]

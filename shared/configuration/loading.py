@@ -20,9 +20,9 @@ from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
 from shared.domain.arrivals import Batching
 from shared.domain.fleets import NAME, Fleet, Pipelines
-from shared.domain.pipelines import Approving, Arriving, Pipeline
+from shared.domain.pipelines import ApprovalSettings, ArrivalSettings, Pipeline
 from shared.domain.rows import Rows
-from shared.domain.services import NewTarget, Training
+from shared.domain.services import NewTarget, TrainingService
 from shared.domain.table import Table, Unreadable
 from shared.domain.values import dec_hook
 
@@ -95,7 +95,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         blobs=entry.blobs,
         checks=entry.checks,
         schedule=entry.schedule,
-        arriving=Arriving(
+        arriving=ArrivalSettings(
             settle=float(entry.arrival.settle),
             batching=Batching(
                 by=entry.arrival.batch, quiet=float(entry.arrival.quiet), at_most=float(entry.arrival.at_most)
@@ -107,7 +107,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         ),
         training=entry.training,
         gate=gate,
-        approval=Approving(required=entry.approval.required, within=float(entry.approval.within)),
+        approval=ApprovalSettings(required=entry.approval.required, within=float(entry.approval.within)),
         bake=entry.bake,
         targets=entry.targets,
         rows=rows,
@@ -116,7 +116,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
     return read_fleet(entry, pipeline, filled, wrong)
 
 
-def _check_training(training: Training, wrong: Callable[[str, str], BadConfiguration]) -> None:
+def _check_training(training: TrainingService, wrong: Callable[[str, str], BadConfiguration]) -> None:
     if training.folder and training.input:
         raise wrong(".training", "has 'input' and 'folder', and a training reads its data by one of them; remove one")
     if training.folder in training.parameters:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from shared.domain.checks import Checks, Fault, Summary, asked_of_all, summed
-from shared.domain.jobs import Dataset, Part
+from shared.domain.jobs import BatchFile, Dataset
 
 
 class ArrivalState(Enum):
@@ -95,9 +95,9 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
             "the file may be made to stop its reader. Look at it, then replay it or upload it in another form"
         )
 
-    def as_part(self) -> Part:
+    def as_part(self) -> BatchFile:
         assert self.sha256 is not None, "what is ready is hashed"
-        return Part(dataset=self.dataset, sha256=self.sha256, rows=self.rows)
+        return BatchFile(dataset=self.dataset, sha256=self.sha256, rows=self.rows)
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):

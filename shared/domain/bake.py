@@ -9,7 +9,7 @@ from statistics import median
 import msgspec
 
 from shared.domain.champions import Watch
-from shared.domain.services import Bake
+from shared.domain.services import BakeSettings
 
 LATEST = 5  #: looks whose median latency counts, so that one slow answer does not
 QUICK = 0.1  #: seconds; whatever answered faster before is compared with this
@@ -26,7 +26,7 @@ def after_look(watch: Watch, trouble: str, seconds: Mapping[str, float]) -> Watc
     return msgspec.structs.replace(watch, looks=watch.looks + 1, failed=0, trouble="", slow=slow)
 
 
-def regression(watch: Watch, bake: Bake) -> str | None:
+def regression(watch: Watch, bake: BakeSettings) -> str | None:
     """Return what speaks for a rollback, or None."""
     if watch.failed >= bake.failures:
         return f"{watch.failed} looks in a row failed, the last because {watch.trouble}"

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Verdict
-from shared.domain.jobs import Approval, Dataset, Model, Part, RetrainingJob
+from shared.domain.jobs import Approval, BatchFile, Dataset, Model, RetrainingJob
 from shared.domain.rows import Rows
 
 SETTLED_KEPT = 100  #: requests whose second delivery is still recognized
@@ -19,8 +19,8 @@ SETTLED_KEPT = 100  #: requests whose second delivery is still recognized
 class Action(Enum):
     FOUND = "found"  #: somebody else deployed it; seen before the app's own change
     PROMOTED = "promoted"
-    ROLLED_BACK = "rolled back"  #: a former model, put back because somebody asked for it
-    RESTORED = "restored"  #: put back after an entry whose model did not stay, or after a run that was overtaken
+    ROLLED_BACK = "rolled back"  #: back to a former model: a person or the bake asked for it
+    REVERTED = "restored"  #: reverted after its entry was written, or repaired after a late write
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     fence: int = 0  #: of the run that made it, see `Champion.fence`
     by: str | None = None
     dataset: Dataset | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[BatchFile, ...] = ()
     parameters: dict[str, str] = {}
     evaluation: Evaluation | None = None
     verdict: Verdict | None = None
@@ -61,17 +61,17 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class Phase(Enum):
     UPDATING = "updating"
-    RESTORING = "restoring"
+    REVERTING = "restoring"
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "request"}):
     """A switch of models under way: written before the first endpoint is touched.
 
     `before` and `answers` say, by target, what was live and what it answered for the kept `rows`; `expected` is what
     the new model answers for the last of them, where that is known.
     """
 
-    request: str
+    request_id: str
     begun: datetime
     entry: HistoryEntry  #: what the history will say when the switch is proven
     before: dict[str, Model]
@@ -79,10 +79,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     answers: dict[str, Rows]
     expected: Rows | None = None
     phase: Phase = Phase.UPDATING
-    reason: str = ""  #: why the former models are put back
+    reason: str = ""  #: why it is reverted
 
 
-class Stray(msgspec.Struct, frozen=True, kw_only=True):
+class LateWrite(msgspec.Struct, frozen=True, kw_only=True):
     """A model that a run which was overtaken may still write to an endpoint, late."""
 
     sha256: str
@@ -109,7 +109,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     not_before: datetime | None = None  #: nothing is asked for again until then
 
 
-class Champion(msgspec.Struct, frozen=True, kw_only=True):
+class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes": "strays"}):
     """What one pipeline's endpoints serve."""
 
     pipeline: str
@@ -117,7 +117,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     last: int = 0  #: number of the newest history entry
     head: str | None = None  #: SHA-256 of that entry as it is stored
     fence: int = 0  #: rises with each run that holds the record; a run with a lower one may change nothing
-    strays: tuple[Stray, ...] = ()
+    late_writes: tuple[LateWrite, ...] = ()
     newest_data: tuple[datetime, datetime] | None = None  #: order of the newest data ever promoted
     change: Change | None = None
     settled: tuple[str, ...] = ()  #: the latest requests that are done with
@@ -128,7 +128,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
 
     def serving(self, entry: HistoryEntry, digest: str) -> Champion:
         """Return the record once the entry, of this SHA-256, is the newest of the history."""
-        return self.but(live=entry, last=entry.number, head=digest)
+        return self.replace(live=entry, last=entry.number, head=digest)
 
     def has_overtaken(self, job: RetrainingJob) -> bool:
         """Return whether what is live is newer than the job: by its data, or, for a training on the data that was
@@ -141,11 +141,11 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
 
     def having_promoted(self, job: RetrainingJob) -> Champion:
         """Return the record after the job's promotion: older data is not promoted after it."""
-        return self if job.again else self.but(newest_data=max(job.order, self.newest_data or job.order))
+        return self if job.again else self.replace(newest_data=max(job.order, self.newest_data or job.order))
 
-    def settle(self, request: str) -> Champion:
+    def settle(self, request_id: str) -> Champion:
         """Return the record with the request done with, so that its next delivery does nothing."""
-        return self.but(change=None, settled=(*self.settled, request)[-SETTLED_KEPT:])
+        return self.replace(change=None, settled=(*self.settled, request_id)[-SETTLED_KEPT:])
 
-    def but(self, **facts: Any) -> Champion:
+    def replace(self, **facts: Any) -> Champion:
         return msgspec.structs.replace(self, **facts)

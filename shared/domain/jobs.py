@@ -24,7 +24,7 @@ class JobState(Enum):
     ACCEPTED = "accepted"  #: the gate or a person passed the model; its promotion is asked for
     PROMOTING = "promoting"  #: what was live is recorded; the endpoints may have either model
     PROMOTED = "promoted"
-    ROLLED_BACK = "rolled back"  #: the update did not prove itself; the former model is live again
+    REVERTED = "rolled back"  #: the update did not prove itself; the former model is live again
     REJECTED = "rejected"  #: the gate refused the model
     SUPERSEDED = "superseded"  #: newer data was there first
     FAILED = "failed"
@@ -44,11 +44,11 @@ NEXT: dict[JobState, frozenset[JobState]] = {
     _S.ACCEPTED: frozenset(
         {_S.JUDGING, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}
     ),
-    _S.PROMOTING: frozenset({_S.PROMOTED, _S.ROLLED_BACK}),
+    _S.PROMOTING: frozenset({_S.PROMOTED, _S.REVERTED}),
 }
 FINAL = frozenset(JobState) - NEXT.keys()
 #: states whose outcome is written before the champion's record is settled; the promotion takes the job off the list
-SWITCHED = frozenset({_S.PROMOTED, _S.ROLLED_BACK})
+SWITCHED = frozenset({_S.PROMOTED, _S.REVERTED})
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class BatchFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file of a job's data: this version of the blob, with the SHA-256 of what was read and checked of it."""
 
     dataset: Dataset
@@ -96,7 +96,7 @@ class ChampionScoring(msgspec.Struct, frozen=True, kw_only=True):
     started: bool = False
 
 
-class Approval(msgspec.Struct, frozen=True, kw_only=True):
+class Approval(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "request"}):
     """A decision that is asked of a person, bound by `seen` to the model and to the numbers of its verdict."""
 
     seen: str
@@ -106,7 +106,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     by: str | None = None
     comment: str | None = None
     at: datetime | None = None
-    request: str | None = None  #: the message that brought the decision
+    request_id: str | None = None  #: the message that brought the decision
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     dataset: Dataset
     received_at: datetime
-    parts: tuple[Part, ...] = ()  #: the files of its batch; `dataset` is the newest of them
+    parts: tuple[BatchFile, ...] = ()  #: the files of its batch; `dataset` is the newest of them
     joined: str | None = None  #: the blob in `batches` that the training reads, or the folder/; None: `dataset` itself
     again: bool = False  #: trained once more on data that was live, because somebody or the schedule asked for it
     after: str | None = None  #: the promoted job whose rows come before these, where a training takes all
@@ -196,7 +196,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
         return self.noting(at, trouble, **facts)
 
 
-def job_id(pipeline: str, parts: Sequence[Part], once_more: str = "") -> str:
+def job_id(pipeline: str, parts: Sequence[BatchFile], once_more: str = "") -> str:
     """Return the one id of this pipeline's job on these versions of these blobs.
 
     The same batch twice must give the same job, so nothing but its files goes into it; `once_more` tells a
@@ -211,11 +211,11 @@ def pipeline_of(job_id: str) -> str:
     return job_id.rsplit("-", 2)[0]
 
 
-def newest(parts: Sequence[Part]) -> Dataset:
+def newest(parts: Sequence[BatchFile]) -> Dataset:
     return max((part.dataset for part in parts), key=lambda dataset: (dataset.modified, dataset.path))
 
 
-def received(pipeline: str, parts: Sequence[Part], at: datetime, **facts: Any) -> RetrainingJob:
+def received(pipeline: str, parts: Sequence[BatchFile], at: datetime, **facts: Any) -> RetrainingJob:
     """Return the first record of a job on these files."""
     dataset = newest(parts)
     size = sum(part.dataset.size for part in parts)

@@ -35,7 +35,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  #: a terminal may obey 
 _SHOWN = 200  #: bytes of a message that an error quotes
 
 
-class Asked(Enum):
+class Command(Enum):
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     RESUME = "resume"  #: finish the change that an earlier run began; of a fleet, its rollout that was stopped
@@ -46,13 +46,13 @@ class Asked(Enum):
     REPLAY = "replay"  #: take up a path again that was set aside or left out
 
 
-_OF_A_JOB = (Asked.PROMOTE, Asked.APPROVE, Asked.REJECT, Asked.CANCEL)
-OF_A_FLEET = (Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME, Asked.CANCEL)
+_OF_A_JOB = (Command.PROMOTE, Command.APPROVE, Command.REJECT, Command.CANCEL)
+OF_A_FLEET = (Command.PROMOTE, Command.ROLLBACK, Command.RESUME, Command.CANCEL)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     pipeline: str
-    action: Asked
+    action: Command
     job: str | None = None
     by: str | None = None
     reason: str | None = None
@@ -72,7 +72,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def by_hand(self) -> bool:
         """Whether a person sent it, who looks for its outcome under the message's id."""
-        return self.action not in (Asked.PROMOTE, Asked.RESUME) or self.by is not None
+        return self.action not in (Command.PROMOTE, Command.RESUME) or self.by is not None
 
 
 def read_request(body: bytes) -> Request:
@@ -83,7 +83,9 @@ def read_request(body: bytes) -> Request:
         given = {name: value for name, value in from_json(body, dict[str, Any]).items() if value is not None}
         request = converted(given, Request)
     except msgspec.MsgspecError as error:
-        actions = f"; the actions are: {', '.join(each.value for each in Asked)}" if "`$.action`" in str(error) else ""
+        actions = (
+            f"; the actions are: {', '.join(each.value for each in Command)}" if "`$.action`" in str(error) else ""
+        )
         raise BadMessage(
             f"This is not a promotion message ({_form(body) or f'{error}{actions}'}): {body[:_SHOWN]!r}. "
             'Send for example {"pipeline": "income", "action": "rollback"}'
@@ -133,15 +135,15 @@ def _fault(request: Request) -> str | None:
         return f'{name} takes no "job"'
     if request.job is None and action in _OF_A_JOB and not (action in OF_A_FLEET and request.by):
         return f'{name} needs the "job", or for a whole fleet a "by": who asks'
-    if action in (Asked.APPROVE, Asked.REJECT, Asked.CANCEL) and not request.by:
+    if action in (Command.APPROVE, Command.REJECT, Command.CANCEL) and not request.by:
         return f'{name} needs a "by": who decides'
-    if (action in (Asked.APPROVE, Asked.REJECT)) != (request.seen is not None):
+    if (action in (Command.APPROVE, Command.REJECT)) != (request.seen is not None):
         return 'An "approve" or "reject", and nothing else, takes "seen", as approval.seen of the job\'s record has it'
-    if (action is Asked.REPLAY) != (request.path is not None):
+    if (action is Command.REPLAY) != (request.path is not None):
         return 'A "replay", and nothing else, takes the "path" of a blob'
-    if request.parameters and action is not Asked.RETRAIN:
+    if request.parameters and action is not Command.RETRAIN:
         return 'Only a "retrain" takes "parameters"'
-    if action is not Asked.ROLLBACK and request.names_an_entry:
+    if action is not Command.ROLLBACK and request.names_an_entry:
         return 'Only a "rollback" takes "to", "model" or "live"'
     if request.to is not None and request.model is not None:
         return 'A "rollback" goes "to" an entry of the history or to a "model", not both'

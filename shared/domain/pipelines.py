@@ -11,10 +11,10 @@ from shared.domain.blob_pattern import matches
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Gate
 from shared.domain.rows import Rows
-from shared.domain.services import Bake, Target, Training
+from shared.domain.services import BakeSettings, Target, TrainingService
 
 
-class Arriving(msgspec.Struct, frozen=True, kw_only=True):
+class ArrivalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The same, ready to use. Times in seconds."""
 
     settle: float = 10.0
@@ -29,7 +29,7 @@ class Arriving(msgspec.Struct, frozen=True, kw_only=True):
         return files > 1 or self.rows == "all"
 
 
-class Approving(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When a person decides. `within` is in seconds."""
 
     required: bool = False
@@ -42,12 +42,12 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     blobs: str
     checks: Checks = Checks()
-    arriving: Arriving = Arriving()
+    arriving: ArrivalSettings = ArrivalSettings()
     schedule: str | None = None
-    training: Training
+    training: TrainingService
     gate: Gate
-    approval: Approving = Approving()
-    bake: Bake | None = None
+    approval: ApprovalSettings = ApprovalSettings()
+    bake: BakeSettings | None = None
     targets: list[Target]
     rows: Rows
     proof_timeout: float  #: seconds

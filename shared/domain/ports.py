@@ -126,7 +126,7 @@ class TrainingData(Protocol):
         """Yield the copy in quarantine; raise `DataChanged` when there is none."""
         ...
 
-    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+    def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
         """Copy it from quarantine to where it was, once for this request; return what is there then.
 
         Raises `DataChanged` when something else is there, or nothing in quarantine.

@@ -1,4 +1,4 @@
-"""One rollout of a fleet: its waves, a line for each member, and when it goes on, stops or is done. No I/O."""
+"""One rollout of a fleet: its waves, its members, and when it goes on, stops or is done. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.messages import Asked
+from shared.domain.messages import Command
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which what was asked of a member is asked again
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
@@ -50,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted({*found, total}))
 
 
-class Standing(Enum):
+class MemberState(Enum):
     WAITING = "waiting"
     ASKED = "asked"  #: its promotion or rollback is under way
     PROMOTED = "promoted"
@@ -60,51 +60,53 @@ class Standing(Enum):
     FAILED = "failed"
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class Member(msgspec.Struct, frozen=True, kw_only=True, rename={"pipeline": "member", "state": "standing"}):
     """What becomes of one member: of its accepted `job`, or of the history entry `live` that is rolled back."""
 
-    member: str
+    pipeline: str
     job: str | None = None
     live: int | None = None
-    standing: Standing = Standing.WAITING
+    state: MemberState = MemberState.WAITING
     reason: str = ""
     asked_at: datetime | None = None
     ask_again: datetime | None = None
 
-    def but(self, standing: Standing, reason: str) -> Line:
-        return msgspec.structs.replace(self, standing=standing, reason=reason)
+    def ended(self, state: MemberState, reason: str) -> Member:
+        return msgspec.structs.replace(self, state=state, reason=reason)
 
-    def asked(self, now: datetime) -> Line:
+    def asked(self, now: datetime) -> Member:
         return msgspec.structs.replace(
-            self, standing=Standing.ASKED, asked_at=self.asked_at or now, ask_again=now + ASK_AGAIN
+            self, state=MemberState.ASKED, asked_at=self.asked_at or now, ask_again=now + ASK_AGAIN
         )
 
 
-class Course(Enum):
+class RolloutState(Enum):
     RUNNING = "running"
     STOPPED = "stopped"
     DONE = "done"
 
 
-_OPEN = (Standing.WAITING, Standing.ASKED)
+#: where a record has another key than the attribute's name
+_KEYS = {"request_id": "request", "members": "lines", "state": "course"}
+_OPEN = (MemberState.WAITING, MemberState.ASKED)
 
 
-class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
     """A promotion or a rollback of a whole fleet, with the plan as it was when it began."""
 
     fleet: str
     number: int
-    action: Asked
+    action: Command
     by: str
     reason: str | None = None
-    request: str  #: the message that asked for it
+    request_id: str  #: the message that asked for it
     begun: datetime
-    waves: tuple[int, ...]  #: up to which line each wave goes
+    waves: tuple[int, ...]  #: up to which member each wave goes
     failures_at_most: int
     at_once: int
     within: float  #: seconds that a member may take
-    lines: tuple[Line, ...]
-    course: Course = Course.RUNNING
+    members: tuple[Member, ...]
+    state: RolloutState = RolloutState.RUNNING
     told: str = ""  #: why nobody is asked any more, and it is stopped once the asked have an outcome
     forgiven: int = 0  #: failures before it was resumed
     resumed: tuple[str, ...] = ()  #: the messages that resumed it
@@ -113,22 +115,22 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         return f"rollout-{self.fleet}-{self.number}"
 
-    def request_of(self, line: Line) -> str:
+    def request_id_of(self, member: Member) -> str:
         """Return under which id a member's rollback is asked for, however often it is sent."""
-        return f"{self.id}-{line.member.removeprefix(f'{self.fleet}-')}"
+        return f"{self.id}-{member.pipeline.removeprefix(f'{self.fleet}-')}"
 
     @property
-    def asked(self) -> list[Line]:
-        return [line for line in self.lines if line.standing is Standing.ASKED]
+    def asked(self) -> list[Member]:
+        return [member for member in self.members if member.state is MemberState.ASKED]
 
     @property
-    def failures(self) -> list[Line]:
-        bad = {Standing.FAILED} if self.action is Asked.ROLLBACK else {Standing.FAILED, Standing.ROLLED_BACK}
-        return [line for line in self.lines if line.standing in bad]
+    def failures(self) -> list[Member]:
+        bad = {MemberState.FAILED} if self.action is Command.ROLLBACK else {MemberState.FAILED, MemberState.ROLLED_BACK}
+        return [member for member in self.members if member.state in bad]
 
-    def having(self, lines: Mapping[str, Line]) -> Rollout:
-        """Return the rollout with these lines in place of those of the same members."""
-        return self.but(lines=tuple(lines.get(line.member, line) for line in self.lines))
+    def having(self, members: Mapping[str, Member]) -> Rollout:
+        """Return the rollout with these members, by their pipelines, in place of what was recorded of them."""
+        return self.replace(members=tuple(members.get(member.pipeline, member) for member in self.members))
 
     def gone_on(self, now: datetime) -> Rollout:
         """Return the rollout one step further: more members asked, stopped, done, or as it is.
@@ -138,38 +140,43 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         """
         asked = self.asked
         if told := self.told or self._too_many():
-            return self.but(told=told, course=self.course if asked else Course.STOPPED)
-        reach = next((reach for reach in self.waves if any(line.standing in _OPEN for line in self.lines[:reach])), 0)
+            return self.replace(told=told, state=self.state if asked else RolloutState.STOPPED)
+        reach = next(
+            (reach for reach in self.waves if any(member.state in _OPEN for member in self.members[:reach])), 0
+        )
         if not reach:
-            return self.but(course=Course.DONE)
-        waiting = [line for line in self.lines[:reach] if line.standing is Standing.WAITING]
-        return self.having({line.member: line.asked(now) for line in waiting[: self.at_once - len(asked)]})
+            return self.replace(state=RolloutState.DONE)
+        waiting = [member for member in self.members[:reach] if member.state is MemberState.WAITING]
+        return self.having({member.pipeline: member.asked(now) for member in waiting[: self.at_once - len(asked)]})
 
     def _too_many(self) -> str:
         failures = self.failures
         if len(failures) - self.forgiven <= self.failures_at_most:
             return ""
-        last = max(failures, key=lambda line: line.asked_at or self.begun)
-        told = f"{len(failures)} of {len(self.lines)} failed, and {self.failures_at_most + self.forgiven} may"
-        return f"{told}; {last.member}: {last.reason}"
+        last = max(failures, key=lambda member: member.asked_at or self.begun)
+        told = f"{len(failures)} of {len(self.members)} failed, and {self.failures_at_most + self.forgiven} may"
+        return f"{told}; {last.pipeline}: {last.reason}"
 
-    def resumed_by(self, request: str) -> Rollout:
-        return self.but(course=Course.RUNNING, told="", forgiven=len(self.failures), resumed=(*self.resumed, request))
+    def resumed_by(self, request_id: str) -> Rollout:
+        return self.replace(
+            state=RolloutState.RUNNING, told="", forgiven=len(self.failures), resumed=(*self.resumed, request_id)
+        )
 
     @property
     def text(self) -> str:
         """One line: `rollout 3 of bike is stopped: 12 promoted, 1 rolled back, 987 waiting; ...`"""
-        counts = {each: sum(line.standing is each for line in self.lines) for each in Standing}
-        told = ", ".join(f"{count} {standing.value}" for standing, count in counts.items() if count)
-        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.course.value}: {told}"
+        counts = {each: sum(member.state is each for member in self.members) for each in MemberState}
+        told = ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)
+        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.state.value}: {told}"
         return f"{text}; {self.told}" if self.told else text
 
     @property
     def table(self) -> list[tuple[str, str, str, str]]:
-        """A line for each member: its name, its standing, the job or history entry it is about, and why."""
+        """A row for each member: its name, its standing, the job or history entry it is about, and why."""
         return [
-            (line.member, line.standing.value, line.job or f"entry {line.live}", line.reason) for line in self.lines
+            (member.pipeline, member.state.value, member.job or f"entry {member.live}", member.reason)
+            for member in self.members
         ]
 
-    def but(self, **facts: Any) -> Rollout:
+    def replace(self, **facts: Any) -> Rollout:
         return msgspec.structs.replace(self, **facts)

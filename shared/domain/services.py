@@ -17,11 +17,11 @@ def default_duration(text: str) -> Any:
     return msgspec.field(default_factory=lambda: read_duration(text))
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FilePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the file: a key it does not know is a mistake."""
 
 
-class Training(Part, frozen=True, kw_only=True):
+class TrainingService(FilePart, frozen=True, kw_only=True):
     """The training web service: its Batch Execution Service makes the model and its evaluation."""
 
     address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
@@ -61,7 +61,7 @@ class Training(Part, frozen=True, kw_only=True):
         return self.input or "input1"
 
 
-class Scoring(Part, frozen=True, kw_only=True):
+class ScoringService(FilePart, frozen=True, kw_only=True):
     """Where rows are scored (RRS): by address and key, or where a Classic endpoint itself says, at `services`."""
 
     address: Annotated[Address | None, Meta(description="Base address, up to and with /services/{id}")] = None
@@ -81,17 +81,17 @@ class Scoring(Part, frozen=True, kw_only=True):
         return self.address, self.key
 
 
-class ClassicTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="classic"):
+class ClassicTarget(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="classic"):
     """An added endpoint of a Classic predictive web service."""
 
     name: str
     address: Annotated[Address, Meta(description="The PATCH address, .../webservices/{id}/endpoints/{name}")]
     key: Annotated[Secret, Meta(description="The endpoint's API key or the workspace token")]
     resource: Annotated[str, Meta(description="Exact name of the trained model: '... [trained model]'")]
-    scoring: Scoring
+    scoring: ScoringService
 
 
-class NewTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="new"):
+class NewTarget(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="new"):
     """A New predictive web service: a resource of the Azure Resource Manager."""
 
     name: str
@@ -101,14 +101,14 @@ class NewTarget(Part, frozen=True, kw_only=True, tag_field="kind", tag="new"):
     id: Annotated[ResourceId, Meta(description="/subscriptions/{id}/resourceGroups/{group}/providers/...")]
     token: Annotated[Secret | None, Meta(description="Access token; without it the app's identity asks for one")] = None
     asset: Annotated[str, Meta(description="Exact name of the asset: '... [trained model]'")]
-    scoring: Scoring
+    scoring: ScoringService
 
 
 Target = ClassicTarget | NewTarget
 KINDS: dict[str, Any] = {"classic": ClassicTarget, "new": NewTarget}
 
 
-class Bake(Part, frozen=True, kw_only=True):
+class BakeSettings(FilePart, frozen=True, kw_only=True):
     """A look again and again at what was promoted, which rolls back what turns out bad."""
 
     time: Annotated[Duration, Meta(description="How long a new model is watched; 30m")] = default_duration("30m")

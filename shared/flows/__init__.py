@@ -17,15 +17,15 @@ from shared.domain.fleets import Pipelines
 from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, TrainingData
-from shared.flows.bake import Watching
-from shared.flows.decisions import Deciding
-from shared.flows.intake import Arriving
+from shared.flows.bake import Bake
+from shared.flows.decisions import Decisions
+from shared.flows.intake import Intake
 from shared.flows.judging import Judging
 from shared.flows.promotion.message import Promotion
 from shared.flows.requests import Requests
-from shared.flows.retention import Retention, Rule
-from shared.flows.rollout import RollingOut
-from shared.flows.training import Retraining
+from shared.flows.retention import KeepRule, Retention
+from shared.flows.rollout import Rollouts
+from shared.flows.training import Training
 from shared.store import Records
 
 log = logging.getLogger("relearn.flows")
@@ -47,7 +47,7 @@ class Ports(Protocol):
     @property
     def models(self) -> Models: ...
     @property
-    def keep_rule(self) -> Rule: ...
+    def keep_rule(self) -> KeepRule: ...
     def reader_of(self, pipeline: Pipeline) -> BlobReader: ...
     def endpoints_of(self, pipeline: Pipeline) -> Endpoints: ...
     def training_service(self, pipeline: Pipeline) -> BatchService: ...
@@ -83,8 +83,8 @@ class Flows:
         )
 
     @cached_property
-    def intake(self) -> Arriving:
-        return Arriving(
+    def intake(self) -> Intake:
+        return Intake(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
             data=self._ports.data,
@@ -92,8 +92,8 @@ class Flows:
         )
 
     @cached_property
-    def training(self) -> Retraining:
-        return Retraining(
+    def training(self) -> Training:
+        return Training(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
             data=self._ports.data,
@@ -115,8 +115,8 @@ class Flows:
         )
 
     @cached_property
-    def decisions(self) -> Deciding:
-        return Deciding(
+    def decisions(self) -> Decisions:
+        return Decisions(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
             service=self._ports.training_service,
@@ -136,8 +136,8 @@ class Flows:
         )
 
     @cached_property
-    def bake(self) -> Watching:
-        return Watching(
+    def bake(self) -> Bake:
+        return Bake(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
             models=self._ports.models,
@@ -146,8 +146,8 @@ class Flows:
         )
 
     @cached_property
-    def rollouts(self) -> RollingOut:
-        return RollingOut(
+    def rollouts(self) -> Rollouts:
+        return Rollouts(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
             now=self._clock.now,

@@ -18,21 +18,21 @@ from shared.base.errors import RecordChanged, RetrainingError
 from shared.domain.bake import ASK_AGAIN, ASKS, after_look, asking, regression
 from shared.domain.champions import Action, Champion, HistoryEntry, Watch
 from shared.domain.jobs import Model
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Models
 from shared.domain.proof_rows import ALIKE, same_answers
 from shared.store import Records
 from shared.store.shelf import Stored
 
-log = logging.getLogger("relearn.watching")
+log = logging.getLogger("relearn.bake")
 
 LONGEST = timedelta(minutes=1)  #: of all looks of one poll; those that were not reached come next time
 BY = "the bake"  #: who asks for the rollback, as the history says
 
 
 @dataclass(frozen=True)
-class Watching:
+class Bake:
     pipelines: Mapping[str, Pipeline]
     records: Records
     models: Models
@@ -75,10 +75,10 @@ class Watching:
             self.records.watches.end(stored)
             return None
         endpoints, watch, now = self.endpoints(pipeline), stored.record, self.now()
-        strays = {stray.sha256 for stray in champion.strays if stray.until > now}
+        late_writes = {late_write.sha256 for late_write in champion.late_writes if late_write.until > now}
         others = self._others(endpoints, entry)
-        if any(there and there.sha256 in strays for there in others.values()):
-            return self._put_right(name, stored)
+        if any(there and there.sha256 in late_writes for there in others.values()):
+            return self._repaired(name, stored)
         # Whoever promotes is watched; a rollback was wanted, and another one on top of it could go on for ever.
         bake = pipeline.bake if entry.action is Action.PROMOTED else None
         if others:
@@ -89,7 +89,7 @@ class Watching:
             watch = self._scored(endpoints, watch)
         if bake and (why := regression(watch, bake)):
             return self._regressed(name, stored, watch, entry, champion.live.number, why)
-        if now >= watch.until and not strays and not watch.failed:
+        if now >= watch.until and not late_writes and not watch.failed:
             passed = f"the bake of entry {entry.number} is passed: all is well after {watch.looks} looks"
             self._end(stored, entry, passed if bake else "")
         elif watch is not stored.record:
@@ -103,7 +103,7 @@ class Watching:
             return live
         entry = self.records.champions.entry(champion.pipeline, watch.entry)
         # What was written late has been put right, which is an entry of its own.
-        return entry if entry and live.action is Action.RESTORED and live.models == entry.models else None
+        return entry if entry and live.action is Action.REVERTED and live.models == entry.models else None
 
     def _others(self, endpoints: Endpoints, entry: HistoryEntry) -> dict[str, Model | None]:
         """Return what the endpoints name instead of the entry's models. One that does not tell is left out.
@@ -140,13 +140,13 @@ class Watching:
                 troubles.append(f"the answers of {name} to the kept rows are not those of the model any more")
         return after_look(watch, "; ".join(troubles), seconds)
 
-    def _put_right(self, name: str, stored: Stored[Watch]) -> Request | None:
+    def _repaired(self, name: str, stored: Stored[Watch]) -> Request | None:
         """Have a run that holds the record put right what was written late."""
         now = self.now()
         if stored.record.not_before and stored.record.not_before > now:
             return None
         self.records.watches.save(stored, msgspec.structs.replace(stored.record, not_before=now + ASK_AGAIN))
-        return Request(pipeline=name, action=Asked.RESUME)
+        return Request(pipeline=name, action=Command.RESUME)
 
     def _regressed(
         self, name: str, stored: Stored[Watch], watch: Watch, entry: HistoryEntry, live: int, why: str
@@ -165,7 +165,7 @@ class Watching:
             self._note(entry, f"the bake asks for a rollback: {why}")
         self.records.watches.save(stored, asking(watch, now))
         log.error("Pipeline %s: the bake of entry %d asks for a rollback: %s", name, live, why)
-        return Request(pipeline=name, action=Asked.ROLLBACK, by=BY, reason=why, live=live)
+        return Request(pipeline=name, action=Command.ROLLBACK, by=BY, reason=why, live=live)
 
     def _end(self, stored: Stored[Watch], entry: HistoryEntry, note: str) -> None:
         if note:

@@ -11,16 +11,16 @@ import msgspec
 
 from shared.base.errors import BadMessage
 from shared.domain.jobs import FINAL, JobState, RetrainingJob
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService
 from shared.store import Records
 
-log = logging.getLogger("relearn.deciding")
+log = logging.getLogger("relearn.decisions")
 
 
 @dataclass(frozen=True)
-class Deciding:
+class Decisions:
     pipelines: Mapping[str, Pipeline]
     records: Records
     service: Callable[[Pipeline], BatchService]
@@ -33,11 +33,11 @@ class Deciding:
         """
         stored = self.records.jobs.job_of(request)
         job = stored.record
-        if job.approval and job.approval.request == request_id:
+        if job.approval and job.approval.request_id == request_id:
             return f"job {job.id} is {job.state.value}"  # a second delivery
-        decided = self._cancelled(job, request) if request.action is Asked.CANCEL else self._answered(job, request)
+        decided = self._cancelled(job, request) if request.action is Command.CANCEL else self._answered(job, request)
         if decided is not job:
-            approval = decided.approval and msgspec.structs.replace(decided.approval, request=request_id)
+            approval = decided.approval and msgspec.structs.replace(decided.approval, request_id=request_id)
             self.records.jobs.save(stored, msgspec.structs.replace(decided, approval=approval))
         if decided.final:
             self.records.jobs.close(decided)
@@ -56,7 +56,7 @@ class Deciding:
             )
         if now > asked.expires_at:
             raise BadMessage(f"The approval of job {job.id} was possible until {asked.expires_at:%Y-%m-%d %H:%M} UTC")
-        approved = request.action is Asked.APPROVE
+        approved = request.action is Command.APPROVE
         answered = msgspec.structs.replace(asked, approved=approved, by=request.by, comment=request.reason, at=now)
         note = f"{'approved' if approved else 'rejected'} by {request.by}"
         note += f": {request.reason}" if request.reason else ""

@@ -36,10 +36,10 @@ from shared.domain.pipelines import Pipeline
 from shared.domain.ports import TrainingData
 from shared.flows.quarantine import LOOK_AGAIN, Quarantine
 from shared.store import Records
-from shared.store.arrivals import Batches, Closing
+from shared.store.arrivals import Batches, OpenBatch
 from shared.store.shelf import Stored
 
-log = logging.getLogger("relearn.arriving")
+log = logging.getLogger("relearn.intake")
 
 _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
@@ -51,7 +51,7 @@ OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings
 
 
 @dataclass(frozen=True)
-class Arriving:
+class Intake:
     pipelines: Pipelines
     records: Records
     data: TrainingData
@@ -128,11 +128,11 @@ class Arriving:
             log.error("%s", error)  # the others are swept
             return True
 
-    def retrain(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
+    def retrain(self, pipeline: str, parameters: dict[str, str], request_id: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""
-        return self.records.jobs.open(self.job_again(pipeline, parameters, request)).record
+        return self.records.jobs.open(self.job_again(pipeline, parameters, request_id)).record
 
-    def job_again(self, pipeline: str, parameters: dict[str, str], request: str) -> RetrainingJob:
+    def job_again(self, pipeline: str, parameters: dict[str, str], request_id: str) -> RetrainingJob:
         """Return the job that `retrain` makes, which is not recorded yet."""
         if self.pipelines[pipeline].training.folder in parameters:
             raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
@@ -146,17 +146,17 @@ class Arriving:
             pipeline,
             job.parts,
             self.now(),
-            once_more=request,
+            once_more=request_id,
             again=True,
             joined=job.joined,
             after=job.after,
             parameters=parameters,
         )
 
-    def replay(self, pipeline: str, path: str, request: str) -> Arrival:
+    def replay(self, pipeline: str, path: str, request_id: str) -> Arrival:
         """Take up once more what was set aside or left out, by the same path as new data, once for each request."""
         takes = self.pipelines[pipeline].takes(path)
-        if takes and (arrival := self.quarantine.put_back(pipeline, path, request)):
+        if takes and (arrival := self.quarantine.put_back(pipeline, path, request_id)):
             return arrival
         dataset = self.data.find(path) if takes else None
         if dataset is None:
@@ -166,7 +166,7 @@ class Arriving:
             raise Busy(f"{path} is being moved into quarantine")
         if first and first.record.open:
             return first.record
-        return next(each for each in self._see(dataset, request) if each.pipeline == pipeline)
+        return next(each for each in self._see(dataset, request_id) if each.pipeline == pipeline)
 
     def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
         try:
@@ -388,14 +388,14 @@ class Arriving:
                     self._end(known.pop(older.id), _S.SUPERSEDED, reason, job=job.id)
         return jobs
 
-    def _closing(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> Closing:
+    def _closing(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> OpenBatch:
         arrivals = tuple(each.id for each in batch)
         if pipeline.arriving.batching.several and (faults := faults_of(batch, pipeline.checks)):
-            return Closing(faults=faults, arrivals=arrivals)
-        return Closing(job=self._received(pipeline, batch), arrivals=arrivals)
+            return OpenBatch(faults=faults, arrivals=arrivals)
+        return OpenBatch(job=self._received(pipeline, batch), arrivals=arrivals)
 
     def _finish(
-        self, pipeline: Pipeline, closing: Closing, batches: Stored[Batches], known: Mapping[str, Stored[Arrival]]
+        self, pipeline: Pipeline, closing: OpenBatch, batches: Stored[Batches], known: Mapping[str, Stored[Arrival]]
     ) -> Stored[Batches]:
         """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before.
 

@@ -100,7 +100,7 @@ class Judging:
         if rows is None:
             raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
         model = self._live(pipeline)
-        answers = self.records.answers.of(job.held_out.digest, model.sha256)
+        answers = self.records.answers.load(job.held_out.digest, model.sha256)
         if answers is None:
             return self._scored_by_champion(job, pipeline, model, rows, job.held_out)
         known = champion.evaluation if champion.live and model in champion.live.models.values() else None

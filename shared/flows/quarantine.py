@@ -81,7 +81,7 @@ class Quarantine:
             return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, now, reason=reason, moved=None))
         return self.arrivals.save(stored, arrival.become(_S.QUARANTINED, now))
 
-    def put_back(self, pipeline: str, path: str, request: str) -> Arrival | None:
+    def put_back(self, pipeline: str, path: str, request_id: str) -> Arrival | None:
         """Take up again what was moved from this path, once for each request; return None when that is not meant:
         nothing was moved, or what is there now was taken up since.
 
@@ -90,15 +90,15 @@ class Quarantine:
         stored = self.arrivals.moved(pipeline, path)
         if stored is None:
             return None
-        asked = stored.record.requests.get(request)
+        asked = stored.record.requests.get(request_id)
         if asked is None:
             if not self._meant(pipeline, stored):
                 return None
             asked = PutBack(source=stored.record.arrival)
-            stored = self._note(stored, request, asked)
+            stored = self._note(stored, request_id, asked)
         if asked.arrival is None:
-            asked = PutBack(source=asked.source, arrival=self._taken_up(pipeline, stored, asked, request))
-            self._note(stored, request, asked)
+            asked = PutBack(source=asked.source, arrival=self._taken_up(pipeline, stored, asked, request_id))
+            self._note(stored, request_id, asked)
         return self.arrivals.require(pipeline, asked.arrival or "").record
 
     def _meant(self, pipeline: str, stored: Stored[Moved]) -> bool:
@@ -114,20 +114,20 @@ class Quarantine:
             "to have it taken up too, upload it under another name"
         )
 
-    def _taken_up(self, pipeline: str, stored: Stored[Moved], asked: PutBack, request: str) -> str:
+    def _taken_up(self, pipeline: str, stored: Stored[Moved], asked: PutBack, request_id: str) -> str:
         """Return the arrival that the request makes, or has made before its run died."""
         if asked.source != stored.record.arrival:
             return stored.record.arrival  # it was put back, taken up by its event, and moved again
         source = self.arrivals.require(pipeline, asked.source).record
-        dataset = self.data.put_back(stored.record.path, folder_of(source), request)
-        return self.arrivals.open(_again(source, dataset, request, self.now())).record.id
+        dataset = self.data.put_back(stored.record.path, folder_of(source), request_id)
+        return self.arrivals.open(_again(source, dataset, request_id, self.now())).record.id
 
-    def _note(self, stored: Stored[Moved], request: str, asked: PutBack) -> Stored[Moved]:
-        requests = {**stored.record.requests, request: asked}
+    def _note(self, stored: Stored[Moved], request_id: str, asked: PutBack) -> Stored[Moved]:
+        requests = {**stored.record.requests, request_id: asked}
         return self.arrivals.save_moved(stored, msgspec.structs.replace(stored.record, requests=requests))
 
 
-def _again(source: Arrival, dataset: Dataset, request: str, now: datetime) -> Arrival:
+def _again(source: Arrival, dataset: Dataset, request_id: str, now: datetime) -> Arrival:
     """A new version of the blob under its own id: an event that tells of it finds this very record."""
     return Arrival(
         id=arrival_id(dataset),
@@ -136,7 +136,7 @@ def _again(source: Arrival, dataset: Dataset, request: str, now: datetime) -> Ar
         seen_at=now,
         at=now,
         marker=source.marker,
-        replay=request,
+        replay=request_id,
     )
 
 

@@ -9,11 +9,11 @@ from typing import assert_never
 from shared.base.errors import BadMessage
 from shared.base.threads import at_once
 from shared.domain.fleets import Pipelines
-from shared.domain.messages import Asked, Request
-from shared.flows.decisions import Deciding
-from shared.flows.intake import Arriving
+from shared.domain.messages import Command, Request
+from shared.flows.decisions import Decisions
+from shared.flows.intake import Intake
 from shared.flows.promotion.message import Promotion
-from shared.flows.rollout import RollingOut
+from shared.flows.rollout import Rollouts
 from shared.store import Records
 
 log = logging.getLogger("relearn.requests")
@@ -23,9 +23,9 @@ log = logging.getLogger("relearn.requests")
 class Requests:
     pipelines: Pipelines
     records: Records
-    intake: Arriving
-    decisions: Deciding
-    rollouts: RollingOut
+    intake: Intake
+    decisions: Decisions
+    rollouts: Rollouts
     promotion: Promotion
 
     def carry_out(self, request: Request, message_id: str) -> str | None:
@@ -48,18 +48,18 @@ class Requests:
         return outcome
 
     def _of_pipeline(self, request: Request, request_id: str) -> str | None:
-        if request.action in (Asked.PROMOTE, Asked.APPROVE, Asked.REJECT, Asked.CANCEL) and not request.job:
+        if request.action in (Command.PROMOTE, Command.APPROVE, Command.REJECT, Command.CANCEL) and not request.job:
             raise BadMessage(f"The pipeline {request.pipeline} is not a fleet, so the message needs the job")
         match request.action:
-            case Asked.PROMOTE | Asked.ROLLBACK | Asked.RESUME:
+            case Command.PROMOTE | Command.ROLLBACK | Command.RESUME:
                 self.promotion.carry_out(request, request_id)
                 return None
-            case Asked.APPROVE | Asked.REJECT | Asked.CANCEL:
+            case Command.APPROVE | Command.REJECT | Command.CANCEL:
                 return self.decisions.decide(request, request_id)
-            case Asked.REPLAY:
+            case Command.REPLAY:
                 arrival = self.intake.replay(request.pipeline, request.path or "", request_id)
                 return f"taken up again as arrival {arrival.id}"
-            case Asked.RETRAIN:
+            case Command.RETRAIN:
                 return f"job {self.intake.retrain(request.pipeline, request.parameters, request_id).id}"
             case _:
                 assert_never(request.action)
@@ -71,20 +71,20 @@ class Requests:
                 f'"to", "model" and "live" are for one of them, such as {request.pipeline}-{{...}}'
             )
         match request.action:
-            case Asked.PROMOTE | Asked.ROLLBACK | Asked.RESUME | Asked.CANCEL if request.by and not request.job:
+            case Command.PROMOTE | Command.ROLLBACK | Command.RESUME | Command.CANCEL if request.by and not request.job:
                 return self.rollouts.ask(request, request_id)
-            case Asked.RETRAIN:
+            case Command.RETRAIN:
                 members = self.pipelines.members(request.pipeline)
                 jobs = at_once(lambda each: self.intake.retrain(each, request.parameters, request_id), members)
                 return f"{len(jobs)} jobs"
             case (
-                Asked.PROMOTE
-                | Asked.ROLLBACK
-                | Asked.RESUME
-                | Asked.CANCEL
-                | Asked.APPROVE
-                | Asked.REJECT
-                | Asked.REPLAY
+                Command.PROMOTE
+                | Command.ROLLBACK
+                | Command.RESUME
+                | Command.CANCEL
+                | Command.APPROVE
+                | Command.REJECT
+                | Command.REPLAY
             ):
                 members = self.pipelines.members(request.pipeline)
                 raise BadMessage(
@@ -98,7 +98,7 @@ class Requests:
     def give_up(self, request: Request, message_id: str) -> None:
         """Note that the message failed for the last time. A job's promotion is asked for again by the poll."""
         request_id = request.id or message_id
-        what = "rollback" if request.action is Asked.ROLLBACK else "promotion"
+        what = "rollback" if request.action is Command.ROLLBACK else "promotion"
         note = f"The {what} failed at every delivery of message {request_id}"
         stored = self.records.jobs.job_of(request) if request.job else None
         if stored and not stored.record.final:

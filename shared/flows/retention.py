@@ -32,7 +32,7 @@ REQUESTS_FOR = timedelta(days=30)  #: a message itself lives for a week at most
 YOUNG = timedelta(days=1)  #: a model is there before the record that needs it
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class KeepRule(msgspec.Struct, frozen=True, kw_only=True):
     """`entries` of each history before the live one stay, and every other model for so long after its last use."""
 
     entries: int = 10
@@ -46,7 +46,7 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
 
 
-def to_remove(kept: Iterable[KeptModel], needed: Set[str], now: datetime, rule: Rule) -> list[KeptModel]:
+def to_remove(kept: Iterable[KeptModel], needed: Set[str], now: datetime, rule: KeepRule) -> list[KeptModel]:
     """Return the models that nothing needs (`needed` has SHA-256s) and that are old enough."""
     long_ago = now - max(rule.unused, YOUNG)
     return [each for each in kept if each.touched < long_ago and each.model.sha256 not in needed]
@@ -59,7 +59,7 @@ class Retention:
     documents: Documents
     models: Models
     endpoints: Callable[[Pipeline], Endpoints]
-    rule: Rule
+    rule: KeepRule
     now: Callable[[], datetime]
 
     def run(self) -> list[str]:
@@ -106,7 +106,7 @@ class Retention:
         return frozenset(models)
 
     def _of_champion(self, champion: Champion) -> Iterator[str]:
-        yield from (stray.sha256 for stray in champion.strays)
+        yield from (late_write.sha256 for late_write in champion.late_writes)
         for entry in self._entries(champion):
             yield from (model.sha256 for model in entry.models.values())
 
@@ -125,13 +125,13 @@ class Retention:
             former = self.records.champions.entry(champion.pipeline, former.previous) if former.previous else None
 
 
-def read_rule(settings: Settings) -> Rule:
+def read_rule(settings: Settings) -> KeepRule:
     """Return the rule of the settings KEEP_MODELS and KEEP_MODELS_FOR, or raise `BadConfiguration`."""
     entries, unused = settings.get("KEEP_MODELS") or "10", settings.get("KEEP_MODELS_FOR") or "90d"
     if not re.fullmatch(r"[1-9]\d{0,3}", entries):
         raise BadConfiguration(f"Setting KEEP_MODELS is {entries!r}; write how many former models stay, from 1 to 9999")
     try:
-        rule = Rule(entries=int(entries), unused=timedelta(seconds=read_duration(unused)))
+        rule = KeepRule(entries=int(entries), unused=timedelta(seconds=read_duration(unused)))
     except ValueError as error:
         raise BadConfiguration(f"Setting KEEP_MODELS_FOR: {error}") from None
     if rule.unused < YOUNG:

@@ -16,26 +16,26 @@ from datetime import datetime, timedelta
 from shared.base.errors import BadConfiguration, BadMessage, RecordChanged, RetrainingError
 from shared.domain.fleets import Fleet, Pipelines
 from shared.domain.jobs import WELL, JobState, RetrainingJob
-from shared.domain.messages import Asked, Request
-from shared.domain.rollouts import Course, Line, Rollout, Standing
+from shared.domain.messages import Command, Request
+from shared.domain.rollouts import Member, MemberState, Rollout, RolloutState
 from shared.store import Records
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.rollout")
 
-_STANDING = {
-    JobState.PROMOTED: Standing.PROMOTED,
-    JobState.ROLLED_BACK: Standing.ROLLED_BACK,
-    JobState.SUPERSEDED: Standing.SUPERSEDED,
-    JobState.REJECTED: Standing.LEFT_OUT,
-    JobState.CANCELLED: Standing.LEFT_OUT,
-    JobState.FAILED: Standing.FAILED,
-    JobState.TIMED_OUT: Standing.FAILED,
+_MEMBER_STATE = {
+    JobState.PROMOTED: MemberState.PROMOTED,
+    JobState.REVERTED: MemberState.ROLLED_BACK,
+    JobState.SUPERSEDED: MemberState.SUPERSEDED,
+    JobState.REJECTED: MemberState.LEFT_OUT,
+    JobState.CANCELLED: MemberState.LEFT_OUT,
+    JobState.FAILED: MemberState.FAILED,
+    JobState.TIMED_OUT: MemberState.FAILED,
 }
 
 
 @dataclass(frozen=True)
-class RollingOut:
+class Rollouts:
     pipelines: Pipelines
     records: Records
     now: Callable[[], datetime]
@@ -44,12 +44,12 @@ class RollingOut:
         """Begin a rollout, stop it or go on with it, once for each request; return what became of it."""
         fleet = self.pipelines.fleets[request.pipeline]
         latest = self.records.rollouts.latest(fleet.name)
-        if latest and request_id in (latest.record.request, *latest.record.resumed):
+        if latest and request_id in (latest.record.request_id, *latest.record.resumed):
             return self._marked(latest.record)  # a second delivery: the first may have died before it could
         match request.action:
-            case Asked.RESUME:
+            case Command.RESUME:
                 stored = self._resumed(fleet, latest, request_id)
-            case Asked.CANCEL:
+            case Command.CANCEL:
                 stored = self._stopped(fleet, latest, request)
             case _:
                 stored = self._begun(fleet, latest, request, request_id)
@@ -74,19 +74,19 @@ class RollingOut:
 
     def _advance(self, fleet: str) -> list[Request]:
         stored = self.records.rollouts.latest(fleet)
-        if stored is None or stored.record.course is not Course.RUNNING:
+        if stored is None or stored.record.state is not RolloutState.RUNNING:
             self.records.rollouts.unmark(fleet)
             return []
         rollout, now = stored.record, self.now()
-        rollout = rollout.having({line.member: self._looked_at_alone(rollout, line) for line in rollout.asked})
-        unanswered = [line for line in rollout.asked if line.ask_again is None or line.ask_again <= now]
-        rollout = rollout.having({line.member: line.asked(now) for line in unanswered}).gone_on(now)
+        rollout = rollout.having({member.pipeline: self._looked_at_alone(rollout, member) for member in rollout.asked})
+        unanswered = [member for member in rollout.asked if member.ask_again is None or member.ask_again <= now]
+        rollout = rollout.having({member.pipeline: member.asked(now) for member in unanswered}).gone_on(now)
         if rollout != stored.record:
             self.records.rollouts.save(stored, rollout)
-        before = {line.member: line for line in stored.record.lines}
-        asked = [line for line in rollout.asked if line != before[line.member]]
-        requests = [request for line in asked if (request := self._asked(rollout, line))]
-        if rollout.course is not Course.RUNNING:
+        before = {member.pipeline: member for member in stored.record.members}
+        asked = [member for member in rollout.asked if member != before[member.pipeline]]
+        requests = [request for member in asked if (request := self._asked(rollout, member))]
+        if rollout.state is not RolloutState.RUNNING:
             log.info("%s", rollout.text)
             self.records.rollouts.unmark(fleet)
         return requests
@@ -94,12 +94,14 @@ class RollingOut:
     def _begun(
         self, fleet: Fleet, latest: Stored[Rollout] | None, request: Request, request_id: str
     ) -> Stored[Rollout]:
-        if latest and latest.record.course is Course.RUNNING:
+        if latest and latest.record.state is RolloutState.RUNNING:
             self._marked(latest.record)
             raise BadMessage(f"{latest.record.text}; let it end, or stop it: send the action cancel for {fleet.name}")
-        lines = list(self._to_promote(fleet) if request.action is Asked.PROMOTE else self._to_roll_back(fleet))
-        if not lines:
-            what = "accepted job that waits" if request.action is Asked.PROMOTE else "member with a model to go back to"
+        members = list(self._to_promote(fleet) if request.action is Command.PROMOTE else self._to_roll_back(fleet))
+        if not members:
+            what = (
+                "accepted job that waits" if request.action is Command.PROMOTE else "member with a model to go back to"
+            )
             raise BadMessage(f"Fleet {fleet.name} has no {what} for a rollout")
         assert request.by is not None, "a message for a fleet says who asks"
         rollout = Rollout(
@@ -108,13 +110,13 @@ class RollingOut:
             action=request.action,
             by=request.by,
             reason=request.reason,
-            request=request_id,
+            request_id=request_id,
             begun=self.now(),
-            waves=fleet.plan.reaches(len(lines)),
-            failures_at_most=int(fleet.plan.failures_at_most.of(len(lines))),
+            waves=fleet.plan.reaches(len(members)),
+            failures_at_most=int(fleet.plan.failures_at_most.of(len(members))),
             at_once=fleet.plan.at_once,
             within=fleet.plan.within,
-            lines=tuple(sorted(lines, key=lambda line: line.member)),
+            members=tuple(sorted(members, key=lambda member: member.pipeline)),
         )
         stored = self.records.rollouts.create(rollout)
         if stored is None:
@@ -123,24 +125,24 @@ class RollingOut:
         return stored
 
     def _resumed(self, fleet: Fleet, latest: Stored[Rollout] | None, request_id: str) -> Stored[Rollout]:
-        if latest is None or latest.record.course is Course.DONE:
+        if latest is None or latest.record.state is RolloutState.DONE:
             raise BadMessage(f"Fleet {fleet.name} has no rollout to go on with")
-        if latest.record.course is Course.RUNNING and not latest.record.told:
+        if latest.record.state is RolloutState.RUNNING and not latest.record.told:
             return latest
         return self.records.rollouts.save(latest, latest.record.resumed_by(request_id))
 
     def _stopped(self, fleet: Fleet, latest: Stored[Rollout] | None, request: Request) -> Stored[Rollout]:
-        if latest is None or latest.record.course is not Course.RUNNING:
+        if latest is None or latest.record.state is not RolloutState.RUNNING:
             raise BadMessage(f"No rollout of {fleet.name} is running")
         told = f"stopped by {request.by}" + (f": {request.reason}" if request.reason else "")
-        return self.records.rollouts.save(latest, latest.record.but(told=told))
+        return self.records.rollouts.save(latest, latest.record.replace(told=told))
 
     def _marked(self, rollout: Rollout) -> str:
-        if rollout.course is Course.RUNNING:
+        if rollout.state is RolloutState.RUNNING:
             self.records.rollouts.mark(rollout.fleet)
         return rollout.text
 
-    def _to_promote(self, fleet: Fleet) -> Iterator[Line]:
+    def _to_promote(self, fleet: Fleet) -> Iterator[Member]:
         """Yield each member's newest accepted job; those that newer data was there for are done with."""
         newest: dict[str, Stored[RetrainingJob]] = {}
         for job_id in self.records.jobs.parked(fleet.name):
@@ -155,85 +157,85 @@ class RollingOut:
             if other is None or older is other:
                 newest[stored.record.pipeline] = stored
         for pipeline in self.pipelines.of_fleet(fleet.name, newest):
-            yield Line(member=pipeline.name, job=newest[pipeline.name].record.id)
+            yield Member(pipeline=pipeline.name, job=newest[pipeline.name].record.id)
 
     def _supersede(self, fleet: Fleet, stored: Stored[RetrainingJob]) -> None:
         reason = "A model of newer data waits for the rollout too"
         self.records.jobs.save(stored, stored.record.end(JobState.SUPERSEDED, self.now(), reason))
         self.records.jobs.unpark(fleet.name, stored.record.id)
 
-    def _to_roll_back(self, fleet: Fleet) -> Iterator[Line]:
+    def _to_roll_back(self, fleet: Fleet) -> Iterator[Member]:
         """Yield the members that serve what the last rollout promoted; all with a former model if there was none."""
         rollouts = (stored.record for stored in self.records.rollouts.all(fleet.name))
-        last = next((each for each in rollouts if each.action is Asked.PROMOTE), None)
-        promoted = {line.member: line.job for line in last.lines} if last else {}
-        for member in promoted or self.pipelines.members(fleet.name):
-            live = self.records.champions.load(member).live
-            if live and live.previous and (not promoted or live.job == promoted[member]):
-                yield Line(member=member, live=live.number)
+        last = next((each for each in rollouts if each.action is Command.PROMOTE), None)
+        promoted = {member.pipeline: member.job for member in last.members} if last else {}
+        for name in promoted or self.pipelines.members(fleet.name):
+            live = self.records.champions.load(name).live
+            if live and live.previous and (not promoted or live.job == promoted[name]):
+                yield Member(pipeline=name, live=live.number)
 
-    def _asked(self, rollout: Rollout, line: Line) -> Request | None:
+    def _asked(self, rollout: Rollout, member: Member) -> Request | None:
         """Ask for the member's change, which may have been asked for before."""
-        if line.job is None:
+        if member.job is None:
             return Request(
-                pipeline=line.member,
-                action=Asked.ROLLBACK,
+                pipeline=member.pipeline,
+                action=Command.ROLLBACK,
                 by=rollout.by,
                 reason=rollout.reason,
-                live=line.live,
-                id=rollout.request_of(line),
+                live=member.live,
+                id=rollout.request_id_of(member),
             )
-        stored = self.records.jobs.require(line.job)
+        stored = self.records.jobs.require(member.job)
         if not stored.record.final:
             self.records.jobs.activate(stored.record)
             if stored.record.rollout != rollout.id:
                 note = f"{rollout.id} asks for it, begun by {rollout.by}"
                 with suppress(RecordChanged):  # it is asked again
                     self.records.jobs.save(stored, stored.record.noting(self.now(), note, rollout=rollout.id))
-            self.records.jobs.unpark(rollout.fleet, line.job)
+            self.records.jobs.unpark(rollout.fleet, member.job)
         return None
 
-    def _looked_at_alone(self, rollout: Rollout, line: Line) -> Line:
-        """Return the line with the member's outcome; one whose record cannot be read fails without the others."""
+    def _looked_at_alone(self, rollout: Rollout, member: Member) -> Member:
+        """Return the member with its outcome; one whose record cannot be read fails without the others."""
         try:
-            return self._looked_at(rollout, line)
+            return self._looked_at(rollout, member)
         except BadConfiguration as error:
-            return line.but(Standing.FAILED, str(error))
+            return member.ended(MemberState.FAILED, str(error))
 
-    def _looked_at(self, rollout: Rollout, line: Line) -> Line:
-        """Return the line with the member's outcome, if it has one."""
-        late = line.asked_at is not None and self.now() - line.asked_at > timedelta(seconds=rollout.within)
-        if line.job is None:
-            return self._rolled_back(rollout, line, late=late)
-        stored = self.records.jobs.require(line.job)
+    def _looked_at(self, rollout: Rollout, member: Member) -> Member:
+        """Return the member with its outcome, if it has one."""
+        late = member.asked_at is not None and self.now() - member.asked_at > timedelta(seconds=rollout.within)
+        if member.job is None:
+            return self._rolled_back(rollout, member, late=late)
+        stored = self.records.jobs.require(member.job)
         job = stored.record
-        if standing := _STANDING.get(job.state):
-            return line.but(standing, job.reason or job.steps[-1].note)
+        if state := _MEMBER_STATE.get(job.state):
+            return member.ended(state, job.reason or job.steps[-1].note)
         if not late or job.state is JobState.PROMOTING:
-            return line
-        return self._taken_back(rollout, line, stored)
+            return member
+        return self._taken_back(rollout, member, stored)
 
-    def _rolled_back(self, rollout: Rollout, line: Line, *, late: bool) -> Line:
-        request = rollout.request_of(line)
-        word, _, told = (self.records.requests.outcome(request) or "").partition(": ")
+    def _rolled_back(self, rollout: Rollout, member: Member, *, late: bool) -> Member:
+        request_id = rollout.request_id_of(member)
+        word, _, told = (self.records.requests.outcome(request_id) or "").partition(": ")
         if word == "done":
-            return line.but(Standing.ROLLED_BACK, told)
+            return member.ended(MemberState.ROLLED_BACK, told)
         if word in ("not done", "refused"):
-            return line.but(Standing.FAILED, told)
+            return member.ended(MemberState.FAILED, told)
         if word == "failed" or late:
-            change = self.records.champions.load(line.member).change
-            if change is None or change.request != request:
-                return line.but(Standing.FAILED, told or _too_late(rollout))
-        return line
+            change = self.records.champions.load(member.pipeline).change
+            if change is None or change.request_id != request_id:
+                return member.ended(MemberState.FAILED, told or _too_late(rollout))
+        return member
 
-    def _taken_back(self, rollout: Rollout, line: Line, stored: Stored[RetrainingJob]) -> Line:
+    def _taken_back(self, rollout: Rollout, member: Member, stored: Stored[RetrainingJob]) -> Member:
         """Have the job wait for another rollout; a run that is about to promote it finds that it was taken back."""
         told = _too_late(rollout) + (f"; {stored.record.trouble}" if stored.record.trouble else "")
         try:
             self.records.jobs.save(stored, stored.record.noting(self.now(), told, **WELL, rollout=None))
         except RecordChanged:
-            return line
-        return line.but(Standing.FAILED, told)
+            return member
+        return member.ended(MemberState.FAILED, told)
 
 
 def _too_late(rollout: Rollout) -> str:

@@ -18,7 +18,7 @@ from shared.base.errors import BadConfiguration, DataChanged, NeverAgain, Record
 from shared.base.retry import delay
 from shared.base.threads import alone_if, in_time
 from shared.domain.jobs import NEXT, SWITCHED, WELL, Dataset, JobState, RetrainingJob
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
     BatchService,
@@ -34,7 +34,7 @@ from shared.flows.judging import Judging
 from shared.store import Records
 from shared.store.shelf import Stored
 
-log = logging.getLogger("relearn.retraining")
+log = logging.getLogger("relearn.training")
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
 
 
 @dataclass(frozen=True)
-class Retraining:
+class Training:
     pipelines: Mapping[str, Pipeline]
     records: Records
     data: TrainingData
@@ -75,7 +75,7 @@ class Retraining:
                 log.error("active/changes/%s.json is about no pipeline of the file; its change waits", pipeline)
                 continue
             self.records.champions.mark_change(pipeline, self.now() + ASK_AGAIN)
-            requests.append(Request(pipeline=pipeline, action=Asked.RESUME))
+            requests.append(Request(pipeline=pipeline, action=Command.RESUME))
         return requests
 
     def _poll_one(self, job_id: str) -> Request | None:
@@ -99,8 +99,8 @@ class Retraining:
     def _unsettled(self, job: RetrainingJob) -> Request | None:
         """Have a promotion finished whose run died after it had written the outcome on the job."""
         change = self.records.champions.load(job.pipeline).change
-        if change and change.request == job.id:
-            return Request(pipeline=job.pipeline, action=Asked.RESUME)
+        if change and change.request_id == job.id:
+            return Request(pipeline=job.pipeline, action=Command.RESUME)
         self.records.jobs.close(job)
         return None
 
@@ -114,7 +114,7 @@ class Retraining:
             self.records.jobs.park(job, pipeline.fleet)
             return None
         self.records.jobs.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
-        return Request(pipeline=job.pipeline, action=Asked.PROMOTE, job=job.id)
+        return Request(pipeline=job.pipeline, action=Command.PROMOTE, job=job.id)
 
     def _due(self, job: RetrainingJob) -> bool:
         return job.not_before is None or job.not_before <= self.now()

@@ -30,7 +30,7 @@ class AnswerRecords:
         """Store what the model answered; what it answered first stays."""
         self._rows.create(_answers(digest, model), answers)
 
-    def of(self, digest: str, model: str) -> Rows | None:
+    def load(self, digest: str, model: str) -> Rows | None:
         return self._read(_answers(digest, model))
 
     def _read(self, name: str) -> Rows | None:

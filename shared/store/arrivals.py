@@ -30,7 +30,7 @@ from shared.store.shelf import Shelf, Stored, stem
 log = logging.getLogger("relearn.records")
 
 
-class Closing(msgspec.Struct, frozen=True, kw_only=True):
+class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
     """A batch whose job may not be recorded yet, and whose arrivals may not know of it.
 
     It has a job, or faults for which all of it is refused.
@@ -44,7 +44,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 class Batches(msgspec.Struct, frozen=True, kw_only=True):
     """The batch being closed, if one is, and `last`, the job of the one before."""
 
-    closing: Closing | None = None
+    closing: OpenBatch | None = None
     last: str | None = None
     scheduled: datetime | None = None  #: up to when the pipeline's schedule was looked at
 

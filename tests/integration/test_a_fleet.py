@@ -11,8 +11,8 @@ from local.azurite import Azurite
 from local.fleet import FLEET, fleet_place
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE
 from shared.domain.champions import Action
-from shared.domain.messages import Asked
-from shared.domain.rollouts import Course, Rollout, Standing
+from shared.domain.messages import Command
+from shared.domain.rollouts import MemberState, Rollout, RolloutState
 from studio.learning.scoring import score
 from tests.support.terminal import CommandLine
 
@@ -42,7 +42,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         assert place.app.flows.poll() == []
         stopped(terminal)
         stages = [
-            (len(rollout.lines) - standing(rollout, Standing.WAITING), standing(rollout, Standing.PROMOTED))
+            (len(rollout.members) - standing(rollout, MemberState.WAITING), standing(rollout, MemberState.PROMOTED))
             for rollout in place.follow("m1")
         ]
         assert list(dict.fromkeys(reached for reached, _ in stages)) == [1, 2, 20]
@@ -61,8 +61,8 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
 
         assert terminal.run("rollback", FLEET, "--by", "ann", "--yes")[0] == DONE
         *_, rollout = place.follow("m2")
-        assert (rollout.course, rollout.action) == (Course.DONE, Asked.ROLLBACK)
-        assert {line.standing for line in rollout.lines} == {Standing.ROLLED_BACK}
+        assert (rollout.state, rollout.action) == (RolloutState.DONE, Command.ROLLBACK)
+        assert {member.state for member in rollout.members} == {MemberState.ROLLED_BACK}
         default = place.endpoints["default"].scorers[0].resource.sha256
         first = [row[-1:] for row in score(ilearners.load(default), rows.columns, rows.values).values]
         assert [place.answers(clinic) for clinic in CLINICS] == [first] * len(CLINICS)
@@ -72,8 +72,8 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         assert shown["jobs"] == {"received": 20}
 
 
-def standing(rollout: Rollout, which: Standing) -> int:
-    return sum(line.standing is which for line in rollout.lines)
+def standing(rollout: Rollout, which: MemberState) -> int:
+    return sum(member.state is which for member in rollout.members)
 
 
 def before_any_data(terminal: CommandLine) -> None:

@@ -16,7 +16,7 @@ from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from tests.support.crashing import OVERTAKEN, stopped_before_patch
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
@@ -36,7 +36,7 @@ def test_a_worker_stopped_between_check_and_write_never_leaves_an_older_model_li
     until(lambda: flow.poll() or all(flow.job(job.id).state is JobState.ACCEPTED for job in (older, newer)), "jobs")
 
     # The worker has looked whether it may, and is stopped before its first update goes out.
-    message = Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=older.id)
+    message = Request(pipeline=PIPELINE, action=Command.PROMOTE, job=older.id)
     settings = {**workplace.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
     stopped = tmp_path / "stopped"
     worker = multiprocessing.get_context("forkserver").Process(
@@ -49,7 +49,9 @@ def test_a_worker_stopped_between_check_and_write_never_leaves_an_older_model_li
     with suppress(HttpResponseError):
         lease = BlobLeaseClient(workplace.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json"))
         lease.break_lease(0)
-    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=newer.id), "another message")
+    flow.app.flows.requests.carry_out(
+        Request(pipeline=PIPELINE, action=Command.PROMOTE, job=newer.id), "another message"
+    )
     flow.finish(newer)
     model = flow.job(newer.id).model
     assert model is not None
@@ -67,5 +69,5 @@ def test_a_worker_stopped_between_check_and_write_never_leaves_an_older_model_li
     assert flow.answers() == dict.fromkeys(("classic", "new"), flow.predicted(model.sha256))
     live = flow.champion.live
     assert live is not None
-    assert (live.action, live.job) == (Action.RESTORED, newer.id)
+    assert (live.action, live.job) == (Action.REVERTED, newer.id)
     assert "was given" in live.reason

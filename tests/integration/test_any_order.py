@@ -36,7 +36,7 @@ from local.workplace import PIPELINE, publish
 from shared.base.errors import BadMessage, RetrainingError, TryLater
 from shared.domain.champions import Action, Champion
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.store.history_check import verify
 from studio.state.records import Job
 from tests.support.crashing import wait_for_bes_jobs
@@ -107,11 +107,11 @@ class Story(RuleBasedStateMachine):
         what=st.sampled_from([*["retrain", "roll back", "deliver"] * 2, *OTHERS]),
         rows=ROWS,
         deaths=st.tuples(DEATHS, DEATHS, DEATHS),
-        action=st.sampled_from([Asked.REJECT, Asked.CANCEL, Asked.APPROVE]),
+        action=st.sampled_from([Command.REJECT, Command.CANCEL, Command.APPROVE]),
         again=st.booleans(),
     )
     def happens(
-        self, what: str, rows: int, deaths: tuple[int | None, int | None, int | None], action: Asked, again: bool
+        self, what: str, rows: int, deaths: tuple[int | None, int | None, int | None], action: Command, again: bool
     ) -> None:
         after = deaths[0]
         match what:
@@ -140,7 +140,7 @@ class Story(RuleBasedStateMachine):
         self.take_up(taken_up)
         self.poll(polled)
         self.poll(None)
-        self.decide(Asked.APPROVE, 0)
+        self.decide(Command.APPROVE, 0)
         self.poll(None)
         self.deliver(delivered, len(self.deliverable) - 1, rows % 3 == 0)
 
@@ -152,7 +152,7 @@ class Story(RuleBasedStateMachine):
             return
         self.deliverable.append((request, message))
 
-    def decide(self, action: Asked, which: int) -> None:
+    def decide(self, action: Command, which: int) -> None:
         jobs = [self.flow.job(each) for each in self.flow.app.records.jobs.active()]
         if jobs:
             job = jobs[which % len(jobs)]
@@ -162,7 +162,7 @@ class Story(RuleBasedStateMachine):
                 self.flow.app.flows.requests.carry_out(request, self._id())
 
     def roll_back(self, delivered: int | None, again: bool) -> None:
-        self.deliverable.append((Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann"), self._id()))
+        self.deliverable.append((Request(pipeline=PIPELINE, action=Command.ROLLBACK, by="ann"), self._id()))
         self.rollbacks += 1
         self.deliver(delivered, len(self.deliverable) - 1, again)
 
@@ -204,7 +204,7 @@ class Story(RuleBasedStateMachine):
                 job = self.flow.job(job_id)
                 if job.state is JobState.AWAITING and job.approval:
                     seen = job.approval.seen
-                    request = Request(pipeline=PIPELINE, action=Asked.APPROVE, job=job_id, by="ann", seen=seen)
+                    request = Request(pipeline=PIPELINE, action=Command.APPROVE, job=job_id, by="ann", seen=seen)
                     self.flow.app.flows.requests.carry_out(request, self._id())
             self.flow.pass_time(timedelta(minutes=3))
             records = self.place.blobs.get_container_client("retraining")

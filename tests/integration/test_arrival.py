@@ -14,7 +14,7 @@ from local.workplace import PIPELINE, Workplace
 from shared.base.errors import BadMessage
 from shared.domain.arrivals import ArrivalState
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from studio.state.records import Job
 from tests.support.crashing import killed, take_up
 from tests.support.flow import Flow
@@ -115,7 +115,7 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
     first = flow.finish(flow.drop("a.csv", as_csv(workplace.header, workplace.rows[:400])))
     other = {"Fraction of rows for training": "0.8"}
     flow.app.flows.requests.carry_out(
-        Request(pipeline=PIPELINE, action=Asked.RETRAIN, parameters=other, by="ann"), "m1"
+        Request(pipeline=PIPELINE, action=Command.RETRAIN, parameters=other, by="ann"), "m1"
     )
     [again] = set(flow.app.records.jobs.active())
     retrained = flow.finish(flow.job(again))
@@ -127,7 +127,7 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
     aside = workplace.blobs.get_container_client("quarantine")
     names = {name.rsplit("/", 1)[1] for name in aside.list_blob_names()}
     assert names == {"b.csv", "reason.json", "reason.txt"}
-    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path, by="ann"), "m2")
+    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Command.REPLAY, path=path, by="ann"), "m2")
     assert flow.arrive(path) == []
     assert [each.state for each in flow.arrivals()][-2:] == [ArrivalState.QUARANTINED] * 2
 
@@ -136,4 +136,4 @@ def test_messages_replay_what_was_set_aside_and_retrain_on_what_is_live(workplac
 def test_a_replay_of_nothing_says_so(workplace: Workplace, path: str) -> None:
     flow = Flow(workplace)
     with pytest.raises(BadMessage, match="has no data at"):
-        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.REPLAY, path=path), "m1")
+        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Command.REPLAY, path=path), "m1")

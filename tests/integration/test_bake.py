@@ -17,7 +17,7 @@ from shared.adapters.storage.models import BlobModels
 from shared.base.settings import Settings
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked
+from shared.domain.messages import Command
 from shared.store.history_check import verify
 from tests.support.flow import Flow
 from tests.support.waiting import PATIENCE, until
@@ -57,7 +57,7 @@ def test_an_endpoint_that_goes_bad_gets_its_former_model_back_by_itself(
     assert answer.status_code == 201, answer.text
     until(lambda: flow.poll() or bool(flow.requests), lambda: flow.app.records.watches.load(PIPELINE))
     [request] = flow.requests
-    assert (request.action, request.live) == (Asked.ROLLBACK, promoted)
+    assert (request.action, request.live) == (Command.ROLLBACK, promoted)
     flow.promote()
 
     live = flow.champion.live

@@ -12,7 +12,7 @@ from local.workplace import PIPELINE
 from shared.cli.place import DONE, FAILED, USAGE, WAITING
 from shared.domain.arrivals import ArrivalState
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from tests.support.commands import Terminal, job_of, wait
 from tests.support.terminal import SETTINGS, screen
 
@@ -84,7 +84,7 @@ def test_a_change_that_a_service_broke_off_is_told_of_and_finished_by_the_app(te
     assert "the change is begun, and the app's timer finishes it" in err
     [status] = terminal.json("status")
     assert status["change"]["to"]["number"] == last + 1
-    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.RESUME), "the timer's")
+    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Command.RESUME), "the timer's")
     [status] = terminal.json("status")
     assert (status["change"], status["live"]["number"]) == (None, last + 1)
 

@@ -20,7 +20,7 @@ from local.workplace import PIPELINE, Workplace
 from shared.domain.arrivals import arrival_id
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from studio.state.records import Job
 from tests.support.crashing import carry_out, killed, retrain
 from tests.support.flow import PASSING, Flow, configured
@@ -112,11 +112,11 @@ def test_killed_after_any_change_the_flow_ends_with_one_training_one_promotion_a
 def test_killed_after_any_change_a_rollback_is_finished_once_by_its_next_delivery(flow: Flow) -> None:
     header, rows = flow.place.header, flow.place.rows
     settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
-    request = Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann")
+    request = Request(pipeline=PIPELINE, action=Command.ROLLBACK, by="ann")
     first, second = (flow.finish(flow.drop(f"{count}.csv", as_csv(header, rows[:count]))) for count in (200, 300))
     assert first.model is not None
     assert second.model is not None
-    again = Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=second.id, by="ann")
+    again = Request(pipeline=PIPELINE, action=Command.PROMOTE, job=second.id, by="ann")
     for die_after in range(1, 1000):
         flow.app.flows.requests.carry_out(again, f"before-{die_after}")
         assert_live(flow, second.model.sha256)

@@ -12,7 +12,7 @@ from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.domain.gate.verdict import Outcome
 from shared.domain.jobs import HeldOut, JobState, RetrainingJob
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.rows import Rows
 from shared.flows import judging
 from studio.state.records import Job
@@ -67,7 +67,7 @@ def test_both_models_are_measured_on_the_rows_that_the_training_kept_back(flow: 
     assert verdict.champion is not None
     rows, champion = (
         flow.app.records.answers.rows(held_out.digest),
-        flow.app.records.answers.of(held_out.digest, verdict.champion),
+        flow.app.records.answers.load(held_out.digest, verdict.champion),
     )
     assert rows is not None
     assert champion is not None
@@ -91,7 +91,7 @@ def test_what_the_noise_leaves_open_is_asked_of_a_person_who_sees_the_numbers(pl
     assert job.verdict.outcome is Outcome.UNDECIDED, job.verdict.reason
     assert job.state is JobState.AWAITING
     assert job.approval is not None
-    approve = Request(pipeline=PIPELINE, action=Asked.APPROVE, job=job.id, by="ann", seen=job.approval.seen)
+    approve = Request(pipeline=PIPELINE, action=Command.APPROVE, job=job.id, by="ann", seen=job.approval.seen)
     flow.app.flows.requests.carry_out(approve, "approval")
     assert flow.finish(job).state is JobState.PROMOTED
     live = flow.champion.live
@@ -136,7 +136,7 @@ def test_when_the_champion_is_replaced_before_the_switch_the_candidate_is_judged
     judged(flow, first)
     judged(flow, second)
     for job in (first, second):
-        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=job.id), job.id)
+        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Command.PROMOTE, job=job.id), job.id)
     assert flow.job(first.id).state is JobState.PROMOTED
     assert flow.job(second.id).state is JobState.JUDGING
     done = flow.finish(second)

@@ -20,7 +20,7 @@ from shared.base.errors import DataChanged
 from shared.base.settings import Settings
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Checks
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.store.shelf import stem
 from tests.support.crashing import killed, take_up
 from tests.support.waiting import until
@@ -121,7 +121,7 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     newer = place.drop("a.csv", b"1,2,benign\n3,4,malignant\n")
     data.delete(old)
     with pytest.raises(DataChanged, match=r"Something newer is at breast-cancer/a\.csv"):
-        place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m1")
+        place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Command.REPLAY, path=path), "m1")
     with pytest.raises(DataChanged, match=rf"to have quarantine/{place.pipeline}/.*a\.csv, which was there before"):
         data.put_back(path, f"{place.pipeline}/{moved.id}", "m1")
     with pytest.raises(DataChanged, match="was overwritten or deleted before it was set aside"):
@@ -132,7 +132,7 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     mended = msgspec.structs.replace(place.app.pipelines[place.pipeline], checks=Checks(proof_columns=False))
     place.app.pipelines.alone = {place.pipeline: mended}
     outcomes = {
-        place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2")
+        place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Command.REPLAY, path=path), "m2")
         for _ in range(2)
     }
     assert len(outcomes) == 1
@@ -142,7 +142,7 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     assert place.dropped.download_blob(path).readall() == HEADER + b"1,2,benign\n"
     assert place.dropped.get_blob_client(path).get_blob_properties().metadata["origin"] == "clinic"
     assert part.sha256 == place.arrivals()[-1].sha256
-    place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Asked.REPLAY, path=path), "m2")
+    place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Command.REPLAY, path=path), "m2")
     assert place.take_up() == []
 
 

@@ -148,7 +148,7 @@ def test_candidate_and_champion_are_compared_and_drawn_on_the_same_rows(terminal
     shown = terminal.json("compare", second)
     assert (shown["champion"], shown["rows"]) == (job.verdict.champion, job.held_out.rows)
     answers = terminal.flow.app.records.answers
-    candidate, champion = answers.rows(job.held_out.digest), answers.of(job.held_out.digest, job.verdict.champion)
+    candidate, champion = answers.rows(job.held_out.digest), answers.load(job.held_out.digest, job.verdict.champion)
     assert candidate is not None
     assert champion is not None
     truth = [cell for [cell] in candidate.only([LABEL]).values]

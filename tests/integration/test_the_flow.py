@@ -8,7 +8,7 @@ from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
 from local.workplace import PIPELINE, Workplace
 from shared.domain.arrivals import ArrivalState
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from tests.support.flow import Flow
 
 
@@ -43,7 +43,7 @@ def test_dropped_data_retrains_and_promotes_and_a_rollback_brings_the_former_ans
     assert "fails AUC >= 0.95" in (shuffled.reason or "")
     assert flow.answers() == second
 
-    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Asked.ROLLBACK, by="ann"), "by-hand")
+    flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Command.ROLLBACK, by="ann"), "by-hand")
     assert flow.answers() == first
     live = flow.champion.live
     assert live is not None
@@ -57,7 +57,7 @@ def test_the_same_event_twice_trains_once_and_the_same_message_twice_promotes_on
     job = flow.finish(job)
     assert job.state is JobState.PROMOTED
 
-    request = Request(pipeline=PIPELINE, action=Asked.PROMOTE, job=job.id)
+    request = Request(pipeline=PIPELINE, action=Command.PROMOTE, job=job.id)
     flow.app.flows.requests.carry_out(request, "a second delivery")
     assert flow.champion.last == 2  # what was found live, and the one promotion
 

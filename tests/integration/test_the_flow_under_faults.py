@@ -132,7 +132,7 @@ def test_an_update_without_effect_leaves_the_former_model_live_everywhere(
     before = live(flow)
     order(flow, kind, endpoint=name_of(flow, endpoint), count=1)
     job = retrained(flow)
-    assert job.state is JobState.ROLLED_BACK, told(job)
+    assert job.state is JobState.REVERTED, told(job)
     assert says in (job.reason or "")
     assert "the former model is live again, and that is proven" in (job.reason or "")
     assert live(flow) == before
@@ -154,7 +154,7 @@ def test_an_operation_that_fails_after_it_was_accepted_leaves_the_former_model_l
     before = live(flow)
     order(flow, "failing operation", count=1)
     job = retrained(flow)
-    assert job.state is JobState.ROLLED_BACK, told(job)
+    assert job.state is JobState.REVERTED, told(job)
     assert "Failed" in (job.reason or "")
     assert live(flow) == before
 

@@ -19,8 +19,7 @@ from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
 from shared.domain.jobs import Dataset, Model
 from shared.domain.joining import joined, name_in_folder
-from shared.domain.pipelines import Arriving as Arriving_
-from shared.domain.pipelines import Pipeline
+from shared.domain.pipelines import ArrivalSettings, Pipeline
 from shared.domain.ports import (
     BesJob,
     BlobReference,
@@ -32,10 +31,10 @@ from shared.domain.ports import (
     Wait,
 )
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, Scoring, Training
+from shared.domain.services import ClassicTarget, ScoringService, TrainingService
 from shared.domain.values import Address
 from shared.flows import Flows
-from shared.flows.retention import Rule
+from shared.flows.retention import KeepRule
 from shared.store import Records
 
 START = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -306,15 +305,15 @@ class FakeData:
             del self.contents[dataset.path]
             self.alive()
 
-    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+    def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
         if path not in self.contents:
             if folder not in self.copies:
                 raise DataChanged(f"{path} is not in quarantine any more")
             self.put(path, self.copies[folder])
-            self.put_back_by[self.require(path).etag] = request
+            self.put_back_by[self.require(path).etag] = request_id
             self.alive()
         there = self.require(path)
-        if self.put_back_by.get(there.etag) != request:
+        if self.put_back_by.get(there.etag) != request_id:
             raise DataChanged(f"Something newer is at {path}")
         return there
 
@@ -472,8 +471,8 @@ class World:
         return Flows(self, self.clock)
 
     @property
-    def keep_rule(self) -> Rule:
-        return Rule(entries=2)
+    def keep_rule(self) -> KeepRule:
+        return KeepRule(entries=2)
 
     def reader_of(self, pipeline: Pipeline) -> FakeReader:  # noqa: ARG002
         return self.reader
@@ -528,13 +527,13 @@ def refused() -> ServiceRefused:
 
 def _pipeline(rules: tuple[str, ...], baseline: float) -> Pipeline:
     address, key = Address("https://studio.example"), Secret("key")
-    scoring = Scoring(address=address, key=key)
+    scoring = ScoringService(address=address, key=key)
     return Pipeline(
         name="income",
         blobs="income/*.csv",
         checks=Checks(columns=(Column(name="age"),)),
-        arriving=Arriving_(settle=0.0, jobs=10),
-        training=Training(address=address, key=key, model="output1", evaluation="output2"),
+        arriving=ArrivalSettings(settle=0.0, jobs=10),
+        training=TrainingService(address=address, key=key, model="output1", evaluation="output2"),
         gate=Gate(rules=[parse_rule(rule) for rule in rules], baseline={"AUC": baseline}),
         targets=[
             ClassicTarget(name=name, address=address, key=key, resource="r", scoring=scoring) for name in ("one", "two")

@@ -12,9 +12,9 @@ from shared.base.errors import TryLater
 from shared.base.secret import Secret
 from shared.domain.fleets import Fleet
 from shared.domain.jobs import RetrainingJob
-from shared.domain.messages import Asked, Request
-from shared.domain.rollouts import Course, Plan, Rollout, Standing
-from shared.domain.services import ClassicTarget, Scoring
+from shared.domain.messages import Command, Request
+from shared.domain.rollouts import MemberState, Plan, Rollout, RolloutState
+from shared.domain.services import ClassicTarget, ScoringService
 from shared.domain.values import Address
 from tests.support.fakes import FakeEndpoint, World
 
@@ -28,7 +28,7 @@ def fleet(world: World, *, waits: bool = True, **plan: Any) -> Fleet:
         address=Address("https://studio.example/workspaces/w/webservices/s/endpoints/rentalloc{location}"),
         key=Secret("key"),
         resource="r",
-        scoring=Scoring(services=SERVICES),
+        scoring=ScoringService(services=SERVICES),
     )
     template = msgspec.structs.replace(
         world.pipelines["income"],
@@ -104,7 +104,7 @@ class FleetWorld:
                     continue  # it is asked for again
             self.world.clock.sleep(15)
 
-    def ask(self, action: Asked, message: str, by: str = "ann") -> str:
+    def ask(self, action: Command, message: str, by: str = "ann") -> str:
         return self.world.flows.rollouts.ask(Request(pipeline="bike", action=action, by=by), message)
 
     @property
@@ -113,13 +113,13 @@ class FleetWorld:
         assert stored is not None
         return stored.record
 
-    def standing(self, standing: Standing) -> list[str]:
-        return [line.member for line in self.rollout.lines if line.standing is standing]
+    def standing(self, standing: MemberState) -> list[str]:
+        return [member.pipeline for member in self.rollout.members if member.state is standing]
 
     def finish(self) -> None:
         """Poll until the rollout runs no more."""
         for _ in range(400):
             self.poll()
-            if self.rollout.course is not Course.RUNNING:
+            if self.rollout.state is not RolloutState.RUNNING:
                 return
         raise AssertionError(self.rollout.text)

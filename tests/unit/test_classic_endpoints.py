@@ -12,7 +12,7 @@ from shared.adapters.studio.classic_endpoint import ClassicEndpoint
 from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable
 from shared.base.secret import Secret
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, Scoring
+from shared.domain.services import ClassicTarget, ScoringService
 from shared.domain.values import Address
 from tests.support.wire import Scripted, scripted_service
 
@@ -33,7 +33,7 @@ def endpoint(service: Scripted, *, create: bool = True) -> ClassicEndpoint:
         address=Address(f"{service.address}/workspaces/w/webservices/s/endpoints/rentalloc7"),
         key=Secret("T0KEN"),
         resource=NAME,
-        scoring=Scoring(services=Address(service.address)),
+        scoring=ScoringService(services=Address(service.address)),
     )
     return ClassicEndpoint(requests.Session(), target, create=create)
 

@@ -25,8 +25,8 @@ from shared.cli.views import fleet_row
 from shared.domain.champions import Action, Champion, HistoryEntry
 from shared.domain.gate.answers import read_answers
 from shared.domain.gate.metrics import Answered, Multiclass, TwoClass
-from shared.domain.jobs import Dataset, Model, Part, received
-from shared.domain.rollouts import Course
+from shared.domain.jobs import BatchFile, Dataset, Model, received
+from shared.domain.rollouts import RolloutState
 from shared.domain.rows import Rows
 from shared.store.history_check import Verified, verify
 from tests.support.fakes import START, World
@@ -151,7 +151,7 @@ def test_jobs_are_listed_newest_first_and_only_the_pipelines_own() -> None:
     ids = {}
     for number, pipeline in enumerate(("income", "bike", "income-eu", "income")):
         at = datetime(2026, 11, 1 + number, tzinfo=UTC)
-        part = Part(dataset=Dataset(path="a.csv", etag="0x1", modified=at, size=1), sha256="00")
+        part = BatchFile(dataset=Dataset(path="a.csv", etag="0x1", modified=at, size=1), sha256="00")
         ids[number] = world.records.jobs.open(received(pipeline, [part], at)).record.id
     assert world.records.jobs.ids() == [ids[3], ids[2], ids[1], ids[0]]
     assert world.records.jobs.ids("income") == [ids[3], ids[0]]
@@ -286,7 +286,7 @@ def test_many_members_are_told_of_as_their_fleet_with_one_of_them_as_an_example(
 
 
 def test_a_fleet_is_one_line_however_many_members_are_in_trouble() -> None:
-    rollout = {"number": 3, "course": Course.STOPPED, "text": "rollout 3 of bike (promote) is stopped: 9 failed"}
+    rollout = {"number": 3, "course": RolloutState.STOPPED, "text": "rollout 3 of bike (promote) is stopped: 9 failed"}
     fleet = {
         "fleet": "bike",
         "members": 1000,

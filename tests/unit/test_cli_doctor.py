@@ -28,7 +28,7 @@ from shared.cli.doctor.storage import skew
 from shared.cli.place import Stopped
 from shared.domain.gate.rules import parse_rule
 from shared.domain.rows import Rows
-from shared.domain.services import Description, Scoring, Training
+from shared.domain.services import Description, ScoringService, TrainingService
 from shared.domain.values import Address
 
 ADDRESS, KEY = Address("https://studio.example"), Secret("key")
@@ -178,7 +178,7 @@ def test_ports_are_read_from_schemas_references_and_examples() -> None:
 
 
 def test_a_port_that_the_service_does_not_have_is_named_with_those_that_it_has() -> None:
-    training = Training(
+    training = TrainingService(
         address=ADDRESS, key=KEY, model="output1", evaluation="outptu2", scored="rest", parameters={"Row": "1"}
     )
     found = {each.what: each for each in training_ports("t", training, read_description(DOCUMENT))}
@@ -193,12 +193,12 @@ def test_a_port_that_the_service_does_not_have_is_named_with_those_that_it_has()
 
 def test_a_service_that_describes_no_ports_is_not_called_wrong() -> None:
     nothing = Description(frozenset(), frozenset(), frozenset(), {})
-    training = Training(address=ADDRESS, key=KEY, model="output1", evaluation="output2")
+    training = TrainingService(address=ADDRESS, key=KEY, model="output1", evaluation="output2")
     assert {each.health for each in training_ports("t", training, nothing)} == {Health.WARNING}
 
 
 def test_columns_of_the_proof_rows_are_compared_with_the_input() -> None:
-    scoring, rows = Scoring(address=ADDRESS, key=KEY), Rows(["age", "aeg"], [])
+    scoring, rows = ScoringService(address=ADDRESS, key=KEY), Rows(["age", "aeg"], [])
     found = list(scoring_ports("s", scoring, rows, read_description(DOCUMENT)))
     told = [each.told for each in found if each.health is Health.WARNING]
     assert told == [

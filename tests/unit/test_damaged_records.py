@@ -15,7 +15,7 @@ from shared.cli.stuck import active_jobs
 from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion, HistoryEntry, Watch
 from shared.domain.jobs import JobState, RetrainingJob
-from shared.domain.messages import Asked
+from shared.domain.messages import Command
 from shared.domain.rollouts import Rollout
 from shared.store.arrivals import Batches, Moved, Sweep
 from shared.store.champions import ChangeMark
@@ -97,7 +97,7 @@ def test_a_damaged_record_stops_no_other_pipeline(world: World, name: str, conte
     world.flows.take_up()
     requests = world.flows.poll()
     assert states(world, "other") == [JobState.ACCEPTED]
-    assert [each.action for each in requests if each.pipeline == "other"] == [Asked.PROMOTE]
+    assert [each.action for each in requests if each.pipeline == "other"] == [Command.PROMOTE]
     assert [each for each in requests if each.pipeline == "garbage"] == []
 
 
@@ -137,7 +137,7 @@ def test_status_names_a_job_that_cannot_be_read_and_shows_the_others(world: Worl
 
 def test_a_change_whose_mark_is_damaged_is_finished_now(world: World) -> None:
     put(world, "active/changes/income.json", b"\xff")
-    assert [each.action for each in world.flows.training.poll() if each.pipeline == "income"][-1:] == [Asked.RESUME]
+    assert [each.action for each in world.flows.training.poll() if each.pipeline == "income"][-1:] == [Command.RESUME]
     assert damaged(world.documents) == []
 
 

@@ -13,7 +13,7 @@ from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion, HistoryEntry, Watch
 from shared.domain.checks import Profile
 from shared.domain.jobs import JobState, Model, RetrainingJob
-from shared.domain.rollouts import Course, Rollout, Standing
+from shared.domain.rollouts import MemberState, Rollout, RolloutState
 from shared.domain.rows import Rows
 from shared.flows.retention import Removal
 from shared.store.arrivals import Batches, Moved, Sweep
@@ -114,9 +114,9 @@ def test_jobs_in_every_state_come_to_their_end_and_the_history_is_whole() -> Non
 def test_a_rollout_goes_on_to_its_end() -> None:
     fleet = FleetWorld(["01", "02", "03"])
     restore(fleet.world, "fleet")
-    assert fleet.rollout.course is Course.RUNNING
+    assert fleet.rollout.state is RolloutState.RUNNING
     for member in fleet.members:
         if live := fleet.world.records.champions.load(member).live:
             serve(fleet.world, fleet.endpoint(member), live.models["rental"])
     fleet.finish()
-    assert fleet.standing(Standing.PROMOTED) == fleet.members
+    assert fleet.standing(MemberState.PROMOTED) == fleet.members

@@ -9,7 +9,7 @@ import pytest
 from shared.base.errors import Busy
 from shared.domain.champions import Action, Change
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from tests.support.fakes import World
 from tests.unit.test_promotion import promote, promoted, served, state, trained
 
@@ -39,11 +39,11 @@ def test_a_worker_that_was_stopped_between_check_and_write_never_overwrites_a_ne
     assert served(world) == {trained(world, newer)}
     live = world.records.champions.load("income").live
     assert live is not None
-    assert (live.action, live.job) == (Action.RESTORED, newer)
+    assert (live.action, live.job) == (Action.REVERTED, newer)
     assert "by a run that had been overtaken" in live.reason
 
 
-def test_the_late_write_is_put_right_also_when_its_worker_dies_of_it(world: World) -> None:
+def test_the_late_write_is_repaired_also_when_its_worker_dies_of_it(world: World) -> None:
     older, newer = world.accepted("a.csv"), world.accepted("b.csv")
     world.endpoints["two"].stopped = lambda: overtaken_by(world, newer)
     with pytest.raises(Busy):
@@ -51,7 +51,7 @@ def test_the_late_write_is_put_right_also_when_its_worker_dies_of_it(world: Worl
     watch = world.records.watches.load("income")
     assert watch is not None
     assert watch.record.until > world.clock.now() + timedelta(minutes=50)
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.RESUME), "m")
     assert served(world) == {trained(world, newer)}
 
 
@@ -82,7 +82,7 @@ def test_a_model_that_somebody_else_deployed_is_no_late_write(world: World) -> N
     stranger = world.models.link(world.models.keep(iter([b"by hand"])))
     for endpoint in world.endpoints.values():
         endpoint.named = endpoint.serves = stranger
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.RESUME), "m")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.RESUME), "m")
     assert served(world) == {"by hand"}
 
 
@@ -94,7 +94,7 @@ def test_a_run_that_ends_in_order_is_not_reckoned_with_later(world: World) -> No
     promote(world, job_id)
     assert state(world, job_id) is JobState.PROMOTED
     champion = world.records.champions.load("income")
-    assert champion.strays == ()
+    assert champion.late_writes == ()
     assert world.records.watches.load("income") is None
 
 
@@ -112,7 +112,7 @@ def test_a_change_that_was_cancelled_before_any_endpoint_was_touched_is_forgotte
 
     def cancelled_first(stored: object, job: object) -> object:
         world.records.jobs.save = saved  # type: ignore[method-assign]
-        cancel = Request(pipeline="income", action=Asked.CANCEL, job=job_id, by="ann")
+        cancel = Request(pipeline="income", action=Command.CANCEL, job=job_id, by="ann")
         world.flows.decisions.decide(cancel, "c")
         return saved(stored, job)  # type: ignore[arg-type]
 

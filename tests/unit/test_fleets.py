@@ -20,7 +20,7 @@ from shared.configuration.loading import load_pipelines
 from shared.domain.arrivals import Batching
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import pipeline_of
-from shared.domain.messages import Asked, Request, read_request
+from shared.domain.messages import Command, Request, read_request
 from shared.domain.services import ClassicTarget
 from tests.support.fakes import World
 from tests.support.fleets import FleetWorld, fleet
@@ -187,7 +187,7 @@ def test_members_are_known_once_data_was_taken_up_and_a_mistyped_name_is_not() -
     assert list(pipelines) == ["income", "bike-01", "bike-02"]
     assert "bike-03" not in pipelines
     with pytest.raises(BadMessage, match=r"the pipelines are: bike, bike-\{\.\.\.\}, income"):
-        request = Request(pipeline="bike-03", action=Asked.ROLLBACK, by="ann")
+        request = Request(pipeline="bike-03", action=Command.ROLLBACK, by="ann")
         fleet_world.world.flows.requests.carry_out(request, "m1")
     assert "bike-03" not in fleet_world.world.of_members
 
@@ -233,21 +233,21 @@ def test_a_message_for_a_whole_fleet_says_who_asks_and_one_for_a_job_names_it() 
         read_request(b'{"pipeline": "bike", "action": "rollback", "id": "../x"}')
     world = World()
     with pytest.raises(BadMessage, match="is not a fleet, so the message needs the job"):
-        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m1")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, by="ann"), "m1")
 
 
 def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pipeline_can_do() -> None:
     fleet_world = FleetWorld(["01", "02"])
     fleet_world.drop()
     flows = fleet_world.world.flows
-    retrain = Request(pipeline="bike", action=Asked.RETRAIN)
+    retrain = Request(pipeline="bike", action=Command.RETRAIN)
     assert flows.requests.carry_out(retrain, "m1") == flows.requests.carry_out(retrain, "m1") == "2 jobs"
     assert [len(fleet_world.jobs(member)) for member in fleet_world.members] == [2, 2]
     [*_, job] = fleet_world.jobs("bike-01")
     for request in (
-        Request(pipeline="bike", action=Asked.PROMOTE, job=job.id, by="ann"),
-        Request(pipeline="bike", action=Asked.REPLAY, path="bike/01/a.csv"),
-        Request(pipeline="bike", action=Asked.ROLLBACK),
+        Request(pipeline="bike", action=Command.PROMOTE, job=job.id, by="ann"),
+        Request(pipeline="bike", action=Command.REPLAY, path="bike/01/a.csv"),
+        Request(pipeline="bike", action=Command.ROLLBACK),
     ):
         with pytest.raises(
             BadMessage, match=r"bike is a fleet of 2 pipelines: name one of them, such as bike-\{\.\.\.\}"
@@ -255,14 +255,14 @@ def test_a_fleet_is_trained_again_as_one_and_asked_for_nothing_that_only_one_pip
             flows.requests.carry_out(request, "m2")
     for facts in ({"to": 3}, {"model": "0" * 8}, {"live": 2}):
         with pytest.raises(BadMessage, match='"to", "model" and "live" are for one of them'):
-            flows.requests.carry_out(Request(pipeline="bike", action=Asked.ROLLBACK, by="ann", **facts), "m3")
+            flows.requests.carry_out(Request(pipeline="bike", action=Command.ROLLBACK, by="ann", **facts), "m3")
 
 
 def test_who_asked_for_a_rollout_to_stop_or_go_on_is_kept_with_the_reason() -> None:
     fleet_world = FleetWorld(["01", "02"])
     fleet_world.drop()
     world = fleet_world.world
-    for action, message in ((Asked.PROMOTE, "m1"), (Asked.CANCEL, "m2"), (Asked.RESUME, "m3")):
+    for action, message in ((Command.PROMOTE, "m1"), (Command.CANCEL, "m2"), (Command.RESUME, "m3")):
         world.flows.requests.carry_out(
             Request(pipeline="bike", action=action, by="ann", reason=f"for {message}"), message
         )
@@ -273,19 +273,19 @@ def test_who_asked_for_a_rollout_to_stop_or_go_on_is_kept_with_the_reason() -> N
 def test_a_pipeline_that_is_not_a_fleet_is_not_cancelled_or_promoted_as_one() -> None:
     flows = World().flows
     with pytest.raises(BadMessage, match="income is not a fleet, so the message needs the job"):
-        flows.requests.carry_out(Request(pipeline="income", action=Asked.CANCEL, by="ann"), "m1")
+        flows.requests.carry_out(Request(pipeline="income", action=Command.CANCEL, by="ann"), "m1")
     with pytest.raises(BadMessage, match="income is not a fleet, so the message needs the job"):
-        flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, by="ann"), "m2")
+        flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, by="ann"), "m2")
 
 
 def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_further() -> None:
     fleet_world = FleetWorld(["01", "02"])
     fleet_world.drop()
     flows = fleet_world.world.flows
-    flows.requests.carry_out(Request(pipeline="bike", action=Asked.PROMOTE, by="ann"), "m1")
+    flows.requests.carry_out(Request(pipeline="bike", action=Command.PROMOTE, by="ann"), "m1")
     assert (fleet_world.world.records.requests.outcome("m1") or "").startswith("rollout 1 of bike (promote) is running")
     [request] = flows.poll()
-    assert (request.pipeline, request.action) == ("bike-01", Asked.PROMOTE)
+    assert (request.pipeline, request.action) == ("bike-01", Command.PROMOTE)
 
 
 def test_data_of_many_members_that_there_is_no_time_for_is_taken_up_by_the_next_timers_and_once() -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.store.history_check import verify
 from tests.support.fakes import World
 
@@ -18,7 +18,7 @@ def faults(world: World) -> list[str]:
 
 
 def rollback(world: World, message: str) -> None:
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.ROLLBACK, by="ann"), message)
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.ROLLBACK, by="ann"), message)
 
 
 def story(world: World) -> list[Callable[[], None]]:
@@ -26,7 +26,7 @@ def story(world: World) -> list[Callable[[], None]]:
     jobs = [world.accepted(name) for name in ("a.csv", "b.csv", "c.csv")]
 
     def promote(job_id: str) -> None:
-        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
 
     def deploy() -> None:
         stranger = world.models.link(world.models.keep(iter([b"by hand"])))
@@ -83,7 +83,7 @@ def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_c
     for writes in range(20):
         world = World()
         job_id = world.accepted()
-        request = Request(pipeline="income", action=Asked.PROMOTE, job=job_id)
+        request = Request(pipeline="income", action=Command.PROMOTE, job=job_id)
         world.documents.die_after = writes
         with suppress(KeyboardInterrupt):
             world.flows.requests.carry_out(request, "m")
@@ -96,7 +96,7 @@ def test_a_model_that_was_proven_and_then_put_back_is_in_the_history_with_what_c
         endpoint.update(world.models.link(former.models["one"]), world.clock.sleep)
         endpoint.deaf = 1
     world.flows.requests.carry_out(request, "m")
-    assert world.records.jobs.require(job_id).record.state is JobState.ROLLED_BACK
+    assert world.records.jobs.require(job_id).record.state is JobState.REVERTED
     world.flows.requests.carry_out(msgspec.structs.replace(request, by="ann"), "by hand")
     entries = list(world.records.champions.entries("income"))
     assert faults(world) == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.base.errors import BadMessage
 from shared.domain.blob_pattern import captured, fault_of, matches
-from shared.domain.messages import Asked, Request, read_poisoned_blob, read_request, write_request
+from shared.domain.messages import Command, Request, read_poisoned_blob, read_request, write_request
 from tests.support.fakes import World
 
 #: for a machine that is busy
@@ -51,7 +51,7 @@ def test_a_text_that_is_given_and_empty_is_refused(member: str) -> None:
 
 def test_a_member_that_is_null_is_not_given() -> None:
     body = {**ROLLBACK, "job": None, "to": None, "parameters": None, "path": None, "id": None, "reason": None}
-    assert read_request(json.dumps(body).encode()) == Request(pipeline="income", action=Asked.ROLLBACK, by="ann")
+    assert read_request(json.dumps(body).encode()) == Request(pipeline="income", action=Command.ROLLBACK, by="ann")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_any_message_is_read_or_refused(body: bytes) -> None:
 
 
 @UNHURRIED
-@given(st.dictionaries(st.sampled_from(MEMBERS[2:]), ANYTHING), st.sampled_from([each.value for each in Asked]))
+@given(st.dictionaries(st.sampled_from(MEMBERS[2:]), ANYTHING), st.sampled_from([each.value for each in Command]))
 def test_a_message_that_is_read_is_written_as_it_was(members: dict[str, Any], action: str) -> None:
     try:
         request = read_request(json.dumps({**members, "pipeline": "income", "action": action}).encode())
@@ -201,19 +201,21 @@ def test_the_case_of_an_extension_does_not_count_for_a_fleet() -> None:
 @pytest.mark.parametrize("facts", [{"to": 7}, {"live": 7}, {"model": "0" * 8}, {"to": 10**9}])
 def test_a_rollback_to_nothing_is_refused_without_holding_the_champion(facts: dict[str, Any]) -> None:
     world = World()
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=world.accepted()), "m1")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=world.accepted()), "m1")
     fence = world.records.champions.load("income").fence
     with pytest.raises(BadMessage):
-        world.flows.requests.carry_out(Request(**{**ROLLBACK, "action": Asked.ROLLBACK, **facts}), "m2")
+        world.flows.requests.carry_out(Request(**{**ROLLBACK, "action": Command.ROLLBACK, **facts}), "m2")
     assert world.records.champions.load("income").fence == fence
 
 
 def test_a_rollback_that_is_done_is_not_refused_at_its_second_delivery() -> None:
     world = World()
     for name in ("a.csv", "b.csv"):
-        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=world.accepted(name)), name)
+        world.flows.requests.carry_out(
+            Request(pipeline="income", action=Command.PROMOTE, job=world.accepted(name)), name
+        )
     request = Request(
-        pipeline="income", action=Asked.ROLLBACK, by="ann", to=2, live=world.records.champions.load("income").last
+        pipeline="income", action=Command.ROLLBACK, by="ann", to=2, live=world.records.champions.load("income").last
     )
     for _ in range(2):
         world.flows.requests.carry_out(request, "m3")

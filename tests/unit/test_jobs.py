@@ -9,15 +9,15 @@ import pytest
 
 from shared.base.errors import BadMessage, IllegalTransition
 from shared.base.retry import LONGEST, delay
-from shared.domain.jobs import FINAL, NEXT, Dataset, JobState, Part, job_id, received
-from shared.domain.messages import Asked, Request, read_request, write_request
+from shared.domain.jobs import FINAL, NEXT, BatchFile, Dataset, JobState, job_id, received
+from shared.domain.messages import Command, Request, read_request, write_request
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-DATA = [Part(dataset=Dataset(path="income/a.csv", etag="0x1", modified=NOW, size=10), sha256="00")]
+DATA = [BatchFile(dataset=Dataset(path="income/a.csv", etag="0x1", modified=NOW, size=10), sha256="00")]
 
 
 def test_the_same_version_of_a_blob_gives_the_same_job_and_another_version_another() -> None:
-    other = [Part(dataset=Dataset(path="income/a.csv", etag="0x2", modified=NOW, size=10), sha256="00")]
+    other = [BatchFile(dataset=Dataset(path="income/a.csv", etag="0x2", modified=NOW, size=10), sha256="00")]
     assert job_id("income", DATA) == job_id("income", DATA)
     assert len({job_id("income", DATA), job_id("income", other), job_id("bike", DATA)}) == 3
 
@@ -83,10 +83,12 @@ def test_a_message_that_asks_for_nothing_known_says_so_and_shows_an_example(body
 
 def test_the_id_of_every_job_may_be_asked_for() -> None:
     longest = job_id("a" * 63, DATA)
-    assert read_request(write_request(Request(pipeline="a", action=Asked.PROMOTE, job=longest)).encode()).job == longest
+    assert (
+        read_request(write_request(Request(pipeline="a", action=Command.PROMOTE, job=longest)).encode()).job == longest
+    )
 
 
 def test_what_is_written_to_the_queue_is_what_is_read_from_it() -> None:
     request = read_request(b'{"pipeline": "income", "action": "rollback", "by": "ann"}')
     assert read_request(write_request(request).encode()) == request
-    assert request.action is Asked.ROLLBACK
+    assert request.action is Command.ROLLBACK

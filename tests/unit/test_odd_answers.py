@@ -18,7 +18,7 @@ from shared.base.errors import RetrainingError, ServiceUnavailable
 from shared.base.secret import Secret
 from shared.domain.ports import BlobReference
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
+from shared.domain.services import ClassicTarget, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address, ResourceId
 from tests.support.wire import Scripted, scripted_service
 
@@ -41,25 +41,25 @@ ANYTHING = st.recursive(
 
 
 def bes(address: str) -> BatchExecutionService:
-    training = Training(address=Address(address), key=Secret("key"), model="output1", evaluation="output2")
+    training = TrainingService(address=Address(address), key=Secret("key"), model="output1", evaluation="output2")
     return BatchExecutionService(requests.Session(), "income", training)
 
 
 def classic(address: str) -> ClassicEndpoint:
-    key, scoring = Secret("key"), Scoring(address=Address(address), key=Secret("key"))
+    key, scoring = Secret("key"), ScoringService(address=Address(address), key=Secret("key"))
     target = ClassicTarget(name="one", address=Address(address), key=key, resource=NAME, scoring=scoring)
     return ClassicEndpoint(requests.Session(), target)
 
 
 def told(address: str) -> ClassicEndpoint:
     """An endpoint that itself says where it scores."""
-    scoring = Scoring(services=Address(address))
+    scoring = ScoringService(services=Address(address))
     target = ClassicTarget(name="one", address=Address(address), key=Secret("key"), resource=NAME, scoring=scoring)
     return ClassicEndpoint(requests.Session(), target, create=True)
 
 
 def arm(address: str) -> ArmWebService:
-    scoring = Scoring(address=Address(address), key=Secret("key"))
+    scoring = ScoringService(address=Address(address), key=Secret("key"))
     service = ResourceId("/subscriptions/s/resourceGroups/g/providers/p")
     target = NewTarget(name="two", address=Address(address), id=service, asset=NAME, scoring=scoring)
     return ArmWebService(requests.Session(), target, lambda: "token")

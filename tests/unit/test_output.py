@@ -22,10 +22,10 @@ from datetime import UTC, datetime
 from shared.cli.output import show_facts, show_table
 from shared.cli.views import HISTORY, JOBS, entry_rows, job_rows
 from shared.domain.champions import Action, HistoryEntry
-from shared.domain.jobs import Dataset, JobState, Model, Part, received
+from shared.domain.jobs import Dataset, JobState, Model, BatchFile, received
 REASON, PATH = sys.argv[1:]
 NOW = datetime.now(UTC).replace(month=11, day=26, hour=9, minute=47)
-part = Part(dataset=Dataset(path=PATH, etag="0x1", modified=NOW, size=1), sha256="00")
+part = BatchFile(dataset=Dataset(path=PATH, etag="0x1", modified=NOW, size=1), sha256="00")
 jobs = [received("income-of-the-northern-region", [part], NOW, once_more=str(n)) for n in range(3)]
 jobs = [job.end(JobState.FAILED, NOW, REASON) for job in jobs]
 entries = [

@@ -11,11 +11,11 @@ import pytest
 from shared.base.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
 from shared.domain.champions import Action, HistoryEntry
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.ports import BlobReference
 from tests.support.fakes import FakeEndpoint, World, refused
 
-PROMOTE, ROLLBACK = Asked.PROMOTE, Asked.ROLLBACK
+PROMOTE, ROLLBACK = Command.PROMOTE, Command.ROLLBACK
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_an_update_without_effect_is_put_back_and_says_so(world: World) -> None:
     job_id = world.accepted()
     promote(world, job_id)
     job = world.records.jobs.require(job_id).record
-    assert job.state is JobState.ROLLED_BACK
+    assert job.state is JobState.REVERTED
     assert "still those of the former model" in (job.reason or "")
     assert served(world) == before
 
@@ -77,7 +77,7 @@ def test_when_the_second_target_refuses_the_first_gets_its_former_model_back(wor
     world.endpoints["two"].refuses = [refused(), refused()]
     job_id = world.accepted()
     promote(world, job_id)
-    assert state(world, job_id) is JobState.ROLLED_BACK
+    assert state(world, job_id) is JobState.REVERTED
     assert trained(world, job_id) not in served(world)
 
 
@@ -100,8 +100,8 @@ def test_a_lost_answer_to_the_update_is_found_out_and_not_repeated(world: World)
 def test_an_endpoint_that_stays_away_gets_its_former_model_back_after_a_while(world: World) -> None:
     world.endpoints["two"].refuses = [ServiceUnavailable("503")] * 12
     job_id = world.accepted()
-    world.run(lambda: state(world, job_id) is JobState.ROLLED_BACK, minutes=60)
-    assert state(world, job_id) is JobState.ROLLED_BACK
+    world.run(lambda: state(world, job_id) is JobState.REVERTED, minutes=60)
+    assert state(world, job_id) is JobState.REVERTED
     assert trained(world, job_id) not in served(world)
 
 

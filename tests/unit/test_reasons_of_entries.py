@@ -8,7 +8,7 @@ import pytest
 from shared.domain.champions import HistoryEntry
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.ports import BlobReference
 from tests.support.fakes import World
 
@@ -39,7 +39,7 @@ def test_an_undecided_model_that_the_gate_promotes_is_told_as_such(world: World)
     finding = Finding(rule="AUC >= champion", outcome=Outcome.UNDECIDED, text="AUC 0.95 is within the noise")
     verdict = Verdict(outcome=Outcome.UNDECIDED, findings=(finding,))
     world.records.jobs.save(stored, msgspec.structs.replace(stored.record, verdict=verdict))
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m1")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m1")
     assert latest(world).reason == "undecided, and promoted as gate.undecided says: AUC 0.95 is within the noise"
 
 

@@ -10,9 +10,9 @@ import pytest
 from shared.base.errors import BadConfiguration, BadMessage, ServiceUnavailable
 from shared.base.settings import Settings
 from shared.domain.jobs import JobState, Model
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.ports import KeptModel
-from shared.flows.retention import YOUNG, Rule, read_rule, to_remove
+from shared.flows.retention import YOUNG, KeepRule, read_rule, to_remove
 from tests.support.fakes import START, World
 from tests.support.fleets import FleetWorld
 
@@ -24,18 +24,18 @@ def kept(sha256: str, age: timedelta) -> KeptModel:
     return KeptModel(Model(sha256=sha256, size=1), START - age, "etag")
 
 
-def removed(models: list[KeptModel], needed: set[str], rule: Rule) -> list[str]:
+def removed(models: list[KeptModel], needed: set[str], rule: KeepRule) -> list[str]:
     return [each.model.sha256 for each in to_remove(models, needed, START, rule)]
 
 
 def test_only_what_is_old_and_not_needed_is_removed() -> None:
     models = [kept("needed", 400 * DAY), kept("old", 91 * DAY), kept("used", 89 * DAY)]
-    assert removed(models, {"needed"}, Rule()) == ["old"]
+    assert removed(models, {"needed"}, KeepRule()) == ["old"]
 
 
 def test_nothing_younger_than_a_day_is_removed_whatever_the_rule_says() -> None:
     models = [kept("young", YOUNG), kept("older", YOUNG + timedelta(seconds=1))]
-    assert removed(models, set(), Rule(unused=timedelta(0))) == ["older"]
+    assert removed(models, set(), KeepRule(unused=timedelta(0))) == ["older"]
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(settings: dict[str, s
 
 
 def test_the_settings_are_what_the_rule_says() -> None:
-    assert read_rule(Settings({})) == Rule(entries=10, unused=90 * DAY)
-    assert read_rule(Settings({"KEEP_MODELS": "3", "KEEP_MODELS_FOR": "30d"})) == Rule(entries=3, unused=30 * DAY)
+    assert read_rule(Settings({})) == KeepRule(entries=10, unused=90 * DAY)
+    assert read_rule(Settings({"KEEP_MODELS": "3", "KEEP_MODELS_FOR": "30d"})) == KeepRule(entries=3, unused=30 * DAY)
 
 
 def promoted(world: World, name: str) -> str:
     """Promote a job's model; return its SHA-256."""
     job_id = world.accepted(name)
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), f"m-{name}")
     assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
     return model(world, job_id)
 
@@ -72,7 +72,7 @@ def model(world: World, job_id: str) -> str:
 
 
 def roll_back(world: World, message: str, **where: int | str) -> None:
-    request = Request(pipeline="income", action=Asked.ROLLBACK, by="ann", **where)  # type: ignore[arg-type]
+    request = Request(pipeline="income", action=Command.ROLLBACK, by="ann", **where)  # type: ignore[arg-type]
     world.flows.requests.carry_out(request, message)
 
 
@@ -118,7 +118,7 @@ def test_both_models_of_a_change_under_way_stay_also_of_a_pipeline_that_the_file
     job_id = world.accepted("b.csv")
     world.documents.die_after = 4
     with pytest.raises(KeyboardInterrupt):
-        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     world.documents.die_after = None
     change = world.records.champions.load("income").change
     assert change is not None

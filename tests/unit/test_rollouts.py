@@ -6,12 +6,12 @@ import pytest
 
 from shared.base.errors import AskHuman, BadMessage, ServiceUnavailable
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
-from shared.domain.rollouts import Course, Plan, Share, Standing, read_share
+from shared.domain.messages import Command, Request
+from shared.domain.rollouts import MemberState, Plan, RolloutState, Share, read_share
 from tests.support.fakes import refused
 from tests.support.fleets import FleetWorld
 
-PROMOTE, ROLLBACK, RESUME, CANCEL = Asked.PROMOTE, Asked.ROLLBACK, Asked.RESUME, Asked.CANCEL
+PROMOTE, ROLLBACK, RESUME, CANCEL = Command.PROMOTE, Command.ROLLBACK, Command.RESUME, Command.CANCEL
 FEW = ["01", "02", "03", "04"]
 MANY = [f"{number:02}" for number in range(1, 31)]
 
@@ -51,12 +51,12 @@ def test_a_rollout_promotes_each_member_s_own_model_one_wave_after_the_other() -
     fleet = ready(MANY)
     fleet.ask(PROMOTE, "m1")
     sizes = []
-    while fleet.rollout.course is Course.RUNNING:
+    while fleet.rollout.state is RolloutState.RUNNING:
         fleet.poll()
-        sizes.append(len(fleet.standing(Standing.PROMOTED)))
+        sizes.append(len(fleet.standing(MemberState.PROMOTED)))
     assert [size for size in sizes if size] == sorted(size for size in sizes if size)
     assert {1, 3, 30} <= set(sizes)
-    assert fleet.rollout.course is Course.DONE
+    assert fleet.rollout.state is RolloutState.DONE
     for member in fleet.members:
         assert fleet.served(member) == fleet.trained(member)
         live = fleet.world.records.champions.load(member).live
@@ -69,11 +69,11 @@ def test_a_rollout_promotes_each_member_s_own_model_one_wave_after_the_other() -
 def test_no_more_members_are_under_way_at_once_than_the_plan_says() -> None:
     fleet = ready(MANY, at_once=4)
     fleet.ask(PROMOTE, "m1")
-    while fleet.rollout.course is Course.RUNNING:
+    while fleet.rollout.state is RolloutState.RUNNING:
         fleet.world.flows.rollouts.advance()
         assert len(fleet.rollout.asked) <= 4
         fleet.poll()
-    assert fleet.rollout.course is Course.DONE
+    assert fleet.rollout.state is RolloutState.DONE
 
 
 def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> None:
@@ -81,9 +81,9 @@ def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> N
     fleet.endpoint("bike-01").deaf = 1
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
-    assert fleet.rollout.course is Course.STOPPED
+    assert fleet.rollout.state is RolloutState.STOPPED
     assert fleet.rollout.told.startswith("1 of 30 failed, and 0 may; bike-01: After 180 s the answers")
-    assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01"]
+    assert fleet.standing(MemberState.ROLLED_BACK) == ["bike-01"]
     assert [fleet.endpoint(member).updates for member in fleet.members[1:]] == [0] * 29
     assert fleet.served("bike-01") == "first.ilearner"
     canary, second, *_ = fleet.rollout.table
@@ -97,10 +97,10 @@ def test_a_large_wave_stops_soon_after_the_limit_and_what_is_promoted_stays_live
         fleet.endpoint(member).deaf = 1
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
-    assert fleet.rollout.course is Course.STOPPED
-    assert fleet.standing(Standing.PROMOTED) == fleet.members[:4]
-    assert 4 <= len(fleet.standing(Standing.ROLLED_BACK)) <= 5
-    assert len(fleet.standing(Standing.WAITING)) >= 21
+    assert fleet.rollout.state is RolloutState.STOPPED
+    assert fleet.standing(MemberState.PROMOTED) == fleet.members[:4]
+    assert 4 <= len(fleet.standing(MemberState.ROLLED_BACK)) <= 5
+    assert len(fleet.standing(MemberState.WAITING)) >= 21
     for member in fleet.members[:4]:
         assert fleet.served(member) == fleet.trained(member)
 
@@ -112,8 +112,8 @@ def test_a_stopped_rollout_goes_on_when_it_is_resumed_and_failures_of_before_are
     fleet.finish()
     assert fleet.ask(RESUME, "m2").startswith("rollout 1 of bike (promote) is running")
     fleet.finish()
-    assert fleet.rollout.course is Course.DONE
-    assert fleet.standing(Standing.PROMOTED) == fleet.members[1:]
+    assert fleet.rollout.state is RolloutState.DONE
+    assert fleet.standing(MemberState.PROMOTED) == fleet.members[1:]
     assert fleet.ask(RESUME, "m2").startswith("rollout 1 of bike (promote) is done")  # the same message again
     with pytest.raises(BadMessage, match="no rollout to go on with"):
         fleet.ask(RESUME, "m3")
@@ -125,9 +125,9 @@ def test_a_person_may_stop_a_rollout_and_those_under_way_come_to_their_end() -> 
     fleet.world.flows.rollouts.advance()
     fleet.ask(CANCEL, "m2")
     fleet.finish()
-    assert fleet.rollout.course is Course.STOPPED
+    assert fleet.rollout.state is RolloutState.STOPPED
     assert fleet.rollout.told == "stopped by ann"
-    assert fleet.standing(Standing.PROMOTED) == ["bike-01"]
+    assert fleet.standing(MemberState.PROMOTED) == ["bike-01"]
     with pytest.raises(BadMessage, match="No rollout of bike is running"):
         fleet.ask(CANCEL, "m3")
 
@@ -163,7 +163,7 @@ def test_a_job_that_was_promoted_or_cancelled_by_hand_is_not_rolled_out_again() 
     fleet.world.flows.decisions.decide(request, "m1")
     fleet.ask(PROMOTE, "m2")
     fleet.finish()
-    assert fleet.standing(Standing.PROMOTED) == ["bike-03", "bike-04"]
+    assert fleet.standing(MemberState.PROMOTED) == ["bike-03", "bike-04"]
     assert fleet.served("bike-01") == fleet.trained("bike-01")
     assert fleet.world.records.champions.load("bike-02").last == 0
 
@@ -177,9 +177,9 @@ def test_a_member_without_an_outcome_in_time_counts_as_failed_and_is_taken_back(
             fleet.poll()
         except AskHuman:
             fleet.world.clock.sleep(60)
-        if fleet.rollout.course is not Course.RUNNING:
+        if fleet.rollout.state is not RolloutState.RUNNING:
             break
-    assert fleet.rollout.course is Course.STOPPED
+    assert fleet.rollout.state is RolloutState.STOPPED
     assert "no outcome within 3600 s; the key is wrong" in fleet.rollout.told
     fleet.poll()
     [job] = fleet.jobs("bike-01")
@@ -202,11 +202,11 @@ def test_a_rollback_of_the_fleet_brings_back_what_the_last_rollout_replaced_and_
     fleet.finish()
     fleet.ask(RESUME, "m2")
     fleet.finish()
-    assert fleet.standing(Standing.PROMOTED) == ["bike-01", "bike-02", "bike-04"]
+    assert fleet.standing(MemberState.PROMOTED) == ["bike-01", "bike-02", "bike-04"]
     fleet.ask(ROLLBACK, "m3")
     fleet.finish()
-    assert fleet.rollout.course is Course.DONE
-    assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01", "bike-02", "bike-04"]
+    assert fleet.rollout.state is RolloutState.DONE
+    assert fleet.standing(MemberState.ROLLED_BACK) == ["bike-01", "bike-02", "bike-04"]
     assert {fleet.served(member) for member in fleet.members} == {"first.ilearner"}
     live = fleet.world.records.champions.load("bike-01").live
     assert live is not None
@@ -225,7 +225,7 @@ def test_a_rollback_of_the_fleet_leaves_a_member_alone_that_was_given_another_mo
     fleet.world.flows.requests.carry_out(request, "by-hand")
     fleet.ask(ROLLBACK, "m2")
     fleet.finish()
-    assert fleet.standing(Standing.ROLLED_BACK) == fleet.members[1:]
+    assert fleet.standing(MemberState.ROLLED_BACK) == fleet.members[1:]
     assert fleet.served("bike-01") == fleet.trained("bike-01")
 
 
@@ -234,10 +234,10 @@ def test_a_promotion_under_way_is_waited_for_however_long_a_member_may_take() ->
     fleet.endpoint("bike-01").refuses = [ServiceUnavailable("503")] * 2
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
-    line = fleet.rollout.lines[0]
-    assert line.standing is Standing.PROMOTED
-    assert line.asked_at is not None
-    assert (fleet.world.clock.now() - line.asked_at).total_seconds() > fleet.rollout.within
+    member = fleet.rollout.members[0]
+    assert member.state is MemberState.PROMOTED
+    assert member.asked_at is not None
+    assert (fleet.world.clock.now() - member.asked_at).total_seconds() > fleet.rollout.within
 
 
 def test_a_rollback_that_fails_or_is_refused_says_so_in_its_line() -> None:
@@ -247,16 +247,16 @@ def test_a_rollback_that_fails_or_is_refused_says_so_in_its_line() -> None:
     fleet.endpoint("bike-02").deaf = 1
     fleet.ask(ROLLBACK, "m2")
     fleet.world.flows.requests.carry_out(Request(pipeline="bike-03", action=ROLLBACK, by="bob"), "by-hand")
-    while fleet.rollout.course is Course.RUNNING:
+    while fleet.rollout.state is RolloutState.RUNNING:
         try:
             fleet.poll()
         except BadMessage:
             continue
-    lines = {line.member: line for line in fleet.rollout.lines}
-    assert lines["bike-02"].standing is lines["bike-03"].standing is Standing.FAILED
+    lines = {member.pipeline: member for member in fleet.rollout.members}
+    assert lines["bike-02"].state is lines["bike-03"].state is MemberState.FAILED
     assert lines["bike-02"].reason.startswith("After 180 s the answers")
     assert lines["bike-03"].reason == "Entry 2 is not live any more, entry 3 is"
-    assert fleet.standing(Standing.ROLLED_BACK) == ["bike-01", "bike-04"]
+    assert fleet.standing(MemberState.ROLLED_BACK) == ["bike-01", "bike-04"]
     assert fleet.served("bike-02") == fleet.trained("bike-02")
 
 
@@ -279,7 +279,7 @@ def test_an_update_that_is_refused_is_a_failure_with_the_service_s_words() -> No
 
 
 @pytest.mark.parametrize("action", [PROMOTE, ROLLBACK])
-def test_a_run_that_dies_after_any_write_loses_no_member_and_changes_none_twice(action: Asked) -> None:
+def test_a_run_that_dies_after_any_write_loses_no_member_and_changes_none_twice(action: Command) -> None:
     writes = 0
     for die_after in range(1000):
         fleet = ready(FEW[:3])
@@ -305,7 +305,7 @@ def test_a_run_that_dies_after_any_write_loses_no_member_and_changes_none_twice(
                 assert (fleet.served(member), last) == (fleet.trained(member), 2), f"died after write {die_after}"
             else:
                 assert (fleet.served(member), last) == ("first.ilearner", 3), f"died after write {die_after}"
-        assert fleet.rollout.course is Course.DONE, f"died after write {die_after}: {fleet.rollout.text}"
+        assert fleet.rollout.state is RolloutState.DONE, f"died after write {die_after}: {fleet.rollout.text}"
         marks = [name for name in fleet.world.documents.contents if name.startswith(("active/", "parked/"))]
         open_marks = [name for name in marks if not name.startswith("active/watches/")]
         assert open_marks == [], f"died after write {die_after}"
@@ -321,7 +321,7 @@ def test_two_runs_of_the_poll_at_once_ask_no_member_twice() -> None:
     one, other = fleet.world.flows.rollouts, fleet.world.flows.rollouts
     one.advance()
     other.advance()
-    assert [line.member for line in fleet.rollout.asked] == ["bike-01"]
+    assert [member.pipeline for member in fleet.rollout.asked] == ["bike-01"]
     fleet.finish()
     assert [fleet.endpoint(member).updates for member in fleet.members] == [1] * 4
 
@@ -330,11 +330,11 @@ def test_two_runs_of_the_poll_at_once_ask_no_member_twice() -> None:
 def test_a_member_whose_job_failed_counts_as_a_failure_of_the_rollout(state: JobState) -> None:
     fleet = FleetWorld(["01", "02"])
     fleet.drop()
-    fleet.ask(Asked.PROMOTE, "m1")
+    fleet.ask(Command.PROMOTE, "m1")
     fleet.world.flows.rollouts.advance()
-    [line] = fleet.rollout.asked
-    stored = fleet.world.records.jobs.require(line.job or "")
+    [member] = fleet.rollout.asked
+    stored = fleet.world.records.jobs.require(member.job or "")
     fleet.world.records.jobs.save(stored, stored.record.end(state, fleet.world.clock.now(), "no model"))
     fleet.world.flows.rollouts.advance()
-    assert fleet.standing(Standing.FAILED) == [line.member]
-    assert fleet.standing(Standing.LEFT_OUT) == []
+    assert fleet.standing(MemberState.FAILED) == [member.pipeline]
+    assert fleet.standing(MemberState.LEFT_OUT) == []

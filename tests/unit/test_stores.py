@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.domain.jobs import Dataset, Part, received
+from shared.domain.jobs import BatchFile, Dataset, received
 from shared.store import Records
 from tests.support.fakes import FakeDocuments
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 def test_a_job_whose_run_dies_at_its_first_write_is_found_by_the_poll() -> None:
     documents = FakeDocuments()
-    part = Part(dataset=Dataset(path="income/a.csv", etag="1", modified=NOW, size=1), sha256="0" * 64, rows=1)
+    part = BatchFile(dataset=Dataset(path="income/a.csv", etag="1", modified=NOW, size=1), sha256="0" * 64, rows=1)
     job = received("income", [part], NOW)
     documents.die_after = 0
     with pytest.raises(KeyboardInterrupt):

@@ -72,7 +72,7 @@ def change(models: FakeModels, expected: Rows | None) -> tuple[Change, Model]:
     answers = {"one": Rows(["Scored Labels"], [["yes"]])}
     rows = Rows(["age"], [["39"]])
     return Change(
-        request="m", begun=now, entry=entry, before={"one": before}, rows=rows, answers=answers, expected=expected
+        request_id="m", begun=now, entry=entry, before={"one": before}, rows=rows, answers=answers, expected=expected
     ), before
 
 
@@ -112,7 +112,7 @@ def test_what_answered_before_under_another_models_name_does_not_keep_the_way_ba
     wanted, before = change(models, Rows(["Scored Labels"], [["after"]]))
     answers = {"one": Rows(["Scored Labels"], [["what somebody else deployed"]])}
     endpoint = FakeEndpoint(clock, models, models.link(wanted.entry.models["one"]))
-    told = switch(endpoint, models, clock).undo(msgspec.structs.replace(wanted, answers=answers))
+    told = switch(endpoint, models, clock).revert(msgspec.structs.replace(wanted, answers=answers))
     assert endpoint.score(wanted.rows).values == [["before"]]
     assert "answers otherwise than before the change and than the new model" in told
     assert endpoint.model().address == models.link(before).address
@@ -125,7 +125,7 @@ def test_as_long_as_the_new_model_may_answer_the_way_back_has_not_ended() -> Non
     endpoint = FakeEndpoint(clock, models, models.link(wanted.entry.models["one"]))
     endpoint.deaf = 1
     with pytest.raises(Unproven):
-        switch(endpoint, models, clock).undo(wanted)
+        switch(endpoint, models, clock).revert(wanted)
 
 
 class MisnamedEndpoint(FakeEndpoint):
@@ -152,4 +152,4 @@ def test_a_former_model_is_live_again_only_when_the_definition_names_it() -> Non
     former = msgspec.structs.replace(wanted, answers={"one": Rows(["Scored Labels"], [["before"]])})
     endpoint = MisnamedEndpoint(clock, models, models.link(before))
     with pytest.raises(Unproven, match="the definition names another model"):
-        switch(endpoint, models, clock).undo(former)
+        switch(endpoint, models, clock).revert(former)

@@ -26,7 +26,7 @@ from shared.base.secret import Secret
 from shared.base.settings import Settings
 from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, NewTarget, Scoring, Training
+from shared.domain.services import ClassicTarget, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address, ResourceId
 from studio.jobs.runner import details
 from tests.support.wire import Scripted, scripted_service
@@ -45,12 +45,14 @@ def service() -> Iterator[Scripted]:
 
 
 def bes(service: Scripted) -> BatchExecutionService:
-    training = Training(address=Address(service.address), key=Secret("S3CRET"), model="output1", evaluation="output2")
+    training = TrainingService(
+        address=Address(service.address), key=Secret("S3CRET"), model="output1", evaluation="output2"
+    )
     return BatchExecutionService(requests.Session(), "income", training)
 
 
-def scoring(service: Scripted) -> Scoring:
-    return Scoring(address=Address(f"{service.address}/score"), key=Secret("S3CRET"))
+def scoring(service: Scripted) -> ScoringService:
+    return ScoringService(address=Address(f"{service.address}/score"), key=Secret("S3CRET"))
 
 
 def classic(service: Scripted) -> ClassicEndpoint:
@@ -178,7 +180,9 @@ def test_no_proxy_of_the_machine_comes_between_a_key_and_its_service(
         proxy.answer(200, "job-2")
         monkeypatch.setenv("http_proxy", proxy.address)
         monkeypatch.setenv("no_proxy", "")
-        training = Training(address=Address(service.address), key=Secret("key"), model="output1", evaluation="output2")
+        training = TrainingService(
+            address=Address(service.address), key=Secret("key"), model="output1", evaluation="output2"
+        )
         assert BatchExecutionService(App(Settings({}))._session, "income", training).submit(DATA, {}) == "job-1"
         assert proxy.asked == []
 

@@ -172,9 +172,9 @@ class BlobTrainingData:
                 if self.find(dataset.path) == dataset:
                     raise  # a lease, a snapshot or a policy holds it
 
-    def put_back(self, path: str, folder: str, request: str) -> Dataset:
+    def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
         aside, target = self._aside(path, folder), self._dropped.blob(path)
-        mark = hashlib.sha256(request.encode()).hexdigest()
+        mark = hashlib.sha256(request_id.encode()).hexdigest()
         with storage_errors(f"putting {path} back"):
             try:
                 metadata = {**aside.get_blob_properties().metadata, _PUT_BACK: mark}

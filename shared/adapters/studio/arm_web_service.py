@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import requests
 
 from shared.adapters.http import Answer, Service, retry_after
-from shared.adapters.studio.rrs import ScoringService
+from shared.adapters.studio.rrs import RequestResponseService
 from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.base.suggestion import case_hint
 from shared.domain.ports import BlobReference, Wait
@@ -33,7 +33,7 @@ OPERATION_SECONDS = 600.0  #: of waiting, whatever pauses the service asks for
 class ArmWebService:
     def __init__(self, session: requests.Session, target: NewTarget, token: Callable[[], str]) -> None:
         self._target = target
-        self._scoring = ScoringService(session, target.name, target.scoring)
+        self._scoring = RequestResponseService(session, target.name, target.scoring)
         self._service = Service(session, target.name, target.address, lambda: f"Bearer {token()}")
 
     def model(self) -> BlobReference:

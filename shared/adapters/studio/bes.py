@@ -17,7 +17,7 @@ from shared.adapters.storage.references import read_reference, write_reference
 from shared.adapters.studio.bes_details import innermost_message
 from shared.base.errors import ServiceRefused, UnexpectedAnswer
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
-from shared.domain.services import Scoring, Training
+from shared.domain.services import ScoringService, TrainingService
 
 log = logging.getLogger("relearn.bes")
 
@@ -37,8 +37,8 @@ _STATES = {
 class BatchExecutionService:
     """`name` is how errors call it; the service's base address, key and input are the configuration's."""
 
-    def __init__(self, session: requests.Session, name: str, place: Training | Scoring) -> None:
-        self._input = place.port if isinstance(place, Training) else place.input
+    def __init__(self, session: requests.Session, name: str, place: TrainingService | ScoringService) -> None:
+        self._input = place.port if isinstance(place, TrainingService) else place.input
         address, key = place.place
         self._service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
 

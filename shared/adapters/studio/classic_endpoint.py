@@ -16,12 +16,12 @@ import requests
 
 from shared.adapters.http import Answer, Service, origin
 from shared.adapters.storage.references import read_reference, write_reference
-from shared.adapters.studio.rrs import ScoringService
+from shared.adapters.studio.rrs import RequestResponseService
 from shared.base.errors import BadConfiguration, ServiceRefused
 from shared.base.suggestion import case_hint
 from shared.domain.ports import BlobReference, Wait
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, Scoring
+from shared.domain.services import ClassicTarget, ScoringService
 from shared.domain.values import Address, read_key
 
 log = logging.getLogger("relearn.classic")
@@ -39,7 +39,7 @@ class ClassicEndpoint:
     def __init__(self, session: requests.Session, target: ClassicTarget, *, create: bool = False) -> None:
         self._session, self._target, self._create = session, target, create
         self._service = Service(session, target.name, target.address, lambda: f"Bearer {target.key.reveal()}")
-        self._told: Scoring | None = None
+        self._told: ScoringService | None = None
 
     def model(self) -> BlobReference:
         answer = self._read()
@@ -62,7 +62,7 @@ class ClassicEndpoint:
         log.info("%s: the endpoint was missing and is made", self._target.name)
         return self._service.call("GET", "")
 
-    def scoring(self) -> Scoring:
+    def scoring(self) -> ScoringService:
         """Return where the endpoint scores, with its key."""
         if not self._target.scoring.services:
             return self._target.scoring
@@ -70,7 +70,7 @@ class ClassicEndpoint:
             self._told = self._read().read(self._scoring_told, "endpoint with ApiLocation and PrimaryKey")
         return self._told
 
-    def _scoring_told(self, endpoint: Any) -> Scoring:
+    def _scoring_told(self, endpoint: Any) -> ScoringService:
         services = self._target.scoring.services
         assert services is not None, "asked only where the configuration has it"
         told, key = endpoint["ApiLocation"], endpoint["PrimaryKey"]
@@ -103,4 +103,4 @@ class ClassicEndpoint:
         )
 
     def score(self, rows: Rows) -> Rows:
-        return ScoringService(self._session, self._target.name, self.scoring()).score(rows)
+        return RequestResponseService(self._session, self._target.name, self.scoring()).score(rows)

@@ -13,13 +13,13 @@ from shared.adapters.http import Answer, Service
 from shared.base.errors import UnexpectedAnswer
 from shared.domain.proof_rows import SCORED
 from shared.domain.rows import Rows
-from shared.domain.services import Scoring
+from shared.domain.services import ScoringService
 
 ROWS_AT_ONCE = 500  #: of one call
 
 
-class ScoringService:
-    def __init__(self, session: requests.Session, name: str, scoring: Scoring) -> None:
+class RequestResponseService:
+    def __init__(self, session: requests.Session, name: str, scoring: ScoringService) -> None:
         self._scoring = scoring
         address, key = scoring.place
         self._service = Service(session, f"scoring of {name}", address, lambda: f"Bearer {key.reveal()}")

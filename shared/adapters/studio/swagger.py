@@ -12,12 +12,12 @@ from typing import Any
 import requests
 
 from shared.adapters.http import Service
-from shared.domain.services import Description, Scoring, Training
+from shared.domain.services import Description, ScoringService, TrainingService
 
 
-def describe(session: requests.Session, name: str, place: Training | Scoring) -> Description:
+def describe(session: requests.Session, name: str, place: TrainingService | ScoringService) -> Description:
     """Return the description; raise as every call of a service does."""
-    address, key = (place.address, place.key) if isinstance(place, Training) else place.place
+    address, key = (place.address, place.key) if isinstance(place, TrainingService) else place.place
     service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
     return service.call("GET", "swagger.json").read(read_description, "swagger document")
 

@@ -16,7 +16,7 @@ from shared.domain.evaluation import METRICS, kind_of
 from shared.domain.gate.scored import kind_of_columns
 from shared.domain.ports import BatchService, BlobReference
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, NewTarget, Scoring, Target, Training
+from shared.domain.services import ClassicTarget, NewTarget, ScoringService, Target, TrainingService
 from shared.domain.values import Address
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def look_at_fleet(app: App, fleet: Fleet) -> Iterator[Finding]:
     yield from look(app, msgspec.structs.replace(fleet.template, targets=targets))
 
 
-def training_ports(at: str, training: Training, found: Description) -> Iterator[Finding]:
+def training_ports(at: str, training: TrainingService, found: Description) -> Iterator[Finding]:
     """Look for the configured names in the service's own description. Pure."""
     if training.folder:
         yield named(f"{at}.folder", training.folder, found.parameters, "global parameter")
@@ -62,7 +62,7 @@ def training_ports(at: str, training: Training, found: Description) -> Iterator[
         yield named(f"{at}.parameters", name, found.parameters, "global parameter")
 
 
-def scoring_ports(at: str, scoring: Scoring, rows: Rows, found: Description) -> Iterator[Finding]:
+def scoring_ports(at: str, scoring: ScoringService, rows: Rows, found: Description) -> Iterator[Finding]:
     """Look for the configured names, and for the columns of the proof's rows, in the description. Pure."""
     yield named(f"{at}.input", scoring.input, found.inputs, "input")
     yield named(f"{at}.output", scoring.output, found.outputs, "output")
@@ -109,7 +109,7 @@ def _batch(what: str, service: BatchService, key: str, address: str) -> Finding:
 
 
 def _described(
-    app: App, at: str, place: Training | Scoring, ports: Callable[[Description], Iterator[Finding]]
+    app: App, at: str, place: TrainingService | ScoringService, ports: Callable[[Description], Iterator[Finding]]
 ) -> Iterator[Finding]:
     try:
         found = app.describe(at, place)

@@ -15,17 +15,17 @@ from typing import Any
 import msgspec
 
 from shared.base.errors import BadMessage
-from shared.domain.champions import Action, Change, HistoryEntry, Stray
+from shared.domain.champions import Action, Change, HistoryEntry, LateWrite
 from shared.domain.gate.verdict import Outcome
 from shared.domain.jobs import JobState, Model, RetrainingJob
-from shared.domain.messages import Asked, Request
+from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.domain.proof_rows import ALIKE, most_telling, same_answers, scored_columns
 from shared.domain.rows import Rows
 from shared.flows.judging import judged_against
 from shared.flows.live import live_model
-from shared.flows.promotion.settle import PATIENCE, Finishing
+from shared.flows.promotion.settle import PATIENCE, Settlement
 from shared.flows.promotion.switch import Served, Switch
 from shared.store import Records
 from shared.store.champions import HeldChampion
@@ -33,12 +33,12 @@ from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
 
-STRAYS_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
+LATE_WRITES_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
 HELD_OUT_AT_MOST = 50  #: held-out rows that are scored beside the kept ones
 
 
 @dataclass(frozen=True)
-class Changing:
+class ChangePlanner:
     """For one run that holds one pipeline's champion record."""
 
     pipeline: Pipeline
@@ -48,7 +48,7 @@ class Changing:
     reader: BlobReader
     endpoints: Endpoints
     switch: Switch
-    finishing: Finishing
+    settlement: Settlement
     now: Callable[[], datetime]
 
     @property
@@ -59,9 +59,9 @@ class Changing:
     def carry_out(self, request: Request, message_id: str) -> None:
         self._claim()
         if self.held.champion.change:
-            self.finishing.finish(self.held.champion.change)
-        self._put_right()
-        if request.action is Asked.RESUME:
+            self.settlement.finish(self.held.champion.change)
+        self._repair()
+        if request.action is Command.RESUME:
             self.records.champions.unmark_change(self.pipeline.name)
             return
         stored = self.records.jobs.require(request.job) if request.job else None
@@ -81,7 +81,7 @@ class Changing:
         if not own:
             self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
         if entry.models == self.live.models:
-            self.finishing.settle_unchanged(request_id, stored if own else None)
+            self.settlement.settle_unchanged(request_id, stored if own else None)
             return
         for model in entry.models.values():
             if not self.models.touch(model):  # from here on it is not removed
@@ -89,7 +89,7 @@ class Changing:
         rows, expected = self._kept_rows(stored.record if stored else None)
         served = self.switch.answers(rows)
         change = Change(
-            request=request_id,
+            request_id=request_id,
             begun=self.now(),
             entry=entry,
             before=self.live.models,
@@ -97,40 +97,40 @@ class Changing:
             answers={name: each.answers for name, each in served.items()},
             expected=expected or self._recorded(entry, served),
         )
-        self.held.save(self.held.champion.but(change=change))
-        self.finishing.finish(change, served)
+        self.held.save(self.held.champion.replace(change=change))
+        self.settlement.finish(change, served)
 
     def _claim(self) -> None:
         """Raise the fence. Who held the record with a change under way may be dead, or only stopped."""
         champion, now = self.held.champion, self.now()
-        strays = [stray for stray in champion.strays if stray.until > now]
+        late_writes = [late_write for late_write in champion.late_writes if late_write.until > now]
         if champion.change and self.held.abandoned:
             models = {*champion.change.entry.models.values(), *champion.change.before.values()}
-            strays += [Stray(sha256=model.sha256, until=now + STRAYS_FOR) for model in models]
-        self.held.save(champion.but(fence=champion.fence + 1, strays=tuple(strays)))
+            late_writes += [LateWrite(sha256=model.sha256, until=now + LATE_WRITES_FOR) for model in models]
+        self.held.save(champion.replace(fence=champion.fence + 1, late_writes=tuple(late_writes)))
 
-    def _put_right(self) -> None:
+    def _repair(self) -> None:
         """Give endpoints back what the history says, where a run that was overtaken has written its model late."""
         champion = self.held.champion
-        if champion.live is None or not champion.strays:
+        if champion.live is None or not champion.late_writes:
             return
-        strays = {stray.sha256 for stray in champion.strays}
+        late_writes = {late_write.sha256 for late_write in champion.late_writes}
         for name, endpoint in self.endpoints.items():
             there, right = self.models.identify(endpoint.model()), champion.live.models.get(name)
-            if there is None or right is None or there == right or there.sha256 not in strays:
+            if there is None or right is None or there == right or there.sha256 not in late_writes:
                 continue
             reason = f"{name} was given {there.sha256[:12]} by a run that had been overtaken"
             log.error("Pipeline %s: %s", self.pipeline.name, reason)
             # This run may be overtaken in its turn, after a model that is newer than this one.
-            stray = Stray(sha256=right.sha256, until=self.now() + STRAYS_FOR)
-            self.held.save(self.held.champion.but(strays=(*self.held.champion.strays, stray)))
+            late_write = LateWrite(sha256=right.sha256, until=self.now() + LATE_WRITES_FOR)
+            self.held.save(self.held.champion.replace(late_writes=(*self.held.champion.late_writes, late_write)))
             rows = self.pipeline.rows
-            self.switch.put_right(
-                name, right, rows, self.records.answers.of(self.records.answers.keep_rows(rows), right.sha256)
+            self.switch.repair(
+                name, right, rows, self.records.answers.load(self.records.answers.keep_rows(rows), right.sha256)
             )
-            entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.RESTORED, reason=reason)
+            entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.REVERTED, reason=reason)
             self.held.save(self.records.champions.append(self.held.champion, entry))
-            self.finishing.watch_strays(self.held.champion)
+            self.settlement.watch_late_writes(self.held.champion)
 
     def _overtaken(self, stored: Stored[RetrainingJob]) -> bool:
         """Return whether the job is not to be promoted (yet): end it when newer data was promoted first, have it
@@ -144,14 +144,14 @@ class Changing:
         if champion.has_overtaken(job):
             reason = f"A newer model was promoted first; live is entry {champion.last} of the history"
             ended = job.end(JobState.SUPERSEDED, self.now(), reason)
-            self.finishing.save(stored, ended)
+            self.settlement.save(stored, ended)
             self.records.jobs.close(ended)
             return True
         live = self._judged_against(job)
         if not job.verdict or job.verdict.champion == live:
             return False
         note = f"The champion is another one now ({live[:12] if live else 'none'}): judged again"
-        self.finishing.save(stored, job.move_to(JobState.JUDGING, self.now(), note))
+        self.settlement.save(stored, job.move_to(JobState.JUDGING, self.now(), note))
         return True
 
     def _judged_against(self, job: RetrainingJob) -> str | None:
@@ -175,7 +175,7 @@ class Changing:
             log.warning("Job %s: its held-out rows cannot be scored for the proof: the table %s", job.id, error)
             return kept, None
         champion = self.live.models[self.pipeline.targets[0].name]
-        places = most_telling(given, self.records.answers.of(job.held_out.digest, champion.sha256), HELD_OUT_AT_MOST)
+        places = most_telling(given, self.records.answers.load(job.held_out.digest, champion.sha256), HELD_OUT_AT_MOST)
         return Rows(kept.columns, kept.values + asked.at(places).values), given.at(places)
 
     def _recorded(self, entry: HistoryEntry, served: Mapping[str, Served]) -> Rows | None:
@@ -187,7 +187,7 @@ class Changing:
         models = {model.sha256 for model in entry.models.values()}
         if len(models) > 1:
             return None  # each target would have answers of its own
-        known = self.records.answers.of(self.records.answers.keep_rows(self.pipeline.rows), models.pop())
+        known = self.records.answers.load(self.records.answers.keep_rows(self.pipeline.rows), models.pop())
         alike = known and all(same_answers(known, each.answers, ALIKE) for each in served.values())
         return known if alike else None
 

@@ -20,8 +20,8 @@ from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
-from shared.flows.promotion.change import Changing
-from shared.flows.promotion.settle import Finishing
+from shared.flows.promotion.change import ChangePlanner
+from shared.flows.promotion.settle import Settlement
 from shared.flows.promotion.switch import Switch
 from shared.store import Records
 from shared.store.champions import HeldChampion
@@ -63,7 +63,7 @@ class Promotion:
         if not request.names_an_entry:
             return
         champion = self.records.champions.load(request.pipeline)
-        if request_id in champion.settled or (champion.change and champion.change.request == request_id):
+        if request_id in champion.settled or (champion.change and champion.change.request_id == request_id):
             return  # a second delivery
         if request.live is not None and (champion.live is None or request.live > champion.last):
             raise BadMessage(f"Entry {request.live} is not in the history of {request.pipeline}")
@@ -72,7 +72,7 @@ class Promotion:
         if request.model is not None and not self.models.find(request.model):
             raise BadMessage(f"The model {request.model} is not kept any more")
 
-    def _run(self, pipeline: Pipeline, held: HeldChampion) -> Changing:
+    def _run(self, pipeline: Pipeline, held: HeldChampion) -> ChangePlanner:
         endpoints = self.endpoints(pipeline)
         switch = Switch(
             endpoints=endpoints,
@@ -82,8 +82,8 @@ class Promotion:
             now=self.now,
             sleep=self.sleep,
         )
-        finishing = Finishing(pipeline=pipeline, held=held, records=self.records, switch=switch, now=self.now)
-        return Changing(
+        settlement = Settlement(pipeline=pipeline, held=held, records=self.records, switch=switch, now=self.now)
+        return ChangePlanner(
             pipeline=pipeline,
             held=held,
             records=self.records,
@@ -91,7 +91,7 @@ class Promotion:
             reader=self.reader(pipeline),
             endpoints=endpoints,
             switch=switch,
-            finishing=finishing,
+            settlement=settlement,
             now=self.now,
         )
 

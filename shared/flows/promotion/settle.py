@@ -29,7 +29,7 @@ PATIENCE = timedelta(minutes=15)  #: how long an update is tried again before th
 
 
 @dataclass(frozen=True)
-class Finishing:
+class Settlement:
     """For one run that holds one pipeline's champion record."""
 
     pipeline: Pipeline
@@ -40,10 +40,10 @@ class Finishing:
 
     def finish(self, change: Change, served: Mapping[str, Served] | None = None) -> None:
         """Take the change to its end: proven, or put back and that proven."""
-        stored = self.records.jobs.require(change.request) if change.request == change.entry.job else None
+        stored = self.records.jobs.require(change.request_id) if change.request_id == change.entry.job else None
         if stored and stored.record.final and stored.record.state not in SWITCHED:
             # It was cancelled before it became `promoting`, and so before any endpoint was touched.
-            self._settle(change.request, stored, self.held.champion)
+            self._settle(change.request_id, stored, self.held.champion)
             return
         if stored and stored.record.state is JobState.ACCEPTED:
             note = "live until now: " + ", ".join(f"{name} {m.sha256[:12]}" for name, m in change.before.items())
@@ -57,9 +57,9 @@ class Finishing:
                 self._settle_proven(change, stored, made, served or {})
                 return
             log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
-            change = msgspec.structs.replace(change, phase=Phase.RESTORING, reason=made)
-            self.held.save(self.held.champion.but(change=change))
-        self._settle_restored(change, stored, self.switch.undo(change))
+            change = msgspec.structs.replace(change, phase=Phase.REVERTING, reason=made)
+            self.held.save(self.held.champion.replace(change=change))
+        self._settle_reverted(change, stored, self.switch.revert(change))
 
     def _made(self, change: Change) -> Made | str:
         """Switch the endpoints; return the proof, or why the former models have to be put back."""
@@ -83,15 +83,15 @@ class Finishing:
         entry = msgspec.structs.replace(change.entry, proof=made.proof)
         champion = self.records.champions.append(self.held.champion, entry)
         told = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
-        self._end(change.request, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
+        self._end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
         self._watch(change, champion, made, served)
-        self._settle(change.request, stored, champion.having_promoted(stored.record) if stored else champion)
+        self._settle(change.request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
     def _watch(self, change: Change, champion: Champion, made: Made, served: Mapping[str, Served]) -> None:
         """Have what is live now looked at for the bake time, and while a run that was overtaken may come late."""
         now = self.now()
         bake = timedelta(seconds=self.pipeline.bake.time if self.pipeline.bake else 0)
-        until = max([now + bake, *(stray.until for stray in champion.strays)])
+        until = max([now + bake, *(late_write.until for late_write in champion.late_writes)])
         if until > now:
             watch = Watch(
                 entry=champion.last,
@@ -108,21 +108,21 @@ class Finishing:
         champion = self.held.champion
         self._settle(request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
-    def _settle_restored(self, change: Change, stored: Stored[RetrainingJob] | None, how_sure: str) -> None:
+    def _settle_reverted(self, change: Change, stored: Stored[RetrainingJob] | None, how_sure: str) -> None:
         reason = f"{change.reason}; the former model is live again, and {how_sure}"
         champion = self.held.champion
         if champion.live and self.records.champions.entry(self.pipeline.name, champion.last + 1):
             # A run proved the switch, wrote its entry and died; it was live for a while.
-            entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.RESTORED, reason=reason)
+            entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.REVERTED, reason=reason)
             champion = self.records.champions.append(champion, entry)
-        self._end(change.request, stored, JobState.ROLLED_BACK, reason)
-        self.watch_strays(champion)
-        self._settle(change.request, stored, champion)
+        self._end(change.request_id, stored, JobState.REVERTED, reason)
+        self.watch_late_writes(champion)
+        self._settle(change.request_id, stored, champion)
 
-    def watch_strays(self, champion: Champion) -> None:
+    def watch_late_writes(self, champion: Champion) -> None:
         """Have the endpoints looked at while a run that was overtaken may come late, unless they are already."""
-        if champion.strays and self.records.watches.load(self.pipeline.name) is None:
-            until = max(stray.until for stray in champion.strays)
+        if champion.late_writes and self.records.watches.load(self.pipeline.name) is None:
+            until = max(late_write.until for late_write in champion.late_writes)
             watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
             self.records.watches.begin(self.pipeline.name, watch)
 

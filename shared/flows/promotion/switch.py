@@ -76,7 +76,7 @@ class Switch:
             self.renew()
         return Made(proof, answers)
 
-    def undo(self, change: Change) -> str:
+    def revert(self, change: Change) -> str:
         """Put the former models back, also where the update seems not to have taken: it may be on its way.
 
         Return how sure it is that they are live again; raise `Unproven` where an endpoint may still serve the new one.
@@ -109,7 +109,7 @@ class Switch:
         answers = endpoint.score(change.rows)
         return not same_answers(change.expected, last(answers, len(change.expected.values)), ALIKE)
 
-    def put_right(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> None:
+    def repair(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> None:
         """Give one endpoint the model that it should have, which answers so for the rows, where that is known."""
         endpoint, link = self.endpoints[name], self.link(model)
         self.renew()

@@ -8,8 +8,8 @@ import pytest
 
 from shared.base.errors import BadMessage
 from shared.domain.jobs import Approval, JobState
-from shared.domain.messages import Asked, Request
-from shared.domain.pipelines import Approving
+from shared.domain.messages import Command, Request
+from shared.domain.pipelines import ApprovalSettings
 from shared.domain.ports import Running
 from tests.support.fakes import World
 from tests.unit.test_promotion import promote, promoted, served, state, trained
@@ -17,7 +17,7 @@ from tests.unit.test_promotion import promote, promoted, served, state, trained
 
 @pytest.fixture
 def world() -> World:
-    return World(rules=("AUC >= champion - 0.01",), approval=Approving(required=True))
+    return World(rules=("AUC >= champion - 0.01",), approval=ApprovalSettings(required=True))
 
 
 def asked(world: World, job_id: str) -> Approval:
@@ -27,7 +27,7 @@ def asked(world: World, job_id: str) -> Approval:
 
 
 def decide(
-    world: World, action: Asked, job_id: str, seen: str | None = None, message: str = "a", by: str = "ann"
+    world: World, action: Command, job_id: str, seen: str | None = None, message: str = "a", by: str = "ann"
 ) -> str:
     return world.flows.decisions.decide(
         Request(pipeline="income", action=action, job=job_id, by=by, seen=seen, reason="looks well"), message
@@ -35,7 +35,7 @@ def decide(
 
 
 def approve(world: World, job_id: str, message: str = "a") -> None:
-    decide(world, Asked.APPROVE, job_id, asked(world, job_id).seen, message)
+    decide(world, Command.APPROVE, job_id, asked(world, job_id).seen, message)
 
 
 def test_a_model_that_the_gate_passed_waits_for_its_approval_and_is_then_promoted(world: World) -> None:
@@ -54,7 +54,7 @@ def test_a_model_that_the_gate_passed_waits_for_its_approval_and_is_then_promote
 
 def test_a_rejected_model_is_not_promoted_and_says_who_rejected_it(world: World) -> None:
     job_id = world.accepted()
-    decide(world, Asked.REJECT, job_id, asked(world, job_id).seen)
+    decide(world, Command.REJECT, job_id, asked(world, job_id).seen)
     job = world.records.jobs.require(job_id).record
     assert (job.state, job.reason) == (JobState.REJECTED, "rejected by ann: looks well")
     assert world.records.jobs.active() == []
@@ -63,7 +63,7 @@ def test_a_rejected_model_is_not_promoted_and_says_who_rejected_it(world: World)
 def test_an_approval_holds_for_the_numbers_that_were_seen_alone(world: World) -> None:
     job_id = world.accepted()
     with pytest.raises(BadMessage, match=f"its record has seen {asked(world, job_id).seen}"):
-        decide(world, Asked.APPROVE, job_id, "0123456789abcdef")
+        decide(world, Command.APPROVE, job_id, "0123456789abcdef")
     assert state(world, job_id) is JobState.AWAITING
 
 
@@ -88,7 +88,7 @@ def test_an_approval_that_nobody_gives_in_time_ends_the_job(world: World) -> Non
     seen = asked(world, job_id).seen
     world.clock.sleep(timedelta(days=7, seconds=1).total_seconds())
     with pytest.raises(BadMessage, match="was possible until 2026-12-01"):
-        decide(world, Asked.APPROVE, job_id, seen)
+        decide(world, Command.APPROVE, job_id, seen)
     world.flows.training.poll()
     assert state(world, job_id) is JobState.TIMED_OUT
     assert world.records.jobs.active() == []
@@ -105,20 +105,20 @@ def test_a_job_that_waits_while_newer_data_is_promoted_is_superseded(world: Worl
 def test_a_decision_that_is_delivered_twice_counts_once(world: World) -> None:
     job_id = world.accepted()
     seen = asked(world, job_id).seen
-    decide(world, Asked.APPROVE, job_id, seen, "m")
+    decide(world, Command.APPROVE, job_id, seen, "m")
     steps = world.records.jobs.require(job_id).record.steps
-    assert decide(world, Asked.APPROVE, job_id, seen, "m") == f"job {job_id} is accepted"
+    assert decide(world, Command.APPROVE, job_id, seen, "m") == f"job {job_id} is accepted"
     assert world.records.jobs.require(job_id).record.steps == steps
     with pytest.raises(BadMessage, match="awaits no approval"):
-        decide(world, Asked.REJECT, job_id, seen, "another")
+        decide(world, Command.REJECT, job_id, seen, "another")
 
 
 def test_a_training_that_is_cancelled_is_cancelled_at_the_service_too(world: World) -> None:
     world.service.answer = Running()
     job_id = world.drop("a.csv")
-    assert decide(world, Asked.CANCEL, job_id) == f"job {job_id} is cancelled"
+    assert decide(world, Command.CANCEL, job_id) == f"job {job_id} is cancelled"
     assert world.service.cancelled == [world.records.jobs.require(job_id).record.bes_job]
-    assert decide(world, Asked.CANCEL, job_id, message="again") == f"job {job_id} is cancelled"
+    assert decide(world, Command.CANCEL, job_id, message="again") == f"job {job_id} is cancelled"
     assert world.records.jobs.active() == []
 
 
@@ -126,7 +126,7 @@ def test_what_is_promoted_cannot_be_cancelled_and_the_way_back_is_named() -> Non
     world = World()
     job_id = promoted(world, "a.csv")
     with pytest.raises(BadMessage, match="is promoted and cannot be cancelled; roll back instead"):
-        decide(world, Asked.CANCEL, job_id)
+        decide(world, Command.CANCEL, job_id)
 
 
 def test_a_promotion_by_hand_does_not_get_around_an_approval(world: World) -> None:
@@ -136,12 +136,12 @@ def test_a_promotion_by_hand_does_not_get_around_an_approval(world: World) -> No
     assert world.records.champions.load("income").last == 0
 
 
-@pytest.mark.parametrize("action", [Asked.APPROVE, Asked.REJECT, Asked.CANCEL])
-def test_wherever_a_run_dies_the_decision_is_carried_out_once_by_its_next_delivery(action: Asked) -> None:
+@pytest.mark.parametrize("action", [Command.APPROVE, Command.REJECT, Command.CANCEL])
+def test_wherever_a_run_dies_the_decision_is_carried_out_once_by_its_next_delivery(action: Command) -> None:
     for writes in range(10):
-        world = World(approval=Approving(required=True))
+        world = World(approval=ApprovalSettings(required=True))
         job_id = world.accepted()
-        seen = asked(world, job_id).seen if action is not Asked.CANCEL else None
+        seen = asked(world, job_id).seen if action is not Command.CANCEL else None
         world.documents.die_after = writes
         died = False
         try:
@@ -153,7 +153,11 @@ def test_wherever_a_run_dies_the_decision_is_carried_out_once_by_its_next_delive
         for request in world.flows.training.poll():
             world.flows.requests.carry_out(request, "p")
         job = world.records.jobs.require(job_id).record
-        wanted = {Asked.APPROVE: JobState.PROMOTED, Asked.REJECT: JobState.REJECTED, Asked.CANCEL: JobState.CANCELLED}
+        wanted = {
+            Command.APPROVE: JobState.PROMOTED,
+            Command.REJECT: JobState.REJECTED,
+            Command.CANCEL: JobState.CANCELLED,
+        }
         assert job.state is wanted[action], writes
         assert sum("by ann" in step.note for step in job.steps) == 1, writes
         world.flows.training.poll()

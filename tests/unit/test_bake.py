@@ -10,16 +10,16 @@ import pytest
 
 from shared.base.errors import AccessRefused, RetrainingError, ServiceUnavailable
 from shared.domain.bake import ASKS, LATEST
-from shared.domain.champions import Action, Stray
+from shared.domain.champions import Action, LateWrite
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked, Request
-from shared.domain.services import Bake
+from shared.domain.messages import Command, Request
+from shared.domain.services import BakeSettings
 from shared.domain.values import Duration
 from shared.store.history_check import verify
 from tests.support.fakes import World
 
 MINUTES = 60.0
-BAKE = Bake(time=Duration(10 * MINUTES), slower=5.0, failures=3)
+BAKE = BakeSettings(time=Duration(10 * MINUTES), slower=5.0, failures=3)
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def world() -> World:
     return world
 
 
-def bake(world: World, baked: Bake | None) -> None:
+def bake(world: World, baked: BakeSettings | None) -> None:
     world.alone["income"] = msgspec.structs.replace(world.pipelines["income"], bake=baked)
 
 
 def promoted(world: World, name: str = "a.csv") -> str:
     job_id = world.accepted(name)
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), f"m-{name}")
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), f"m-{name}")
     assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
     return job_id
 
@@ -77,7 +77,7 @@ def test_trouble_at_the_end_of_the_bake_is_looked_at_until_it_is_clear(world: Wo
     looks(world, 38)
     errors(world)
     [request] = looks(world, 4)
-    assert request.action is Asked.ROLLBACK
+    assert request.action is Command.ROLLBACK
 
 
 def other_answers(world: World) -> None:
@@ -103,7 +103,7 @@ def test_a_regression_rolls_back_and_the_history_says_why(
     assert looks(world, 5) == []
     trouble(world)
     [request] = looks(world, LATEST)
-    assert (request.action, request.by, request.live) == (Asked.ROLLBACK, "the bake", 2)
+    assert (request.action, request.by, request.live) == (Command.ROLLBACK, "the bake", 2)
     world.flows.requests.carry_out(request, "m")
     entry = world.records.champions.load("income").live
     assert entry is not None
@@ -210,7 +210,7 @@ def test_nothing_is_looked_at_while_a_change_is_under_way(world: World) -> None:
     job_id = world.accepted("b.csv")
     world.documents.die_after = 4
     with pytest.raises(KeyboardInterrupt):
-        world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     world.documents.die_after = None
     assert world.records.champions.load("income").change is not None
     errors(world)
@@ -226,22 +226,22 @@ def late_write(world: World) -> None:
     assert former is not None
     model = former.models["two"]
     with world.records.champions.hold("income") as held:
-        stray = Stray(sha256=model.sha256, until=world.clock.now() + timedelta(hours=1))
-        held.save(held.champion.but(strays=(stray,)))
+        late_write = LateWrite(sha256=model.sha256, until=world.clock.now() + timedelta(hours=1))
+        held.save(held.champion.replace(late_writes=(late_write,)))
     world.endpoints["two"].update(world.models.link(model), world.clock.sleep)
 
 
-def test_what_a_run_wrote_late_is_put_right_and_the_bake_goes_on(world: World) -> None:
+def test_what_a_run_wrote_late_is_repaired_and_the_bake_goes_on(world: World) -> None:
     job_id = promoted(world)
     right = served(world)
     late_write(world)
     requests = looks(world, 4)
-    assert [request.action for request in requests] == [Asked.RESUME]
+    assert [request.action for request in requests] == [Command.RESUME]
     world.flows.requests.carry_out(requests[0], "m")
     assert served(world) == right
     live = world.records.champions.load("income").live
     assert live is not None
-    assert live.action is Action.RESTORED
+    assert live.action is Action.REVERTED
     slowness(world)
     [request] = looks(world, LATEST)
     assert request.live == live.number
@@ -254,9 +254,9 @@ def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
     bake(world, None)
     job_id = world.accepted()
     with world.records.champions.hold("income") as held:
-        stray = Stray(sha256="0" * 64, until=world.clock.now() + timedelta(hours=1))
-        held.save(held.champion.but(strays=(stray,)))
-    world.flows.requests.carry_out(Request(pipeline="income", action=Asked.PROMOTE, job=job_id), "m")
+        late_write = LateWrite(sha256="0" * 64, until=world.clock.now() + timedelta(hours=1))
+        held.save(held.champion.replace(late_writes=(late_write,)))
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     assert world.records.watches.pipelines() == ["income"]
     errors(world)
     assert looks(world, 4 * 60 + 1) == []
@@ -336,4 +336,4 @@ def test_the_timers_poll_looks_at_what_is_baked(world: World) -> None:
     for _ in range(BAKE.failures):
         world.clock.sleep(15)
         asked += world.flows.poll()
-    assert [request.action for request in asked] == [Asked.ROLLBACK]
+    assert [request.action for request in asked] == [Command.ROLLBACK]

@@ -10,7 +10,7 @@ import pytest
 
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable
 from shared.domain.jobs import JobState
-from shared.domain.messages import Asked
+from shared.domain.messages import Command
 from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from tests.support.fakes import World
 
@@ -200,7 +200,7 @@ def test_a_model_that_the_gate_refuses_is_kept_and_not_promoted() -> None:
 def test_a_lost_promotion_message_is_sent_again_and_not_at_every_poll(world: World) -> None:
     job_id = world.drop("a.csv")
     asked = [(world.clock.now(), request) for _ in range(20) for request in _poll_after(world, 15)]
-    assert {(request.job, request.action) for _, request in asked} == {(job_id, Asked.PROMOTE)}
+    assert {(request.job, request.action) for _, request in asked} == {(job_id, Command.PROMOTE)}
     times = [time for time, _ in asked]
     assert all(later - earlier >= timedelta(minutes=2) for earlier, later in itertools.pairwise(times))
     assert len(times) > 1
