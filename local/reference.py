@@ -17,6 +17,7 @@ what the Studio is. `python3 run.py COMMAND` runs the app's commands with the se
 `python3 run.py studio COMMAND` the Studio's. Where the app's requirements are installed, `python -m shared COMMAND` is
 the same. This file is made from the commands: `python -m local.reference`.
 """
+_END = "Next: [operations.md](operations.md) for when to use which, [glossary.md](glossary.md) for the words.\n"
 
 
 def text() -> str:
@@ -35,7 +36,7 @@ def text() -> str:
         parts.append(f"## {title}\n")
         for each in _all(parser):
             parts.append(f"### `{each.prog}`\n\n```\n{each.format_help().rstrip()}\n```\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, _END])
 
 
 def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

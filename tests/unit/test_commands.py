@@ -89,12 +89,14 @@ def test_the_reference_is_what_the_commands_say() -> None:
 
 
 def examples() -> list[str]:
-    """Return the command lines of run.py in the code blocks of the documentation."""
+    """Return the command lines of run.py in the documentation: those in blocks, and in sentences those with options."""
     found = []
     for document in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))):
-        for block in re.findall(r"^```\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        text = document.read_text("utf-8")
+        for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             lines = re.findall(r"^(?:\w+=\S+ )?python3 run\.py (.+)$", block.replace("\\\n", ""), re.MULTILINE)
             found += [line.partition(" > ")[0] for line in lines]
+        found += re.findall(r"`python3 run\.py ([a-z][^`]* --[^`]+)`", text)
     return found
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 from datetime import UTC, datetime
 
 import pytest
 
+from local.children import ROOT
 from shared.adapters.http import origin, retry_after
 from shared.adapters.storage.accounts import open_store, storage_errors
 from shared.adapters.storage.documents import BlobDocuments
@@ -39,6 +41,12 @@ ADDRESS = "https://acct.blob.core.windows.net/"
 )
 def test_a_connection_is_a_string_or_an_identity(settings: dict[str, str]) -> None:
     assert open_store(Settings(settings), "X").address == ADDRESS
+
+
+def test_every_storage_of_the_sample_of_settings_can_be_opened() -> None:
+    sample = Settings(json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"])
+    assert open_store(sample, "TRAINING_DATA").address == open_store(sample, "RETRAINING_STORE").address
+    assert open_queues(sample, "PROMOTIONS").url.startswith("http://127.0.0.1:")
 
 
 def test_a_storage_that_does_not_answer_is_named_by_setting_and_address() -> None:

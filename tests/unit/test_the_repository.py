@@ -14,6 +14,7 @@ import yaml
 from local.children import ROOT
 from local.setup import MADE
 
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 VSCODE = sorted(path.name for path in (ROOT / ".vscode").glob("*.json"))
 
 
@@ -22,10 +23,37 @@ def test_the_usual_files_are_there(name: str) -> None:
     assert (ROOT / name).read_text("utf-8").strip()
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
-def test_every_link_of_a_document_leads_to_a_file(document: str) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / document).read_text("utf-8"))
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def headings(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_of_a_document_leads_to_a_file_and_a_heading(document: str) -> None:
+    here = ROOT / document
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", here.read_text("utf-8"))
+    places = [(here.parent / file if file else here, heading) for file, heading in links]
+    assert [str(file) for file, _ in places if not file.exists()] == []
+    assert [heading for file, heading in places if heading and heading not in headings(file)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_ends_with_where_to_go_next(document: str) -> None:
+    last = (ROOT / document).read_text("utf-8").rstrip().rpartition("\n\n")[2]
+    assert last.startswith("Next: ")
+    assert "](" in last
+
+
+def test_every_record_of_the_store_is_in_the_table_of_records() -> None:
+    def names(text: str, form: str) -> set[str]:
+        return {re.sub(r"\{[^}]*\}", "{}", name) for name in re.findall(form, text, re.MULTILINE)}
+
+    files = [*(ROOT / "shared/store").glob("*.py"), ROOT / "shared/flows/retention.py"]
+    stored = names("\n".join(file.read_text("utf-8") for file in files), r"^([a-z]+/[\w{}/]+\.json)\s")
+    listed = names((ROOT / "docs/architecture.md").read_text("utf-8"), r"`([a-z]+/[\w{}/ ]+\.json)`")
+    assert len(stored) > 15
+    assert stored - listed == set()
 
 
 def test_every_file_that_the_guide_names_is_there() -> None:

@@ -130,7 +130,7 @@ def connection_string(settings: Settings, name: str) -> str | None:
     if "usedevelopmentstorage" in members:
         raise BadConfiguration(
             f"Setting {name} is UseDevelopmentStorage=true, which is not read; write the whole connection string of "
-            "Azurite (python3 run.py up prints it)"
+            "Azurite (python3 run.py up writes it to .relearn/local.settings.json)"
         )
     if "sharedaccesssignature" in members:
         raise BadConfiguration(
