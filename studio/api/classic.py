@@ -119,8 +119,8 @@ def refresh(context: Context, call: Call) -> Response:
     default = context.studio.default_endpoint(service)
 
     def refreshed(endpoint: Endpoint) -> Endpoint | None:
-        kept = {} if overwrite else {scorer.resource.name: scorer.resource for scorer in endpoint.scorers}
-        scorers = [_with(scorer, kept.get(scorer.resource.name)) for scorer in default.scorers]
+        own = {scorer.resource.name: scorer.resource for scorer in endpoint.scorers}
+        scorers = [_refreshed(scorer, own.get(scorer.resource.name), overwrite) for scorer in default.scorers]
         if scorers == endpoint.scorers and default.training == endpoint.training:
             return None
         return msgspec.structs.replace(endpoint, scorers=scorers, training=default.training, refreshed=now())
@@ -173,7 +173,15 @@ ADDRESSES = [
 
 
 def _with(scorer: Scorer, resource: Resource | None) -> Scorer:
-    return msgspec.structs.replace(scorer, resource=resource) if resource else scorer
+    """Return the scorer with the resource of an update, if there is one."""
+    return msgspec.structs.replace(scorer, resource=resource.after(scorer.resource)) if resource else scorer
+
+
+def _refreshed(default: Scorer, own: Resource | None, overwrite: bool) -> Scorer:
+    """Return the default endpoint's scorer for an endpoint whose resource of that name is `own`."""
+    if own is None:
+        return default
+    return msgspec.structs.replace(default, resource=default.resource.after(own) if overwrite else own)
 
 
 def _swapped(context: Context, endpoint: Endpoint, given: Any) -> dict[str, Resource]:

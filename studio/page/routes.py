@@ -37,10 +37,10 @@ _SERVICE = f"{views.HELP}/workspaces/{{workspace}}/webservices/{{service}}"
 _CLASSIC = f"{_SERVICE}/endpoints/{{endpoint}}"
 _NEW = f"{views.HELP}/subscriptions/{{subscription}}/services/{{endpoint}}"
 
-#: The page may load its own style sheet and icon, and nothing else from anywhere; it has no scripts.
+#: The page may load its own style sheet, icon and script, and nothing else from anywhere.
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -43,6 +43,17 @@ class Model:
     source: str
     set: datetime
     later: str | None = None
+    former: Sequence[Former] = ()
+
+
+@dataclass(frozen=True)
+class Former:
+    """A model that the endpoint had before; `set` is None for the one it was deployed or refreshed with."""
+
+    sha256: str
+    source: str
+    set: datetime | None
+    replaced: datetime
 
 
 @dataclass(frozen=True)
@@ -166,18 +177,18 @@ def _model(resource: Resource, endpoint: Endpoint, at: Place) -> Model:
     if serving != resource.sha256:
         begins = "never" if resource.since >= NEVER else f"from {datetime.fromtimestamp(resource.since, UTC):%H:%M:%S}"
         later = f"{resource.sha256[:_DIGITS]} was set and serves {begins}" + (" UTC" if begins != "never" else "")
-    return Model(resource.name, serving[:_DIGITS], _source(resource.location, at.storage), set_at, later)
+    former = [
+        Former(each.sha256[:_DIGITS], _source(each.location, at.storage), each.updated, each.replaced)
+        for each in resource.former_models
+    ]
+    return Model(resource.name, serving[:_DIGITS], _source(resource.location, at.storage), set_at, later, former)
 
 
 def _source(location: Reference, own: str) -> str:
-    """Return the blob's address without any signature; its path alone in the Studio's own storage."""
-    relative = (location.relative_location or "").lstrip("/").partition("?")[0]
-    base = (location.base_location or "").partition("?")[0].rstrip("/")
-    if not base or f"{base}/" == own:
-        return relative
-    scheme, _, rest = base.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}/{relative}"
+    """Return the blob's address without any secret; its path alone in the Studio's own storage."""
+    public = location.public()
+    base = public.base_location or own
+    return str(public.relative_location) if base == own else f"{base}{public.relative_location}"
 
 
 def _learns(training: Experiment | None) -> list[Learns]:

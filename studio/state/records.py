@@ -60,8 +60,29 @@ class Reference(msgspec.Struct, kw_only=True, frozen=True, rename="pascal"):
     def __repr__(self) -> str:
         return f"Reference({self.relative_location!r})"  # the others may be keys
 
+    def public(self) -> Reference:
+        """Return where the blob is, without anything that opens it: no SAS, key or password."""
+        base = (self.base_location or "").partition("?")[0].rstrip("/")
+        scheme, separator, rest = base.rpartition("://")
+        authority, slash, path = rest.partition("/")
+        relative = (self.relative_location or "").lstrip("/").partition("?")[0]
+        without = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+        return Reference(base_location=f"{without}/" if base else None, relative_location=relative)
+
 
 NEVER = 1e12  #: later than any time that comes, in seconds since the epoch
+
+
+FORMER_AT_MOST = 10  #: former models of a resource that are kept
+
+
+class FormerModel(msgspec.Struct, kw_only=True, frozen=True):
+    """A model that an update replaced. `location` holds no secret."""
+
+    sha256: str
+    location: Reference
+    updated: datetime | None = None  #: when an update set it; None: the endpoint was deployed or refreshed with it
+    replaced: datetime
 
 
 class Resource(msgspec.Struct, kw_only=True, frozen=True):
@@ -76,6 +97,7 @@ class Resource(msgspec.Struct, kw_only=True, frozen=True):
     former: str | None = None
     since: float = 0.0
     updated: datetime | None = None  #: when an update set it; None: its model is the one it was deployed with
+    former_models: list[FormerModel] = []  #: the newest first, `FORMER_AT_MOST`
 
     def serving(self, now: float) -> str:
         """Return the hash of the model that answers at that time."""
@@ -85,6 +107,18 @@ class Resource(msgspec.Struct, kw_only=True, frozen=True):
         """Return the resource with another model, which serves from `since` on."""
         former = self.serving(time.time())
         return Resource(name=self.name, location=location, sha256=sha256, former=former, since=since, updated=now())
+
+    def after(self, replaced: Resource) -> Resource:
+        """Return this resource with the former models of the one it replaces, and with that one's own model.
+
+        An update that is repeated sets the same model: it adds nothing.
+        """
+        models = replaced.former_models
+        if replaced.sha256 != self.sha256:
+            location = replaced.location.public()
+            former = FormerModel(sha256=replaced.sha256, location=location, updated=replaced.updated, replaced=now())
+            models = [former, *models][:FORMER_AT_MOST]
+        return msgspec.structs.replace(self, former_models=models)
 
 
 class Scorer(msgspec.Struct, kw_only=True, frozen=True):

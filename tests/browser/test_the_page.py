@@ -24,6 +24,7 @@ DARK = {"color_scheme": "dark"}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 NO_SCRIPTS = {"java_script_enabled": False}
 A_KEY = re.compile(r"[A-Za-z0-9+/]{86}==")
+COPYING = {"permissions": ["clipboard-read", "clipboard-write"]}
 READERS = pytest.mark.parametrize("watched", [LIGHT, DARK, PHONE], ids=["light", "dark", "phone"], indirect=True)
 
 
@@ -98,6 +99,7 @@ def test_the_portals_help_addresses_lead_to_the_part_without_any_script(
     page.locator("#score").get_by_text("R", exact=True).click()
     expect(page.locator('#score pre[data-language="R"]')).to_be_visible()
     expect(page.locator('#score pre[data-language="Python"]')).to_be_hidden()
+    expect(page.get_by_role("button", name="Copy")).to_have_count(0)  # it could do nothing
     show_the_keys(page)
     for wrong in (f"{paths['classic']}/keys", f"{paths['classic'][:-1]}x", f"{paths['service']}x"):
         answer = page.request.get(watched.address + wrong)
@@ -119,10 +121,33 @@ def test_an_update_shows_at_once_with_its_time_and_where_it_came_from(
     assert requests.patch(address, json=body, headers=headers, timeout=PATIENCE).status_code == 200
 
     page = watched.open(paths["customer"])
-    expect(page.locator(".hash")).to_have_text(resource.sha256[:12])
-    expect(page.locator(".source")).to_have_text(str(resource.location.relative_location))
+    expect(page.locator(".model .hash")).to_have_text(resource.sha256[:12])
+    expect(page.locator(".model .source")).to_have_text(str(resource.location.relative_location))
+    page.get_by_text("Former models").click()
+    [former] = [scorer.resource for scorer in place.first.scorers]
+    expect(page.locator(".former li")).to_contain_text(former.sha256[:12])
+    expect(page.locator(".former .source")).to_have_text(str(former.location.relative_location))
     assert str(page.locator(".model time").get_attribute("datetime")) > deployed
     assert "sig=" not in page.content()
+
+
+@pytest.mark.parametrize("watched", [COPYING], indirect=True)
+def test_addresses_samples_and_shown_keys_are_copied_whole(
+    watched: Watched, place: Workplace, paths: dict[str, str]
+) -> None:
+    page = watched.open(paths["classic"])
+    expect(page.get_by_role("button", name="Copy the primary key")).to_have_count(0)
+    show_the_keys(page)
+    endpoint = endpoint_of(place, paths["classic"])
+    sample = page.locator('#score pre[data-language="Python"]').text_content()
+    for name, text in (
+        ("Copy the Update address", place.settings["BREAST_CANCER_CLASSIC_ADDRESS"]),
+        ("Copy the Python sample", sample),
+        ("Copy the secondary key", endpoint.secondary_key),
+    ):
+        page.get_by_role("button", name=name).first.click()
+        expect(page.get_by_role("status")).to_have_text(f"The {name.removeprefix('Copy the ')} is copied.")
+        assert page.evaluate("navigator.clipboard.readText()") == text
 
 
 def test_keys_are_in_no_page_before_they_are_asked_for_and_kept_by_none(

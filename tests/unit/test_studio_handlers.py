@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from studio.api import bes, classic, rrs
@@ -14,7 +15,7 @@ from studio.faults.orders import Fault, Faults
 from studio.jobs.runner import JobRunner, Pace
 from studio.learning.tables import Columns
 from studio.state.keys import new_id
-from studio.state.records import FINAL, CommitmentPlan, Job, Reference, now
+from studio.state.records import FINAL, FORMER_AT_MOST, CommitmentPlan, Job, Reference, Resource, now
 from tests.support.samples import cellar
 from tests.support.studio_context import STORAGE, Handlers, handlers, model
 
@@ -56,6 +57,64 @@ def test_an_update_swaps_the_model_that_it_names(studio: Handlers) -> None:
     before = studio.now().scorers[0].resource.sha256
     assert swap(studio) == 200
     assert studio.now().scorers[0].resource.sha256 != before
+
+
+def former(studio: Handlers) -> list[str]:
+    return [each.sha256 for each in studio.now().scorers[0].resource.former_models]
+
+
+def test_a_replaced_model_is_kept_in_the_list_of_former_models_once(studio: Handlers) -> None:
+    first = studio.now().scorers[0].resource
+    swap(studio)
+    swap(studio)  # its answer may have been lost
+    [kept] = studio.now().scorers[0].resource.former_models
+    assert (kept.sha256, kept.location, kept.updated) == (first.sha256, first.location.public(), None)
+    assert kept.replaced >= studio.endpoint.created
+
+
+def test_the_list_of_former_models_is_bounded(studio: Handlers) -> None:
+    resource = studio.now().scorers[0].resource
+    for number in range(FORMER_AT_MOST + 5):
+        resource = resource.becoming(f"{number}", resource.location, 0.0).after(resource)
+    newest = range(FORMER_AT_MOST + 3, 3, -1)
+    assert [each.sha256 for each in resource.former_models] == [f"{number}" for number in newest]
+
+
+def test_a_refresh_that_overwrites_adds_a_former_model_and_the_next_one_changes_nothing(studio: Handlers) -> None:
+    deployed = studio.now().scorers[0].resource.sha256
+    swap(studio)
+    swapped = studio.now().scorers[0].resource.sha256
+
+    def refresh(overwrite: str) -> int:
+        call = studio.call(body={"OverwriteResources": overwrite})
+        return classic.refresh(studio.context, call).status_code
+
+    assert refresh("false") == 304
+    assert former(studio) == [deployed]
+    assert refresh("true") == 200
+    assert former(studio) == [swapped, deployed]
+    assert refresh("true") == 304
+    assert former(studio) == [swapped, deployed]
+
+
+def test_a_former_model_holds_no_secret_of_its_location() -> None:
+    location = Reference(
+        connection_string="AccountKey=secret",
+        base_location="https://u:secret@store.example/account/?sig=secret",
+        relative_location="/models/a.ilearner?sig=secret",
+        sas_blob_token="?sig=secret",
+    )
+    first = Resource(name="m", location=location, sha256="a")
+    written = msgspec.json.encode(first.becoming("b", Reference(), 0.0).after(first))
+    assert b"secret" not in written
+    assert b"https://store.example/account/" in written
+    assert b"models/a.ilearner" in written
+
+
+def test_a_resource_that_the_version_before_recorded_has_no_former_models() -> None:
+    written = b"""{"name": "m", "location": {"RelativeLocation": "m/a.ilearner"}, "sha256": "b", "former": "a",
+        "since": 0.0, "updated": "2026-01-02T03:04:05Z"}"""
+    assert msgspec.json.decode(written, type=Resource).former_models == []
 
 
 def test_an_endpoint_with_prevent_update_keeps_its_model_until_it_is_open_again(tmp_path: Path) -> None:

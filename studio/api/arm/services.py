@@ -211,6 +211,7 @@ def _scorers(
             location = _reference(context, asset.location_info)
             same = old is not None and _input(kept, old.input) == _input(properties, each.input)
             resource = _taken(context, asset.name, location, old.resource if old else None, begins, same)
+            resource = resource.after(old.resource) if old else resource
         check_fits(context.studio.models.load(resource.sha256).manifest, properties, each)
         resources[each.asset] = resource
     return [Scorer(resource=resources[each.asset], input=each.input, output=each.output) for each in joined]
