@@ -58,7 +58,7 @@ def build(context: Context, names: Collection[str] = ()) -> Starlette:
     answering = _Answering(context, frozenset(name.lower() for name in names))
     routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
     return Starlette(
-        routes=[*routes, *page.routes(context.studio)],
+        routes=[*routes, *page.routes(context)],
         lifespan=running,
         exception_handlers={404: _unknown, 405: _unknown, 500: _broken},
     )

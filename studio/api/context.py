@@ -73,6 +73,7 @@ class Context:
     studio: Studio
     jobs: JobRunner
     faults: Faults
+    control: bool = False  #: whether orders for faults are taken
 
     def endpoint(self, call: Call) -> Endpoint:
         """Return the endpoint of a data-plane address, if the caller has one of its keys."""

@@ -9,18 +9,7 @@ import requests
 
 from studio.cli.output import add_json, show
 from studio.cli.place import Failed, Stopped, add_data, running
-from studio.faults.orders import KINDS, OF_CALLS
-
-#: the members of an order, as `studio.faults.Fault` has them
-_MEMBERS: dict[str, tuple[type, str]] = {
-    "operation": (str, "narrow a kind that strikes any call to one operation, as bes.create"),
-    "endpoint": (str, "strike only this endpoint, given by name or id"),
-    "count": (int, "how often it strikes; without end unless given"),
-    "probability": (float, "the chance that it strikes, up to 1"),
-    "seed": (int, "the same seed strikes the same calls"),
-    "seconds": (float, "the delay of kinds that have one"),
-    "state": (str, "of a stuck job: NotStarted or Running"),
-}
+from studio.faults.orders import KINDS, MEMBERS, OF_CALLS
 
 
 def add(commands: Any) -> None:
@@ -31,7 +20,7 @@ def add(commands: Any) -> None:
     kinds.set_defaults(run=_kinds)
     added = actions.add_parser("add", help="order a fault")
     added.add_argument("kind", metavar="KIND", help="one of `fault kinds`; lost-answer is `lost answer`")
-    for name, (kind, told) in _MEMBERS.items():
+    for name, (kind, told) in MEMBERS.items():
         added.add_argument(f"--{name}", type=kind, help=told)
     _add_control(added)
     added.set_defaults(run=_add)
@@ -59,7 +48,7 @@ def _kinds(chosen: argparse.Namespace) -> int:
 
 def _add(chosen: argparse.Namespace) -> int:
     kind = chosen.kind if chosen.kind in KINDS else chosen.kind.replace("-", " ")
-    given = {name: getattr(chosen, name) for name in _MEMBERS if getattr(chosen, name) is not None}
+    given = {name: getattr(chosen, name) for name in MEMBERS if getattr(chosen, name) is not None}
     return _show(chosen, [_called(chosen, "POST", json={"kind": kind, **given})])
 
 

@@ -57,9 +57,8 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     faults = Faults(OPERATIONS)
     pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
-    app = build(
-        Context(studio, JobRunner(studio.records, chosen.data, studio.storage, faults, pace), faults), chosen.host
-    )
+    jobs = JobRunner(studio.records, chosen.data, studio.storage, faults, pace)
+    app = build(Context(studio, jobs, faults, chosen.control), chosen.host)
     told = {"address": _address(listening, "https" if secured else "http")}
     if chosen.control:
         control = _listen(0)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,20 @@ OF_CALLS = frozenset({"lost answer", "reset", "unavailable", "throttled", "slow"
 _SECONDS = {"unavailable": 1.0, "throttled": 1.0, "slow": 5.0, "failing operation": 0.0, "late": 30.0}
 
 
+#: what limits an order: its type and what it means
+MEMBERS: dict[str, tuple[type[str] | type[int] | type[float], str]] = {
+    "operation": (str, "narrow a kind that strikes any call to one operation, as bes.create"),
+    "endpoint": (str, "strike only this endpoint, given by name or id"),
+    "count": (int, "how often it strikes; without end unless given"),
+    "probability": (float, "the chance that it strikes, up to 1"),
+    "seed": (int, "the same seed strikes the same calls"),
+    "seconds": (float, "the delay of kinds that have one"),
+    "state": (str, "of a stuck job: NotStarted or Running"),
+}
+STATES = ("NotStarted", "Running")
+_FORMS = {int: "a whole number", float: "a number"}
+
+
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One order. `operation` (as `bes.create`) narrows a kind that strikes any call; `endpoint` is a name or an id."""
 
@@ -50,16 +65,32 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     state: str = "Running"  #: of a stuck job
     struck: int = 0
 
+    def concerns(self, names: Collection[str]) -> bool:
+        """Return whether it can strike the endpoint of these names."""
+        return not self.endpoint or self.endpoint in names
+
     @property
     def delay(self) -> float:
         return _SECONDS.get(self.kind, 0.0) if self.seconds is None else self.seconds
+
+
+def read_order(given: Mapping[str, str]) -> Fault:
+    """Return the order that a form's texts describe. Raises `BadParameterValue` for a text that is not a number."""
+    members: dict[str, Any] = {"kind": given.get("kind", "")}
+    for name, (kind, _) in MEMBERS.items():
+        if name in given:
+            try:
+                members[name] = kind(given[name])
+            except ValueError:
+                raise _wrong(name, given[name][:40], _FORMS[kind]) from None
+    return Fault(**members)
 
 
 class Faults:
     """The orders in force. Any thread may ask."""
 
     def __init__(self, operations: Collection[str] = ()) -> None:
-        self._operations = frozenset(operations)
+        self.operations = frozenset(operations)
         self._faults: dict[str, tuple[Fault, random.Random]] = {}
         self._lock = threading.Lock()
 
@@ -84,6 +115,10 @@ class Faults:
         with self._lock:
             return [fault for fault, _ in self._faults.values()]
 
+    def concerning(self, names: Collection[str]) -> list[Fault]:
+        """Return the orders that can still strike the endpoint of these names."""
+        return [fault for fault in self.orders() if fault.count != 0 and fault.concerns(names)]
+
     @property
     def any(self) -> bool:
         return bool(self._faults)
@@ -96,7 +131,7 @@ class Faults:
             for key, (fault, dice) in self._faults.items():
                 if fault.kind != kind or fault.count == 0:
                     continue
-                if fault.operation not in (None, operation) or (fault.endpoint and fault.endpoint not in names):
+                if fault.operation not in (None, operation) or not fault.concerns(names):
                     continue
                 if dice.random() >= fault.probability:
                     continue
@@ -112,16 +147,16 @@ class Faults:
         if fault.operation is not None:
             if fault.kind not in OF_CALLS:
                 raise _wrong("operation", fault.operation, f"none, as {fault.kind!r} has its own place")
-            if fault.operation not in self._operations:
-                raise _wrong("operation", fault.operation, ", ".join(sorted(self._operations)))
+            if fault.operation not in self.operations:
+                raise _wrong("operation", fault.operation, ", ".join(sorted(self.operations)))
         if fault.count is not None and fault.count < 1:
             raise _wrong("count", fault.count, "a whole number from 1")
         if not 0 < fault.probability <= 1:
             raise _wrong("probability", fault.probability, "a number above 0, up to 1")
         if not 0 <= fault.delay <= 86400:
             raise _wrong("seconds", fault.seconds, "a number from 0 to 86400")
-        if fault.state not in ("NotStarted", "Running"):
-            raise _wrong("state", fault.state, "NotStarted, Running")
+        if fault.state not in STATES:
+            raise _wrong("state", fault.state, ", ".join(STATES))
 
 
 def _wrong(member: str, value: object, right: str) -> Exception:

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 
 from studio.api import ports
 from studio.experiments.types import Experiment
+from studio.faults.orders import MEMBERS, Fault
 from studio.learning.ilearner import TrainedModel
 from studio.publishing import DEFAULT
 from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Service, WebService
 
 HELP = "/apihelp"  #: the portal's own place for the pages of web services
 _DIGITS = 12  #: of a model's hash
+_UNLIMITED = Fault(kind="")
 _ARM_VERSION = "2017-01-01"
 
 
@@ -64,6 +66,15 @@ class JobView:
     state: str
     started: datetime | None
     error: str
+
+
+@dataclass(frozen=True)
+class FaultView:
+    """A fault on order: its limits in words."""
+
+    id: str
+    kind: str
+    limits: str
 
 
 @dataclass(frozen=True)
@@ -198,6 +209,13 @@ def _learns(training: Experiment | None) -> list[Learns]:
         )
         for part in (training.parts() if training else ())
     ]
+
+
+def view_fault(fault: Fault) -> FaultView:
+    given = {name: getattr(fault, name) for name in MEMBERS if name != "count"}
+    limits = [f"{name} {value}" for name, value in given.items() if value != getattr(_UNLIMITED, name)]
+    left = "without end" if fault.count is None else f"{fault.count} left"
+    return FaultView(fault.id, fault.kind, ", ".join([*limits, left, f"struck {fault.struck}"]))
 
 
 def view_job(job: Job) -> JobView:

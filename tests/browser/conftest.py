@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from local.azurite import azurite as run_azurite
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
+from studio.page.faults import PLACE as FAULTS
 from studio.page.views import endpoint_place, service_place
 from studio.state.records import Endpoint, Service, WebService
 from tests.support.waiting import PATIENCE
@@ -35,7 +36,10 @@ MANY = 1_000  #: endpoints of one service
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """The breast cancer experiment as a training, a Classic and a New web service, and a Classic one of 1,000."""
-    with run_azurite() as storage, run_workplace(storage, tmp_path_factory.mktemp("page"), apart="") as running:
+    with (
+        run_azurite() as storage,
+        run_workplace(storage, tmp_path_factory.mktemp("page"), "--control", apart="") as running,
+    ):
         running.studio.studio.deploy_classic(running.first, [f"customer{number}" for number in range(1, MANY)])
         yield running
 
@@ -89,6 +93,7 @@ def paths(place: Workplace) -> dict[str, str]:
     [new] = studio.records.all(WebService)
     return {
         "front": "/",
+        "faults": FAULTS,
         "service": service_place(many),
         "training": endpoint_place(studio.default_endpoint(training), training),
         "classic": help_path(place, classic, place.classic.name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -131,6 +132,74 @@ def test_an_update_shows_at_once_with_its_time_and_where_it_came_from(
     assert "sig=" not in page.content()
 
 
+@pytest.mark.parametrize("watched", [NO_SCRIPTS], indirect=True)
+def test_a_row_of_the_form_is_scored_as_the_service_scores_it(
+    watched: Watched, place: Workplace, paths: dict[str, str]
+) -> None:
+    for name in ("classic", "new"):
+        page = watched.open(paths[name])
+        endpoint = endpoint_of(place, paths[name])
+        page.get_by_text("Row of input1").click()
+        [first, *_] = page.locator(".fields input").all()
+        row = {
+            json.loads(str(field.get_attribute("name")))[1]: field.input_value()
+            for field in page.locator(".fields input").all()
+        }
+        column = json.loads(str(first.get_attribute("name")))[1]
+        for value, status in (("17.5", 200), ("", 200), ("many", 400)):
+            first.fill(value)
+            with page.expect_response(lambda answer: answer.request.method == "POST") as answered:
+                page.get_by_role("button", name="Score the row").click()
+            said = requests.post(
+                f"{place.studio.address}{place.studio.studio.published(endpoint).path}/execute",
+                json={"Inputs": {"input1": [{**row, column: value}]}, "GlobalParameters": {}},
+                params={"api-version": "2.0", "format": "swagger"},
+                headers={"Authorization": f"Bearer {endpoint.primary_key}"},
+                timeout=PATIENCE,
+            )
+            assert said.status_code == answered.value.status == status
+            expect(first).to_have_value(value)
+            if status == 200:
+                [scored] = said.json()["Results"]["output1"]
+                for title in ("Scored Labels", "Scored Probabilities"):
+                    expect(page.locator(".tried tr", has_text=title).locator("td")).to_have_text(scored[title])
+            else:
+                assert json.loads(str(page.locator(".tried pre").text_content())) == said.json()
+                expect(page.locator("[aria-invalid=true]")).to_have_attribute("name", json.dumps(["input1", column]))
+            assert A_KEY.findall(page.content()) == []
+            assert urlsplit(page.url).fragment == "try"
+
+
+@pytest.mark.parametrize("watched", [NO_SCRIPTS], indirect=True)
+def test_a_fault_is_ordered_strikes_and_is_removed_on_the_page(
+    watched: Watched, place: Workplace, paths: dict[str, str]
+) -> None:
+    page = watched.open(paths["faults"])
+    expect(page.locator("main")).to_contain_text("Nothing is on order.")
+    page.locator("#kind").select_option("unavailable")
+    page.locator("#endpoint").fill("retrained")
+    page.locator("#operation").select_option("rrs.execute")
+    page.locator("#count").fill("none")
+    page.get_by_role("button", name="Order the fault").click()
+    expect(page.get_by_role("alert")).to_have_text("A fault's count cannot be 'none'; it can be: a whole number.")
+    expect(page.locator("#endpoint")).to_have_value("retrained")
+    page.locator("#count").fill("1")
+    page.get_by_role("button", name="Order the fault").click()
+    order = page.locator(".orders li p")
+    expect(order).to_have_text("unavailable operation rrs.execute, endpoint retrained, 1 left, struck 0")
+
+    expect(watched.open(paths["classic"]).locator(".later")).to_have_text("1 fault on order can strike this endpoint.")
+    expect(watched.open(paths["customer"]).locator(".later")).to_have_count(0)
+    scoring = f"{place.settings['BREAST_CANCER_CLASSIC_SCORING_ADDRESS']}/execute?api-version=2.0"
+    assert [requests.post(scoring, timeout=PATIENCE).status_code for _ in range(2)] == [503, 401]
+
+    page = watched.open(paths["faults"])
+    expect(order).to_have_text("unavailable operation rrs.execute, endpoint retrained, 0 left, struck 1")
+    page.get_by_role("button", name=re.compile("Remove unavailable")).click()
+    expect(page.locator("main")).to_contain_text("Nothing is on order.")
+    assert requests.get(f"{place.studio.control}/faults", timeout=PATIENCE).json() == []
+
+
 @pytest.mark.parametrize("watched", [COPYING], indirect=True)
 def test_addresses_samples_and_shown_keys_are_copied_whole(
     watched: Watched, place: Workplace, paths: dict[str, str]
@@ -204,10 +273,12 @@ def test_another_site_in_the_same_browser_gets_nothing(
 def test_a_request_that_is_not_the_pages_own_is_refused(
     place: Workplace, paths: dict[str, str], method: str, headers: dict[str, str]
 ) -> None:
-    answer = requests.request(method, place.studio.address + paths["classic"], headers=headers, timeout=PATIENCE)
-    assert answer.status_code == 403
-    assert A_KEY.findall(answer.text) == []
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    posted = (f"{paths['classic']}/try", paths["faults"], f"{paths['faults']}/lift") if method == "POST" else ()
+    for path in (paths["classic"], paths["faults"], *posted):
+        answer = requests.request(method, place.studio.address + path, headers=headers, timeout=PATIENCE)
+        assert answer.status_code == 403
+        assert A_KEY.findall(answer.text) == []
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 @READERS

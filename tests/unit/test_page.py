@@ -8,22 +8,31 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from starlette.applications import Starlette
 
+from studio.entrance import MOST
+from studio.experiments.loading import load_experiment
 from studio.guard import is_for_this_machine
 from studio.jobs.runner import details
+from studio.page.faults import PLACE
 from studio.page.paging import AT_ONCE, part
 from studio.page.samples import KEY, job, score, update
-from studio.page.views import JobView, Model, Place, view_endpoint, view_job
+from studio.page.trying import field
+from studio.page.views import JobView, Model, Place, endpoint_place, view_endpoint, view_job
 from studio.publishing import new_endpoint
 from studio.server import build
 from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Scorer, Service, now
-from tests.support.asgi import ask
-from tests.support.studio_context import handlers
+from tests.support.asgi import Answer, ask
+from tests.support.studio_context import Handlers, handlers
 
 OWN = "http://127.0.0.1:10000/devstoreaccount1/"
 HOSTILE = 'it\'s "$(id)" `id` \\ \n ü 😀)'
@@ -192,6 +201,105 @@ def test_a_job_of_a_service_that_imports_its_data_needs_no_blob_of_its_own() -> 
         assert "input1" not in sample.text
 
 
+def posted(app: Starlette, path: str, form: Mapping[str, str] | bytes) -> Answer:
+    body = form if isinstance(form, bytes) else urlencode(form).encode()
+    return ask(app, "POST", path, {"origin": "http://127.0.0.1:10010"}, [body])
+
+
+def place_of(studio: Handlers) -> str:
+    return endpoint_place(studio.endpoint, studio.service)
+
+
+def test_a_row_is_answered_with_the_services_own_error_and_no_key(tmp_path: Path) -> None:
+    studio = handlers(tmp_path)
+    app = build(studio.context)
+    for form, said in (
+        ({field("input9", "alcohol"): "1"}, "Invalid service input name(s) specified in the request: input9."),
+        ({field("input1", "<b>"): "1"}, "missing feature(s)"),
+        ({}, "expects the input"),
+    ):
+        answer = posted(app, f"{place_of(studio)}/try", form)
+        shown = answer.body.decode()
+        assert answer.status == 400
+        assert said in shown
+        assert "<b>" not in shown
+        assert studio.endpoint.primary_key not in shown
+        assert studio.endpoint.secondary_key not in shown
+
+
+@pytest.mark.parametrize("name", ["input1", "[1]", "[[[", '["a", "b", "c"]', '{"a": 1}', "[" * 100_000])
+def test_a_field_that_is_not_a_column_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    studio = handlers(tmp_path)
+    answer = posted(build(studio.context), f"{place_of(studio)}/try", {name: "1"})
+    assert answer.status == 400
+    assert "is not a column" in answer.body.decode()
+
+
+def test_a_form_that_is_too_long_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
+    studio = handlers(tmp_path)
+    answer = posted(build(studio.context), f"{place_of(studio)}/try", b"a" * (MOST + 1))
+    assert (answer.status, answer.taken) == (413, 0)
+
+
+def test_a_training_endpoint_has_no_row_to_try(tmp_path: Path) -> None:
+    studio = handlers(tmp_path)
+    training = new_endpoint(studio.service.id, "training", training=load_experiment("wine-cellar"))
+    studio.context.studio.records.put(training)
+    app, place = build(studio.context), endpoint_place(training, studio.service)
+    assert posted(app, f"{place}/try", {field("input1", "alcohol"): "1"}).status == 404
+    assert "Try a row" not in ask(app, "GET", place, {}).body.decode()
+
+
+def test_a_server_without_a_control_takes_no_order_and_says_how_to_start_one(tmp_path: Path) -> None:
+    studio = handlers(tmp_path)
+    app = build(studio.context)
+    shown = ask(app, "GET", PLACE, {}).body.decode()
+    assert "studio serve --control" in shown
+    assert "<form" not in shown
+    for path in (PLACE, f"{PLACE}/lift"):
+        answer = posted(app, path, {"kind": "reset"})
+        assert answer.status == 403
+        assert "--control" in answer.body.decode()
+    assert studio.context.faults.orders() == []
+
+
+def test_one_order_or_all_are_lifted(tmp_path: Path) -> None:
+    context = replace(handlers(tmp_path).context, control=True)
+    app, orders = build(context), context.faults.orders
+    for kind in ("reset", "slow", "late"):
+        assert posted(app, PLACE, {"kind": kind, "endpoint": " ", "seconds": ""}).status == 303
+    assert [order.kind for order in orders()] == ["reset", "slow", "late"]
+    assert posted(app, f"{PLACE}/lift", {"id": orders()[1].id}).status == 303
+    assert [order.kind for order in orders()] == ["reset", "late"]
+    posted(app, f"{PLACE}/lift", {"id": "gone"})
+    assert len(orders()) == 2
+    posted(app, f"{PLACE}/lift", {})
+    assert orders() == []
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({}, "kind cannot be ''"),
+        ({"kind": "reset", "count": "1.5"}, "count cannot be '1.5'; it can be: a whole number."),
+        ({"kind": "reset", "count": "9" * 5000}, "it can be: a whole number."),
+        ({"kind": "slow", "seconds": "soon"}, "seconds cannot be 'soon'; it can be: a number."),
+        ({"kind": "slow", "seconds": "nan"}, "it can be: a number from 0 to 86400."),
+        ({"kind": "stuck", "state": "<b>"}, "it can be: NotStarted, Running."),
+    ],
+)
+def test_an_order_that_means_nothing_is_refused_with_what_it_can_be(
+    tmp_path: Path, form: dict[str, str], said: str
+) -> None:
+    context = replace(handlers(tmp_path).context, control=True)
+    answer = posted(build(context), PLACE, form)
+    shown = unescape(answer.body.decode())
+    assert answer.status == 400
+    assert said in shown
+    assert "<b>" not in answer.body.decode()
+    assert context.faults.orders() == []
+
+
 def test_the_page_of_an_endpoint_has_its_latest_jobs_and_what_went_wrong_as_text(tmp_path: Path) -> None:
     studio = handlers(tmp_path)
     records, endpoint = studio.context.studio.records, studio.endpoint
@@ -199,8 +307,7 @@ def test_the_page_of_an_endpoint_has_its_latest_jobs_and_what_went_wrong_as_text
     failed = msgspec.structs.replace(jobs[-1], queued=1.0).failed(details("Blob", 0, "BlobNotFound", "<b>gone</b>"))
     assert failed
     records.put(*jobs[:-1], failed, Job(id="f" * 32, parent="another", inputs={}, outputs={}, parameters={}))
-    place = f"/apihelp/workspaces/{studio.service.parent}/webservices/{studio.service.id}/endpoints/{endpoint.id}"
-    answer = ask(build(studio.context), "GET", place, {})
+    answer = ask(build(studio.context), "GET", place_of(studio), {})
     shown = answer.body.decode()
     assert answer.status == 200
     assert [job.id in shown for job in jobs] == [False] * 5 + [True] * 20  # the newest twenty
