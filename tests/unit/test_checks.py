@@ -677,3 +677,18 @@ def test_columns_are_described_by_type_missing_cells_values_and_drift() -> None:
     assert age.drift is not None
     assert age.drift > 0.25
     assert note.drift is not None
+
+
+@pytest.mark.parametrize("end", [b"", b'"'])
+def test_a_report_lists_twenty_faults_of_a_kind_and_counts_the_others(end: bytes) -> None:
+    width = 1_000
+    header = b",".join(b"c%d" % number for number in range(width))
+    rules = Checks(columns=tuple(Column(name=f"c{number}", type=Type.NUMBER) for number in range(width)))
+
+    report = check("x.csv", [header + (b"\n" + b",".join([b"x"] * width)) * 2 + b"\n" + end], rules)
+
+    typed = [fault for fault in report.faults if fault.kind is Kind.TYPE]
+    assert [fault.column for fault in typed] == [f"c{number}" for number in range(20)]
+    assert {fault.count for fault in typed} == {2}
+    assert "980 more faults of the kind 'type' are not listed" in report.notes
+    assert [fault.kind for fault in report.faults[20:]] == ([Kind.SYNTAX] if end else [])

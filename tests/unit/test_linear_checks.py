@@ -149,6 +149,17 @@ def test_a_training_reads_twice_the_input_in_twice_the_steps(what: str) -> None:
     assert read(1200) <= 2.2 * read(600)
 
 
+@pytest.mark.parametrize("cell", [b'"a""b"', b'"""a"""', b'""', b'"",""', b'"a"'])
+def test_a_large_file_with_quotes_in_its_cells_is_looked_at_in_whole_blocks(cell: bytes) -> None:
+    header = b"a,b,c\n" if b"," in cell else b"a,b\n"
+
+    def check_of(row: bytes) -> int:
+        content = header + (b"1," + row + b"\n") * 20_000
+        return steps(lambda: check("x.csv", [content], Checks()))
+
+    assert check_of(cell) < 2 * check_of(b"x,x" if b"," in cell else b"x")
+
+
 def test_a_wide_table_passes() -> None:
     width = 20_000
     content = columns(width) + b"\n" + (columns(width, b"-1.5") + b"\n") * 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ from shared.base.errors import HeadersDiffer
 from shared.domain.checks import Checks, check
 from shared.domain.joining import check_headers, joined, name_in_folder
 from shared.domain.table import Table
+from shared.domain.table.form import Form
+from shared.domain.table.plain import plain
 from studio.jobs.import_data import import_table
 from studio.learning.tables import Columns, read_table
 
@@ -209,6 +212,25 @@ def test_pandas_reads_the_csv_that_the_check_accepts_alike(content: bytes) -> No
 
     assert read.iloc[1:].to_numpy().tolist() == rows
     assert [name or f"Col{number}" for number, name in enumerate(read.iloc[0], 1)] == names
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.sampled_from(['"', '""', '"""', ",", "\n", "a", " "]), min_size=1, max_size=16).map("".join))
+@example('x,""\n')
+@example('x,"","",\n')
+@example('"x,"",y",1\n')
+@example('"x,""",1\n')
+@example('1,"""a"" b"\n')
+@example('1,""a"\n')
+@example('x\n""\n')
+def test_what_is_called_plain_has_the_cells_that_the_csv_module_reads(text: str) -> None:
+    lines = plain(text.encode(), Form.of("x.csv"))
+    assume(lines is not None)
+    assert lines is not None
+
+    parsed = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+
+    assert [line.split(",") if line else [] for line in lines.decode().split("\n")[:-1]] == parsed
 
 
 ROWS = st.lists(

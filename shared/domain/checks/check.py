@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from shared.domain.checks.drift import Numbers, Profile, profile_of, shifts
-from shared.domain.checks.report import Fault, Kind, Report
+from shared.domain.checks.report import Fault, Kind, Report, shortened
 from shared.domain.checks.rows import RowChecks
 from shared.domain.checks.rules import Checks, Drift, Type
 from shared.domain.checks.summary import Summary
@@ -57,20 +57,22 @@ def check(
     faults = [*rows.faults, *rows.found()] if rows else []
     notes = [*rows.notes, *rows.spaces()] if rows else []
     if broken or rows is None:
-        return Report(**found, whole=False, faults=(*faults, *([broken] if broken else [])), notes=tuple(notes))
+        faults, unlisted = shortened([*faults, *([broken] if broken else [])])
+        return Report(**found, whole=False, faults=tuple(faults), notes=(*notes, *unlisted))
     summary, cells = _summary(rows), _cells(rows)
     if not rows.rows:
         faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{name} has a header and no rows"))
     elif alone:
         faults += asked_of_all(name, checks, summary)
     drift, drifted, more = _drift(name, checks.drift, reference, cells)
+    faults, unlisted = shortened([*faults, *drifted])
     profile = profile_of(cells)
     as_text = _as_text(rows, profile) if not table.form.arff else {}
     return Report(
         **found,
         whole=True,
-        faults=(*faults, *drifted),
-        notes=(*notes, *_estimate(rows), *more, *_told_as_text(as_text)),
+        faults=tuple(faults),
+        notes=(*notes, *unlisted, *_estimate(rows), *more, *_told_as_text(as_text)),
         as_text=as_text,
         duplicates=rows.duplicates.share if rows.duplicates else None,
         summary=summary,

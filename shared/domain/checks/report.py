@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 
@@ -9,6 +10,8 @@ import msgspec
 
 from shared.domain.checks.drift import Profile
 from shared.domain.checks.summary import Summary
+
+_EACH_KIND_AT_MOST = 20  #: faults; a table of 20,000 columns may have one in each
 
 
 class Kind(Enum):
@@ -53,7 +56,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sha256: str  #: of all bytes, also where the check ended early
     rows: int  #: rows read, without header and blank lines
     whole: bool  #: whether every row was read; a table that cannot be read on ends the check
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()  #: at most 20 of each kind; where there are more, a note says how many
     notes: tuple[str, ...] = ()  #: what is worth knowing and is not a fault, as sentences
     duplicates: float | None = None  #: share of rows that repeat an earlier one, where a rule asked for it
     as_text: dict[str, tuple[str, ...]] = {}  #: what a training makes texts of columns of numbers for, by column
@@ -84,3 +87,15 @@ def summed_up(faults: Sequence[Fault]) -> str:
     """Return the first fault's sentence and how many more there are."""
     more = len(faults) - 1
     return faults[0].message + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
+
+
+def shortened(faults: Sequence[Fault]) -> tuple[list[Fault], list[str]]:
+    """Return the first faults of each kind, and for each kind with more of them a sentence that says how many."""
+    counts: Counter[Kind] = Counter()
+    kept = []
+    for fault in faults:
+        counts[fault.kind] += 1
+        if counts[fault.kind] <= _EACH_KIND_AT_MOST:
+            kept.append(fault)
+    more = {kind: count - _EACH_KIND_AT_MOST for kind, count in counts.items() if count > _EACH_KIND_AT_MOST}
+    return kept, [f"{count:,} more faults of the kind {kind.value!r} are not listed" for kind, count in more.items()]
