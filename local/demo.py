@@ -169,13 +169,13 @@ class Demo:
         self._check(self._answers() == live, "the live model is untouched")
 
     def without_effect(self) -> None:
-        self._step(6, "The next update is answered well and has no effect: the Classic service is told to do so once")
+        self._step(6, "The next update succeeds and has no effect: a fault of the Classic service, ordered for once")
         live = self._answers()
         order = {"kind": "no effect", "endpoint": self._place.classic.name, "count": 1}
         requests.post(f"{self._place.studio.control}/faults", json=order, timeout=PATIENCE).raise_for_status()
         job = self._follow("february.csv", as_csv(self._place.header, self._place.rows[:MORE_ROWS]))
         self._verdict(job.verdict)
-        self._check(job.state is JobState.REVERTED, "it is found out and put back, on both services", job.reason)
+        self._check(job.state is JobState.REVERTED, "this is noticed, and both services are reverted", job.reason)
         self._check(self._answers() == live, "the former model answers on both")
 
     def rolled_back(self, before: dict[str, Rows]) -> None:

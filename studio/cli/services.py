@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
         help="an endpoint, a web service or its experiment, with TRAINING, CLASSIC or NEW behind it where several are "
         "so named; SERVICE/ENDPOINT; an id",
     )
-    keys.add_argument("--regenerate", choices=("primary", "secondary"), help="make this key of the endpoint anew first")
+    keys.add_argument("--regenerate", choices=("primary", "secondary"), help="replace this key of the endpoint first")
     add_data(keys)
     add_json(keys)
     keys.set_defaults(run=_keys)
