@@ -1,17 +1,15 @@
 """The flow from a dropped blob to a job: seen, still, whole, checked, batched.
 
 Events, sweeps and messages only record what they saw. Taking up looks at each open arrival again, and closes a batch
-when it is time: the batch's job is written down before its arrivals are told, so that a run that dies in between is
-finished by the next, and no file is taken twice or left out.
+when it is time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -28,15 +26,17 @@ from shared.base.errors import (
     ServiceRefused,
 )
 from shared.base.threads import alone_if, at_once, in_time
-from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id, faults_of, name_of, next_batch
-from shared.domain.checks import Fault, Report, check, summed_up
+from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id
+from shared.domain.checks import Report, check
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import Dataset, RetrainingJob, received
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import TrainingData
-from shared.flows.quarantine import LOOK_AGAIN, Quarantine
+from shared.flows.arrivals import Arrivals
+from shared.flows.batches import BatchCloser
+from shared.flows.quarantine import LOOK_AGAIN
 from shared.store import Records
-from shared.store.arrivals import Batches, OpenBatch
+from shared.store.arrivals import Batches
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.intake")
@@ -46,7 +46,6 @@ MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
 LONGEST = timedelta(minutes=3)  #: after which one call takes up no other pipeline's data
 OUT_OF_ARCHIVE = timedelta(days=2)  #: the longest wait for a blob that is brought back from the archive
-CLAIMED = timedelta(minutes=1)  #: how long a new job is left to the run that made it
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -58,8 +57,8 @@ class Intake:
     now: Callable[[], datetime]
 
     @property
-    def quarantine(self) -> Quarantine:
-        return Quarantine(arrivals=self.records.arrivals, data=self.data, now=self.now)
+    def arrivals(self) -> Arrivals:
+        return Arrivals(pipelines=self.pipelines, records=self.records, data=self.data, now=self.now)
 
     def see(self, path: str) -> list[Arrival]:
         """Record what is at this path, once for each pipeline whose pattern it fits."""
@@ -72,24 +71,7 @@ class Intake:
             if not any(self.records.arrivals.moved(pipeline.name, path) for pipeline in takers):
                 log.warning("%s was deleted before it could be taken up", path)
             return []
-        return self._see(dataset)
-
-    def _see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
-        pipelines, now = self.pipelines.taking(dataset.path), self.now()
-        return [
-            self.records.arrivals.open(
-                Arrival(
-                    id=arrival_id(dataset, replay),
-                    pipeline=pipeline.name,
-                    dataset=dataset,
-                    seen_at=now,
-                    at=now,
-                    marker=pipeline.is_marker(dataset.path),
-                    replay=replay,
-                )
-            ).record
-            for pipeline in pipelines
-        ]
+        return self.arrivals.see(dataset)
 
     def take_up(self) -> list[RetrainingJob]:
         """Take every open arrival as far as it goes, while there is time; return the jobs that were made."""
@@ -114,7 +96,7 @@ class Intake:
                 continue
             for pipeline in self.pipelines.taking(dataset.path):
                 if not self._is_recorded(pipeline.name, dataset):
-                    self._see(dataset)
+                    self.arrivals.see(dataset)
                     missed += 1
         self.records.arrivals.set_swept(container, begun)
         if missed:
@@ -156,7 +138,7 @@ class Intake:
     def replay(self, pipeline: str, path: str, request_id: str) -> Arrival:
         """Take up once more what was set aside or left out, by the same path as new data, once for each request."""
         takes = self.pipelines[pipeline].takes(path)
-        if takes and (arrival := self.quarantine.put_back(pipeline, path, request_id)):
+        if takes and (arrival := self.arrivals.quarantine.put_back(pipeline, path, request_id)):
             return arrival
         dataset = self.data.find(path) if takes else None
         if dataset is None:
@@ -166,7 +148,7 @@ class Intake:
             raise Busy(f"{path} is being moved into quarantine")
         if first and first.record.open:
             return first.record
-        return next(each for each in self._see(dataset, request_id) if each.pipeline == pipeline)
+        return next(each for each in self.arrivals.see(dataset, request_id) if each.pipeline == pipeline)
 
     def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
         try:
@@ -178,7 +160,7 @@ class Intake:
             ready = [each.record for each in advanced if each.record.state is _S.READY]
             if any(each.marker and each.id not in known for each in ready):
                 return []  # reading a marker took its folder's files up, which are not among these yet
-            return self._close_batches(pipeline, batches, advanced)
+            return BatchCloser(self.arrivals).close(pipeline, batches, advanced)
         except RecordChanged:
             return []  # another run is on it
         except RetrainingError as error:
@@ -228,7 +210,7 @@ class Intake:
             if stored.record.state is _S.SETTLING:
                 return self._settle(stored, pipeline)
             if stored.record.state is _S.MOVING:
-                return self.quarantine.finish(stored)
+                return self.arrivals.quarantine.finish(stored)
             return stored
         except RecordChanged:
             return stored  # another run is on it; as it was read it keeps its batch from being closed without it
@@ -243,7 +225,7 @@ class Intake:
     def _settle(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         arrival, now = stored.record, self.now()
         if now - arrival.seen_at < timedelta(seconds=pipeline.arriving.settle):
-            return self._as_found(stored)
+            return self.arrivals.as_found(stored)
         if arrival.marker:
             try:
                 return self._read_marker(stored, pipeline)
@@ -251,7 +233,7 @@ class Intake:
                 return self._not_read(stored, arrival, pipeline, error)
         reason = arrival.never_checked(now)
         if reason is not None:
-            return self._quarantine(stored, pipeline, reason) if reason else self._as_found(stored)
+            return self.arrivals.refuse(stored, pipeline, reason) if reason else self.arrivals.as_found(stored)
         # Written down before it begins: a check that never ends must not begin for ever.
         stored = self.records.arrivals.save(stored, arrival.checking(now))
         try:
@@ -279,34 +261,29 @@ class Intake:
         archived = isinstance(error, NotYetReadable)
         if isinstance(error, ServiceRefused) or (archived and now - arrival.seen_at > OUT_OF_ARCHIVE):
             reason = f"{arrival.dataset.path} cannot be read: {error}; once it can be read, replay it"
-            return self._quarantine(stored, pipeline, reason, copy=False)
+            return self.arrivals.refuse(stored, pipeline, reason, copy=False)
         if archived or isinstance(error, AskHuman):
             log.warning("%s waits: %s", arrival.dataset.path, error)
             return self.records.arrivals.save(stored, arrival.waiting(now + LOOK_AGAIN, str(error)))
         if stored.record is not arrival:
             stored = self.records.arrivals.save(stored, arrival)
         if isinstance(error, DataChanged):
-            return self._as_found(stored)
+            return self.arrivals.as_found(stored)
         raise error
 
     def _after_check(self, stored: Stored[Arrival], pipeline: Pipeline, report: Report) -> Stored[Arrival]:
         arrival = stored.record
         if report.reason:
-            return self._quarantine(stored, pipeline, report.reason, report=report)
+            return self.arrivals.refuse(stored, pipeline, report.reason, report=report)
         first = self.records.arrivals.first_with(arrival, report.sha256)
         if first.id != arrival.id and not arrival.replay:
             where = f"job {first.job}" if first.job else "data that is waiting"
             reason = f"{first.dataset.path} had the same content; it is in {where}"
-            return self._end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
+            return self.arrivals.end(stored, _S.SAME, reason, sha256=report.sha256, job=first.job)
         if pipeline.checks.drift and report.profile:
             self.records.arrivals.keep_profile(arrival, report.profile)
         ready = arrival.become(_S.READY, self.now(), sha256=report.sha256, summary=report.summary)
         return self.records.arrivals.save(stored, ready)
-
-    def _as_found(self, stored: Stored[Arrival]) -> Stored[Arrival]:
-        """Return it as it is, unless another version or none is there now."""
-        there = self.data.find(stored.record.dataset.path)
-        return stored if there == stored.record.dataset else self._gone(stored, there)
 
     def _read_marker(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
@@ -320,127 +297,11 @@ class Intake:
                 files = from_json(content, _Manifest).files
             except msgspec.MsgspecError as error:
                 fault = f'{arrival.dataset.path} is not a manifest ({error}); write {{"files": [{{"path": "a.csv"}}]}}'
-                return self._quarantine(stored, pipeline, fault)
+                return self.arrivals.refuse(stored, pipeline, fault)
         folder = self.data.listed(arrival.folder)
-        at_once(self._see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])
+        at_once(self.arrivals.see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])
         ready = arrival.become(_S.READY, self.now(), files=files, sha256="")
         return self.records.arrivals.save(stored, ready)
-
-    def _quarantine(
-        self,
-        stored: Stored[Arrival],
-        pipeline: Pipeline,
-        fault: str,
-        *,
-        report: Report | None = None,
-        faults: Sequence[Fault] = (),
-        copy: bool = True,
-    ) -> Stored[Arrival]:
-        path = stored.record.dataset.path
-        shared = any(other.name != pipeline.name for other in self.pipelines.taking(path))
-        move = pipeline.arriving.refused == "move" and not shared
-        try:
-            return self.quarantine.take(stored, fault, report=report, faults=faults, move=move, copy=copy)
-        except DataChanged:
-            return self._gone(stored, self.data.find(path))
-        except ServiceRefused as error:
-            if not copy:
-                raise
-            told = f"{fault}; there is no copy in quarantine: {error}"
-            return self.quarantine.take(stored, told, report=report, faults=faults, move=False, copy=False)
-
-    def _gone(self, stored: Stored[Arrival], there: Dataset | None) -> Stored[Arrival]:
-        if there:
-            self._see(there)  # before this version is done with, so that a death in between loses neither
-        return self._end(stored, _S.GONE, "it was overwritten" if there else "it was deleted")
-
-    def _end(self, stored: Stored[Arrival], state: ArrivalState, reason: str, **facts: Any) -> Stored[Arrival]:
-        ended = stored.record.become(state, self.now(), reason=reason, **facts)
-        log.info("%s is %s: %s", ended.dataset.path, state.value, reason)
-        return self.records.arrivals.save(stored, ended)
-
-    def _close_batches(
-        self, pipeline: Pipeline, stored: Stored[Batches], arrivals: list[Stored[Arrival]]
-    ) -> list[RetrainingJob]:
-        if stored.record.closing:
-            self._finish(pipeline, stored.record.closing, stored, {})
-            return []  # what is ready has to be read anew
-        jobs = []
-        known = {each.record.id: each for each in arrivals if each.record.open}
-        while known and self._running(pipeline) < pipeline.arriving.jobs:
-            decision = next_batch([each.record for each in known.values()], pipeline.arriving.batching, self.now())
-            for marker, reason in decision.refused:
-                self._quarantine(known.pop(marker.id), pipeline, reason)
-            if not decision.batch:
-                if not decision.refused:
-                    break
-                continue
-            closing = self._closing(pipeline, decision.batch)
-            batches = msgspec.structs.replace(stored.record, closing=closing)
-            stored = self.records.arrivals.save_batches(stored, batches)
-            stored = self._finish(pipeline, closing, stored, known)
-            for done in closing.arrivals:
-                known.pop(done)
-            if job := closing.job:
-                jobs.append(job)
-                for older in decision.superseded:
-                    reason = f"{decision.batch[0].dataset.path} is newer and was taken instead, by job {job.id}"
-                    self._end(known.pop(older.id), _S.SUPERSEDED, reason, job=job.id)
-        return jobs
-
-    def _closing(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> OpenBatch:
-        arrivals = tuple(each.id for each in batch)
-        if pipeline.arriving.batching.several and (faults := faults_of(batch, pipeline.checks)):
-            return OpenBatch(faults=faults, arrivals=arrivals)
-        return OpenBatch(job=self._received(pipeline, batch), arrivals=arrivals)
-
-    def _finish(
-        self, pipeline: Pipeline, closing: OpenBatch, batches: Stored[Batches], known: Mapping[str, Stored[Arrival]]
-    ) -> Stored[Batches]:
-        """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before.
-
-        `known` are arrivals as this run has just read them.
-        """
-        job = closing.job
-        if job:
-            self.records.jobs.open(job)
-
-        def tell(arrival: str) -> Arrival:
-            stored = known.get(arrival) or self.records.arrivals.require(pipeline.name, arrival)
-            if stored.record.state is _S.READY and job:
-                self._end(stored, _S.TAKEN, f"in job {job.id}", job=job.id)
-            elif stored.record.state is _S.READY:
-                self._quarantine(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
-            return stored.record
-
-        arrivals = at_once(tell, closing.arrivals)
-        if job and pipeline.checks.drift:
-            self.records.arrivals.accept_profile(max(arrivals, key=lambda each: each.rows or 0))
-        last = job.id if job else batches.record.last
-        closed = msgspec.structs.replace(batches.record, closing=None, last=last)
-        return self.records.arrivals.save_batches(batches, closed)
-
-    def _received(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> RetrainingJob:
-        after = None
-        parts = [each.as_part() for each in batch if not each.marker]
-        replays = "\n".join(sorted({each.replay for each in batch if each.replay}))
-        if pipeline.arriving.rows == "all":
-            live = self.records.champions.load(pipeline.name).live
-            after = live.job if live else None
-        # The run that makes the job also starts it; the poll does once this run had its time.
-        now = self.now()
-        job = received(pipeline.name, parts, now, once_more=replays, after=after, not_before=now + CLAIMED)
-        if pipeline.arriving.joins(len(parts)):
-            suffix = name_of(job.dataset.path).partition(".")[2].lower()
-            job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")
-        return job
-
-    def _running(self, pipeline: Pipeline) -> int:
-        """Return how many jobs the pipeline has; a mark of a job that cannot be read must not hold up new ones."""
-        active = self.records.jobs.active(pipeline.name)
-        if len(active) < pipeline.arriving.jobs:
-            return len(active)
-        return sum(self.records.jobs.is_readable(job_id) for job_id in active)
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,16 +11,19 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import requests.adapters
 
 from shared.app import App
+from shared.base.clock import Clock, SystemClock
 from shared.base.errors import Busy
 from shared.base.settings import Settings
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
+from shared.flows.batches import CLAIMED
 from studio.state.database import Records
 from studio.state.records import FINAL, Job
 from tests.support.waiting import PATIENCE, until
@@ -70,7 +73,14 @@ def changes(request: requests.PreparedRequest) -> bool:
     return request.method not in ("GET", "HEAD") and not str(request.url).split("?")[0].endswith("/execute")
 
 
-def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
+class _Later(SystemClock):
+    """So late that no new job is left to the run that made it any more."""
+
+    def now(self) -> datetime:
+        return super().now() + CLAIMED
+
+
+def _app_that_dies(settings: Mapping[str, str], die_after: int, clock: Clock | None = None) -> App:
     send = requests.adapters.HTTPAdapter.send
     calls = itertools.count(1)
 
@@ -83,12 +93,12 @@ def _app_that_dies(settings: Mapping[str, str], die_after: int) -> App:
         return answer
 
     requests.adapters.HTTPAdapter.send = counted  # type: ignore[method-assign, assignment]
-    return App(Settings(settings))
+    return App(Settings(settings), clock)
 
 
 def poll(settings: Mapping[str, str], die_after: int) -> None:
-    """Take every job as far as it goes, as the timer does."""
-    _app_that_dies(settings, die_after).flows.training.poll()
+    """Take every job as far as it goes, as the timer does a while after the jobs were made."""
+    _app_that_dies(settings, die_after, _Later()).flows.training.poll()
 
 
 def take_up(settings: Mapping[str, str], die_after: int) -> None:
