@@ -38,6 +38,16 @@ HELD_OUT_AT_MOST = 50  #: held-out rows that are scored beside the kept ones
 
 
 @dataclass(frozen=True)
+class _Order:
+    """A request that is to be carried out, under this id, with the job that it names."""
+
+    request: Request
+    request_id: str
+    job: Stored[RetrainingJob] | None
+    own: bool  #: the promotion of the job itself, not a change by hand
+
+
+@dataclass(frozen=True)
 class ChangePlanner:
     """For one run that holds one pipeline's champion record."""
 
@@ -57,39 +67,55 @@ class ChangePlanner:
         return self.held.champion.live
 
     def carry_out(self, request: Request, message_id: str) -> None:
+        self._take_over()
+        if request.action is Command.RESUME:
+            self.records.champions.unmark_change(self.pipeline.name)
+        elif order := self._accepted(request, message_id):
+            entry = self._planned(order)
+            if entry.models == self.live.models:
+                self.settlement.settle_unchanged(order.request_id, order.job if order.own else None)
+            else:
+                self._make_change(order, entry)
+
+    def _take_over(self) -> None:
+        """Bring to its end what an earlier run has left."""
         self._claim()
         if self.held.champion.change:
             self.settlement.finish(self.held.champion.change)
         self._repair()
-        if request.action is Command.RESUME:
-            self.records.champions.unmark_change(self.pipeline.name)
-            return
+
+    def _accepted(self, request: Request, message_id: str) -> _Order | None:
+        """Return what to change, or None when that is done, not wanted any more, or has to wait."""
         stored = self.records.jobs.require(request.job) if request.job else None
-        own = stored is not None and not stored.record.final  # the promotion of a job, not a change by hand
+        own = stored is not None and not stored.record.final
         request_id = stored.record.id if stored and own else message_id
         if request_id in self.held.champion.settled or (stored and not wanted(stored.record, request)):
-            self.records.champions.unmark_change(
-                self.pipeline.name
-            )  # the run that settled it may have died before this
-            return
+            # The run that settled it may have died before this.
+            self.records.champions.unmark_change(self.pipeline.name)
+            return None
         self._record_live()
         if stored and own and request.by is None and self._overtaken(stored):
-            return
+            return None
         if request.live is not None and request.live != self.live.number:
             raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
-        entry = self._promoted(request, stored.record) if stored else self._rolled_back(request)
-        if not own:
+        return _Order(request, request_id, stored, own)
+
+    def _planned(self, order: _Order) -> HistoryEntry:
+        """Return what the history will say of the change."""
+        entry = self._promoted(order.request, order.job.record) if order.job else self._rolled_back(order.request)
+        if not order.own:
             self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
-        if entry.models == self.live.models:
-            self.settlement.settle_unchanged(request_id, stored if own else None)
-            return
+        return entry
+
+    def _make_change(self, order: _Order, entry: HistoryEntry) -> None:
+        """Record the change, and only then make it."""
         for model in entry.models.values():
             if not self.models.touch(model):  # from here on it is not removed
                 raise BadMessage(f"The model {model.sha256} is not kept any more")
-        rows, expected = self._kept_rows(stored.record if stored else None)
+        rows, expected = self._kept_rows(order.job.record if order.job else None)
         served = self.switch.answers(rows)
         change = Change(
-            request_id=request_id,
+            request_id=order.request_id,
             begun=self.now(),
             entry=entry,
             before=self.live.models,
