@@ -1,4 +1,4 @@
-"""The map of docs/architecture.md, enforced: which folder may import which."""
+"""The map of docs/architecture.md, enforced: which folder may import which, and how long a file may be."""
 
 import ast
 from collections.abc import Iterator
@@ -47,3 +47,13 @@ def test_only_the_app_and_doctor_import_adapters() -> None:
 def test_a_program_does_not_import_the_programs_around_it(folder: str, above: set[str]) -> None:
     found = {name.split(".")[0] for file in (ROOT / folder).rglob("*.py") for name in imports(file)}
     assert found & above == set()
+
+
+@pytest.mark.parametrize("folder", ["shared", "studio", "local"])
+def test_a_file_has_at_most_400_lines_and_a_function_50(folder: str) -> None:
+    for file in (ROOT / folder).rglob("*.py"):
+        text = file.read_text("utf-8")
+        assert len(text.splitlines()) <= 400, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 50, f"{file}: {node.name}"

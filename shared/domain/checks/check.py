@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+
+from msgspec.structs import replace
 
 from shared.domain.checks.drift import Numbers, Profile, profile_of, shifts
 from shared.domain.checks.report import Fault, Kind, Report, shortened
@@ -13,6 +14,7 @@ from shared.domain.checks.rules import Checks, Drift, Type
 from shared.domain.checks.summary import Summary
 from shared.domain.checks.whole import asked_of_all
 from shared.domain.table import EXTENSIONS, PIECE, Table, Unreadable
+from shared.domain.table.form import Form
 
 COLUMNAR_FROM = 32 << 10  #: bytes of a block that is looked at as a whole; NumPy has to be loaded for it
 
@@ -48,31 +50,37 @@ def check(
             broken = Fault(kind=Kind(error.kind), message=error.message, row=error.row, line=error.line)
     for _ in hashed:
         pass
-    found: dict[str, Any] = {
-        "name": name,
-        "size": hashed.size,
-        "sha256": hashed.digest.hexdigest(),
-        "rows": rows.rows if rows else 0,
-    }
-    faults = [*rows.faults, *rows.found()] if rows else []
-    notes = [*rows.notes, *rows.spaces()] if rows else []
+    found = Report(
+        name=name,
+        size=hashed.size,
+        sha256=hashed.digest.hexdigest(),
+        rows=rows.rows if rows else 0,
+        whole=False,
+        faults=(*rows.faults, *rows.found()) if rows else (),
+        notes=(*rows.notes, *rows.spaces()) if rows else (),
+    )
     if broken or rows is None:
-        faults, unlisted = shortened([*faults, *([broken] if broken else [])])
-        return Report(**found, whole=False, faults=tuple(faults), notes=(*notes, *unlisted))
-    summary, cells = _summary(rows), _cells(rows)
+        faults, unlisted = shortened([*found.faults, *([broken] if broken else [])])
+        return replace(found, faults=tuple(faults), notes=(*found.notes, *unlisted))
+    return _of_all(found, rows, checks, reference, alone=alone)
+
+
+def _of_all(found: Report, rows: RowChecks, checks: Checks, reference: Profile | None, *, alone: bool) -> Report:
+    """Return the report with what only the whole table shows."""
+    summary, cells, faults = _summary(rows), _cells(rows), [*found.faults]
     if not rows.rows:
-        faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{name} has a header and no rows"))
+        faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{found.name} has a header and no rows"))
     elif alone:
-        faults += asked_of_all(name, checks, summary)
-    drift, drifted, more = _drift(name, checks.drift, reference, cells)
+        faults += asked_of_all(found.name, checks, summary)
+    drift, drifted, more = _drift(found.name, checks.drift, reference, cells)
     faults, unlisted = shortened([*faults, *drifted])
     profile = profile_of(cells)
-    as_text = _as_text(rows, profile) if not table.form.arff else {}
-    return Report(
-        **found,
+    as_text = _as_text(rows, profile) if not Form.of(found.name).arff else {}
+    return replace(
+        found,
         whole=True,
         faults=tuple(faults),
-        notes=(*notes, *unlisted, *_estimate(rows), *more, *_told_as_text(as_text)),
+        notes=(*found.notes, *unlisted, *_estimate(rows), *more, *_told_as_text(as_text)),
         as_text=as_text,
         duplicates=rows.duplicates.share if rows.duplicates else None,
         summary=summary,
