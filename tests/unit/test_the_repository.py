@@ -13,6 +13,7 @@ import yaml
 
 from local.children import ROOT
 from local.setup import MADE
+from shared.domain.messages import read_request
 
 DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 VSCODE = sorted(path.name for path in (ROOT / ".vscode").glob("*.json"))
@@ -43,6 +44,18 @@ def test_a_document_ends_with_where_to_go_next(document: str) -> None:
     last = (ROOT / document).read_text("utf-8").rstrip().rpartition("\n\n")[2]
     assert last.startswith("Next: ")
     assert "](" in last
+
+
+def test_every_message_of_the_documentation_is_one_that_the_app_reads() -> None:
+    blocks = [
+        block
+        for document in DOCUMENTS
+        for block in re.findall(r"^```json\n(.*?)^```$", (ROOT / document).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    ]
+    messages = [line for block in blocks for line in block.splitlines()]
+    assert len(messages) > 5
+    for message in messages:
+        read_request(message.encode())
 
 
 def test_every_record_of_the_store_is_in_the_table_of_records() -> None:
