@@ -69,6 +69,14 @@ def test_every_record_of_the_store_is_in_the_table_of_records() -> None:
     assert stored - listed == set()
 
 
+def test_every_module_of_the_map_is_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    there = {file.name for folder in ("shared", "studio", "local", "tests") for file in (ROOT / folder).rglob("*.py")}
+    named = set(re.findall(r"\w+\.py\b", text))
+    assert len(named) > 30
+    assert named - there - {"function_app.py", "run.py"} == set()
+
+
 def test_every_file_that_the_guide_names_is_there() -> None:
     names = re.findall(r"`((?:shared|studio|tests|local|docs)/[\w./]+)`", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
     assert len(names) > 10
