@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.base.decoding import Moment
 from shared.domain.checks import Checks, Fault, Summary, asked_of_all, summed
 from shared.domain.jobs import BatchFile, Dataset
 
@@ -42,13 +43,13 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     pipeline: str
     dataset: Dataset
-    seen_at: datetime
+    seen_at: Moment
     state: ArrivalState = ArrivalState.SETTLING
-    at: datetime  #: of the last change of state
+    at: Moment  #: of the last change of state
     problem: str | None = None  #: why its blob cannot be read or moved now; None when all is well
-    not_before: datetime | None = None  #: its blob is not looked at until then
+    not_before: Moment | None = None  #: its blob is not looked at until then
     checks: int = 0  #: that began and did not end; counted before each
-    checked_at: datetime | None = None  #: when the last of them began
+    checked_at: Moment | None = None  #: when the last of them began
     sha256: str | None = None
     summary: Summary | None = None  #: of what was read, for what is asked of its whole batch
     marker: bool = False  #: it carries no data: it says that its folder is complete

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from shared.base.decoding import Moment
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Verdict
 from shared.domain.jobs import Approval, BatchFile, Dataset, Model, RetrainingJob
@@ -41,7 +42,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     number: int
-    at: datetime
+    at: Moment
     action: Action
     reason: str
     models: dict[str, Model]
@@ -72,7 +73,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "r
     """
 
     request_id: str
-    begun: datetime
+    begun: Moment
     entry: HistoryEntry  #: what the history will say when the switch is proven
     before: dict[str, Model]
     rows: Rows
@@ -86,7 +87,7 @@ class LateWrite(msgspec.Struct, frozen=True, kw_only=True):
     """A model that a run which was overtaken may still write to an endpoint, late."""
 
     sha256: str
-    until: datetime
+    until: Moment
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +97,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     entry: int
-    begun: datetime
-    until: datetime
+    begun: Moment
+    until: Moment
     rows: Rows
     answers: dict[str, Rows] = {}
     seconds: dict[str, float] = {}
@@ -106,7 +107,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0  #: looks in a row that met an error or other answers
     trouble: str = ""
     asked: int = 0  #: rollbacks that were asked for
-    not_before: datetime | None = None  #: nothing is asked for again until then
+    not_before: Moment | None = None  #: nothing is asked for again until then
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes": "strays"}):

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shared.base.decoding import Moment
 from shared.base.errors import IllegalTransition
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Verdict
@@ -56,7 +57,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     etag: str
-    modified: datetime
+    modified: Moment
     size: int
 
 
@@ -92,7 +93,7 @@ class ChampionScoring(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     bes_job: str
-    begun: datetime
+    begun: Moment
     started: bool = False
 
 
@@ -100,19 +101,19 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": 
     """A decision that is asked of a person, bound by `seen` to the model and to the numbers of its verdict."""
 
     seen: str
-    asked_at: datetime
-    expires_at: datetime
+    asked_at: Moment
+    expires_at: Moment
     approved: bool | None = None
     by: str | None = None
     comment: str | None = None
-    at: datetime | None = None
+    at: Moment | None = None
     request_id: str | None = None  #: the message that brought the decision
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened to a job."""
 
-    at: datetime
+    at: Moment
     state: JobState
     note: str = ""
 
@@ -127,7 +128,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     pipeline: str
     dataset: Dataset
-    received_at: datetime
+    received_at: Moment
     parts: tuple[BatchFile, ...] = ()  #: the files of its batch; `dataset` is the newest of them
     joined: str | None = None  #: the blob in `batches` that the training reads, or the folder/; None: `dataset` itself
     again: bool = False  #: trained once more on data that was live, because somebody or the schedule asked for it
@@ -138,8 +139,8 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  #: why it ended as it did
     bes_job: str | None = None
     interrupted: str | None = None  #: the BES job that the service's stop ended, and that another one stands in for
-    submitted_at: datetime | None = None
-    running_since: datetime | None = None  #: when the BES job was first seen running
+    submitted_at: Moment | None = None
+    running_since: Moment | None = None  #: when the BES job was first seen running
     model: Model | None = None
     evaluation: Evaluation | None = None
     held_out: HeldOut | None = None
@@ -149,9 +150,9 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     approval: Approval | None = None
     rollout: str | None = None  #: the rollout of its fleet that asks for its promotion
     attempts: int = 0  #: failed tries in a row
-    not_before: datetime | None = None  #: nothing is tried again until then
+    not_before: Moment | None = None  #: nothing is tried again until then
     trouble: str | None = None  #: what the last failed try met; None when all is well
-    troubled_since: datetime | None = None  #: the first of the failed tries in a row
+    troubled_since: Moment | None = None  #: the first of the failed tries in a row
 
     @property
     def final(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from shared.base.decoding import Moment
 from shared.domain.messages import Command
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which what was asked of a member is asked again
@@ -68,8 +69,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, rename={"pipeline": "mem
     live: int | None = None
     state: MemberState = MemberState.WAITING
     reason: str = ""
-    asked_at: datetime | None = None
-    ask_again: datetime | None = None
+    asked_at: Moment | None = None
+    ask_again: Moment | None = None
 
     def ended(self, state: MemberState, reason: str) -> Member:
         return msgspec.structs.replace(self, state=state, reason=reason)
@@ -100,7 +101,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
     by: str
     reason: str | None = None
     request_id: str  #: the message that asked for it
-    begun: datetime
+    begun: Moment
     waves: tuple[int, ...]  #: up to which member each wave goes
     failures_at_most: int
     at_once: int

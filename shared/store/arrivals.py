@@ -46,7 +46,7 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True):
 
     closing: OpenBatch | None = None
     last: str | None = None
-    scheduled: datetime | None = None  #: up to when the pipeline's schedule was looked at
+    scheduled: Moment | None = None  #: up to when the pipeline's schedule was looked at
 
 
 class PutBack(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import cast
 
 import msgspec
+import msgspec.inspect
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +24,7 @@ from shared.store.arrivals import Batches, Moved, Sweep
 from shared.store.champions import ChangeMark
 from shared.store.damage import damaged
 from shared.store.history_check import verify
+from shared.store.polls import Poll
 from shared.store.shelf import decode
 from tests.support.fakes import World
 
@@ -34,6 +38,10 @@ CONTENTS = {
     "infinite": b'{"fence": 1e999, "pipeline": "income"}',
     "huge": b'{"fence": ' + b"9" * 5000 + b', "pipeline": "income"}',
 }
+RECORDS = (
+    *(Arrival, Batches, Champion, ChangeMark, HistoryEntry, Moved),
+    *(Poll, RetrainingJob, Rollout, Sweep, Watch),
+)
 NAMED = [
     "active/jobs/garbage.json",
     "active/jobs/income-20261126T000000-0000000000.json",
@@ -171,3 +179,35 @@ def test_any_content_of_a_record_is_read_or_refused_by_its_name(
         decode(content, kind, "some/record.json")
     except BadConfiguration as error:
         assert str(error).startswith("The record some/record.json cannot be read")
+
+
+@pytest.mark.parametrize(
+    "kind", [Arrival, Batches, Champion, ChangeMark, HistoryEntry, Moved, Poll, RetrainingJob, Rollout, Sweep, Watch]
+)
+def test_every_time_of_a_record_needs_a_zone(kind: type) -> None:
+    assert [place for place, told in times_of(msgspec.inspect.type_info(kind)) if told.tz is not True] == []
+
+
+def times_of(told: msgspec.inspect.Type, place: str = "") -> Iterator[tuple[str, msgspec.inspect.DateTimeType]]:
+    match told:
+        case msgspec.inspect.DateTimeType():
+            yield place, told
+        case msgspec.inspect.StructType(fields=fields):
+            for field in fields:
+                yield from times_of(field.type, f"{place}.{field.encode_name}")
+        case msgspec.inspect.UnionType(types=types):
+            for each in types:
+                yield from times_of(each, place)
+        case msgspec.inspect.DictType(value_type=inner):
+            yield from times_of(inner, f"{place}[]")
+        case msgspec.inspect.ListType(item_type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+            yield from times_of(inner, f"{place}[]")
+
+
+def test_status_names_a_job_whose_times_have_no_zone(world: World) -> None:
+    name = next(each for each in world.documents.names("") if each.startswith("jobs/"))
+    put(world, name, re.sub(rb"(T[0-9:.]+)(?:Z|\+00:00)", rb"\1", world.documents.contents[name]))
+    shown: list[str] = []
+    active_jobs(cast("App", world), shown)
+    [line] = shown
+    assert name in line
