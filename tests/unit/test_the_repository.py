@@ -69,12 +69,14 @@ def test_every_record_of_the_store_is_in_the_table_of_records() -> None:
     assert stored - listed == set()
 
 
-def test_every_module_of_the_map_is_there() -> None:
+def test_the_map_names_modules_that_are_there_and_every_flow_and_rule() -> None:
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
     there = {file.name for folder in ("shared", "studio", "local", "tests") for file in (ROOT / folder).rglob("*.py")}
     named = set(re.findall(r"\w+\.py\b", text))
     assert len(named) > 30
     assert named - there - {"function_app.py", "run.py"} == set()
+    rooms = [ROOT / "shared/domain", ROOT / "shared/flows"]
+    assert {file.name for room in rooms for file in room.glob("*.py")} - named == set()
 
 
 def test_every_file_that_the_guide_names_is_there() -> None:
