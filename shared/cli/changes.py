@@ -22,7 +22,6 @@ from shared.cli.output import say, show_facts, show_json, spinner, tell
 from shared.cli.place import (
     DONE,
     FAILED,
-    NOTHING,
     WAITING,
     Stopped,
     add_common,
@@ -30,7 +29,7 @@ from shared.cli.place import (
     open_app,
     person,
 )
-from shared.cli.plans import Plan, promotion_of, rollback_of, training_of
+from shared.cli.plans import Plan, members_of, promotion_of, replay_of, rollback_of, training_of
 from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
@@ -62,8 +61,9 @@ def add(commands: Any) -> None:
     retrain.set_defaults(run=_retrain)
 
     replay = commands.add_parser("replay", help="take up once more what was set aside or left out")
-    replay.add_argument("pipeline")
-    replay.add_argument("path", help="the blob's path within its container: income/2026-11.csv")
+    replay.add_argument("pipeline", metavar="PIPELINE")
+    replay.add_argument("path", metavar="PATH", help="the blob's path within its container: income/2026-11.csv")
+    add_agreement(replay)
     add_person(replay)
     add_common(replay)
     replay.set_defaults(run=_replay)
@@ -86,8 +86,7 @@ def _parameter(text: str) -> tuple[str, str]:
 def _promote(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     if chosen.job in app.pipelines.fleets:
-        waiting = f"{len(app.records.jobs.parked(chosen.job))} accepted jobs wait for a rollout"
-        return _of_fleet(app, chosen, chosen.job, Command.PROMOTE, waiting)
+        return _of_fleet(app, chosen, chosen.job, Command.PROMOTE)
     job = find_job(app.records, chosen.job)
     request = Request(
         pipeline=job.pipeline, action=Command.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason
@@ -99,8 +98,7 @@ def _rollback(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     pipeline = known(app, chosen.pipeline)
     if pipeline in app.pipelines.fleets:
-        members = f"{len(app.pipelines.members(pipeline))} members; each that can goes to its former model"
-        return _of_fleet(app, chosen, pipeline, Command.ROLLBACK, members, to=chosen.to, model=chosen.model)
+        return _of_fleet(app, chosen, pipeline, Command.ROLLBACK, to=chosen.to, model=chosen.model)
     live = app.records.champions.load(pipeline).live
     request = Request(
         pipeline=pipeline,
@@ -115,11 +113,9 @@ def _rollback(chosen: argparse.Namespace) -> int:
     return _change(app, chosen, request, rollback_of(app, request))
 
 
-def _of_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Command, members: str, **facts: Any) -> int:
-    shown = {"pipeline": fleet, "action": action, "members": members}
-    if not agreed(chosen, fleet, [("action", action.value), ("members", members)], shown, f"{action.value} {fleet}?"):
-        return DONE if chosen.dry_run else FAILED
-    return ask_fleet(app, chosen, fleet, action, **facts)
+def _of_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Command, **facts: Any) -> int:
+    plan = members_of(app, fleet, action)
+    return ask_fleet(app, chosen, fleet, action, plan, f"{action.value} {fleet}?", **facts)
 
 
 def _retrain(chosen: argparse.Namespace) -> int:
@@ -131,21 +127,16 @@ def _retrain(chosen: argparse.Namespace) -> int:
         by=person(chosen),
         reason=chosen.reason,
     )
-    plan = training_of(app, request)
-    if not agreed(chosen, request.pipeline, plan.facts, plan.shown, f"train {request.pipeline} once more?"):
-        return DONE if chosen.dry_run else FAILED
-    return ask(app, chosen, request)
+    return ask(app, chosen, request, training_of(app, request), f"train {request.pipeline} once more?")
 
 
 def _replay(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     pipeline = known_alone(app, chosen.pipeline)
-    if not app.data.find(chosen.path):
-        raise Stopped(f"there is no blob {chosen.path} in the container {app.data_container}", NOTHING)
     request = Request(
         pipeline=pipeline, action=Command.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason
     )
-    return ask(app, chosen, request)
+    return ask(app, chosen, request, replay_of(app, request), "take this data up once more?")
 
 
 def _change(app: App, chosen: argparse.Namespace, request: Request, plan: Plan) -> int:

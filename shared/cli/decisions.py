@@ -6,11 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.cli.confirm import sure
+from shared.cli.confirm import add_agreement, agreed, sure
 from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, Stopped, add_common, add_person, open_app, person
+from shared.cli.plans import Plan, cancellation_of, rollout_of
 from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add(commands: Any) -> None:
 
     cancel = commands.add_parser("cancel", help="end a retraining that is not promoted yet, or stop a fleet's rollout")
     add_job_or_fleet(cancel)
+    add_agreement(cancel)
     add_person(cancel)
     add_common(cancel)
     cancel.set_defaults(run=_cancel)
@@ -49,22 +51,31 @@ def _answer(chosen: argparse.Namespace) -> int:
     if not chosen.json:
         _show(job)
     otherwise = f"--seen DIGEST, or --yes to {chosen.action.value} it"
-    agreed = chosen.seen or chosen.yes or sure(chosen, f"{chosen.action.value} this model?", otherwise)
+    decided = chosen.seen or chosen.yes or sure(chosen, f"{chosen.action.value} this model?", otherwise)
     seen = chosen.seen or job.approval.seen
-    if not agreed:
+    if not decided:
         raise Stopped(f"nothing was decided about job {job.id}", FAILED)
-    return ask(app, chosen, Request(**_request(chosen, job), action=chosen.action, seen=seen))
+    return carry_out(app, chosen, Request(**_request(chosen, job), action=chosen.action, seen=seen))
 
 
 def _cancel(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     if chosen.job in app.pipelines.fleets:
-        return ask_fleet(app, chosen, chosen.job, Command.CANCEL)
+        plan = rollout_of(app, chosen.job, Command.CANCEL)
+        return ask_fleet(app, chosen, chosen.job, Command.CANCEL, plan, "stop this rollout?")
     job = find_job(app.records, chosen.job)
-    return ask(app, chosen, Request(**_request(chosen, job), action=Command.CANCEL))
+    request = Request(**_request(chosen, job), action=Command.CANCEL)
+    return ask(app, chosen, request, cancellation_of(request, job), "cancel this job?")
 
 
-def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
+def ask(app: App, chosen: argparse.Namespace, request: Request, plan: Plan, question: str) -> int:
+    """Show the plan, and do what the message of the same name does if the person agrees."""
+    if not agreed(chosen, request.pipeline, plan.facts, plan.shown, question):
+        return DONE if chosen.dry_run else FAILED
+    return carry_out(app, chosen, request)
+
+
+def carry_out(app: App, chosen: argparse.Namespace, request: Request) -> int:
     """Do what the message of the same name does, and say what became of it; the app's timers do the rest."""
     request_id = f"command-{uuid4().hex}"
     outcome = app.flows.requests.carry_out(request, request_id)
@@ -75,10 +86,13 @@ def ask(app: App, chosen: argparse.Namespace, request: Request) -> int:
     return DONE
 
 
-def ask_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Command, **facts: Any) -> int:
-    """Have the whole fleet rolled out, back, stopped or gone on with; the app's timers do it."""
-    done = ask(app, chosen, Request(pipeline=fleet, action=action, by=person(chosen), reason=chosen.reason, **facts))
-    if not chosen.json:
+def ask_fleet(
+    app: App, chosen: argparse.Namespace, fleet: str, action: Command, plan: Plan, question: str, **facts: Any
+) -> int:
+    """Have the whole fleet rolled out, back, stopped or gone on with if the person agrees; the app's timers do it."""
+    request = Request(pipeline=fleet, action=action, by=person(chosen), reason=chosen.reason, **facts)
+    done = ask(app, chosen, request, plan, question)
+    if done == DONE and not chosen.json and not chosen.dry_run:
         tell(f"the app's timer does it; see how far it is: python -m shared rollout {fleet}")
     return done
 

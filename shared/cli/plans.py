@@ -1,4 +1,4 @@
-"""What `promote`, `rollback` and `retrain` would do, as people and machines read it. Nothing is changed here."""
+"""What a command would do, as people and machines read it. Nothing is changed here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.cli.output import Fact, told
-from shared.cli.place import FAILED, Stopped
+from shared.cli.place import FAILED, NOTHING, Stopped
+from shared.domain.messages import Command
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -85,6 +86,71 @@ def training_of(app: App, request: Request) -> Plan:
     training = app.pipelines[request.pipeline].training
     facts = [("would train", training.address), *facts, *data_facts(job.parts)]
     return Plan(facts, {**shown, "data": [part.dataset.path for part in job.parts]})
+
+
+def cancellation_of(request: Request, job: RetrainingJob) -> Plan:
+    """Return which job would end. Raises `BadMessage` where its state forbids it."""
+    from shared.cli.views import data_facts, state
+    from shared.domain.jobs import JobState
+    from shared.flows.decisions import refuse_cancel
+
+    if job.state is not JobState.CANCELLED:
+        refuse_cancel(job)
+    facts: list[Fact] = [
+        ("would end", f"job {job.id} of {job.pipeline}"),
+        ("the job is", state(job)),
+        *([("BES job", job.bes_job)] if job.bes_job else []),
+        *data_facts(job.parts),
+    ]
+    shown = {"pipeline": job.pipeline, "action": request.action, "job": job.id, "state": job.state}
+    return Plan(facts, shown)
+
+
+def replay_of(app: App, request: Request) -> Plan:
+    """Return which data would be taken up once more; stop where there is none."""
+    from shared.domain.arrivals import arrival_id
+
+    path = request.path or ""
+    there, moved = app.data.find(path), app.records.arrivals.moved(request.pipeline, path)
+    if there is None and moved is None:
+        raise Stopped(f"there is no blob {path} in the container {app.data_container}", NOTHING)
+    pipeline = app.pipelines[request.pipeline]
+    if not pipeline.takes(path):
+        raise Stopped(f"pipeline {request.pipeline} does not take {path}; it takes {pipeline.blobs}", FAILED)
+    known = arrival_id(there) if there else moved.record.arrival if moved else ""
+    stored = app.records.arrivals.load(request.pipeline, known)
+    last = stored.record if stored else None
+    facts: list[Fact] = [("would be taken up", path)]
+    if there:
+        facts.append(("dropped", f"{told(there.modified)} (UTC), {there.size:,} bytes"))
+    if last:
+        facts += [("state", last.state.value), ("reason", last.reason or ""), ("moved to", last.moved or "")]
+    shown = {"pipeline": request.pipeline, "action": request.action, "path": path, "state": last and last.state}
+    return Plan([fact for fact in facts if fact[1]], shown)
+
+
+def rollout_of(app: App, fleet: str, action: Command) -> Plan:
+    """Return which rollout would be stopped, or go on. Raises `BadMessage` where there is none."""
+    from shared.domain.rollouts import MemberState
+    from shared.flows.rollout import to_resume, to_stop
+
+    latest = app.records.rollouts.latest(fleet)
+    rollout = (to_stop if action is Command.CANCEL else to_resume)(fleet, latest).record
+    failed = [member.pipeline for member in rollout.members if member.state is MemberState.FAILED]
+    facts: list[Fact] = [("action", action.value), ("rollout", rollout.text)]
+    if failed and action is Command.RESUME:
+        facts.append(("forgiven", ", ".join(failed)))
+    return Plan(facts, {"pipeline": fleet, "action": action, "rollout": rollout.number})
+
+
+def members_of(app: App, fleet: str, action: Command) -> Plan:
+    """Return how many of the fleet's members a new rollout is for."""
+    if action is Command.PROMOTE:
+        members = f"{len(app.records.jobs.parked(fleet))} accepted jobs wait for a rollout"
+    else:
+        members = f"{len(app.pipelines.members(fleet))} members; each that can goes to its former model"
+    shown = {"pipeline": fleet, "action": action, "members": members}
+    return Plan([("action", action.value), ("members", members)], shown)
 
 
 def _live(champion: Champion) -> list[Fact]:

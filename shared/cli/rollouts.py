@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from shared.cli.confirm import add_agreement
 from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, add_person, open_app
+from shared.cli.plans import rollout_of
 from shared.domain.messages import Command
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def add(commands: Any) -> None:
 
     resume = commands.add_parser("resume", help="go on with a fleet's rollout that was stopped; forgives what failed")
     _add_fleet(resume)
+    add_agreement(resume)
     add_person(resume)
     add_common(resume)
     resume.set_defaults(run=_resume)
@@ -60,7 +63,9 @@ def _rollout(chosen: argparse.Namespace) -> int:
 
 def _resume(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
-    return ask_fleet(app, chosen, _known_fleet(app, chosen.fleet), Command.RESUME)
+    fleet = _known_fleet(app, chosen.fleet)
+    plan = rollout_of(app, fleet, Command.RESUME)
+    return ask_fleet(app, chosen, fleet, Command.RESUME, plan, "go on with this rollout?")
 
 
 def _known_fleet(app: App, name: str) -> str:

@@ -67,10 +67,15 @@ class Decisions:
     def _cancelled(self, job: RetrainingJob, request: Request) -> RetrainingJob:
         if job.state is JobState.CANCELLED:
             return job
-        if job.state in FINAL or job.state is JobState.PROMOTING:
-            hint = "; roll back instead" if job.state in (JobState.PROMOTING, JobState.PROMOTED) else ""
-            raise BadMessage(f"Job {job.id} is {job.state.value} and cannot be cancelled{hint}")
+        refuse_cancel(job)
         if job.bes_job and job.state in (JobState.SUBMITTED, JobState.TRAINING):
             self.service(self.pipelines[job.pipeline]).cancel(job.bes_job)
         note = f"cancelled by {request.by}" + (f": {request.reason}" if request.reason else "")
         return job.end(JobState.CANCELLED, self.now(), note)
+
+
+def refuse_cancel(job: RetrainingJob) -> None:
+    """Raise `BadMessage` where the job's state forbids that it is cancelled."""
+    if job.state in FINAL or job.state is JobState.PROMOTING:
+        hint = "; roll back instead" if job.state in (JobState.PROMOTING, JobState.PROMOTED) else ""
+        raise BadMessage(f"Job {job.id} is {job.state.value} and cannot be cancelled{hint}")

@@ -125,15 +125,13 @@ class Rollouts:
         return stored
 
     def _resumed(self, fleet: Fleet, latest: Stored[Rollout] | None, request_id: str) -> Stored[Rollout]:
-        if latest is None or latest.record.state is RolloutState.DONE:
-            raise BadMessage(f"Fleet {fleet.name} has no rollout to go on with")
+        latest = to_resume(fleet.name, latest)
         if latest.record.state is RolloutState.RUNNING and not latest.record.told:
             return latest
         return self.records.rollouts.save(latest, latest.record.resumed_by(request_id))
 
     def _stopped(self, fleet: Fleet, latest: Stored[Rollout] | None, request: Request) -> Stored[Rollout]:
-        if latest is None or latest.record.state is not RolloutState.RUNNING:
-            raise BadMessage(f"No rollout of {fleet.name} is running")
+        latest = to_stop(fleet.name, latest)
         told = f"stopped by {request.by}" + (f": {request.reason}" if request.reason else "")
         return self.records.rollouts.save(latest, latest.record.replace(told=told))
 
@@ -240,3 +238,17 @@ class Rollouts:
 
 def _too_late(rollout: Rollout) -> str:
     return f"no outcome within {rollout.within:.0f} s"
+
+
+def to_resume(fleet: str, latest: Stored[Rollout] | None) -> Stored[Rollout]:
+    """Return the rollout that goes on. Raises `BadMessage` where there is none."""
+    if latest is None or latest.record.state is RolloutState.DONE:
+        raise BadMessage(f"Fleet {fleet} has no rollout to go on with")
+    return latest
+
+
+def to_stop(fleet: str, latest: Stored[Rollout] | None) -> Stored[Rollout]:
+    """Return the rollout that can be stopped. Raises `BadMessage` where none is running."""
+    if latest is None or latest.record.state is not RolloutState.RUNNING:
+        raise BadMessage(f"No rollout of {fleet} is running")
+    return latest

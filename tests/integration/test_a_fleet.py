@@ -38,7 +38,7 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         before_the_first_rollout(terminal)
         _, out, _ = terminal.run("promote", FLEET, "--by", "ann", "--reason", "November", "--yes")
         assert "is running: 20 waiting" in out
-        assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now")[0] == DONE
+        assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now", "--yes")[0] == DONE
         assert place.app.flows.poll() == []
         stopped(terminal)
         stages = [
@@ -140,7 +140,9 @@ def stopped(terminal: CommandLine) -> None:
     assert terminal.run("rollout", FLEET, "--number", "7")[0] == NOTHING
     code, out, _ = terminal.run("status")
     assert (code, f"resume {FLEET}" in out, f"{FLEET}-001" in out) == (DONE, True, False)
-    code, out, err = terminal.run("resume", FLEET, "--by", "ann", "--reason", "it is time")
+    assert "is stopped: 20 waiting" in terminal.run("resume", FLEET, "--by", "ann", "--dry-run")[1]
+    assert terminal.run("rollout", FLEET)[0] == FAILED
+    code, out, err = terminal.run("resume", FLEET, "--by", "ann", "--reason", "it is time", "--yes")
     assert (code, "is running" in out, f"python -m shared rollout {FLEET}" in err) == (DONE, True, True)
 
 

@@ -122,9 +122,13 @@ def test_a_job_is_rejected_or_cancelled_by_command_and_stays_so(terminal: Termin
     parameters = [f"Regularization weight={weight}" for weight in (3, 4)]
     asked = [terminal.json("retrain", PIPELINE, "--parameter", each, "--yes") for each in parameters]
     rejected, cancelled = (each["outcome"].split()[-1] for each in asked)
+    before = flow.job(cancelled)
+    assert "give --yes to do it" in terminal.run("cancel", cancelled, "--by", "ann")[2]
+    assert terminal.json("cancel", cancelled, "--by", "ann", "--dry-run")["state"] == before.state.value
+    assert flow.job(cancelled) == before
     wait(flow, rejected, JobState.AWAITING)
     assert terminal.run("reject", rejected, "--by", "ann", "--comment", "no", "--yes")[0] == DONE
-    assert terminal.run("cancel", cancelled, "--by", "ann", "--reason", "not needed")[0] == DONE
+    assert terminal.run("cancel", cancelled, "--by", "ann", "--reason", "not needed", "--yes")[0] == DONE
     flow.poll()
     assert flow.job(rejected).reason == "rejected by ann: no"
     assert flow.job(cancelled).reason == "cancelled by ann: not needed"
@@ -136,7 +140,9 @@ def test_quarantined_data_is_taken_up_again_by_command(terminal: Terminal) -> No
     flow = terminal.flow
     path = flow.place.drop("broken.csv", with_a_short_row(flow.place.header, flow.place.rows))
     assert flow.arrive(path) == []
-    code, out, _ = terminal.run("replay", PIPELINE, path, "--by", "ann")
+    code, out, err = terminal.run("replay", PIPELINE, path, "--by", "ann", "--dry-run")
+    assert (code, "line 6 has 15 values" in out, "nothing was changed" in err) == (DONE, True, True)
+    code, out, _ = terminal.run("replay", PIPELINE, path, "--by", "ann", "--yes")
     assert (code, "taken up again as arrival" in out) == (DONE, True)
     flow.arrive(path)
     states = [each.state for each in flow.arrivals() if each.dataset.path == path]

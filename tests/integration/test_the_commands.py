@@ -130,7 +130,7 @@ def test_data_is_listed_by_state_in_pages_and_shown_with_its_columns_and_drift(t
 
 
 def test_what_became_of_requests_is_listed_the_newest_first(terminal: Terminal) -> None:
-    requests = [terminal.json("replay", PIPELINE, terminal.flow.place.drop(f"{n}.csv", b"x\n")) for n in "ab"]
+    requests = [terminal.json("replay", PIPELINE, terminal.flow.place.drop(f"{n}.csv", b"x\n"), "--yes") for n in "ab"]
     shown = terminal.json("requests", PIPELINE, "--limit", "2")["requests"]
     assert {each["request"] for each in shown} == {each["request"] for each in requests}
     assert shown[0]["at"] >= shown[1]["at"]
