@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -27,7 +27,7 @@ def main() -> int:
         print("run.py: nothing was started here yet: python3 run.py up", file=sys.stderr)
         return 3
     try:
-        show(console, settings)
+        show(console, [*places(settings), *web_services(settings)])
     except BadConfiguration as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
@@ -36,13 +36,15 @@ def main() -> int:
     return 0
 
 
-def show(console: Console, settings: Mapping[str, str]) -> None:
-    """Print a line each. Raises `BadConfiguration` if the pipelines file has a mistake."""
-    for name, told in addresses(settings):
-        console.print(f"[cyan]{name:<{WIDTH}}[/]{escape(told)}", soft_wrap=True)
+def show(console: Console, lines: Iterable[tuple[str, str]]) -> None:
+    """Print a line each; what has no room beside its name on a terminal has a line of its own."""
+    for name, told in lines:
+        beside = not console.is_terminal or WIDTH + len(told) <= console.width
+        console.print(f"[cyan]{name:<{WIDTH}}[/]{'' if beside else chr(10)}{escape(told)}", soft_wrap=True)
 
 
-def addresses(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def places(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield where data and messages are taken. Raises `BadConfiguration` if the pipelines file has a mistake."""
     pipelines = load_pipelines(Settings(settings).pipelines_file, Settings(settings))
     container = settings["TRAINING_DATA_PATH"].split("/")[0]
     for pipeline in pipelines.alone.values():
@@ -53,11 +55,14 @@ def addresses(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     parts = dict(part.split("=", 1) for part in settings["TRAINING_DATA"].split(";") if "=" in part)
     yield "blob storage", parts.get("BlobEndpoint", "see the settings")
     yield "local Studio", home.studio_address(int(settings[home.PORT]))
+    yield "pipelines", os.path.relpath(settings["PIPELINES_FILE"])
+    yield "settings, keys", os.path.relpath(home.SETTINGS)
+
+
+def web_services(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in sorted(settings.items()):
         if name.endswith("_ADDRESS") and urlsplit(value).path.strip("/"):
             yield name.removesuffix("_ADDRESS").replace("_", " ").lower(), value
-    yield "pipelines", os.path.relpath(settings["PIPELINES_FILE"])
-    yield "settings, keys", os.path.relpath(home.SETTINGS)
 
 
 if __name__ == "__main__":

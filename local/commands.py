@@ -10,6 +10,7 @@ OWN = {
     "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
     "addresses": "show where `up` takes data and answers, without keys",
     "sample": "print rows of the breast cancer data as CSV, to drop them",
+    "drop": "put a file where a pipeline looks for data: drop FILE PATH",
     "new": "make a pipeline of your own data: new NAME DATA --label COLUMN",
     "studio": "a command of the local Studio: studio list, studio keys",
     "app": "a command of the app by its full name: app check, app status",
@@ -38,6 +39,9 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             _add_up(parser)
         case "sample":
             parser.add_argument("rows", type=int, nargs="?", help="how many of the 569 rows; all unless given")
+        case "drop":
+            parser.add_argument("file", type=Path, metavar="FILE", help="the file on this machine")
+            parser.add_argument("path", metavar="PATH", help="its place in the container: penguins/, penguins/may.csv")
         case "bench":
             subjects = ("app", "arrival", "studio", "fleet")
             parser.add_argument("subject", nargs="?", choices=subjects, help="one of them; all unless given")

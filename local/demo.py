@@ -22,6 +22,7 @@ from local.azurite import azurite
 from local.children import PATIENCE, NotStarted, end_in_order
 from local.commands import parser_of
 from local.datasets import as_csv, with_a_short_row, with_shuffled_labels
+from local.events import starting
 from local.triggers import triggers
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace, workplace
 from shared.app import App
@@ -88,7 +89,7 @@ def main() -> int:
 def run(console: Console, folder: Path, keep: bool) -> None:
     heard: SimpleQueue[str] = SimpleQueue()
     with (
-        console.status("starting Azurite, the local Studio and the triggers") as status,
+        starting(console, "starting Azurite, the local Studio and the triggers") as status,
         azurite(folder / "azurite" if keep else None) as storage,
         workplace(storage, folder, *PACE, apart="") as place,
         triggers(_impatient(place, folder), heard.put),
@@ -195,12 +196,14 @@ class Demo:
         self._step(8, "What was live, and why: the history, in which each entry has the hash of the one before")
         entries = list(self._app.records.champions.entries(PIPELINE))
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-        for title in ("entry", "what", "model", "SHA-256 of entry", "why"):
-            table.add_column(title, no_wrap=title != "why")
+        for title in ("entry", "what", "model", "SHA-256 of entry"):
+            table.add_column(title, no_wrap=True)
         for entry, digest in entries:
             model = next(iter(entry.models.values())).sha256
-            table.add_row(str(entry.number), entry.action.value, model[:12], digest[:12], escape(entry.reason))
+            table.add_row(str(entry.number), entry.action.value, model[:12], digest[:12])
         self._console.print(Padding(table, (0, 0, 0, 12)))
+        for entry, _ in entries:
+            self._state(f"entry {entry.number}", entry.reason, "cyan")
         found = verify(self._app.records.champions.stored_history(PIPELINE), self._app.records.champions.load(PIPELINE))
         self._check(found.whole, "nothing of it was edited or removed since")
 

@@ -8,6 +8,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 LOG_BYTES = 5_000_000  #: of the file; the one before is kept beside it
@@ -42,6 +43,13 @@ class Events:
 
     def close(self) -> None:
         self._file.close()
+
+
+def starting(console: Console, text: str) -> Status:
+    """Return a context that shows what goes on: moving on a terminal, and one line where there is none."""
+    if not console.is_terminal:
+        console.print(text)
+    return console.status(text)
 
 
 def event(line: str) -> str | None:

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from local import home
-from local.addresses import WIDTH, show
+from local.addresses import places, show
 from local.children import NotStarted, end_in_order
 from local.commands import parser_of
-from local.events import Events
+from local.events import Events, starting
 from local.triggers import triggers
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
@@ -38,6 +38,7 @@ def main() -> int:
         with ExitStack() as running:
             _run(running, console, chosen, stopping)
             console.print("stopping: what is being done is finished first", soft_wrap=True)
+        console.print("stopped; python3 run.py up goes on with it", soft_wrap=True)
     except (NotStarted, BadConfiguration) as error:
         console.print(f"[bold red]up:[/] {escape(str(error))}", soft_wrap=True)
         return 1
@@ -45,18 +46,18 @@ def main() -> int:
 
 
 def _run(running: ExitStack, console: Console, chosen: argparse.Namespace, stopping: threading.Event) -> None:
-    with console.status("starting Azurite and the local Studio"):
+    with starting(console, "starting Azurite and the local Studio"):
         flags = ["--control"] if chosen.faults else []
         storage, studio, settings = running.enter_context(home.services(chosen.port, *flags))
     processes = {"Azurite": storage.process, "the local Studio": studio.child.process}
-    show(console, settings)
+    show(console, [*places(settings), ("web services", "python3 run.py addresses")])
     loop: TriggerLoop | None = None
     if not chosen.no_triggers:
         events = Events(console, home.FOLDER / LOG, chosen.log)
         running.callback(events.close)
         loop = running.enter_context(TriggerLoop(console, events.hear))
-        console.print(f"[cyan]{'log':<{WIDTH}}[/]{os.path.relpath(home.FOLDER / LOG)}", soft_wrap=True)
-    console.print(f"[cyan]{'stop':<{WIDTH}}[/]Ctrl-C", soft_wrap=True)
+        show(console, [("log", os.path.relpath(home.FOLDER / LOG))])
+    show(console, [("stop", "Ctrl-C")])
     while not stopping.wait(0.5):
         for name, process in (processes | (loop.process if loop else {})).items():
             if process.poll() is not None:

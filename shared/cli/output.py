@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _GAP = 2  #: spaces between columns
+_END = 10  #: of an id, on a terminal
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ def short(sha256: str) -> str:
 def brief_ids(ids: Iterable[str]) -> dict[str, Brief]:
     """Return the ids with the end of each that no other of them has; `find` takes the end of an id."""
     ids = [*dict.fromkeys(ids)]
-    ends = Counter(each.rpartition("-")[2] for each in ids)
-    found = {each: each.rpartition("-")[2] for each in ids}
+    found = {each: each.rpartition("-")[2][-_END:] for each in ids}
+    ends = Counter(found.values())
     return {each: Brief(each, end if ends[end] == 1 else each) for each, end in found.items()}
 
 

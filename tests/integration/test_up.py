@@ -43,6 +43,11 @@ class Up:
     def told(self) -> str:
         return self.output.read_text("utf-8", errors="replace")
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            program(self.folder, *arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+        )
+
     def says(self, text: str) -> None:
         until(lambda: text in self.told() or self.process.poll() is not None, self.told, 300)
         assert text in self.told()
@@ -98,7 +103,16 @@ def up(tmp_path: Path) -> Iterator[Up]:
 def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it_stops(up: Up, tmp_path: Path) -> None:
     assert "training-data/breast-cancer/*.csv" in up.told()
     header, rows = breast_cancer()
-    up.drop("breast-cancer/good.csv", as_csv(header, rows[:400]))
+    good = tmp_path / "good.csv"
+    good.write_bytes(as_csv(header, rows[:400]))
+    dropped = up.run("local.drop", str(good), "breast-cancer/")
+    assert dropped.stdout.startswith("dropped at training-data/breast-cancer/good.csv;"), dropped.stderr
+    refused = up.run("local.drop", str(good), "breast/good.csv")
+    assert (refused.returncode, refused.stderr.splitlines()[0].startswith("drop: 'breast/good.csv' belongs to no")) == (
+        1,
+        True,
+    )
+    assert "cannot be read: No such file" in up.run("local.drop", str(tmp_path / "gone.csv"), "breast-cancer/").stderr
     up.drop("breast-cancer/bad.csv", with_a_short_row(header, rows))
     for event in (
         "breast-cancer/good.csv arrived, for pipeline breast-cancer",
@@ -124,7 +138,7 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     up.drop("breast-cancer/later.csv", as_csv(header, rows[:500]))
     up.says("breast-cancer/later.csv arrived, for pipeline second-name")
 
-    listed = subprocess.run(program(up.folder, "local.addresses"), cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = up.run("local.addresses")
     assert "training-data/breast-cancer/*.csv" in listed.stdout
     assert "AccountKey" not in listed.stdout
     assert "None of it runs" not in listed.stdout
@@ -132,9 +146,11 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     up.process.send_signal(signal.SIGINT)
     up.process.wait(60)
     assert up.process.returncode == 0
-    assert up.told().splitlines()[-1].startswith("stopping")
-    listed = subprocess.run(program(up.folder, "local.addresses"), cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "None of it runs now" in listed.stdout
+    *before, last = up.told().splitlines()
+    assert "stopping: what is being done is finished first" in before
+    assert last.startswith("stopped")
+    assert "None of it runs now" in up.run("local.addresses").stdout
+    assert "start it: python3 run.py up" in up.run("local.drop", str(good), "breast-cancer/").stderr
 
 
 def test_addresses_before_the_first_start_says_what_to_start(tmp_path: Path) -> None:
