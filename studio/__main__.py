@@ -26,10 +26,10 @@ def main() -> int:
     chosen = make_parser().parse_args()
     try:
         code = int(chosen.run(chosen))
-        sys.stdout.flush()  # whoever reads it may have gone
+        sys.stdout.flush()  # the reader may have closed the pipe
         return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe early
         return 141
     except KeyboardInterrupt:
         return 130
@@ -54,8 +54,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refused(told: str, code: int) -> int:
-    print(f"studio: {told}", file=sys.stderr)
+def _refused(message: str, code: int) -> int:
+    print(f"studio: {message}", file=sys.stderr)
     return code
 
 

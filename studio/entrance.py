@@ -1,4 +1,4 @@
-"""What is looked at before a handler runs: who sends the call, and its key and length before its body is read."""
+"""What is checked before a handler runs: who sends the call, and its key and length before its body is read."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _TOP: dict[str, tuple[int, str]] = {
 
 
 class StudioError(Exception):
-    """An answer that is no success: a top code of the catalogue and one detail.
+    """An answer that is an error: a top code of the catalogue and one detail.
 
     `top` is the sentence of the top code where it is another than the catalogue's.
     """

@@ -24,7 +24,7 @@ def is_for_this_machine(host: str) -> bool:
 
 
 def is_from_this_page(headers: Headers, origin: str) -> bool:
-    """Return whether a form was sent by a page of `origin`: the browser says so in at least one header, in none not."""
+    """Return whether a page of `origin` sent the form: a header of the browser says so, and none denies it."""
     own = (("origin", origin), ("sec-fetch-site", "same-origin"))
     said = [value == expected for name, expected in own for value in headers.getlist(name)]
     return bool(said) and all(said)
@@ -38,7 +38,7 @@ def is_from_elsewhere(headers: Headers, origin: str) -> bool:
 
 
 async def read_at_most(request: Request, most: int) -> bytes:
-    """Return the body. Raises before more than `most` bytes are in memory, whether the length was said or not."""
+    """Return the body. Raises before more than `most` bytes are in memory, whether the request has a length or not."""
     given = request.headers.get("content-length", "")
     length = int(given) if given.isdecimal() else 0
     body = bytearray()

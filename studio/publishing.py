@@ -87,7 +87,7 @@ class Studio:
 
     @cached_property
     def identity(self) -> Identity:
-        """Who this Studio is; made up once, with its first workspace."""
+        """Who this Studio is; made once, with its first workspace."""
         identity = self.records.find_or_make(Identity, IDENTITY, _new_identity)
         self.records.find_or_make(Workspace, identity.workspace, lambda: _first_workspace(identity))
         return identity
@@ -161,7 +161,7 @@ class Studio:
         self.records.delete(endpoint, *([self.records.get(Service, endpoint.parent)] if last else []))
 
     def regenerate_key(self, endpoint: Endpoint, which: Literal["primary", "secondary"]) -> Endpoint:
-        """Make one of the endpoint's keys anew; return the endpoint with it."""
+        """Replace one of the endpoint's keys; return the endpoint with it."""
         changes = {f"{which}_key": new_key()}
         changed = self.records.change(Endpoint, endpoint.id, lambda each: msgspec.structs.replace(each, **changes))
         return changed or endpoint
@@ -211,7 +211,7 @@ class Studio:
         """Return the resource with the blob's model, which is copied: the blob may go afterwards.
 
         It serves from `begins` on (seconds since the epoch). Raises the catalogue's error for a blob that is not there,
-        is no model, or does not fit the service.
+        is not a model, or does not fit the service.
         """
         from studio.state.models import check_replaces
 

@@ -99,7 +99,7 @@ def cancel(context: Context, call: Call) -> Response:
 
 
 def without_id(context: Context, call: Call) -> Response:
-    """Tell a client that lost its job's id so."""
+    """Refuse a call without a job's id, and say that the id is missing."""
     _endpoint(context, call)
     raise bad_argument("MissingJobId", "No job Id provided. A job Id is returned when a job is submitted.")
 
@@ -139,7 +139,7 @@ def _inputs(endpoint: Endpoint, body: dict[str, Any], version: str | None) -> di
             "MultipleInputsNotAllowed",
             f"The web service has several inputs ({', '.join(endpoint.inputs)}); give Inputs, by their names.",
         )
-    # The one Input of a service that has none is of a port that it has not.
+    # A service without an input refuses the one Input as one of an unknown port.
     port = next(iter(endpoint.inputs), INPUT)
     inputs = {
         name: _reference(given, name, "MissingInputBlobInformation", "Missing Azure storage blob information")

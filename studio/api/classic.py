@@ -84,7 +84,7 @@ def create(context: Context, call: Call) -> Response:
 
 
 def update(context: Context, call: Call) -> Response:
-    """Swap trained models, change settings. The answer is empty and tells nothing about when it takes effect."""
+    """Swap trained models, change settings. The answer is empty: it does not say when the change takes effect."""
     service, endpoint = _endpoint(context, call)
     body = call.members(_Changes)
     settings, given = read_settings(body, endpoint), body.get("Resources")
@@ -136,7 +136,7 @@ def delete(context: Context, call: Call) -> Response:
 
 
 def regenerate_key(context: Context, call: Call) -> Response:
-    """Make one of the endpoint's keys anew. No client recorded this call: its form is this Studio's own."""
+    """Replace one of the endpoint's keys. No client recorded this call: its form is this Studio's own."""
     service, endpoint = _endpoint(context, call)
     kind = call.members(_NewKey).get("KeyType")
     if kind not in ("Primary", "Secondary"):
@@ -146,7 +146,7 @@ def regenerate_key(context: Context, call: Call) -> Response:
 
 
 def describe(context: Context, call: Call) -> Response:
-    """Answer the swagger document to whoever asks: R's client asks without a key, also below the help page."""
+    """Answer the swagger document without a key: R's client sends none, also below the help page."""
     endpoint = _find(context, context.workspace(call), call)
     if endpoint is None:
         raise _no_endpoint(call.names["name"])

@@ -83,7 +83,7 @@ class Context:
         return endpoint
 
     def open_endpoint(self, call: Call) -> Endpoint:
-        """Return the endpoint of a data-plane address to whoever asks."""
+        """Return the endpoint of a data-plane address, without a check of the key."""
         endpoint_id = call.names["endpoint"]
         check_id(endpoint_id)
         endpoint = self.studio.records.find(Endpoint, endpoint_id)
@@ -97,7 +97,7 @@ class Context:
         return endpoint
 
     def workspace(self, call: Call) -> Workspace:
-        """Return the workspace of an address to whoever asks."""
+        """Return the workspace of an address, without a check of the token."""
         workspace_id = call.names["workspace"]
         found = self.studio.records.find(Workspace, workspace_id)
         if found is None and workspace_id == self.studio.identity.workspace:

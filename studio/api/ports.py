@@ -73,7 +73,7 @@ def invalid_inputs(names: list[str]) -> StudioError:
 
 
 def check_inputs(given: Mapping[str, Any], ports: list[str]) -> None:
-    """Raise for inputs that are none of the service's ports."""
+    """Raise for inputs that are not ports of the service."""
     unknown = sorted(set(given) - set(ports))
     if unknown and set(ports) <= set(given):
         raise bad_argument(

@@ -11,7 +11,7 @@ import msgspec
 
 from studio.errors import body_invalid
 
-#: a text, or a number that is not JSON's. An open text reaches to the end, so that no byte is looked at twice.
+#: a text, or a number that is not JSON's. An open text reaches to the end, so that no byte is read twice.
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\bNaN\b|-?\bInfinity\b', re.DOTALL)
 
 

@@ -77,7 +77,7 @@ def score_row_as_table(context: Context, call: Call) -> Response:
 
 
 def describe(context: Context, call: Call) -> Response:
-    """Answer the swagger document, to whoever asks."""
+    """Answer the swagger document, without a check of the key."""
     endpoint = context.open_endpoint(call)
     return JSONResponse(document(context.studio, endpoint, call.base))
 

@@ -45,9 +45,9 @@ def _export(chosen: argparse.Namespace) -> int:
     services = open_made(chosen.data).records.all(WebService)
     found = [each for each in services if chosen.name.lower() in (each.name.lower(), each.id)]
     if len(found) != 1:
-        told = f"{len(found)} are named" if found else "there is no New web service"
+        problem = f"{len(found)} are named" if found else "there is no New web service"
         names = ", ".join(str(each.definition["id"]) for each in found) or ", ".join(each.name for each in services)
-        raise Stopped(f"{told} {chosen.name!r}; there are: {names or 'none'}")
+        raise Stopped(f"{problem} {chosen.name!r}; there are: {names or 'none'}")
     definition = copy.deepcopy(found[0].definition)
     definition["properties"].pop("keys", None)
     definition["properties"]["storageAccount"].pop("key", None)
@@ -95,7 +95,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Stopped(f"{file} is not JSON that can be read: {error}") from None
     if not isinstance(definition, dict) or not isinstance(definition.get("properties"), dict):
-        raise Stopped(f"{file} is no web service definition: it has no properties")
+        raise Stopped(f"{file} is not a web service definition: it has no properties")
     return definition
 
 

@@ -77,7 +77,7 @@ def _publish(chosen: argparse.Namespace) -> int:
     if everything or chosen.training:
         published.append(("training", studio.deploy_training(experiment)))
     at = running(chosen.data, "address") or ""
-    told: list[dict[str, Any]] = [
+    services: list[dict[str, Any]] = [
         {
             "kind": kind,
             "endpoint": each.name,
@@ -88,10 +88,10 @@ def _publish(chosen: argparse.Namespace) -> int:
         for kind, each in published
     ]
     if chosen.json:
-        print_json({"evaluations": _evaluations(experiment, predictive.evaluations), "services": told})
+        print_json({"evaluations": _evaluations(experiment, predictive.evaluations), "services": services})
         return 0
     _show_evaluations(experiment, predictive.evaluations)
-    for each in told:
+    for each in services:
         print()
         models = [("resource", model) for model in each["models"]]
         print_table(

@@ -20,8 +20,8 @@ def add(commands: Any) -> None:
     kinds.set_defaults(run=_kinds)
     added = actions.add_parser("add", help="order a fault")
     added.add_argument("kind", metavar="KIND", help="one of `fault kinds`; lost-answer is `lost answer`")
-    for name, (kind, told) in MEMBERS.items():
-        added.add_argument(f"--{name}", type=kind, help=told)
+    for name, (kind, meaning) in MEMBERS.items():
+        added.add_argument(f"--{name}", type=kind, help=meaning)
     _add_control(added)
     added.set_defaults(run=_add)
     listed = actions.add_parser("list", help="show the orders, and how often each struck")
@@ -40,8 +40,8 @@ def _add_control(parser: argparse.ArgumentParser) -> None:
 
 
 def _kinds(chosen: argparse.Namespace) -> int:
-    kinds = [{"kind": kind, "any call": kind in OF_CALLS, "told": told} for kind, told in KINDS.items()]
-    rows = [(kind, "any call" if kind in OF_CALLS else "", told) for kind, told in KINDS.items()]
+    kinds = [{"kind": kind, "any call": kind in OF_CALLS, "told": effect} for kind, effect in KINDS.items()]
+    rows = [(kind, "any call" if kind in OF_CALLS else "", effect) for kind, effect in KINDS.items()]
     show(chosen.json, kinds, ["kind", "strikes", "what happens"], rows)
     return 0
 
@@ -59,7 +59,7 @@ def _list(chosen: argparse.Namespace) -> int:
 def _lift(chosen: argparse.Namespace) -> int:
     lifted = _called(chosen, "DELETE", f"/{chosen.id}" if chosen.id else "")
     if chosen.id and not lifted["lifted"]:
-        raise Failed(f"there is no order {chosen.id!r}; `fault list` shows what there is")
+        raise Failed(f"there is no order {chosen.id!r}; `fault list` shows the orders")
     show(chosen.json, lifted, ["lifted"], [(str(lifted["lifted"]),)])
     return 0
 
@@ -85,9 +85,9 @@ def _called(chosen: argparse.Namespace, method: str, path: str = "", **options: 
         with requests.Session() as session:
             session.trust_env = False
             answer = session.request(method, f"{control}/faults{path}", timeout=60, **options)
-            told = answer.json()
+            body = answer.json()
     except (requests.RequestException, ValueError):
         raise Stopped(f"nothing answers as a control at {control}") from None
     if not answer.ok:
-        raise Failed("; ".join(each["message"] for each in told["error"]["details"]))
-    return told
+        raise Failed("; ".join(each["message"] for each in body["error"]["details"]))
+    return body

@@ -19,7 +19,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def show(as_json: bool, value: Any, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print the value as JSON, or the rows that tell the same as a table."""
+    """Print the value as JSON, or the same as a table of the rows."""
     if as_json:
         print_json(value)
     else:

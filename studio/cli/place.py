@@ -25,7 +25,7 @@ class Failed(Exception):
 
 
 class Stopped(Exception):
-    """The command cannot even ask; the message is one line that says what to do."""
+    """The command cannot start; the message is one line that says what to do."""
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def open_made(folder: Path) -> Studio:
 
 
 @contextmanager
-def told_as_running(folder: Path, **addresses: str) -> Iterator[None]:
+def announced(folder: Path, **addresses: str) -> Iterator[None]:
     """Have other commands find this server's addresses until the context ends."""
     file = folder / _RUNNING
     file.unlink(missing_ok=True)
@@ -91,17 +91,17 @@ def told_as_running(folder: Path, **addresses: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if _told(folder) == addresses:  # another server may serve the same folder by now
+        if _addresses(folder) == addresses:  # another server may serve the same folder by now
             file.unlink(missing_ok=True)
 
 
 def running(folder: Path, what: str) -> str | None:
     """Return the `address` or the `control` of the server that runs over the folder."""
-    address = _told(folder).get(what)
+    address = _addresses(folder).get(what)
     return address if isinstance(address, str) and _listens(address) else None
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _addresses(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / _RUNNING).read_text()))
     except (OSError, ValueError, TypeError):

@@ -160,10 +160,10 @@ def _plain(name: str) -> str:
 
 
 def _choices(listed: Sequence[Listed]) -> str:
-    """Return how each can be called; by id where names do not tell them apart."""
+    """Return how each can be called; by id where several have the same name."""
     names = [f"{title}/{endpoint.name}" for _, _, title, endpoint in listed]
-    told = [name if names.count(name) == 1 else each[3].id for name, each in zip(names, listed, strict=True)]
-    return ", ".join(repr(each) for each in told[:_SHOWN]) + (" and more" if len(told) > _SHOWN else "")
+    unique = [name if names.count(name) == 1 else each[3].id for name, each in zip(names, listed, strict=True)]
+    return ", ".join(repr(each) for each in unique[:_SHOWN]) + (" and more" if len(unique) > _SHOWN else "")
 
 
 def _add(chosen: argparse.Namespace) -> int:
@@ -173,8 +173,8 @@ def _add(chosen: argparse.Namespace) -> int:
     service = _service(studio, chosen.service)
     added = studio.add_endpoints(service, chosen.names or _numbered(studio, service, chosen.prefix, chosen.count))
     at = running(chosen.data, "address") or ""
-    told = [{"endpoint": each.name, "address": f"{at}{each.path}"} for each in added]
-    show(chosen.json, told, ["endpoint", "address"], [list(each.values()) for each in told])
+    shown = [{"endpoint": each.name, "address": f"{at}{each.path}"} for each in added]
+    show(chosen.json, shown, ["endpoint", "address"], [list(each.values()) for each in shown])
     return 0
 
 

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from studio.cli.place import Stopped, add_data, open_new, told_as_running
+from studio.cli.place import Stopped, add_data, announced, open_new
 
 _CONNECTIONS = 16  #: to the records that stay open
 
@@ -59,16 +59,16 @@ def _serve(chosen: argparse.Namespace) -> int:
     pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
     jobs = JobRunner(studio.records, chosen.data, studio.storage, faults, pace)
     app = build(Context(studio, jobs, faults, chosen.control), chosen.host)
-    told = {"address": _address(listening, "https" if secured else "http")}
+    addresses = {"address": _address(listening, "https" if secured else "http")}
     if chosen.control:
         control = _listen(0)
-        told["control"] = _address(control, "http")
+        addresses["control"] = _address(control, "http")
         answering = server(build_control(faults))
         threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
-    # The server raises the signal again once it has ended; the addresses are still to be taken back then.
+    # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with told_as_running(chosen.data, **told):
-        print(json.dumps(told), flush=True)
+    with announced(chosen.data, **addresses):
+        print(json.dumps(addresses), flush=True)
         server(app, **secured).run(sockets=[listening])
     return 0
 
@@ -78,12 +78,12 @@ def _listen(port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
-    listening.listen(1024)  # whoever reads the address may call at once, and waits
+    listening.listen(1024)  # a reader of the address may call at once, and waits
     return listening
 
 
 def _secured(certificate: Path, key: Path | None) -> dict[str, Any]:
-    """Return the server's options; what is wrong with the files must be told before the server says its address."""
+    """Return the server's options; raise for files that cannot be used, before the server prints its address."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

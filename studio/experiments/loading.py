@@ -42,7 +42,7 @@ def load_experiment(name: str | Path) -> Experiment:
         raise ValueError(f"There is no experiment {str(name)!r}; give a .yaml file, or one of: {known}") from None
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         kinds = f"; the kinds are {', '.join(get_args(Kind))}" if "enum value" in str(error) else ""
-        raise ValueError(f"{file} is no experiment: {error}{kinds}") from None
+        raise ValueError(f"{file} is not an experiment: {error}{kinds}") from None
     except (OSError, _Wrong) as error:
         raise ValueError(f"{file}: {error}") from None
     return experiment
@@ -64,18 +64,18 @@ def _with_texts(content: Any) -> Any:
 
 
 def _check(experiment: Experiment) -> None:
-    # Here, as whoever only reads records should not wait for scikit-learn.
+    # Imported here: a command that only reads records does not wait for scikit-learn.
     from studio.errors import ModuleError
     from studio.learning.learners import LEARNERS, SPLIT, names_for, read_parameters
 
     if not experiment.models:
-        raise _Wrong("models: there is none; an experiment has one at least")
+        raise _Wrong("models: the list is empty; an experiment has one model at least")
     if not 0 <= experiment.seed < 2**32:
-        raise _Wrong(f"seed: {experiment.seed} is no number from 0 to {2**32 - 1}")
+        raise _Wrong(f"seed: {experiment.seed} is not a number from 0 to {2**32 - 1}")
     known: set[str] = set(SPLIT)
     if experiment.imports is not None:
         if experiment.imports not in experiment.parameters:
-            raise _Wrong(f"import: {experiment.imports!r} is none of its parameters; give it there with a path")
+            raise _Wrong(f"import: {experiment.imports!r} is not one of its parameters; give it there with a path")
         known.add(experiment.imports)
     if labels := sorted({*experiment.labels} & {*experiment.leave_out}):
         raise _Wrong(f"leave_out: {labels[0]!r} is a label, and a model needs its label; remove it here")
@@ -83,7 +83,7 @@ def _check(experiment: Experiment) -> None:
         able = names_for(learnt.kind)
         if learnt.learner not in able:
             key = f"models[{index}].learner: {learnt.learner!r}"
-            raise _Wrong(f"{key} is no learner for {learnt.kind}; those are: {', '.join(able)}")
+            raise _Wrong(f"{key} is not a learner for {learnt.kind}; those are: {', '.join(able)}")
         if experiment.labels.index(learnt.label) != index:
             raise _Wrong(f"models[{index}].label: another model predicts {learnt.label!r} already; give another column")
         known.update(LEARNERS[learnt.learner].parameters)
@@ -93,4 +93,4 @@ def _check(experiment: Experiment) -> None:
             raise _Wrong(f"parameters: {error.message}") from None
     if unknown := sorted(experiment.parameters.keys() - known):
         names = ", ".join(sorted(known))
-        raise _Wrong(f"parameters: {unknown[0]!r} is no parameter of its learners; those are: {names}")
+        raise _Wrong(f"parameters: {unknown[0]!r} is not a parameter of its learners; those are: {names}")

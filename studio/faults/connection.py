@@ -40,7 +40,7 @@ async def cut(request: Request, response: Response) -> Response:
 
 
 def _transport(request: Request) -> Any:
-    # The server hands its own cycle's method to the application; there is no other way to its connection.
+    # The server hands its own cycle's method to the application; only that leads to its connection.
     return request.receive.__self__.transport  # type: ignore[attr-defined]
 
 

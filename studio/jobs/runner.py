@@ -59,7 +59,7 @@ class JobRunner:
         self._thread = threading.Thread(target=self._loop, name="bes-jobs", daemon=True)
 
     def start(self) -> None:
-        """Take up the queue of before. What ran when the server died is told so."""
+        """Resume the queue that the server before left. What ran when it died is failed, and its details say so."""
         jobs = self._records.all(Job)
         for job in jobs:
             if job.state == "Running":
@@ -98,7 +98,7 @@ class JobRunner:
                     self._send_to_work()
             except Exception:
                 # The records may be out of reach for a while; without this thread no job would ever run again.
-                log.exception("The jobs could not be looked at; this is tried again")
+                log.exception("The jobs could not be checked; this is tried again")
                 self._stopping.wait(1)
         for threads in list(self._at_work.values()):
             for thread in threads:
@@ -194,8 +194,8 @@ class JobRunner:
                 stopped = details("Server", 0, "ServerStopped", _STOPPED)
                 return None if self._cancelled(job_id) else ("Failed", stopped)
         try:
-            state, told = pipe.recv()
-        except (EOFError, OSError):  # it ended before, or while, it told
+            state, outcome = pipe.recv()
+        except (EOFError, OSError):  # it ended before or while it sent the outcome
             process.join()
             text = f"Process exited with error code {process.exitcode}"
             return "Failed", details("Train Model", 0, "ProcessExited", text)
@@ -203,29 +203,29 @@ class JobRunner:
             time.monotonic() - begun < self._pace.slow and not self._cancelled(job_id) and not self._stopping.is_set()
         ):
             time.sleep(PAUSE)
-        return state, told
+        return state, outcome
 
     def _cancelled(self, job_id: str) -> bool:
         job = self._records.find(Job, job_id)
         return job is None or job.state == "Cancelled"
 
-    def end(self, job_id: str, state: str, told: Any) -> None:
+    def end(self, job_id: str, state: str, outcome: Any) -> None:
         """Record how the job ended, unless it was cancelled meanwhile."""
 
         def ended(job: Job) -> Job | None:
-            return job.finished(told) if state == "Finished" else job.failed(str(told))
+            return job.finished(outcome) if state == "Finished" else job.failed(str(outcome))
 
         self._records.change(Job, job_id, ended)
 
 
 def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
-    """The job's process: do the work and tell the outcome."""
+    """The job's process: do the work and send the outcome."""
     from studio.jobs.work import carry_out
 
     threading.Thread(target=_end_with_the_server, daemon=True).start()
 
     if hasattr(os, "nice"):
-        os.nice(10)  # whoever waits for a score goes first
+        os.nice(10)  # scoring goes first
 
     try:
         pipe.send(("Finished", carry_out(folder, storage, job)))
@@ -238,7 +238,7 @@ def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
 
 
 def _end_with_the_server() -> None:
-    """Stop working when the server has died: nobody is there to be told, and the job counts as failed."""
+    """Stop working when the server has died: nobody reads the outcome, and the job counts as failed."""
     server = multiprocessing.parent_process()
     if server:
         server.join()

@@ -32,7 +32,7 @@ class NotArff(ValueError):
 def read_arff(text: str) -> tuple[list[str], list[list[str]]]:
     """Return the names and the rows. Raises `NotArff`.
 
-    SciPy's reader is no choice: it refuses attributes that are strings.
+    SciPy's reader cannot be used: it refuses attributes that are strings.
     """
     lines = enumerate(text.split("\n"), 1)
     names: list[str] = []

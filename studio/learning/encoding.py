@@ -1,6 +1,6 @@
 """The columns of a model's input as the matrix its estimator takes.
 
-A fitted `ColumnTransformer` costs milliseconds for a single row, as it looks at a data frame again and again. This is
+A fitted `ColumnTransformer` costs milliseconds for a single row, as it inspects the data frame many times. This is
 what it does to the rows, read off it once: medians for missing numbers, centred and scaled, categories
 as zeros and ones.
 """
@@ -55,7 +55,7 @@ class Encoder:
         for name, categories in zip(columns, onehot.categories_, strict=True):
             places = {each: self.width + index for index, each in enumerate(categories.tolist())}
             if len(places) != len(categories) or not all(isinstance(each, str) for each in places):
-                raise ValueError(f"the categories of {name!r} are no different texts")
+                raise ValueError(f"the categories of {name!r} are not different texts")
             self.text.append((name, places))
             self.width += len(places)
 
@@ -75,7 +75,7 @@ class Encoder:
     def encode(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Any:
         """Return the matrix of `rows` x `width`; None, "" and NaN are missing.
 
-        Raises `InputParseError` for a cell that should be a number and is none.
+        Raises `InputParseError` for a cell of a numeric column that is not a number.
         """
         matrix = np.zeros((rows, self.width))
         if self.numeric:
@@ -112,7 +112,7 @@ def _number(name: str, cell: Any) -> float:
     try:
         return np.nan if cell is None or cell == "" else float(cell)
     except (TypeError, ValueError, OverflowError):
-        raise _unreadable(name, cell, "is no number") from None
+        raise _unreadable(name, cell, "is not a number") from None
 
 
 def _unreadable(name: str, cell: Any, why: str) -> StudioError:

@@ -87,7 +87,7 @@ class TrainedModel:
     def predict(self, columns: dict[str, list[Any]]) -> Scored:
         """Return the scores of the rows, given by column; every feature must be among the columns.
 
-        Raises `InputParseError` for a cell that should be a number and is none.
+        Raises `InputParseError` for a cell of a numeric column that is not a number.
         """
         rows = len(next(iter(columns.values()), []))
         at_once = max(1, _CELLS_AT_ONCE // self.encoder.width)
@@ -139,7 +139,7 @@ def unpack(content: bytes) -> TrainedModel:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
             parts = file.infolist()
-            # Nothing is compressed and nothing lies in two parts, so what is read is no more than what came.
+            # Nothing is compressed and nothing lies in two parts, so the content read is at most as long as the file.
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
                 raise ValueError("a part of it is compressed")
             if sum(part.file_size for part in parts) > len(content):
@@ -160,7 +160,7 @@ def _check(model: TrainedModel) -> None:
     """Give the learner its trees; raise unless the pipeline is one that `training` makes and fits its manifest."""
     manifest, pipeline = model.manifest, model.pipeline
     if type(pipeline) is not Pipeline or [type(step) for _, step in pipeline.steps][:-1] != [ColumnTransformer]:
-        raise ValueError("it is no pipeline of prepared columns and a learner")
+        raise ValueError("it is not a pipeline of prepared columns and a learner")
     learner, classes = pipeline.steps[-1][1], manifest.classes
     few, many = {"two-class": (2, 2), "multiclass": (2, len(classes)), "regression": (0, 0)}[manifest.kind]
     if not few <= len(classes) <= many or len(set(classes)) != len(classes):

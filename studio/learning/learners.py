@@ -101,7 +101,7 @@ def names_for(kind: Kind) -> list[str]:
 def check_estimator(learner: Any, kind: Kind) -> None:
     """Raise an exception of any kind unless `estimator` could have made it."""
     if type(learner) not in (_REGRESSORS if kind == "regression" else _CLASSIFIERS):
-        raise ValueError(f"its learner is a {type(learner).__name__}, which is no learner for {kind}")
+        raise ValueError(f"its learner is a {type(learner).__name__}, which is not a learner for {kind}")
     if hidden := [name for name in vars(learner) if hasattr(type(learner), name)]:
         raise ValueError(f"its learner has another {hidden[0]}")
     given, usual = (each.get_params(deep=False) for each in (learner, type(learner)()))

@@ -1,7 +1,7 @@
 """What skops says of the objects in a model file: which parts there are, and how they hang together.
 
 skops walks from part to part and follows every reference, so a small file can lead it along without an end. Here each
-part is looked at once.
+part is read once.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Table:
 def score(model: TrainedModel, columns: Sequence[str], values: Sequence[Sequence[Any]], append: bool = True) -> Table:
     """Return the rows with the scored columns behind them, or the scored columns alone.
 
-    Raises `InputMismatchError` for rows of another length, `InputParseError` for a cell that is no number, and the
+    Raises `InputMismatchError` for rows of another length, `InputParseError` for a cell that is not a number, and the
     module's own error for a feature that is not there.
     """
     for index, row in enumerate(values):

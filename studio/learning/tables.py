@@ -41,7 +41,7 @@ def read_table(content: bytes, name: str = ".csv") -> Columns:
         columns = list(zip(header, *rows, strict=True))
     except UnicodeDecodeError as error:
         raise _unreadable(
-            "InvalidEncoding", f"The file is not UTF-8 text: byte {error.start} is no part of it"
+            "InvalidEncoding", f"The file is not UTF-8 text: byte {error.start} is not part of one"
         ) from None
     except csv.Error as error:
         raise _unreadable("InvalidTable", f"The file is not a table: {error}") from None

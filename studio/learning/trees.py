@@ -1,7 +1,7 @@
 """The trees of a learner as plain arrays, and back again once they are checked.
 
-scikit-learn's trees are compiled code that walks its arrays without looking at their bounds, so none is ever loaded:
-a file holds the arrays, and the trees are made anew from those that lead nowhere but forwards, to nodes and columns
+scikit-learn's trees are compiled code that walks its arrays without a check of their bounds, so none is ever loaded:
+a file holds the arrays, and the trees are built from those that lead nowhere but forwards, to nodes and columns
 that are there. It is also some fifty times faster than to load an object a tree.
 """
 
@@ -118,7 +118,7 @@ def _thaw_boosted(learner: Any, columns: int, trees_a_round: int) -> None:
 
 
 def _check_ways(left: Any, right: Any, feature: Any, columns: int) -> None:
-    """Raise ValueError unless every node that is no leaf (-1) leads forwards, so that there is an end."""
+    """Raise ValueError unless every node that is not a leaf (-1) leads forwards, so that there is an end."""
     number, count = np.arange(len(left)), len(left)
     inner = left != -1
     for child in (left[inner], right[inner]):
@@ -133,7 +133,7 @@ def checked(array: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.shape != shape:
         raise ValueError(f"an array of its numbers is not of the shape {shape}")
     if not np.isfinite(array).all():
-        raise ValueError("a number of it is infinite or none")
+        raise ValueError("a number of it is infinite or not a number")
     return array
 
 
@@ -144,14 +144,14 @@ def _bytes_of(arrays: Sequence[Any]) -> Any:
 
 def _nodes(content: Any, kind: Any) -> Any:
     if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.ndim != 1:
-        raise ValueError("the nodes of its trees are no bytes")
+        raise ValueError("the nodes of its trees are not bytes")
     return np.frombuffer(content.tobytes(), kind)
 
 
 def _parts(counts: Any, total: int) -> list[slice]:
     """Return where each tree's nodes are; every tree has one at least."""
     if not isinstance(counts, np.ndarray) or counts.dtype != np.int64 or counts.ndim != 1:
-        raise ValueError("the numbers of its trees' nodes are no whole numbers")
+        raise ValueError("the numbers of its trees' nodes are not whole numbers")
     if not len(counts) or (counts < 1).any() or (counts > total).any() or sum(counts.tolist()) != total:
         raise ValueError("its trees have other numbers of nodes than there are")
     return list(_slices(counts.tolist()))

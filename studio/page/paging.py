@@ -27,7 +27,7 @@ class Part(Generic[T]):
 
 
 def part(items: Sequence[T], number: str) -> Part[T]:
-    """Return that page of the items; the nearest one that there is for a number that is none or out of range."""
+    """Return that page of the items, or the nearest one for a number that cannot be read or is out of range."""
     pages = max(1, -(-len(items) // AT_ONCE))
     wanted = min(max(1, int(number)), pages) if number.isascii() and number.isdigit() and len(number) < 9 else 1
     start = (wanted - 1) * AT_ONCE

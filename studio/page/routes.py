@@ -103,7 +103,7 @@ class _Page:
     def try_row(self, request: Request, form: Form) -> Response:
         """Score the row of the form as the request-response service does; the page has no key, so its own is taken."""
         if (found := self._find(request)) is None or found[1].training:
-            return answers.nothing("There is not an endpoint here that scores rows.")
+            return answers.nothing("There is no endpoint here that scores rows.")
         rows = trying.read(form)
         call = Call(
             base=answers.base(request),

@@ -1,4 +1,4 @@
-"""What the page shows of the records. Decides only: nothing here reads or writes, and no key is looked at."""
+"""What the page shows of the records. Decides only: nothing here reads or writes, and no key is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ARM_VERSION = "2017-01-01"
 
 @dataclass(frozen=True)
 class Place:
-    """Where and when the page is looked at: the Studio's address as the browser has it, its storage's, the time."""
+    """Where and when the page is opened: the Studio's address as the browser has it, its storage's, the time."""
 
     base: str
     storage: str
@@ -136,7 +136,7 @@ def endpoint_place(endpoint: Endpoint, service: Service | WebService) -> str:
 def view_service(
     service: Service | WebService, default: Endpoint, count: int, endpoints: Sequence[EndpointView] = ()
 ) -> ServiceView:
-    """Return the service; `default` tells whether it trains, as all its endpoints do what that one does."""
+    """Return the service; `default` decides whether it trains, as all its endpoints do what that one does."""
     if isinstance(service, Service):
         name, place = service.name, service_place(service)
     else:

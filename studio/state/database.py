@@ -42,7 +42,7 @@ class Records:
             [version] = database.execute("PRAGMA user_version").fetchone()
             empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
             if not empty and version != VERSION:
-                raise OtherVersion(f"{folder} was made by another version of this Studio; remove it and publish anew")
+                raise OtherVersion(f"{folder} was made by another version of this Studio; remove it and publish again")
             database.execute(
                 "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, "
                 "id TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
@@ -112,7 +112,7 @@ class Records:
     def page(self, kind: type[T], parent: str, under: str, after: int, size: int) -> tuple[list[T], int | None]:
         """Return the parent's records whose id begins with `under`, `size` at most, and after which the next come.
 
-        `after` is 0 for the first page; None says that there is no other.
+        `after` is 0 for the first page; None says that it is the last page.
         """
         with self._open() as database:
             rows = database.execute(

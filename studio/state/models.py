@@ -36,7 +36,7 @@ class Models:
         return (self._folder / f"{sha256}{SUFFIX}").read_bytes()
 
     def _load(self, sha256: str) -> TrainedModel:
-        kept, model = self._kept  # whoever keeps a model loads it next
+        kept, model = self._kept  # a model that was just kept is loaded next
         return model if model and kept == sha256 else unpack(self.read(sha256))
 
 

@@ -1,4 +1,4 @@
-"""Folders with keys, models and data in them, which nobody but their owner is to read."""
+"""Folders with keys, models and data in them, which only their owner may read."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class Job(Record, frozen=True):
 
 
 def _is_one_of(given: str, *keys: str) -> bool:
-    # Keys are compared in a time that does not tell how much of one was right.
+    # Keys are compared in a time that does not depend on how much of one was right.
     return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0
 
 

@@ -61,14 +61,14 @@ def test_rows_are_encoded_as_the_fitted_transformer_does(
 @pytest.mark.parametrize(
     ("cell", "says"),
     [
-        ("x", "'x' is no number"),
-        ([1], "'[1]' is no number"),
+        ("x", "'x' is not a number"),
+        ([1], "'[1]' is not a number"),
         ("inf", "too large"),
         (1e300, "too large"),
         ("9" * 999, "too large"),
     ],
 )
-def test_a_cell_that_is_no_number_is_named(cell: object, says: str) -> None:
+def test_a_cell_that_is_not_a_number_is_named(cell: object, says: str) -> None:
     encoder = Encoder(_prepared([Column("age", "Double")]).fit(pd.DataFrame({"age": [1.0, 2.0, 4.0]})))
     with pytest.raises(StudioError) as refused:
         encoder.encode({"age": ["1", "", cell]}, 3)

@@ -48,30 +48,30 @@ def test_every_experiment_that_comes_with_the_studio_loads(name: str) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "says"),
     [
-        ("random forest", "forest", "models[0].learner: 'forest' is no learner for multiclass; those are: logistic"),
+        ("random forest", "forest", "models[0].learner: 'forest' is not a learner for multiclass; those are: logistic"),
         (
             "learner: ridge",
             "learner: logistic regression",
-            "models[1].learner: 'logistic regression' is no learner for",
+            "models[1].learner: 'logistic regression' is not a learner for",
         ),
         ("kind: multiclass", "kind: many", "$.models[0].kind`; the kinds are two-class, multiclass, regression"),
         ("label: alcohol", "label: cultivar", "models[1].label: another model predicts 'cultivar' already"),
         (
             "Number of trees",
             "Trees",
-            "parameters: 'Trees' is no parameter of its learners; those are: Fraction of rows",
+            "parameters: 'Trees' is not a parameter of its learners; those are: Fraction of rows",
         ),
         ("40", "many", """parameters: "Number of trees" must be a whole number from 1 to 1000; it is 'many'"""),
         ("0.7", "7", 'parameters: "Fraction of rows for training" must be a number from 0.1 to 0.9'),
         ("0.7", "[1]", "Expected `str`, got `array` - at `$.parameters"),
-        ("seed: 7", "seed: 7\nimport: Path", "import: 'Path' is none of its parameters; give it there with a path"),
-        ("seed: 7", "seed: -1", "seed: -1 is no number from 0 to"),
+        ("seed: 7", "seed: 7\nimport: Path", "import: 'Path' is not one of its parameters; give it there with a path"),
+        ("seed: 7", "seed: -1", "seed: -1 is not a number from 0 to"),
         ("seed: 7", "seed: x", "Expected `int`, got `str` - at `$.seed`"),
         ("seed: 7", "", "missing required field `seed`"),
         ("input: input2", "inputs: input2", "unknown field `inputs` - at `$.models[1]`"),
         (GOOD, "models: [}", "while parsing"),
         (GOOD, "", "Expected `object`, got `null`"),
-        (GOOD, "{name: a, seed: 1, models: []}", "models: there is none"),
+        (GOOD, "{name: a, seed: 1, models: []}", "models: the list is empty"),
     ],
 )
 def test_a_mistake_names_the_file_the_key_and_what_would_be_right(

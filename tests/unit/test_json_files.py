@@ -55,7 +55,7 @@ def test_a_mistake_is_told_with_its_line_and_column_everywhere(
     assert place in str(raised.value)
     with pytest.raises(CommandStopped, match=mistake):
         chosen_settings(file)
-    with pytest.raises(Stopped, match=place or "is not JSON|no web service definition"):
+    with pytest.raises(Stopped, match=place or "is not JSON|not a web service definition"):
         read_definition(file)
 
 

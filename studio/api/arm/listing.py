@@ -31,7 +31,7 @@ def page(context: Context, call: Call, kind: type[T], name: str) -> tuple[list[T
     """Return the page that `$skiptoken` asks for, and `nextLink` if there is another."""
     token = call.query.get("$skiptoken") or call.query.get("$skipToken") or "0"
     if not (token.isascii() and token.isdigit() and len(token) < 19):
-        raise bad_argument("InvalidQueryParameter", f"$skiptoken {token!r} is none that a nextLink had.", "$skiptoken")
+        raise bad_argument("InvalidQueryParameter", f"$skiptoken {token!r} did not come from a nextLink.", "$skiptoken")
     under = f"{scope.place(call)}/{name}/" if "group" in call.names else ""
     subscription = context.studio.identity.subscription
     found, after = context.studio.records.page(kind, subscription, under.lower(), int(token), PAGE)

@@ -1,6 +1,6 @@
 """Long-running operations. The headers and the body are those of recorded traffic, which says `status`.
 
-An operation is settled when it is accepted, and may end later: until then it is told to be going on.
+An operation's outcome is fixed when it is accepted; until its end it is shown as in progress.
 """
 
 from __future__ import annotations

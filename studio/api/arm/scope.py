@@ -1,4 +1,4 @@
-"""What every call of the resource manager has in common: who may ask, in which version, of what, and how it is told."""
+"""What every call of the resource manager has in common: token, version, scope, and the form of the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROVIDER = "Microsoft.MachineLearning"
 SUBSCRIPTION = f"/subscriptions/{{subscription}}/providers/{PROVIDER}"
 GROUP = f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}"
 _NAME = re.compile(r"[^<>%&\\?/#\x00-\x1f\x7f]{0,259}[^<>%&\\?/#\x00-\x1f\x7f. ]")
-# What is read, changed and written of a resource is one step: two at a time would undo each other.
+# What is read, changed and written of a resource is one step: two at a time would overwrite each other.
 _LOCKS = [threading.Lock() for _ in range(64)]
 
 T = TypeVar("T", bound=Member)
@@ -54,7 +54,7 @@ def resource_id(call: Call, kind: str) -> str:
 
 
 def alone(arm_id: str) -> threading.Lock:
-    """Return the lock of whoever changes the resource."""
+    """Return the lock that a change of the resource holds."""
     return _LOCKS[hash(arm_id.lower()) % len(_LOCKS)]
 
 

@@ -1,7 +1,7 @@
-"""New web services: PUT makes or replaces a definition, PATCH changes it, and the operation tells what became of it.
+"""New web services: PUT makes or replaces a definition, PATCH changes it, and the operation has the outcome.
 
 Keys and storage keys are taken and never answered. A definition is refused at once when it is malformed or would change
-what cannot change; that its graph or its model cannot be used is told by the operation, and then nothing has changed.
+what cannot change; that its graph or its model cannot be used is the operation's error, and then nothing has changed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def patch(context: Context, call: Call) -> Response:
 
 
 def delete(context: Context, call: Call) -> Response:
-    """Delete the service; that there is none is as well accepted."""
+    """Delete the service. To delete one that does not exist is accepted too."""
     scope.enter(context, call, *VERSIONS)
     with scope.alone(key(call)):
         service = context.studio.records.find(WebService, key(call))

@@ -97,7 +97,7 @@ def read(context: Context, call: Call) -> Response:
 
 
 def delete(context: Context, call: Call) -> Response:
-    """Delete the workspace with its web services; 204 says that there was none."""
+    """Delete the workspace with its web services; 204 says that it did not exist."""
     scope.enter(context, call, *_VERSIONS)
     with scope.alone(scope.resource_id(call, "workspaces")):
         workspace = _find(context, call)
