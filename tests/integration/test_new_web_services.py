@@ -319,6 +319,13 @@ def test_a_swap_shows_the_new_model_and_scores_with_it(
         assert model_of(shown)["locationInfo"]["uri"] == wanted
         assert shown["provisioningState"] == "Succeeded"
         assert (score(place, manager, service) == before) is (method == "PATCH")
+    records = place.studio.studio.records
+    endpoint = records.get(Endpoint, records.get(WebService, service.lower()).endpoint)
+    former = [str(each.location.relative_location) for each in endpoint.scorers[0].resource.former_models]
+    assert [uri.endswith(f"/{each}") for each in former] == [
+        True,
+        False,
+    ]  # the one of the PUT, the deployed one
 
 
 def test_a_model_is_taken_by_an_address_with_a_sas_and_kept_when_its_blob_goes(
