@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, copy_context
-from datetime import datetime, timedelta
+from datetime import datetime
 from threading import Lock
 from typing import TypeVar
 
@@ -49,9 +49,9 @@ def _entered(work: Callable[[T], R], thing: T) -> R:
 
 
 def in_time(
-    work: Callable[[T], R], things: Iterable[T], longest: timedelta, now: Callable[[], datetime], what: str
+    work: Callable[[T], R], things: Iterable[T], seconds: float, now: Callable[[], datetime], what: str
 ) -> list[R]:
-    """Return the results, in the order of the things, of those that could be begun before `longest` had passed.
+    """Return the results, in the order of the things, of those that could be begun within so many seconds.
 
     The others are for the caller's next time. They are begun in any order, so that each has its turn where the time is
     always too short.
@@ -59,7 +59,7 @@ def in_time(
     things, begun = list(things), now()
 
     def timely(number: int) -> tuple[int, R] | None:
-        return (number, work(things[number])) if now() - begun <= longest else None
+        return (number, work(things[number])) if (now() - begun).total_seconds() <= seconds else None
 
     done = dict(filter(None, at_once(timely, random.sample(range(len(things)), len(things)))))
     if len(done) < len(things):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.base.budgets import CALL_SECONDS
 from shared.base.decoding import Moment
 from shared.domain.checks import Checks, Fault, Summary, asked_of_all, summed
 from shared.domain.jobs import BatchFile, Dataset
@@ -29,7 +30,7 @@ class ArrivalState(Enum):
 
 _S = ArrivalState
 CHECKS_AT_MOST = 3  #: checks of one arrival that begin; of a file that stops its reader none ever ends
-CHECK_LASTS = timedelta(minutes=10)  #: at most, as the host ends a call after that
+CHECK_LASTS = timedelta(seconds=CALL_SECONDS)  #: at most, as the host ends a call after that
 NEXT = {
     _S.SETTLING: frozenset({_S.READY, _S.SAME, _S.MOVING, _S.QUARANTINED, _S.GONE}),
     _S.READY: frozenset({_S.TAKEN, _S.SUPERSEDED, _S.MOVING, _S.QUARANTINED, _S.GONE}),

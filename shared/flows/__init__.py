@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
 
+from shared.base.budgets import START_SECONDS
 from shared.base.clock import Clock
 from shared.base.errors import RetrainingError
 from shared.base.threads import in_time
@@ -29,8 +29,6 @@ from shared.flows.training import Training
 from shared.store import Records
 
 log = logging.getLogger("relearn.flows")
-
-STARTING = timedelta(minutes=3)  #: after which one call starts no other new job
 
 
 class Ports(Protocol):
@@ -60,7 +58,7 @@ class Flows:
 
     def take_up(self) -> None:
         """Take up new data and start the jobs that are made of it. The poll starts jobs that there is no time for."""
-        in_time(self.training.start, self.intake.take_up(), STARTING, self._clock.now, "new jobs")
+        in_time(self.training.start, self.intake.take_up(), START_SECONDS, self._clock.now, "new jobs")
 
     def poll(self) -> list[Request]:
         """Advance rollouts and jobs, check promoted models; return the requests for the promotion queue."""

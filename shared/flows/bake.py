@@ -10,11 +10,13 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
-from shared.base.errors import RecordChanged, RetrainingError
+from shared.base.budgets import BAKE_SECONDS
+from shared.base.errors import RetrainingError
+from shared.base.guard import guarded
 from shared.domain.bake import ASK_AGAIN, ASKS, after_look, asking, regression
 from shared.domain.champions import Action, Champion, HistoryEntry, Watch
 from shared.domain.jobs import Model
@@ -27,7 +29,6 @@ from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.bake")
 
-LONGEST = timedelta(minutes=1)  #: of all looks of one poll; those that were not reached come next time
 BY = "the bake"  #: who asks for the rollback, as the history says
 
 
@@ -45,7 +46,7 @@ class Bake:
         random.shuffle(names)  # where the time is too short for all, each has its turn
         requests = []
         for name in names:
-            if self.now() - begun > LONGEST:
+            if (self.now() - begun).total_seconds() > BAKE_SECONDS:
                 log.warning("There was no time to look at all of the %d watched pipelines in one poll", len(names))
                 break
             if request := self._look_at(name):
@@ -53,18 +54,11 @@ class Bake:
         return requests
 
     def _look_at(self, name: str) -> Request | None:
-        try:
+        def look() -> Request | None:
             stored = self.records.watches.load(name)
             return self._look(name, stored) if stored else None
-        except RecordChanged:
-            return None  # another poll looks too, or a promotion has begun another watch
-        except RetrainingError as error:
-            log.warning("The look at pipeline %s waits: %s", name, error)
-            return None
-        except Exception:
-            # One endpoint must not keep the others from being looked at.
-            log.exception("Pipeline %s could not be looked at", name)
-            return None
+
+        return guarded(look, None, f"The look at pipeline {name}", log)
 
     def _look(self, name: str, stored: Stored[Watch]) -> Request | None:
         champion, pipeline = self.records.champions.load(name), self.pipelines.get(name)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.base.budgets import TAKE_UP_SECONDS
 from shared.base.decoding import from_json
 from shared.base.errors import (
     AskHuman,
@@ -21,10 +22,10 @@ from shared.base.errors import (
     Busy,
     DataChanged,
     NotYetReadable,
-    RecordChanged,
     RetrainingError,
     ServiceRefused,
 )
+from shared.base.guard import guarded
 from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id
 from shared.domain.checks import Report, check
@@ -44,7 +45,6 @@ log = logging.getLogger("relearn.intake")
 _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
-LONGEST = timedelta(minutes=3)  #: after which one call takes up no other pipeline's data
 OUT_OF_ARCHIVE = timedelta(days=2)  #: the longest wait for a blob that is brought back from the archive
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
@@ -75,7 +75,9 @@ class Intake:
 
     def take_up(self) -> list[RetrainingJob]:
         """Take every open arrival as far as it goes, while there is time; return the jobs that were made."""
-        taken = in_time(self._take_up, self._to_take_up(), LONGEST, self.now, "pipelines with data to be taken up")
+        taken = in_time(
+            self._guarded, self._to_take_up(), TAKE_UP_SECONDS, self.now, "pipelines with data to be taken up"
+        )
         return [job for jobs in taken for job in jobs]
 
     def _to_take_up(self) -> Iterator[Pipeline]:
@@ -150,26 +152,19 @@ class Intake:
             return first.record
         return next(each for each in self.arrivals.see(dataset, request_id) if each.pipeline == pipeline)
 
+    def _guarded(self, pipeline: Pipeline) -> list[RetrainingJob]:
+        return guarded(lambda: self._take_up(pipeline), [], f"The data of pipeline {pipeline.name}", log)
+
     def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
-        try:
-            # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
-            batches = self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
-            active = self.records.arrivals.active(pipeline.name)
-            advanced = self._advanced(active, pipeline)
-            known = {stored.record.id for stored in active if stored.record.state is _S.READY}
-            ready = [each.record for each in advanced if each.record.state is _S.READY]
-            if any(each.marker and each.id not in known for each in ready):
-                return []  # reading a marker took its folder's files up, which are not among these yet
-            return BatchCloser(self.arrivals).close(pipeline, batches, advanced)
-        except RecordChanged:
-            return []  # another run is on it
-        except RetrainingError as error:
-            log.warning("The data of pipeline %s waits: %s", pipeline.name, error)
-            return []
-        except Exception:
-            # One pipeline must not keep the others from being taken up.
-            log.exception("The data of pipeline %s could not be taken up", pipeline.name)
-            return []
+        # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
+        batches = self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
+        active = self.records.arrivals.active(pipeline.name)
+        advanced = self._advanced(active, pipeline)
+        known = {stored.record.id for stored in active if stored.record.state is _S.READY}
+        ready = [each.record for each in advanced if each.record.state is _S.READY]
+        if any(each.marker and each.id not in known for each in ready):
+            return []  # reading a marker took its folder's files up, which are not among these yet
+        return BatchCloser(self.arrivals).close(pipeline, batches, advanced)
 
     def _retrained_on_time(self, pipeline: Pipeline, stored: Stored[Batches]) -> Stored[Batches]:
         """Make the job that the schedule asks for, once however many of its times went by."""
@@ -195,32 +190,26 @@ class Intake:
     def _advanced(self, active: Sequence[Stored[Arrival]], pipeline: Pipeline) -> list[Stored[Arrival]]:
         """Take each as far as it goes: small files several at once, large ones one after another for the memory."""
         if pipeline.checks.drift:
-            return [self._guarded(each, pipeline) for each in active]  # each is compared with the one before
+            return [self._further(each, pipeline) for each in active]  # each is compared with the one before
         small = [each for each in active if each.record.dataset.size <= SMALL]
         large = [each for each in active if each.record.dataset.size > SMALL]
         return [
-            *at_once(lambda each: self._guarded(each, pipeline), small),
-            *(self._guarded(each, pipeline) for each in large),
+            *at_once(lambda each: self._further(each, pipeline), small),
+            *(self._further(each, pipeline) for each in large),
         ]
 
-    def _guarded(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
-        try:
-            if stored.record.not_before and self.now() < stored.record.not_before:
-                return stored
-            if stored.record.state is _S.SETTLING:
-                return self._settle(stored, pipeline)
-            if stored.record.state is _S.MOVING:
-                return self.arrivals.quarantine.finish(stored)
+    def _further(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
+        """Take the arrival as far as it goes. Where that fails, as it was read it keeps its batch from being closed."""
+        return guarded(lambda: self._step(stored, pipeline), stored, stored.record.dataset.path, log)
+
+    def _step(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
+        if stored.record.not_before and self.now() < stored.record.not_before:
             return stored
-        except RecordChanged:
-            return stored  # another run is on it; as it was read it keeps its batch from being closed without it
-        except RetrainingError as error:
-            log.warning("%s waits: %s", stored.record.dataset.path, error)
-            return stored
-        except Exception:
-            # One file must not keep the others of its pipeline from being taken up.
-            log.exception("%s could not be taken up", stored.record.dataset.path)
-            return stored
+        if stored.record.state is _S.SETTLING:
+            return self._settle(stored, pipeline)
+        if stored.record.state is _S.MOVING:
+            return self.arrivals.quarantine.finish(stored)
+        return stored
 
     def _settle(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         arrival, now = stored.record, self.now()

@@ -13,7 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.base.errors import BadConfiguration, BadMessage, RecordChanged, RetrainingError
+from shared.base.errors import BadConfiguration, BadMessage, RecordChanged
+from shared.base.guard import guarded
 from shared.domain.fleets import Fleet, Pipelines
 from shared.domain.jobs import WELL, JobState, RetrainingJob
 from shared.domain.messages import Command, Request
@@ -60,17 +61,7 @@ class Rollouts:
         return [request for fleet in self.records.rollouts.running() for request in self._guarded(fleet)]
 
     def _guarded(self, fleet: str) -> list[Request]:
-        try:
-            return self._advance(fleet)
-        except RecordChanged:
-            return []  # another run is on it
-        except RetrainingError as error:
-            log.warning("The rollout of %s waits: %s", fleet, error)
-            return []
-        except Exception:
-            # One rollout must not keep the jobs from being polled.
-            log.exception("The rollout of %s could not be looked at", fleet)
-            return []
+        return guarded(lambda: self._advance(fleet), [], f"The rollout of {fleet}", log)
 
     def _advance(self, fleet: str) -> list[Request]:
         stored = self.records.rollouts.latest(fleet)

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shared.base.budgets import ADVANCE_SECONDS
 from shared.base.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
+from shared.base.guard import guarded
 from shared.base.retry import delay
 from shared.base.threads import alone_if, in_time
 from shared.domain.jobs import NEXT, SWITCHED, WELL, Dataset, JobState, RetrainingJob
@@ -39,7 +41,6 @@ log = logging.getLogger("relearn.training")
 T = TypeVar("T")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
-LONGEST = timedelta(minutes=4)  #: after which one poll begins with no other job
 MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
 
@@ -55,20 +56,18 @@ class Training:
 
     def start(self, job: RetrainingJob) -> RetrainingJob:
         """Take a new job of this run as far as it goes. The poll leaves it to this run for a while."""
-        try:
+
+        def started() -> RetrainingJob:
             stored = self.records.jobs.require(job.id)
             if stored.record == job:
                 stored = replace(stored, record=msgspec.structs.replace(job, not_before=None))
             return self.advance(stored).record
-        except RecordChanged:
-            return job  # another run is on it
-        except RetrainingError as error:
-            log.warning("Job %s waits: %s", job.id, error)
-            return job
+
+        return guarded(started, job, f"Job {job.id}", log)
 
     def poll(self) -> list[Request]:
         """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
-        polled = in_time(self._poll_one, self.records.jobs.active(), LONGEST, self.now, "active jobs")
+        polled = in_time(self._guarded, self.records.jobs.active(), ADVANCE_SECONDS, self.now, "active jobs")
         requests = [request for request in polled if request]
         for pipeline in self.records.champions.changes_to_finish(self.now()):
             if pipeline not in self.pipelines:
@@ -78,23 +77,16 @@ class Training:
             requests.append(Request(pipeline=pipeline, action=Command.RESUME))
         return requests
 
+    def _guarded(self, job_id: str) -> Request | None:
+        return guarded(lambda: self._poll_one(job_id), None, f"Job {job_id}", log)
+
     def _poll_one(self, job_id: str) -> Request | None:
-        try:
-            stored = self.records.jobs.load_active(job_id)
-            if stored is None:
-                return None
-            if stored.record.state in SWITCHED:
-                return self._unsettled(stored.record)
-            return self._asking(self.advance(stored))
-        except RecordChanged:
-            return None  # another run is on it
-        except RetrainingError as error:
-            log.warning("Job %s waits: %s", job_id, error)
+        stored = self.records.jobs.load_active(job_id)
+        if stored is None:
             return None
-        except Exception:
-            # One job must not keep the others from being polled.
-            log.exception("Job %s could not be polled", job_id)
-            return None
+        if stored.record.state in SWITCHED:
+            return self._unsettled(stored.record)
+        return self._asking(self.advance(stored))
 
     def _unsettled(self, job: RetrainingJob) -> Request | None:
         """Have a promotion finished whose run died after it had written the outcome on the job."""
