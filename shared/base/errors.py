@@ -25,7 +25,11 @@ class RetrainingError(Exception):
 def readable(text: str) -> str:
     """Return the text as a record and a terminal may have it: no secret, not too long, control characters escaped."""
     text = redact(text)
-    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    return printable(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...")
+
+
+def printable(text: str) -> str:
+    """Return the text with its control characters escaped, and those that change the direction of writing."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() or each in "\n\t\xa0" else ascii(each)[1:-1] for each in text)

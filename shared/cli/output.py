@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from shared.base.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
@@ -96,12 +98,12 @@ def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
 
 
 def say(text: str) -> None:
-    print(text)
+    print(printable(text))
 
 
 def tell(text: str) -> None:
     """Print a note or an error, beside the output."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def spinner(text: str, *, quiet: bool) -> AbstractContextManager[Any]:
@@ -211,4 +213,4 @@ def _text(cell: Cell, otherwise: str = "") -> Text:
     if isinstance(cell, Brief):
         return Text(cell.brief if sys.stdout.isatty() else cell.full, cell.style)
     text, style = (cell, otherwise) if isinstance(cell, str) else cell
-    return Text(text, style)
+    return Text(printable(text), style)

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from local.children import ROOT
-from shared.cli.output import brief_ids
+from shared.cli.output import brief_ids, say, show_facts, show_table, tell
 from tests.support.terminal import screen
 
 WIDTHS = (80, 100, 120, 200)
@@ -110,3 +110,19 @@ def test_a_hash_beside_a_long_name_has_a_line_of_its_own() -> None:
     assert max(map(len, lines)) <= 80
     assert all(any(sign * 64 in line for line in lines) for sign in "ab")
     assert REASON in unfolded(lines)
+
+
+def test_a_path_that_changes_the_direction_of_writing_is_shown_with_its_signs_escaped(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    odd = "income/\u202evsc.\x1b[2Jlive \u00e9\u65e5"
+
+    show_table(("file", "why"), [(odd, odd)], below="why")
+    show_facts("facts", [("file", odd)])
+    say(odd)
+    tell(odd)
+
+    captured = capsys.readouterr()
+    assert "\u202e" not in captured.out + captured.err
+    assert "\x1b" not in captured.out + captured.err
+    assert captured.out.count("income/\\u202evsc.\\x1b[2Jlive \u00e9\u65e5") == 4
