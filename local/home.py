@@ -56,6 +56,11 @@ def services(port: int, *flags: str) -> Iterator[tuple[Azurite, RunningStudio, d
         raise NotStarted(
             f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove it: python3 run.py clean"
         )
+    if settings is not None and is_running(port):
+        raise NotStarted(
+            f"port {port} is in use: python3 run.py up runs in this folder already, or another program took its port; "
+            "stop that first"
+        )
     make_private(FOLDER)
     with ExitStack() as running:
         storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))

@@ -125,7 +125,8 @@ def _ask(question: str, answers: Sequence[_Answer]) -> _Answer:
 
 def _show(console: Console, file: str, table: TableSeen) -> None:
     missing = f"; missing values are written {', '.join(table.missing)}" if table.missing else ""
-    console.print(f"{escape(file)}: {table.rows:,} rows, {len(table.columns):,} columns{missing}")
+    rows = f"{table.rows:,} row{'s' if table.rows != 1 else ''}"
+    console.print(f"{escape(file)}: {rows}, {len(table.columns):,} columns{missing}", soft_wrap=True)
     width = min(28, max(len(column.name) for column in table.columns[:COLUMNS_SHOWN]))
     for column in table.columns[:COLUMNS_SHOWN]:
         note = f"  [yellow]left out: {column.useless}[/]" if column.useless else ""
@@ -142,9 +143,10 @@ def _tell(console: Console, wanted: Wanted, made: Made, container: str, *, runni
     for file in made.files:
         console.print(f"  wrote {escape(str(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file))}")
     suffix = Path(wanted.file).suffix.lower()
-    console.print(f"[bold]drop data at[/]  container {container}, {wanted.name}/NAME{suffix}")
+    console.print(f"[bold]drop data at[/]  {container}/{wanted.name}/NAME{suffix}", soft_wrap=True)
     if not running:
-        console.print("start everything: python3 run.py up", soft_wrap=True)
+        console.print("[bold]start[/]         python3 run.py up", soft_wrap=True)
+    console.print(f"[bold]drop[/]          python3 run.py drop NAME{suffix} {wanted.name}/", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -123,6 +124,9 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
         "is promoted: ",
     ):
         up.says(event)
+    port = json.loads((up.folder / "local.settings.json").read_text("utf-8"))["Values"]["RELEARN_PORT"]
+    second = up.run("local.up", "--port", port)
+    assert (second.returncode, "runs in this folder already" in second.stdout.replace("\n", " ")) == (1, True)
     assert "Executed 'poll_jobs'" not in up.told()
     assert "Executed 'poll_jobs'" in (up.folder / "triggers.log").read_text()
 
