@@ -1,7 +1,7 @@
 """The flow of the bake: what was made live is looked at until its time is over, and a regression asks for a rollback.
 
 A look only reads the endpoints; whatever is to be changed is asked of the promotion queue, which has the fence and the
-proof. A watch also finds what a run that was overtaken wrote late, and has it put right.
+proof. A watch also finds what a run that was overtaken wrote late, and has it repaired.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Bake:
         if live is None or live.number == watch.entry:
             return live
         entry = self.records.champions.entry(champion.pipeline, watch.entry)
-        # What was written late has been put right, which is an entry of its own.
+        # What was written late has been repaired, which is an entry of its own.
         return entry if entry and live.action is Action.REVERTED and live.models == entry.models else None
 
     def _others(self, endpoints: Endpoints, entry: HistoryEntry) -> dict[str, Model | None]:
@@ -135,7 +135,7 @@ class Bake:
         return after_look(watch, "; ".join(troubles), seconds)
 
     def _repaired(self, name: str, stored: Stored[Watch]) -> Request | None:
-        """Have a run that holds the record put right what was written late."""
+        """Have a run that holds the record repair what was written late."""
         now = self.now()
         if stored.record.not_before and stored.record.not_before > now:
             return None

@@ -6,20 +6,21 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from local.children import ROOT
 from shared.domain.arrivals import Arrival
-from shared.domain.champions import Champion, HistoryEntry, Watch
+from shared.domain.champions import Champion, Change, HistoryEntry, Watch
 from shared.domain.checks import Profile
-from shared.domain.jobs import JobState, Model, RetrainingJob
-from shared.domain.rollouts import MemberState, Rollout, RolloutState
+from shared.domain.jobs import Approval, JobState, Model, RetrainingJob
+from shared.domain.rollouts import Member, MemberState, Rollout, RolloutState
 from shared.domain.rows import Rows
 from shared.flows.retention import Removal
 from shared.store.arrivals import Batches, Moved, Sweep
 from shared.store.champions import ChangeMark
 from shared.store.history_check import verify
-from shared.store.shelf import decode
+from shared.store.shelf import decode, encode
 from tests.support.fakes import FakeEndpoint, World
 from tests.support.fleets import FleetWorld
 
@@ -80,7 +81,32 @@ def test_every_record_is_read(folder: str) -> None:
     assert len(found) > 20
     for name, content in found.items():
         [kind] = [kind for prefix, kind in KINDS.items() if name.startswith(prefix)]
-        decode(content, kind, name)
+        record = decode(content, kind, name)
+        assert keeps(json.loads(encode(record)), json.loads(content)), f"{name} loses a key or a value"
+
+
+def keeps(written: Any, read: Any) -> bool:
+    """Return whether each key and each value that was read is written again; new keys may come."""
+    if isinstance(read, dict) and isinstance(written, dict):
+        return all(key in written and keeps(written[key], value) for key, value in read.items())
+    if isinstance(read, list) and isinstance(written, list):
+        return len(read) == len(written) and all(map(keeps, written, read))
+    return bool(read == written)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (Change, {"request_id": "request"}),
+        (Approval, {"request_id": "request"}),
+        (Champion, {"late_writes": "strays"}),
+        (Rollout, {"request_id": "request", "members": "lines", "state": "course"}),
+        (Member, {"pipeline": "member", "state": "standing"}),
+    ],
+)
+def test_an_attribute_with_another_name_keeps_the_key_of_earlier_records(kind: Any, names: dict[str, str]) -> None:
+    keys = {field.name: field.encode_name for field in msgspec.structs.fields(kind)}
+    assert {name: key for name, key in keys.items() if name != key} == names
 
 
 def test_jobs_in_every_state_come_to_their_end_and_the_history_is_whole() -> None:

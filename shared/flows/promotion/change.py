@@ -1,7 +1,7 @@
 """What is asked for becomes a change of models, by one run that holds the pipeline's champion record.
 
 Who held the record before and did not give it back may only have been stopped. Such a run finds at its next look that
-it has been overtaken; what it may have written late is put right here.
+it has been overtaken; what it may have written late is repaired here.
 """
 
 from __future__ import annotations

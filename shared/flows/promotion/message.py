@@ -4,7 +4,7 @@ One run at a time holds the pipeline's champion record, under a fence that rises
 live and what shall be (the change), has the endpoints switched and the switch proven, and writes the outcome; without
 proof the former models are put back. A run that dies anywhere leaves the change in the record, and the next run that
 comes by finishes it before it does anything else. A run that was only stopped finds at its next look that it has been
-overtaken, and what it may have written late is put right.
+overtaken, and what it may have written late is repaired.
 """
 
 from __future__ import annotations
