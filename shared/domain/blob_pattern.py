@@ -11,7 +11,8 @@ from functools import cache
 
 _PLACE = re.compile(r"\{[a-z][a-z0-9_]*\}")
 _SEPARATORS = re.compile(r"[/\\]")  #: the storage takes a backslash for a slash
-_UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+#: among them the marks that change the direction of writing, so that a name looks like another
+_UNPRINTED = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _EXTENSION = re.compile(r"(?<=[^/])\.[A-Za-z]+\Z")
 
 

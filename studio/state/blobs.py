@@ -26,6 +26,7 @@ from studio.state.records import Reference
 #: The window of a result's SAS: 24 h 05 min, from 5 minutes before the job is read.
 BEFORE, AFTER = timedelta(minutes=5), timedelta(hours=24)
 _CONTAINER = re.compile(r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = 1024  #: characters of a blob's name
 
 
@@ -202,8 +203,8 @@ def parts(reference: Reference, target: str | None) -> tuple[str, str]:
         raise bad_argument("InputBlobRelativeLocationInvalid", message, target)
     if not _CONTAINER.fullmatch(container):
         raise bad_argument("ContainerSegmentInvalid", f"Invalid container name: {container[:80]!r}.", target)
-    if not name.isprintable() or {".", ".."} & set(re.split(r"[/\\]", name)):  # storage takes \ for /
-        message = f"The blob's name {name[:80]!r} has a part . or .., or a character that cannot be printed."
+    if _CONTROL.search(name) or {".", ".."} & set(re.split(r"[/\\]", name)):  # storage takes \ for /
+        message = f"The blob's name {name[:80]!r} has a part . or .., or a control character."
         raise bad_argument("InputBlobRelativeLocationInvalid", message, target)
     if len(name) > _LONGEST:
         message = f"The blob's name has {len(name)} characters; it can have {_LONGEST}."

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.domain.blob_pattern import fault_of
 from studio.cli.place import Stopped, open_new
 from studio.errors import StudioError
-from studio.state.blobs import Blobs
+from studio.state.blobs import Blobs, parts
 from studio.state.places import NoPlace, Places, read_accounts
 from studio.state.records import Reference
 
@@ -147,6 +148,14 @@ def test_a_blob_whose_name_could_leave_its_container_is_refused(name: str) -> No
     with pytest.raises(StudioError) as error:
         Blobs(STORAGE).read(reference, "input1")
     assert (error.value.status, error.value.detail) == (400, "InputBlobRelativeLocationInvalid")
+    assert fault_of(name) is not None
+
+
+@pytest.mark.parametrize("name", ["a\u00a0b.csv", "11.12\u202fPM.csv", "%2e%2e/#?.csv", "\u0645.csv"])
+def test_a_blob_may_have_every_name_that_the_app_takes(name: str) -> None:
+    assert fault_of(name) is None
+    reference = Reference(connection_string=STORAGE, relative_location=f"data/{name}")
+    assert parts(reference, None) == ("data", name)
 
 
 def test_the_address_that_is_meant_is_kept_with_a_job() -> None:
