@@ -657,7 +657,7 @@ def test_a_word_for_missing_cells_in_a_column_of_numbers_is_noted_as_text_for_th
     [note] = [each for each in report.notes if "'age'" in each]
     assert "a training reads it as text, and the whole column with it" in note
     assert {each.name: each.type for each in columns_of(report)} == {
-        "age": "text for a training, by 'NA'",
+        "age": "number; text unless the experiment takes 'NA' for missing",
         "note": "text",
     }
 

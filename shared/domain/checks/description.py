@@ -45,7 +45,7 @@ def _type(column: Numbers | Categories, words: tuple[str, ...] | None) -> str:
     if isinstance(column, Categories):
         return "text"
     if words:
-        return f"text for a training, by {', '.join(map(repr, words))}"
+        return f"number; text unless the experiment takes {', '.join(map(repr, words))} for missing"
     return f"text for a training, as {column.other} cells are not numbers" if column.other else "number"
 
 
