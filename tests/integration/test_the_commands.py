@@ -235,7 +235,7 @@ def test_every_list_is_whole_on_a_terminal_of_this_width(terminal: Terminal, col
             cell for job in jobs for cell in (job["id"][-10:], job["state"], job["dataset"]["path"], job["reason"])
         ],
         ("history", PIPELINE): [f"{live.number} ← live", str(live.job)[-10:], live.reason, live.action.value],
-        ("data",): [cell for each in data for cell in (each["id"][-16:], each["state"], each["dataset"]["path"])],
+        ("data",): [cell for each in data for cell in (each["id"][-8:], each["state"], each["dataset"]["path"])],
         ("verify",): [PIPELINE, "whole", verified["head"]],
         ("check",): [PIPELINE, f"{PIPELINE}/*.csv", "classic, new"],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -65,5 +66,7 @@ def ask(
     async def send(message: Any) -> None:
         told.append(message)
 
-    anyio.run(app, scope, receive, send)
+    # In a thread of its own: another test's browser may keep an event loop in this one.
+    with ThreadPoolExecutor(1) as alone:
+        alone.submit(anyio.run, app, scope, receive, send).result()
     return Answer(told[0]["status"], b"".join(each.get("body", b"") for each in told), taken)
