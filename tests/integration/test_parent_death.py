@@ -104,7 +104,7 @@ def test_up_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
         os.kill(process, signal.Signals[name])
 
 
-@pytest.mark.parametrize("name", ["SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_demo_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
     with started(tmp_path, ["local.demo"], *SERVICES, TRIGGERS, ignoring="INT") as (process, _):
         os.kill(process, signal.Signals[name])
@@ -116,7 +116,7 @@ def test_a_demo_whose_own_process_is_killed_leaves_no_process(tmp_path: Path) ->
         os.kill(demo, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
 def test_a_test_run_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
     tests = ["pytest", "-n", "2", "-p", "no:cacheprovider", "tests/integration/test_crashes.py"]
     with started(tmp_path, tests, *SERVICES[:2], WORKER, ignoring="INT") as (process, _):
