@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _GAP = 2  #: spaces between columns
-_END = 10  #: of an id, on a terminal
+_DIGEST_END = re.compile(r"[0-9a-f]{10}$")
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,17 @@ def short(sha256: str) -> str:
     return sha256[:12]
 
 
+def short_id(name: str) -> str:
+    """Return the last 10 digits of an id that ends in a digest; else the whole id. `find_id` takes both."""
+    found = _DIGEST_END.search(name)
+    return found[0] if found else name
+
+
 def brief_ids(ids: Iterable[str]) -> dict[str, Brief]:
-    """Return the ids with the end of each that no other of them has; `find` takes the end of an id."""
-    ids = [*dict.fromkeys(ids)]
-    found = {each: each.rpartition("-")[2][-_END:] for each in ids}
-    ends = Counter(found.values())
-    return {each: Brief(each, end if ends[end] == 1 else each) for each, end in found.items()}
+    """Return each id with its short form; ids that have the same short form stay whole."""
+    found = {each: short_id(each) for each in ids}
+    uses = Counter(found.values())
+    return {each: Brief(each, end if uses[end] == 1 else each) for each, end in found.items()}
 
 
 def _print_lines(head: Sequence[Text], rows: Sequence[Sequence[Text]]) -> None:

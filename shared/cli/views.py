@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from shared.cli.output import Cell, Fact, brief_ids, moment, short, told
+from shared.cli.output import Cell, Fact, brief_ids, moment, short, short_id, told
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
@@ -110,7 +111,7 @@ def last_data(last: LastData) -> Cell:
     style = _ARRIVALS.get(arrival.state, "")
     text = f"{arrival.dataset.path}, {told(arrival.dataset.modified)[:16]}: {arrival.state.value}"
     if job and arrival.state is ArrivalState.TAKEN:
-        return f"{text} in job {job.id.rpartition('-')[2]}, which is {job.state.value}", _STYLES.get(job.state, "")
+        return f"{text} in job {short_id(job.id)}, which is {job.state.value}", _STYLES.get(job.state, "")
     return (f"{text}: {arrival.reason}" if arrival.reason else text), style
 
 
@@ -124,7 +125,7 @@ def attention(
     """Return what waits for a person, or does not get on. `files` are those that do not."""
     found = []
     if last and last.arrival.state in (ArrivalState.QUARANTINED, ArrivalState.MOVING):
-        found.append(f"{last.arrival.dataset.path} was set aside: data show {last.arrival.id.rpartition('-')[2]}")
+        found.append(f"{last.arrival.dataset.path} was set aside: data show {short_id(last.arrival.id)}")
     for job in jobs:
         if job.state is JobState.AWAITING:
             until = f" until {told(job.approval.expires_at)}" if job.approval else ""
@@ -174,10 +175,10 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
 
 
 def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
-    ids = brief_ids(each.id for each in arrivals)
+    ids = brief_ids(f"{each.pipeline}/{each.id}" for each in arrivals)  # pipelines may take the same file
     return [
         (
-            ids[each.id],
+            replace(ids[f"{each.pipeline}/{each.id}"], full=each.id),
             each.pipeline,
             (each.state.value, _ARRIVALS.get(each.state, "cyan")),
             moment(each.dataset.modified),

@@ -97,7 +97,7 @@ def test_status_shows_the_poll_the_last_data_and_what_waits(terminal: Terminal) 
     assert (shown["last_data"]["path"], shown["last_data"]["state"]) == (path, "quarantined")
     _, out, _ = terminal.run("status")
     assert out.startswith("the app polls; last noted at ")
-    assert f"{path} was set aside: data show {shown['last_data']['id'][-16:]}" in out
+    assert f"{path} was set aside: data show {shown['last_data']['id'][-10:]}" in out
 
 
 def test_data_is_listed_by_state_in_pages_and_shown_with_its_columns_and_drift(terminal: Terminal) -> None:
@@ -235,7 +235,7 @@ def test_every_list_is_whole_on_a_terminal_of_this_width(terminal: Terminal, col
             cell for job in jobs for cell in (job["id"][-10:], job["state"], job["dataset"]["path"], job["reason"])
         ],
         ("history", PIPELINE): [f"{live.number} ← live", str(live.job)[-10:], live.reason, live.action.value],
-        ("data",): [cell for each in data for cell in (each["id"][-8:], each["state"], each["dataset"]["path"])],
+        ("data",): [cell for each in data for cell in (each["id"][-10:], each["state"], each["dataset"]["path"])],
         ("verify",): [PIPELINE, "whole", verified["head"]],
         ("check",): [PIPELINE, f"{PIPELINE}/*.csv", "classic, new"],
     }
@@ -247,3 +247,16 @@ def test_every_list_is_whole_on_a_terminal_of_this_width(terminal: Terminal, col
             # What is folded within its column has the other cells of its line between its two parts.
             parts = [(cell[:cut], cell[cut:]) for cut in range(len(cell))]
             assert any(first in whole and second in whole for first, second in parts), (command, cell)
+
+
+def test_every_table_shows_the_last_ten_digits_of_an_id_and_commands_take_them(terminal: Terminal) -> None:
+    path = terminal.json("data")["data"][0]["dataset"]["path"]
+    assert terminal.run("replay", PIPELINE, path, "--yes")[0] == DONE
+    records = {command: terminal.json(command)[command] for command in ("jobs", "data", "requests")}
+    for command, found in records.items():
+        ids = [each.get("id") or each["request"] for each in found]
+        _, *rows = screen(200, "-m", "shared", command, "--settings", str(terminal.folder / SETTINGS))
+        shown = [row.split()[0] for row in rows if not row.startswith(" ")]
+        assert shown == [each[-10:] for each in ids], command
+        rest = terminal.json(command, "--before", shown[0]) if len(ids) > 1 else {command: []}
+        assert rest[command] == found[1:], command

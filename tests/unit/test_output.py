@@ -91,9 +91,18 @@ def test_a_table_that_fits_has_one_line_a_row() -> None:
     assert [line.rstrip() for line in screen(80, "-c", program)] == ["a  why", f"1  {'x' * 70}"]
 
 
-def test_ids_whose_ends_are_the_same_stay_whole() -> None:
-    found = brief_ids(["a-1-00", "b-1-00", "a-1-01"])
-    assert [each.brief for each in found.values()] == ["a-1-00", "b-1-00", "01"]
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        (["income-20261101T060000-3f2a91c0de", "command-0123456789abcdef"], ["3f2a91c0de", "6789abcdef"]),
+        (["rollout-bike-3-001", "rollout-bike-3-scandinavia"], ["rollout-bike-3-001", "rollout-bike-3-scandinavia"]),
+        (["a-0123456789", "b-0123456789", "a-0123456788"], ["a-0123456789", "b-0123456789", "0123456788"]),
+    ],
+)
+def test_a_short_id_is_the_last_ten_digits_of_its_digest_where_only_one_has_them(
+    ids: list[str], shown: list[str]
+) -> None:
+    assert [each.brief for each in brief_ids(ids).values()] == shown
 
 
 def test_facts_are_folded_between_words_and_never_cut() -> None:
