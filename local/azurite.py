@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.children import BACKGROUND, PATIENCE, NotStarted, running
-from studio.state.private import make_private
+from service.private import make_private
 
 _FOLDER = Path(__file__).parent / "azurite"
 PROGRAM = _FOLDER / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"

@@ -13,7 +13,7 @@ from local.azurite import Azurite, azurite
 from local.children import ROOT, NotStarted
 from local.studio import RunningStudio, running_studio
 from local.workplace import publish
-from studio.state.private import make_private
+from service.private import make_private
 
 FOLDER = ROOT / ".relearn"
 SETTINGS = FOLDER / "local.settings.json"

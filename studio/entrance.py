@@ -9,10 +9,10 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from service.guard import BodyTooLarge, is_for_this_machine, is_from_elsewhere, read_at_most
 from studio.api import arm, classic
 from studio.api.context import Call, Context
 from studio.errors import StudioError
-from studio.guard import is_for_this_machine, is_from_elsewhere, read_at_most
 
 #: bytes of a body that is read at once: the handler looks at the key before it looks at the body
 SMALL = 64 << 10
@@ -49,4 +49,12 @@ async def with_body(context: Context, request: Request, operation: str, call: Ca
     if not given.isdecimal() or int(given) > SMALL:
         await run_in_threadpool(_CHECKS[operation.partition(".")[0]], context, call)
     most = MOST_ROWS if operation == "rrs.execute" else MOST
-    return replace(call, body=await read_at_most(request, most))
+    return replace(call, body=await read_body(request, most))
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body, or raise the catalogue's error for more than `most` bytes."""
+    try:
+        return await read_at_most(request, most)
+    except BodyTooLarge as error:
+        raise StudioError("MemoryQuotaViolation", "OutOfMemoryLimit", str(error)) from None

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from service.keys import new_id, new_key
 from studio.errors import StudioError, bad_argument
 from studio.experiments.types import Experiment
 from studio.state.database import Records
-from studio.state.keys import new_id, new_key
 from studio.state.records import Endpoint, Identity, Reference, Resource, Scorer, Service, WebService, Workspace, now
 
 if TYPE_CHECKING:  # learning takes seconds to load: a command that only reads records need not wait for it

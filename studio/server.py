@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service.keys import new_id
 from studio import page
 from studio.api import arm, bes, classic, rrs, workspace
 from studio.api.context import Call, Context
@@ -21,7 +22,6 @@ from studio.entrance import check_sender, with_body
 from studio.errors import StudioError, body_invalid, not_found
 from studio.faults import connection
 from studio.faults.orders import Fault
-from studio.state.keys import new_id
 from studio.state.records import Endpoint
 
 Handler = Callable[[Context, Call], Response]

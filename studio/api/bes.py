@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from starlette.responses import JSONResponse, Response
 
+from service.keys import new_id
 from studio.api import ports
 from studio.api.context import Call, Context
 from studio.errors import StudioError, bad_argument, not_found
@@ -19,7 +20,6 @@ from studio.experiments.types import INPUT
 from studio.jobs.runner import output_location
 from studio.learning.ilearner import SUFFIX
 from studio.learning.tables import READABLE, WRITABLE
-from studio.state.keys import new_id
 from studio.state.records import Endpoint, Job, Reference
 
 _VERSION = "2.0"

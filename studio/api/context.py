@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.json_body import NotJson, read_json
+from service.keys import carried
 from studio.api.casing import cased
-from studio.api.reading import read_json
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
 from studio.faults.orders import Fault, Faults
 from studio.jobs.runner import JobRunner
 from studio.publishing import Studio
-from studio.state.keys import carried
 from studio.state.records import NEVER, Endpoint, Service, Workspace
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -56,7 +56,10 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         """Return the body, which must be an object."""
-        body = read_json(self.body)
+        try:
+            body = read_json(self.body)
+        except NotJson as error:
+            raise body_invalid(str(error)) from None
         if body is None:
             raise bad_argument("RequestIsEmpty", "No request provided. Provide a valid request and try again.")
         if not isinstance(body, dict):

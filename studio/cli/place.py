@@ -47,8 +47,8 @@ def storage() -> str:
 
 def open_new(folder: Path) -> Studio:
     """Return the Studio of the folder with its storage; it is made if it is not there."""
+    from service.database import OtherVersion
     from studio.publishing import Studio
-    from studio.state.database import OtherVersion
     from studio.state.places import NoPlace, read_accounts
 
     connection = storage()
@@ -70,8 +70,8 @@ def open_new(folder: Path) -> Studio:
 
 def open_made(folder: Path) -> Studio:
     """Return the Studio that is in the folder; no storage is needed to read and change its records."""
+    from service.database import OtherVersion
     from studio.publishing import Studio
-    from studio.state.database import OtherVersion
 
     if not (folder / "studio.sqlite").exists():
         raise Stopped(f"there is no Studio in {folder}; give --data, or make one: python -m studio publish")

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service.guard import BodyTooLarge, read_at_most
 from studio.errors import StudioError, bad_argument
 from studio.faults.orders import Fault, Faults
-from studio.guard import read_at_most
 
 _MOST = 64 << 10  #: bytes of an order
 
@@ -37,6 +37,9 @@ def build_control(faults: Faults) -> Starlette:
         except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
             wrong = bad_argument("RequestBodyInvalid", f"This is not a fault: {error}")
             return JSONResponse(wrong.body, 400)
+        except BodyTooLarge as error:
+            wrong = StudioError("MemoryQuotaViolation", "OutOfMemoryLimit", str(error))
+            return JSONResponse(wrong.body, wrong.status)
         except StudioError as error:
             return JSONResponse(error.body, error.status)
 

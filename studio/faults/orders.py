@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from service.keys import new_id
 from studio.errors import bad_argument
-from studio.state.keys import new_id
 
 #: what each kind does, with its option and what it is unless given
 KINDS: dict[str, str] = {

@@ -14,11 +14,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from service.keys import new_id
 from studio.errors import ModuleError, StudioError
 from studio.faults.orders import Fault, Faults
 from studio.state.blobs import Blobs
 from studio.state.database import Records
-from studio.state.keys import new_id
 from studio.state.records import Endpoint, Job, Reference
 
 log = logging.getLogger("studio.jobs")

@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from studio.entrance import MOST
+from service.guard import is_for_this_machine, is_from_this_page
+from studio.entrance import MOST, read_body
 from studio.errors import StudioError
-from studio.guard import is_for_this_machine, is_from_this_page, read_at_most
 from studio.page import trying, views
 
 #: The page may load its own style sheet, icon and script, and nothing else from anywhere.
@@ -54,7 +54,7 @@ def submitted(handler: Callable[[Request, Form], Response]) -> Callable[[Request
 
 async def _read(handler: Callable[[Request, Form], Response], request: Request) -> Response:
     try:
-        body = await read_at_most(request, MOST)
+        body = await read_body(request, MOST)
     except StudioError as error:
         return failed(error)
     form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)

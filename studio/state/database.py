@@ -1,76 +1,25 @@
-"""Where the Studio's records are kept: one SQLite file.
-
-The file holds keys: only its owner may read it, and its folder. Every process that opens it sees every other's writes.
-"""
+"""Where the Studio's records are kept, and what a client gets for a record that is not there, or there already."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
+from service.database import Database, Record, Taken
 from studio.errors import StudioError, not_found
-from studio.state.private import make_private
-from studio.state.records import Record
-
-VERSION = 3  #: of what the records hold
 
 T = TypeVar("T", bound=Record)
-Named = Any  #: a record with a name
 
 
-class OtherVersion(Exception):
-    """The records are those of another version of this Studio."""
+class Records(Database):
+    FILE, VERSION = "studio.sqlite", 3
+    OTHER = "another version of this Studio; remove it and publish again"
 
-
-class Records:
-    def __init__(self, folder: Path) -> None:
-        make_private(folder)
-        self._file = folder / "studio.sqlite"
-        self.idle_at_most = 0  #: connections that stay open; opening one costs a server more than most of its calls do
-        self._idle: deque[sqlite3.Connection] = deque()
-        os.close(os.open(self._file, os.O_CREAT | os.O_RDWR, 0o600))
-        with self._open() as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("BEGIN IMMEDIATE")
-            [version] = database.execute("PRAGMA user_version").fetchone()
-            empty = database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-            if not empty and version != VERSION:
-                raise OtherVersion(f"{folder} was made by another version of this Studio; remove it and publish again")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS records (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, "
-                "id TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (kind, id))"
-            )
-            database.execute("CREATE INDEX IF NOT EXISTS by_parent ON records (kind, parent, name)")
-            database.execute(f"PRAGMA user_version = {VERSION}")
-
-    def put(self, *records: Record) -> None:
-        """Write the records, all or none."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            for record in records:
-                _put(database, record)
-
-    def add(self, *records: Named) -> None:
+    def add(self, *records: Any) -> None:
         """Write new records, all or none; raise `Conflict` when a parent has one of that kind and name already."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            for record in records:
-                if _named(database, type(record), record.parent, record.name):
-                    kind = type(record).__name__
-                    message = f"The {kind.lower()} {record.name!r} is there already."
-                    raise StudioError("Conflict", f"{kind}AlreadyExists", message, record.name)
-                _put(database, record)
-
-    def find(self, kind: type[T], record_id: str) -> T | None:
-        with self._open() as database:
-            return _find(database, kind, record_id)
+        try:
+            super().add(*records)
+        except Taken as taken:
+            raise StudioError("Conflict", f"{taken.kind}AlreadyExists", str(taken), taken.name) from None
 
     def get(self, kind: type[T], record_id: str) -> T:
         """Return the record; its absence is the client's 404."""
@@ -78,124 +27,3 @@ class Records:
         if found is None:
             raise not_found(f"{kind.__name__}NotFound", f"No {kind.__name__} could be found: {record_id}.")
         return found
-
-    def named(self, kind: type[T], parent: str, name: str) -> T | None:
-        """Return the parent's record of that name."""
-        with self._open() as database:
-            return _named(database, kind, parent, name)
-
-    def count(self, kind: type[T], parent: str) -> int:
-        with self._open() as database:
-            [number] = database.execute(
-                "SELECT count(*) FROM records WHERE kind = ? AND parent = ?", [kind.__name__, parent]
-            ).fetchone()
-            return int(number)
-
-    def all(self, kind: type[T], parent: str | None = None) -> list[T]:
-        """Return the records in the order they were made, of one parent or of all."""
-        where, values = ("", []) if parent is None else (" AND parent = ?", [parent])
-        with self._open() as database:
-            rows = database.execute(
-                f"SELECT body FROM records WHERE kind = ?{where} ORDER BY number", [kind.__name__, *values]
-            ).fetchall()
-        return [msgspec.json.decode(row[0], type=kind) for row in rows]
-
-    def newest(self, kind: type[T], parent: str, size: int) -> list[T]:
-        """Return the parent's newest records, the newest first."""
-        with self._open() as database:
-            rows = database.execute(
-                "SELECT body FROM records WHERE kind = ? AND parent = ? ORDER BY number DESC LIMIT ?",
-                [kind.__name__, parent, size],
-            ).fetchall()
-        return [msgspec.json.decode(row[0], type=kind) for row in rows]
-
-    def page(self, kind: type[T], parent: str, under: str, after: int, size: int) -> tuple[list[T], int | None]:
-        """Return the parent's records whose id begins with `under`, `size` at most, and after which the next come.
-
-        `after` is 0 for the first page; None says that it is the last page.
-        """
-        with self._open() as database:
-            rows = database.execute(
-                "SELECT number, body FROM records WHERE kind = ? AND parent = ? AND number > ? "
-                "AND substr(id, 1, ?) = ? ORDER BY number LIMIT ?",
-                [kind.__name__, parent, after, len(under), under, size + 1],
-            ).fetchall()
-        found = [msgspec.json.decode(body, type=kind) for _, body in rows[:size]]
-        return found, rows[size - 1][0] if len(rows) > size else None
-
-    def keep_newest(self, kind: type[Record], size: int) -> None:
-        """Remove the oldest records of the kind, once there are a tenth more than `size`."""
-        with self._open() as database:
-            [count] = database.execute("SELECT count(*) FROM records WHERE kind = ?", [kind.__name__]).fetchone()
-            if count > size * 1.1:
-                database.execute(
-                    "DELETE FROM records WHERE kind = ? AND number NOT IN "
-                    "(SELECT number FROM records WHERE kind = ? ORDER BY number DESC LIMIT ?)",
-                    [kind.__name__, kind.__name__, size],
-                )
-
-    def change(self, kind: type[T], record_id: str, change: Callable[[T], T | None]) -> T | None:
-        """Replace the record by what `change` makes of it, alone; None leaves it as it is."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            found = _find(database, kind, record_id)
-            changed = change(found) if found else None
-            if changed:
-                _put(database, changed)
-            return changed
-
-    def find_or_make(self, kind: type[T], record_id: str, make: Callable[[], T]) -> T:
-        """Return the record, made once even when two processes ask at the same time."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            found = _find(database, kind, record_id)
-            if found is None:
-                found = make()
-                _put(database, found)
-            return found
-
-    def delete(self, *records: Record) -> None:
-        """Remove the records, all or none."""
-        with self._open() as database:
-            database.execute("BEGIN IMMEDIATE")
-            for record in records:
-                database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        # A connection is one caller's at a time: any thread and any process may come, and SQLite keeps them apart.
-        try:
-            database = self._idle.pop()
-        except IndexError:
-            database = sqlite3.connect(self._file, timeout=30.0, isolation_level=None, check_same_thread=False)
-        try:
-            yield database
-            if database.in_transaction:
-                database.execute("COMMIT")
-        except BaseException:
-            database.close()  # which takes back what was not committed
-            raise
-        if len(self._idle) < self.idle_at_most:
-            self._idle.append(database)
-        else:
-            database.close()
-
-
-def _find(database: sqlite3.Connection, kind: type[T], record_id: str) -> T | None:
-    row = database.execute("SELECT body FROM records WHERE kind = ? AND id = ?", [kind.__name__, record_id]).fetchone()
-    return msgspec.json.decode(row[0], type=kind) if row else None
-
-
-def _named(database: sqlite3.Connection, kind: type[T], parent: str, name: str) -> T | None:
-    row = database.execute(
-        "SELECT body FROM records WHERE kind = ? AND parent = ? AND name = ?", [kind.__name__, parent, name]
-    ).fetchone()
-    return msgspec.json.decode(row[0], type=kind) if row else None
-
-
-def _put(database: sqlite3.Connection, record: Record) -> None:
-    database.execute(
-        "INSERT INTO records (kind, id, parent, name, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, id) "
-        "DO UPDATE SET parent = excluded.parent, name = excluded.name, body = excluded.body",
-        [type(record).__name__, record.id, record.parent, getattr(record, "name", ""), msgspec.json.encode(record)],
-    )

@@ -6,10 +6,10 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from service.keys import new_id
+from service.private import make_private
 from studio.errors import StudioError
 from studio.learning.ilearner import SUFFIX, Manifest, TrainedModel, unpack
-from studio.state.keys import new_id
-from studio.state.private import make_private
 
 LOADED = 2048  #: models that stay in memory
 

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from service.database import Record
+from service.keys import is_one_of
 from studio.experiments.types import Experiment
-
-
-class Record(msgspec.Struct, kw_only=True, frozen=True):
-    """Something kept by its id, listed by its parent in the order it was made."""
-
-    id: str
-    parent: str = ""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.id})"  # the others may be keys
 
 
 class Identity(Record, frozen=True):
@@ -46,7 +37,7 @@ class Workspace(Record, frozen=True):
     sku: dict[str, str] = {}
 
     def opens(self, key: str) -> bool:
-        return _is_one_of(key, self.primary_token, self.secondary_token)
+        return is_one_of(key, self.primary_token, self.secondary_token)
 
 
 class Reference(msgspec.Struct, kw_only=True, frozen=True, rename="pascal"):
@@ -156,7 +147,7 @@ class Endpoint(Record, frozen=True):
     refreshed: datetime | None = None  #: when it last took over the default endpoint's graph
 
     def opens(self, key: str) -> bool:
-        return _is_one_of(key, self.primary_key, self.secondary_key)
+        return is_one_of(key, self.primary_key, self.secondary_key)
 
     @property
     def inputs(self) -> list[str]:
@@ -238,11 +229,6 @@ class Job(Record, frozen=True):
 
     def cancelled(self) -> Job | None:
         return None if self.state in FINAL else msgspec.structs.replace(self, state="Cancelled")
-
-
-def _is_one_of(given: str, *keys: str) -> bool:
-    # Keys are compared in a time that does not depend on how much of one was right.
-    return sum(hmac.compare_digest(given.encode(), key.encode()) for key in keys) > 0
 
 
 def now() -> datetime:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from service.keys import new_id
 from studio.faults.orders import Faults
 from studio.jobs.runner import JobRunner, Pace
 from studio.state.database import Records
-from studio.state.keys import new_id
 from studio.state.records import Job
 from tests.support.waiting import until
 

@@ -18,14 +18,15 @@ from starlette.applications import Starlette
 
 from local.azurite import azurite as run_azurite
 from local.datasets import as_csv, breast_cancer
+from service.database import Record
+from service.keys import new_id
 from studio.api.context import Context
 from studio.experiments.loading import load_experiment
 from studio.faults.orders import Faults
 from studio.jobs.runner import JobRunner, Pace
 from studio.publishing import Studio
 from studio.server import ADDRESSES, build
-from studio.state.keys import new_id
-from studio.state.records import CommitmentPlan, Endpoint, Job, Operation, Record, Service, WebService, now
+from studio.state.records import CommitmentPlan, Endpoint, Job, Operation, Service, WebService, now
 
 EXAMPLES = {"PUT": 40, "PATCH": 40, "POST": 40, "GET": 8, "DELETE": 8}  #: of each address
 VERSIONS = ["2017-01-01", "2016-05-01-preview"]

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from service.keys import new_id
 from studio.api.context import Call, Context
 from studio.errors import bad_argument
 from studio.faults.orders import Faults
@@ -16,7 +17,6 @@ from studio.jobs.runner import JobRunner, Pace
 from studio.learning.ilearner import pack
 from studio.publishing import DEFAULT, Studio, new_endpoint
 from studio.state.blobs import Blobs
-from studio.state.keys import new_id
 from studio.state.records import Endpoint, Job, Reference, Resource, Scorer, Service, now
 from tests.support.samples import LEARNT, cellar, trained
 

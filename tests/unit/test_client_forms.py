@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from studio.api import bes, classic, reading, rrs, workspace
-from studio.api.reading import read_json
+from service import json_body
+from service.json_body import NotJson, read_json
+from studio.api import bes, classic, rrs, workspace
 from studio.errors import StudioError
 from studio.state.records import Job
 from tests.support.samples import cellar
@@ -131,9 +133,9 @@ def test_nan_is_a_missing_number_and_stays_what_it_is_in_a_text(studio: Handlers
 
 def test_no_byte_of_a_body_is_looked_at_twice_for_nan() -> None:
     body = b"[NaN, " + b'\\"' * 10_000  # an open text that begins at each quotation mark, if it is looked for there
-    nan, text = reading._TOKENS.finditer(body)
+    nan, text = json_body._TOKENS.finditer(body)
     assert (nan[0], text.span()) == (b"NaN", (7, len(body)))
-    with pytest.raises(StudioError, match="malformed"):
+    with pytest.raises(NotJson, match="malformed"):
         read_json(body)
 
 
@@ -160,9 +162,10 @@ def test_a_body_is_read_in_the_encodings_of_json(encoded: bytes) -> None:
         (b'{"a": NaN', "malformed|truncated"),
     ],
 )
-def test_a_body_that_is_not_json_is_refused_with_what_is_wrong(body: bytes, why: str) -> None:
-    with pytest.raises(StudioError, match=why) as error:
-        read_json(body)
+def test_a_body_that_is_not_json_is_refused_with_what_is_wrong(studio: Handlers, body: bytes, why: str) -> None:
+    with pytest.raises(StudioError) as error:
+        studio.call(body=body).json()
+    assert re.search(why, error.value.message)
     assert (error.value.status, error.value.detail) == (400, "RequestBodyInvalid")
 
 

@@ -19,9 +19,9 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
+from service.guard import is_for_this_machine
 from studio.entrance import MOST
 from studio.experiments.loading import load_experiment
-from studio.guard import is_for_this_machine
 from studio.jobs.runner import details
 from studio.page.faults import PLACE
 from studio.page.paging import AT_ONCE, part

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from local.children import ROOT
+from service.keys import new_id
+from service.private import make_private
 from studio.cli.output import print_table
 from studio.cli.place import Stopped
 from studio.cli.services import find_endpoint
 from studio.experiments.loading import load_experiment
 from studio.publishing import GROUP, Studio, new_endpoint
-from studio.state.keys import new_id
-from studio.state.private import make_private
 from studio.state.records import Endpoint, Service, WebService, now
 from tests.support.studio_context import handlers
 

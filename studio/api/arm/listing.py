@@ -7,12 +7,13 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from service.database import Record
 from studio.api.arm import scope
 from studio.api.arm.operations import VERSIONS
 from studio.api.arm.views import shown
 from studio.api.context import Call, Context
 from studio.errors import bad_argument
-from studio.state.records import Record, WebService
+from studio.state.records import WebService
 
 PAGE = 100  #: resources
 
@@ -34,7 +35,9 @@ def page(context: Context, call: Call, kind: type[T], name: str) -> tuple[list[T
         raise bad_argument("InvalidQueryParameter", f"$skiptoken {token!r} did not come from a nextLink.", "$skiptoken")
     under = f"{scope.place(call)}/{name}/" if "group" in call.names else ""
     subscription = context.studio.identity.subscription
-    found, after = context.studio.records.page(kind, subscription, under.lower(), int(token), PAGE)
+    found, after = context.studio.records.page(
+        kind, subscription, lambda each: each.id.startswith(under.lower()), int(token), PAGE
+    )
     if after is None:
         return found, {}
     here = f"{call.base}{quote(scope.place(call))}/{name}"

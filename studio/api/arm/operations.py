@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 
+from service.keys import new_id
 from studio.api.arm import scope
 from studio.api.context import Call, Context
 from studio.definitions.definition import stamp
 from studio.errors import StudioError
-from studio.state.keys import new_id
 from studio.state.records import Operation, now
 
 VERSIONS = ("2017-01-01", "2016-05-01-preview")

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from service.keys import new_id
 from studio.api.arm import scope
 from studio.api.arm.listing import page
 from studio.api.context import Call, Context
 from studio.definitions.definition import Member, stamp
 from studio.errors import StudioError, bad_argument
 from studio.publishing import LOCATION
-from studio.state.keys import new_id
 from studio.state.records import CommitmentPlan, WebService, now
 
 _VERSION = "2016-05-01-preview"

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.responses import Response
 
+from service.keys import new_id
 from studio.api.casing import cased
 from studio.api.context import Call, Context
 from studio.definitions.definition import Member
 from studio.errors import StudioError, bad_argument, body_invalid, unauthorized
-from studio.state.keys import new_id
 
 PROVIDER = "Microsoft.MachineLearning"
 SUBSCRIPTION = f"/subscriptions/{{subscription}}/providers/{PROVIDER}"

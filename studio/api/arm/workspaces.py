@@ -8,12 +8,12 @@ from typing import Any, Literal
 import msgspec
 from starlette.responses import Response
 
+from service.keys import new_id
 from studio.api.arm import scope
 from studio.api.context import Call, Context
 from studio.definitions.definition import Member, stamp
 from studio.errors import StudioError
 from studio.publishing import new_workspace
-from studio.state.keys import new_id
 from studio.state.records import Endpoint, Service, Workspace
 
 _VERSIONS = ("2016-04-01", "2019-10-01")

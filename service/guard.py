@@ -1,4 +1,4 @@
-"""Keeps other web sites in the same browser away from the page and from the APIs, and large bodies out of memory.
+"""Keeps other web sites in the same browser away from a service, and large bodies out of memory.
 
 A site can name its own host and have it resolve to this machine (DNS rebinding), post to an address here, or put the
 page into a frame.
@@ -11,7 +11,9 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from studio.errors import StudioError
+
+class BodyTooLarge(Exception):
+    """The body of a request has more bytes than are read."""
 
 
 def is_for_this_machine(host: str) -> bool:
@@ -49,5 +51,4 @@ async def read_at_most(request: Request, most: int) -> bytes:
                 break
         else:
             return bytes(body)
-    message = f"The body of the request has more than {most:,} bytes, the most that is read."
-    raise StudioError("MemoryQuotaViolation", "OutOfMemoryLimit", message)
+    raise BodyTooLarge(f"The body of the request has more than {most:,} bytes, the most that is read.")

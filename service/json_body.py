@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
-from studio.errors import body_invalid
-
 #: a text, or a number that is not JSON's. An open text reaches to the end, so that no byte is read twice.
 _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-?\bNaN\b|-?\bInfinity\b', re.DOTALL)
+
+
+class NotJson(ValueError):
+    """The body cannot be read; the message says why."""
 
 
 def read_json(body: bytes) -> Any:
@@ -24,11 +26,11 @@ def read_json(body: bytes) -> Any:
             text = _TOKENS.sub(_as_json, text)
         return msgspec.json.decode(text)
     except RecursionError:
-        raise body_invalid("Its values are too deeply nested.") from None
+        raise NotJson("Its values are too deeply nested.") from None
     except UnicodeError:
-        raise body_invalid("It is not text in UTF-8.") from None
+        raise NotJson("It is not text in UTF-8.") from None
     except msgspec.MsgspecError as error:
-        raise body_invalid(f"{error}." if body.strip() else "It is empty.") from None
+        raise NotJson(f"{error}." if body.strip() else "It is empty.") from None
 
 
 def _in_utf8(body: bytes, encoding: str) -> bytes:
