@@ -14,21 +14,13 @@ from uuid import uuid4
 
 from shared.base.errors import AskHuman, NeverAgain, RetrainingError, TryLater
 from shared.base.retry import delay
-from shared.cli.confirm import add_agreement, agreed
-from shared.cli.decisions import ask, ask_fleet
+from shared.cli.confirm import add_change, agreed
+from shared.cli.decisions import ask, ask_fleet, requested
 from shared.cli.jobs import find_job
-from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, count, known, known_alone
+from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
 from shared.cli.output import say, show_facts, show_json, spinner, tell
-from shared.cli.place import (
-    DONE,
-    FAILED,
-    WAITING,
-    Stopped,
-    add_common,
-    add_person,
-    open_app,
-    person,
-)
+from shared.cli.pages import count
+from shared.cli.place import DONE, FAILED, WAITING, Stopped, add_common, open_app
 from shared.cli.plans import Plan, members_of, promotion_of, replay_of, rollback_of, training_of
 from shared.domain.messages import Command, Request
 
@@ -41,7 +33,7 @@ TRIES = 5  #: as the host gives a message
 def add(commands: Any) -> None:
     promote = commands.add_parser("promote", help="make a job's model live, with proof; also one that was refused")
     add_job_or_fleet(promote)
-    _add_change(promote)
+    _add_switch(promote)
     promote.set_defaults(run=_promote)
 
     rollback = commands.add_parser("rollback", help="make a former model live again, with proof")
@@ -49,29 +41,26 @@ def add(commands: Any) -> None:
     where = rollback.add_mutually_exclusive_group()
     where.add_argument("--to", type=int, metavar="N", help="to this entry of the history; else the one before")
     where.add_argument("--model", metavar="SHA256", help="to this kept model; 8 digits or more of its hash")
-    _add_change(rollback)
+    _add_switch(rollback)
     rollback.set_defaults(run=_rollback)
 
     retrain = commands.add_parser("retrain", help="train once more on the data that is live")
     add_pipeline_or_fleet(retrain)
     retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
-    add_agreement(retrain)
-    add_person(retrain)
+    add_change(retrain)
     add_common(retrain)
     retrain.set_defaults(run=_retrain)
 
     replay = commands.add_parser("replay", help="take up once more what was set aside or left out")
     replay.add_argument("pipeline", metavar="PIPELINE")
     replay.add_argument("path", metavar="PATH", help="the blob's path within its container: income/2026-11.csv")
-    add_agreement(replay)
-    add_person(replay)
+    add_change(replay)
     add_common(replay)
     replay.set_defaults(run=_replay)
 
 
-def _add_change(parser: argparse.ArgumentParser) -> None:
-    add_agreement(parser)
-    add_person(parser)
+def _add_switch(parser: argparse.ArgumentParser) -> None:
+    add_change(parser)
     parser.add_argument("--tries", type=count, default=TRIES, metavar="N", help=f"how often to try; {TRIES}")
     add_common(parser)
 
@@ -88,9 +77,7 @@ def _promote(chosen: argparse.Namespace) -> int:
     if chosen.job in app.pipelines.fleets:
         return _of_fleet(app, chosen, chosen.job, Command.PROMOTE)
     job = find_job(app.records, chosen.job)
-    request = Request(
-        pipeline=job.pipeline, action=Command.PROMOTE, job=job.id, by=person(chosen), reason=chosen.reason
-    )
+    request = requested(chosen, job.pipeline, Command.PROMOTE, job=job.id)
     return _change(app, chosen, request, promotion_of(app, request, job))
 
 
@@ -100,16 +87,9 @@ def _rollback(chosen: argparse.Namespace) -> int:
     if pipeline in app.pipelines.fleets:
         return _of_fleet(app, chosen, pipeline, Command.ROLLBACK, to=chosen.to, model=chosen.model)
     live = app.records.champions.load(pipeline).live
-    request = Request(
-        pipeline=pipeline,
-        action=Command.ROLLBACK,
-        to=chosen.to,
-        model=chosen.model,
-        # A second try, or a second person, must not go one further back.
-        live=live.number if live else None,
-        by=person(chosen),
-        reason=chosen.reason,
-    )
+    # With the live entry named, a second try, or a second person, does not go one further back.
+    asked = {"to": chosen.to, "model": chosen.model, "live": live.number if live else None}
+    request = requested(chosen, pipeline, Command.ROLLBACK, **asked)
     return _change(app, chosen, request, rollback_of(app, request))
 
 
@@ -120,22 +100,13 @@ def _of_fleet(app: App, chosen: argparse.Namespace, fleet: str, action: Command,
 
 def _retrain(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
-    request = Request(
-        pipeline=known(app, chosen.pipeline),
-        action=Command.RETRAIN,
-        parameters=dict(chosen.parameter),
-        by=person(chosen),
-        reason=chosen.reason,
-    )
+    request = requested(chosen, known(app, chosen.pipeline), Command.RETRAIN, parameters=dict(chosen.parameter))
     return ask(app, chosen, request, training_of(app, request), f"train {request.pipeline} once more?")
 
 
 def _replay(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
-    pipeline = known_alone(app, chosen.pipeline)
-    request = Request(
-        pipeline=pipeline, action=Command.REPLAY, path=chosen.path, by=person(chosen), reason=chosen.reason
-    )
+    request = requested(chosen, known_alone(app, chosen.pipeline), Command.REPLAY, path=chosen.path)
     return ask(app, chosen, request, replay_of(app, request), "take this data up once more?")
 
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.cli.output import Fact, show_facts, show_json, tell
-from shared.cli.place import USAGE, Stopped
+from shared.cli.place import USAGE, Stopped, add_person
 
 
-def add_agreement(parser: argparse.ArgumentParser) -> None:
+def add_change(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that changes something."""
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--yes", action="store_true", help="do what is shown without being asked")
     how.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+    add_person(parser)
 
 
 def agreed(

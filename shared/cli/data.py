@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import DataChanged
-from shared.cli.names import add_page, after, find_id, fleet_of, known, page
+from shared.cli.names import find_id, ids_of
 from shared.cli.output import show_facts, show_json, show_table, tell
+from shared.cli.pages import add_page, first, one_of, show_page
 from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
 
 if TYPE_CHECKING:
@@ -38,44 +39,26 @@ def add(commands: Any) -> None:
 
 
 def _data(chosen: argparse.Namespace) -> int:
+    from shared.cli.views import DATA, data_rows
     from shared.domain.arrivals import ArrivalState
 
     if chosen.pipeline == "show" and chosen.shown:
         return _show(chosen)
     if chosen.shown:
         raise Stopped(f"one pipeline at a time; for one data set: data show {chosen.shown}", USAGE)
-    states = sorted(state.value for state in ArrivalState)
-    if chosen.state not in {None, *states}:
-        raise Stopped(f"{chosen.state!r} is not a state of data; write one of: {', '.join(states)}", USAGE)
+    one_of(chosen.state, ArrivalState, "a state of data")
     app = open_app(chosen)
-    keys = {"/".join(key): key for key in _keys(app, chosen.pipeline)}
-    names = after(list(keys), chosen.before, "data set")
+    arrivals = app.records.arrivals
+    keys = {"/".join(key): key for key in ids_of(app, chosen.pipeline, arrivals.ids, lambda key: key[0])}
 
     def load(name: str) -> Arrival | None:
-        stored = app.records.arrivals.load(*keys[name])
+        stored = arrivals.load(*keys[name])
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
-    found = page(names, load, chosen.limit)
-    more = next(names, None) is not None
-    if chosen.json:
-        show_json({"data": found, "more": more})
-    elif found:
-        from shared.cli.views import DATA, data_rows
-
+    def show(found: Sequence[Arrival]) -> None:
         show_table(DATA, data_rows(found), below="what became of it")
-        if more:
-            tell(f"there are more; go on with --before {found[-1].pipeline}/{found[-1].id}")
-    else:
-        tell("there is no such data")
-    return DONE if found else NOTHING
 
-
-def _keys(app: App, name: str | None) -> list[tuple[str, str]]:
-    """Return pipeline and id of each arrival of all, of a pipeline, or of all members of a fleet."""
-    keys = app.records.arrivals.ids(name)
-    if name is None or keys or known(app, name) not in app.pipelines.fleets:
-        return keys
-    return [key for key in app.records.arrivals.ids() if fleet_of(key[0], [name])]
+    return show_page(chosen, ("data set", "data"), list(keys), load, show)
 
 
 def _show(chosen: argparse.Namespace) -> int:
@@ -122,7 +105,7 @@ def _find(app: App, given: str) -> Arrival:
         stored = arrivals.load(*key)
         return stored.record if stored and f"/{stored.record.dataset.path}".endswith(f"/{given}") else None
 
-    if found := page(iter([*keys.values()][:_NEWEST]), at_path, 1):
+    if found := first(iter([*keys.values()][:_NEWEST]), at_path, 1):
         return found[0]
     raise Stopped(f"there is no record of data {given}; the command `data` lists what was recorded", NOTHING)
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.cli.confirm import add_agreement, agreed, sure
+from shared.cli.confirm import add_change, agreed, sure
 from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
@@ -37,8 +37,7 @@ def add(commands: Any) -> None:
 
     cancel = commands.add_parser("cancel", help="end a retraining that is not promoted yet, or stop a fleet's rollout")
     add_job_or_fleet(cancel)
-    add_agreement(cancel)
-    add_person(cancel)
+    add_change(cancel)
     add_common(cancel)
     cancel.set_defaults(run=_cancel)
 
@@ -55,7 +54,7 @@ def _answer(chosen: argparse.Namespace) -> int:
     seen = chosen.seen or job.approval.seen
     if not decided:
         raise Stopped(f"nothing was decided about job {job.id}", FAILED)
-    return carry_out(app, chosen, Request(**_request(chosen, job), action=chosen.action, seen=seen))
+    return carry_out(app, chosen, requested(chosen, job.pipeline, chosen.action, job=job.id, seen=seen))
 
 
 def _cancel(chosen: argparse.Namespace) -> int:
@@ -64,8 +63,12 @@ def _cancel(chosen: argparse.Namespace) -> int:
         plan = rollout_of(app, chosen.job, Command.CANCEL)
         return ask_fleet(app, chosen, chosen.job, Command.CANCEL, plan, "stop this rollout?")
     job = find_job(app.records, chosen.job)
-    request = Request(**_request(chosen, job), action=Command.CANCEL)
+    request = requested(chosen, job.pipeline, Command.CANCEL, job=job.id)
     return ask(app, chosen, request, cancellation_of(request, job), "cancel this job?")
+
+
+def requested(chosen: argparse.Namespace, pipeline: str, action: Command, **facts: Any) -> Request:
+    return Request(pipeline=pipeline, action=action, by=person(chosen), reason=chosen.reason, **facts)
 
 
 def ask(app: App, chosen: argparse.Namespace, request: Request, plan: Plan, question: str) -> int:
@@ -90,15 +93,10 @@ def ask_fleet(
     app: App, chosen: argparse.Namespace, fleet: str, action: Command, plan: Plan, question: str, **facts: Any
 ) -> int:
     """Have the whole fleet rolled out, back, stopped or gone on with if the person agrees; the app's timers do it."""
-    request = Request(pipeline=fleet, action=action, by=person(chosen), reason=chosen.reason, **facts)
-    done = ask(app, chosen, request, plan, question)
+    done = ask(app, chosen, requested(chosen, fleet, action, **facts), plan, question)
     if done == DONE and not chosen.json and not chosen.dry_run:
         tell(f"the app's timer does it; see how far it is: python -m shared rollout {fleet}")
     return done
-
-
-def _request(chosen: argparse.Namespace, job: RetrainingJob) -> dict[str, Any]:
-    return {"pipeline": job.pipeline, "job": job.id, "by": person(chosen), "reason": chosen.reason}
 
 
 def _show(job: RetrainingJob) -> None:

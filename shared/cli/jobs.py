@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.names import add_page, after, find_id, fleet_of, known, page
-from shared.cli.output import show_facts, show_json, show_table, tell
-from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
+from shared.cli.names import find_id, ids_of
+from shared.cli.output import show_facts, show_json, show_table
+from shared.cli.pages import add_page, one_of, show_page
+from shared.cli.place import DONE, add_common, open_app
 
 if TYPE_CHECKING:
-    from shared.app import App
     from shared.domain.jobs import RetrainingJob
     from shared.store import Records
 
@@ -44,41 +45,20 @@ def find_job(records: Records, given: str) -> RetrainingJob:
 
 def _jobs(chosen: argparse.Namespace) -> int:
     from shared.cli.views import JOBS, job_rows
-    from shared.domain.jobs import JobState
+    from shared.domain.jobs import JobState, pipeline_of
 
-    states = {state.value for state in JobState}
-    if chosen.state and chosen.state not in states:
-        raise Stopped(f"{chosen.state!r} is not a state of a job; write one of: {', '.join(sorted(states))}", USAGE)
+    one_of(chosen.state, JobState, "a state of a job")
     app = open_app(chosen)
-    ids = after(_ids(app, chosen.pipeline), chosen.before, "job")
+    jobs = app.records.jobs
 
     def load(job_id: str) -> RetrainingJob | None:
-        stored = app.records.jobs.load(job_id)
+        stored = jobs.load(job_id)
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
-    found = page(ids, load, chosen.limit)
-    more = next(ids, None) is not None
-    if chosen.json:
-        show_json({"jobs": found, "more": more})
-    elif found:
+    def show(found: Sequence[RetrainingJob]) -> None:
         show_table(JOBS, job_rows(found), below="why")
-        if more:
-            tell(f"there are more; go on with --before {found[-1].id}")
-    if not found:
-        if not chosen.json:
-            tell("there is no such job")
-        return NOTHING
-    return DONE
 
-
-def _ids(app: App, name: str | None) -> list[str]:
-    """Return the ids of the jobs of all, of a pipeline, or of all members of a fleet."""
-    from shared.domain.jobs import pipeline_of
-
-    ids = app.records.jobs.ids(name)
-    if name is None or ids or known(app, name) not in app.pipelines.fleets:
-        return ids
-    return [each for each in app.records.jobs.ids() if fleet_of(pipeline_of(each), [name])]
+    return show_page(chosen, ("job", "jobs"), ids_of(app, chosen.pipeline, jobs.ids, pipeline_of), load, show)
 
 
 def _job(chosen: argparse.Namespace) -> int:

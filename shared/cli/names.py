@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from shared.base.errors import BadConfiguration
 from shared.base.suggestion import differs_in_case
-from shared.base.threads import WORKERS, at_once
 from shared.cli.output import tell
 from shared.cli.place import NOTHING, USAGE, Stopped
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from shared.app import App
 
 Id = TypeVar("Id")
-T = TypeVar("T")
 
 #: what has ids, and the command that lists it
 _LISTING = {"job": "jobs", "data set": "data", "request": "requests"}
@@ -34,30 +31,6 @@ def find_id(ids: Iterable[str], given: str, what: str) -> str:
         some = ", ".join(found[:3])
         raise Stopped(f"{given} could be any of {len(found)} {what}s, such as {some}; write more of it", USAGE)
     return found[0]
-
-
-def after(ids: list[str], last: str | None, what: str) -> Iterator[str]:
-    """Return the ids behind this one, the last of the page before."""
-    return iter(ids[ids.index(find_id(ids, last, what)) + 1 :] if last else ids)
-
-
-def page(ids: Iterator[Id], load: Callable[[Id], T | None], limit: int) -> list[T]:
-    """Return the first `limit` of what `load` gives and takes for wanted; it is None for the others."""
-    found: list[T] = []
-    while len(found) < limit and (some := [*islice(ids, min(limit - len(found), WORKERS))]):
-        found += [each for each in at_once(load, some) if each is not None]
-    return found
-
-
-def add_page(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many; 20")
-    parser.add_argument("--before", metavar=what.upper(), help=f"go on after this {what}, the last of the page before")
-
-
-def count(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
 
 
 def add_job_or_fleet(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +79,14 @@ def known(app: App, name: str) -> str:
     without = [f"{fleet} (no members yet)" for fleet in pipelines.fleets if not pipelines.members(fleet)]
     there = ", ".join(filter(None, [listed(pipelines, pipelines.fleets), *without]))
     raise Stopped(f"there is no pipeline {name!r}; the pipelines are: {there}", NOTHING)
+
+
+def ids_of(app: App, name: str | None, ids: Callable[[str | None], list[Id]], owner: Callable[[Id], str]) -> list[Id]:
+    """Return the ids of all, of a pipeline, or of all members of a fleet; `owner` is the pipeline of an id."""
+    found = ids(name)
+    if name is None or found or known(app, name) not in app.pipelines.fleets:
+        return found
+    return [each for each in ids(None) if fleet_of(owner(each), [name])]
 
 
 def known_alone(app: App, name: str) -> str:

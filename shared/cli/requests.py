@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from shared.cli.names import add_page, after, fleet_of, page
-from shared.cli.output import show_json, show_table, tell
-from shared.cli.place import DONE, NOTHING, add_common, open_app
+from shared.cli.names import fleet_of
+from shared.cli.output import show_table
+from shared.cli.pages import add_page, show_page
+from shared.cli.place import add_common, open_app
 
 Note = tuple[str, datetime, dict[str, str]]  #: a request's id, when it was written down last, and what was
 
@@ -22,9 +24,10 @@ def add(commands: Any) -> None:
 
 
 def _requests(chosen: argparse.Namespace) -> int:
+    from shared.cli.views import REQUESTS, request_rows
+
     records = open_app(chosen).records
     times = dict(records.requests.all())
-    ids = after(list(times), chosen.before, "request")
 
     def load(request_id: str) -> Note | None:
         note = records.requests.load(request_id)
@@ -32,17 +35,10 @@ def _requests(chosen: argparse.Namespace) -> int:
         wanted = chosen.pipeline in (None, pipeline) or fleet_of(pipeline, [chosen.pipeline])
         return (request_id, times[request_id], note) if wanted else None
 
-    found = page(ids, load, chosen.limit)
-    more = next(ids, None) is not None
-    if chosen.json:
-        shown = [{"request": each, "at": at, **note} for each, at, note in found]
-        show_json({"requests": shown, "more": more})
-    elif found:
-        from shared.cli.views import REQUESTS, request_rows
-
+    def show(found: Sequence[Note]) -> None:
         show_table(REQUESTS, request_rows(found), below="outcome")
-        if more:
-            tell(f"there are more; go on with --before {found[-1][0]}")
-    else:
-        tell("there is no such request")
-    return DONE if found else NOTHING
+
+    def plain(note: Note) -> dict[str, Any]:
+        return {"request": note[0], "at": note[1], **note[2]}
+
+    return show_page(chosen, ("request", "requests"), list(times), load, show, plain)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.confirm import add_agreement
+from shared.cli.confirm import add_change
 from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
-from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, add_person, open_app
+from shared.cli.pages import one_of
+from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
 from shared.cli.plans import rollout_of
 from shared.domain.messages import Command
 
@@ -27,8 +28,7 @@ def add(commands: Any) -> None:
 
     resume = commands.add_parser("resume", help="go on with a fleet's rollout that was stopped; forgives what failed")
     _add_fleet(resume)
-    add_agreement(resume)
-    add_person(resume)
+    add_change(resume)
     add_common(resume)
     resume.set_defaults(run=_resume)
 
@@ -42,9 +42,7 @@ def _rollout(chosen: argparse.Namespace) -> int:
 
     from shared.domain.rollouts import MemberState, RolloutState
 
-    standings = {each.value for each in MemberState}
-    if chosen.standing not in {None, *standings}:
-        raise Stopped(f"{chosen.standing!r} is not a standing; write one of: {', '.join(sorted(standings))}", USAGE)
+    one_of(chosen.standing, MemberState, "a standing")
     app = open_app(chosen)
     _known_fleet(app, chosen.fleet)
     rollouts = (stored.record for stored in app.records.rollouts.all(chosen.fleet))

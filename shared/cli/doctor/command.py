@@ -14,8 +14,9 @@ from shared.base.errors import BadConfiguration, RetrainingError
 from shared.base.settings import Settings
 from shared.cli.doctor import parts
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
-from shared.cli.names import count, known
+from shared.cli.names import known
 from shared.cli.output import Fact, show_facts, show_json, spinner, tell, told
+from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, add_common, chosen_settings
 from shared.cli.status import alive_until
 
