@@ -21,7 +21,6 @@ from local.workplace import PIPELINE, Workplace, workplace
 from shared.adapters.storage.accounts import open_store
 from shared.adapters.storage.data import BlobTrainingData
 from shared.app import App
-from shared.domain.arrivals import Batching
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import Dataset
 
@@ -72,7 +71,7 @@ def _events(place: Workplace, app: App) -> Iterator[Row]:
 def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
     """Many files that wait for their batch: checked, then looked at once more, beside as many bare reads in turn."""
     pipeline = app.pipelines[PIPELINE]
-    waiting = msgspec.structs.replace(pipeline.arriving, batching=Batching(by="marker"))
+    waiting = msgspec.structs.replace(pipeline.arriving, batch="marker")
     flow = dataclasses.replace(
         app.flows.intake, pipelines=Pipelines({PIPELINE: msgspec.structs.replace(pipeline, arriving=waiting)})
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from shared.domain.arrivals import ArrivalSettings
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Undecided
-from shared.domain.services import BakeSettings, FilePart, Target, TrainingService, default_duration
+from shared.domain.services import ApprovalSettings, BakeSettings, FilePart, Target, TrainingService, default_duration
 from shared.domain.values import Duration, Schedule, schema_hook
 
 
@@ -49,36 +50,6 @@ class Proof(FilePart, frozen=True, kw_only=True):
     )
 
 
-class Arrival(FilePart, frozen=True, kw_only=True):
-    """When dropped data is whole, and what of it makes one retraining."""
-
-    settle: Annotated[Duration, Meta(description="How long a blob must be unchanged; 10s")] = default_duration("10s")
-    batch: Annotated[
-        Literal["each", "quiet", "marker"],
-        Meta(description="Each blob by itself; all until nothing came for a while; all of a folder with a marker"),
-    ] = "each"
-    quiet: Annotated[Duration, Meta(description="How long nothing must come, with batch: quiet; 5m")] = (
-        default_duration("5m")
-    )
-    at_most: Annotated[Duration, Meta(description="Longest wait for a batch; 1h")] = default_duration("1h")
-    marker: Annotated[str, Meta(description="Name of the marker; one in .json lists files and hashes")] = "_SUCCESS"
-    rows: Annotated[
-        Literal["new", "all"], Meta(description="Train on the new rows, or on those of the live model and the new")
-    ] = "new"
-    jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
-    refused: Annotated[
-        Literal["stay", "move"],
-        Meta(description="Refused data is copied into quarantine; the original stays, or is deleted then"),
-    ] = "stay"
-
-
-class Approvals(FilePart, frozen=True, kw_only=True):
-    """When a person decides. `gate.undecided: ask` asks too."""
-
-    required: Annotated[bool, Meta(description="Ask for each model that the gate passes")] = False
-    within: Annotated[Duration, Meta(description="How long the question stands; 7d")] = default_duration("7d")
-
-
 class Rollout(FilePart, frozen=True, kw_only=True):
     """How the models of an entry with for_each go live: together, when a message asks for it, in waves."""
 
@@ -104,13 +75,13 @@ class Entry(FilePart, frozen=True, kw_only=True):
     )
     rollout: Rollout | None = None
     checks: Checks = Checks()
-    arrival: Arrival = msgspec.field(default_factory=Arrival)
+    arrival: ArrivalSettings = msgspec.field(default_factory=ArrivalSettings)
     schedule: Annotated[
         Schedule | None, Meta(description="Retrain on the data that is live at these times: 0 0 3 * * 1")
     ] = None
     training: TrainingService
     gate: Gate
-    approval: Approvals = msgspec.field(default_factory=Approvals)
+    approval: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     bake: BakeSettings | None = None
     targets: Annotated[list[Target], Meta(min_length=1)]
     proof: Proof

@@ -18,9 +18,8 @@ from shared.configuration.explaining import explain
 from shared.configuration.file import Entry
 from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
-from shared.domain.arrivals import Batching
 from shared.domain.fleets import NAME, Fleet, Pipelines
-from shared.domain.pipelines import ApprovalSettings, ArrivalSettings, Pipeline
+from shared.domain.pipelines import Pipeline
 from shared.domain.rows import Rows
 from shared.domain.services import NewTarget, TrainingService
 from shared.domain.table import Table, Unreadable
@@ -95,19 +94,10 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         blobs=entry.blobs,
         checks=entry.checks,
         schedule=entry.schedule,
-        arriving=ArrivalSettings(
-            settle=float(entry.arrival.settle),
-            batching=Batching(
-                by=entry.arrival.batch, quiet=float(entry.arrival.quiet), at_most=float(entry.arrival.at_most)
-            ),
-            marker=entry.arrival.marker,
-            rows=entry.arrival.rows,
-            jobs=entry.arrival.jobs,
-            refused=entry.arrival.refused,
-        ),
+        arriving=entry.arrival,
         training=entry.training,
         gate=gate,
-        approval=ApprovalSettings(required=entry.approval.required, within=float(entry.approval.within)),
+        approval=entry.approval,
         bake=entry.bake,
         targets=entry.targets,
         rows=rows,

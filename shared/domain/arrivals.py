@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from shared.base.budgets import CALL_SECONDS
 from shared.base.decoding import Moment
 from shared.domain.checks import Checks, Fault, Summary, asked_of_all, summed
 from shared.domain.jobs import BatchFile, Dataset
+from shared.domain.services import FilePart, default_duration
+from shared.domain.values import Duration
 
 
 class ArrivalState(Enum):
@@ -115,17 +118,36 @@ def arrival_id(dataset: Dataset, replay: str = "") -> str:
     return f"{dataset.modified:%Y%m%dT%H%M%S}-{digest[:16]}"
 
 
-class Batching(msgspec.Struct, frozen=True, kw_only=True):
-    """When what has arrived becomes a retraining. Times in seconds."""
+class ArrivalSettings(FilePart, frozen=True, kw_only=True):
+    """When dropped data is whole, and what of it makes one retraining."""
 
-    by: Literal["each", "quiet", "marker"] = "each"
-    quiet: float = 300.0
-    at_most: float = 3600.0
+    settle: Annotated[Duration, Meta(description="How long a blob must be unchanged; 10s")] = default_duration("10s")
+    batch: Annotated[
+        Literal["each", "quiet", "marker"],
+        Meta(description="Each blob by itself; all until nothing came for a while; all of a folder with a marker"),
+    ] = "each"
+    quiet: Annotated[Duration, Meta(description="How long nothing must come, with batch: quiet; 5m")] = (
+        default_duration("5m")
+    )
+    at_most: Annotated[Duration, Meta(description="Longest wait for a batch; 1h")] = default_duration("1h")
+    marker: Annotated[str, Meta(description="Name of the marker; one in .json lists files and hashes")] = "_SUCCESS"
+    rows: Annotated[
+        Literal["new", "all"], Meta(description="Train on the new rows, or on those of the live model and the new")
+    ] = "new"
+    jobs: Annotated[int, Meta(ge=1, description="Jobs of the pipeline that run at once; 2")] = 2
+    refused: Annotated[
+        Literal["stay", "move"],
+        Meta(description="Refused data is copied into quarantine; the original stays, or is deleted then"),
+    ] = "stay"
 
     @property
     def several(self) -> bool:
         """Whether several files may make one retraining, so that one of them tells nothing of the whole."""
-        return self.by != "each"
+        return self.batch != "each"
+
+    def joins(self, files: int) -> bool:
+        """Return whether a training on that many files reads a copy that is made for it."""
+        return files > 1 or self.rows == "all"
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -136,18 +158,18 @@ class Decision(msgspec.Struct, frozen=True):
     refused: tuple[tuple[Arrival, str], ...] = ()
 
 
-def next_batch(arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:
+def next_batch(arrivals: Sequence[Arrival], settings: ArrivalSettings, now: datetime) -> Decision:
     """Return which of the open arrivals of a pipeline make the next job, when there is room for one."""
     ready = sorted((each for each in arrivals if each.state is ArrivalState.READY), key=_order)
     data = [each for each in ready if not each.marker]
-    match batching.by:
+    match settings.batch:
         case "each":
             *older, newest = data or (None,)
             return Decision((newest,), tuple(filter(None, older))) if newest else Decision()
         case "quiet":
-            return _quiet(data, [each for each in arrivals if not each.marker], batching, now)
+            return _quiet(data, [each for each in arrivals if not each.marker], settings, now)
         case "marker":
-            return _marked(ready, arrivals, batching, now)
+            return _marked(ready, arrivals, settings, now)
 
 
 def faults_of(batch: Sequence[Arrival], checks: Checks) -> tuple[Fault, ...]:
@@ -157,28 +179,28 @@ def faults_of(batch: Sequence[Arrival], checks: Checks) -> tuple[Fault, ...]:
     return tuple(asked_of_all(name, checks, summed(each.summary for each in data if each.summary)))
 
 
-def _quiet(data: list[Arrival], arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:
+def _quiet(data: list[Arrival], arrivals: Sequence[Arrival], settings: ArrivalSettings, now: datetime) -> Decision:
     if not data:
         return Decision()
     waited = now - min(each.seen_at for each in data)
     still = now - max(each.seen_at for each in arrivals)
     settling = any(each.state is ArrivalState.SETTLING and not each.problem for each in arrivals)
-    if waited >= timedelta(seconds=batching.at_most) or (still >= timedelta(seconds=batching.quiet) and not settling):
+    if waited >= timedelta(seconds=settings.at_most) or (still >= timedelta(seconds=settings.quiet) and not settling):
         return Decision(tuple(data))
     return Decision()
 
 
-def _marked(ready: list[Arrival], arrivals: Sequence[Arrival], batching: Batching, now: datetime) -> Decision:
+def _marked(ready: list[Arrival], arrivals: Sequence[Arrival], settings: ArrivalSettings, now: datetime) -> Decision:
     """The oldest marker whose files are all there. Data outside of any marker's folder waits for its own."""
     for marker in (each for each in ready if each.marker):
         data = [each for each in ready if not each.marker and each.dataset.path.startswith(marker.folder)]
-        late = now - marker.seen_at >= timedelta(seconds=batching.at_most)
+        late = now - marker.seen_at >= timedelta(seconds=settings.at_most)
         if marker.files is None:
             coming = [each for each in arrivals if each.state is ArrivalState.SETTLING and each.folder == marker.folder]
             if data and (late or not coming):
                 return Decision((*data, marker))
             if late:
-                return Decision(refused=((marker, f"no data came to {marker.folder} within {batching.at_most:.0f} s"),))
+                return Decision(refused=((marker, f"no data came to {marker.folder} within {settings.at_most:.0f} s"),))
             continue
         by_path = {each.dataset.path.removeprefix(marker.folder): each for each in data}
         missing = [each.path for each in marker.files if each.path not in by_path]
@@ -190,7 +212,7 @@ def _marked(ready: list[Arrival], arrivals: Sequence[Arrival], batching: Batchin
                 reason = f"the content of {wrong[0]} is another than the manifest's: its SHA-256 differs"
                 return Decision(refused=((marker, reason),))
         elif late:
-            reason = f"{_listed(missing)} did not come within {batching.at_most:.0f} s"
+            reason = f"{_listed(missing)} did not come within {settings.at_most:.0f} s"
             return Decision(refused=((marker, reason),))
     return Decision()
 

@@ -41,7 +41,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         value = captured(self.template.blobs, path)
         arriving = self.template.arriving
         folder, _, name = path.rpartition("/")
-        if value is None and arriving.batching.by == "marker" and name == arriving.marker:
+        if value is None and arriving.batch == "marker" and name == arriving.marker:
             pattern = self.template.blobs.rpartition("/")[0]
             value = captured(f"{pattern}/", f"{folder}/") if self.place in pattern else None
         return value

@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from shared.domain.arrivals import Batching
+from shared.domain.arrivals import ArrivalSettings
 from shared.domain.blob_pattern import matches
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Gate
 from shared.domain.rows import Rows
-from shared.domain.services import BakeSettings, Target, TrainingService
-
-
-class ArrivalSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The same, ready to use. Times in seconds."""
-
-    settle: float = 10.0
-    batching: Batching = Batching()
-    marker: str = "_SUCCESS"
-    rows: Literal["new", "all"] = "new"
-    jobs: int = 2
-    refused: Literal["stay", "move"] = "stay"
-
-    def joins(self, files: int) -> bool:
-        """Return whether a training on that many files reads a copy that is made for it."""
-        return files > 1 or self.rows == "all"
-
-
-class ApprovalSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """When a person decides. `within` is in seconds."""
-
-    required: bool = False
-    within: float = 7 * 86400.0
+from shared.domain.services import ApprovalSettings, BakeSettings, Target, TrainingService
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +18,11 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     blobs: str
     checks: Checks = Checks()
-    arriving: ArrivalSettings = ArrivalSettings()
+    arriving: ArrivalSettings = msgspec.field(default_factory=ArrivalSettings)
     schedule: str | None = None
     training: TrainingService
     gate: Gate
-    approval: ApprovalSettings = ApprovalSettings()
+    approval: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     bake: BakeSettings | None = None
     targets: list[Target]
     rows: Rows
@@ -66,7 +42,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether the blob says that its folder is complete: a folder in which data of this pipeline may be."""
         folder, _, name = path.rpartition("/")
         return (
-            self.arriving.batching.by == "marker"
+            self.arriving.batch == "marker"
             and name == self.arriving.marker
             and matches(f"{self.blobs.rpartition('/')[0]}/", f"{folder}/")
         )

@@ -116,6 +116,13 @@ class BakeSettings(FilePart, frozen=True, kw_only=True):
     failures: Annotated[int, Meta(ge=1, description="Looks in a row that may not fail")] = 3
 
 
+class ApprovalSettings(FilePart, frozen=True, kw_only=True):
+    """When a person decides. `gate.undecided: ask` asks too."""
+
+    required: Annotated[bool, Meta(description="Ask for each model that the gate passes")] = False
+    within: Annotated[Duration, Meta(description="How long the question stands; 7d")] = default_duration("7d")
+
+
 @dataclass(frozen=True)
 class Description:
     """What a service says of itself; an empty set where it says nothing. `columns` are those of its inputs."""

@@ -12,7 +12,7 @@ LONGEST = 365 * 86400.0  #: seconds of the longest time span
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KEY = re.compile(r"[!-~]+")
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _RESOURCE = re.compile(r"^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/[^?]+$")
 
 
@@ -71,10 +71,14 @@ def read_key(value: str) -> Secret:
     return Secret(value.strip())
 
 
-def _schedule(value: str) -> Schedule:
+def is_schedule(text: str) -> bool:
     from croniter import croniter
 
-    if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
+    return len(text.split()) == 6 and bool(croniter.is_valid(text, second_at_beginning=True))
+
+
+def _schedule(value: str) -> Schedule:
+    if not is_schedule(value):
         raise ValueError(
             f"{value!r} is not a schedule; write six fields, seconds first: 0 0 3 * * 1 is Mondays at 3, UTC"
         )
@@ -91,7 +95,7 @@ def read_address(value: str) -> Address:
         host = None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(f"{_shown(value, '://')} is not an address; write https://host/path")
-    if parts.scheme == "http" and host not in _LOOPBACK:
+    if parts.scheme == "http" and host not in LOOPBACK:
         raise ValueError(f"{value!r} would send keys unencrypted; write https:// (http is for this machine only)")
     if parts.query or parts.fragment or parts.username:
         raise ValueError(f"an address has no user, '?' or '#'; write {parts.scheme}://{host}{parts.path}")

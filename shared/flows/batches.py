@@ -45,7 +45,7 @@ class BatchCloser:
         jobs = []
         known = {each.record.id: each for each in arrivals if each.record.open}
         while known and self._running(pipeline) < pipeline.arriving.jobs:
-            decision = next_batch([each.record for each in known.values()], pipeline.arriving.batching, self.now())
+            decision = next_batch([each.record for each in known.values()], pipeline.arriving, self.now())
             for marker, reason in decision.refused:
                 self.arrivals.refuse(known.pop(marker.id), pipeline, reason)
             if not decision.batch:
@@ -67,7 +67,7 @@ class BatchCloser:
 
     def _closing(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> OpenBatch:
         arrivals = tuple(each.id for each in batch)
-        if pipeline.arriving.batching.several and (faults := faults_of(batch, pipeline.checks)):
+        if pipeline.arriving.several and (faults := faults_of(batch, pipeline.checks)):
             return OpenBatch(faults=faults, arrivals=arrivals)
         return OpenBatch(job=self._received(pipeline, batch), arrivals=arrivals)
 

@@ -233,7 +233,7 @@ class Intake:
 
     def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
         profile = self.records.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
-        alone = not pipeline.arriving.batching.several
+        alone = not pipeline.arriving.several
         with alone_if(arrival.dataset.size > SMALL):
             content = self.data.read(arrival.dataset)
             path, inputs = arrival.dataset.path, pipeline.inputs

@@ -13,13 +13,14 @@ import msgspec
 
 from shared.base.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
 from shared.base.secret import Secret
+from shared.domain.arrivals import ArrivalSettings
 from shared.domain.checks import Checks, Column
 from shared.domain.fleets import Fleet, Pipelines
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
 from shared.domain.jobs import Dataset, Model
 from shared.domain.joining import joined, name_in_folder
-from shared.domain.pipelines import ArrivalSettings, Pipeline
+from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
     BesJob,
     BlobReference,

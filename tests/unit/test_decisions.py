@@ -9,8 +9,8 @@ import pytest
 from shared.base.errors import BadMessage
 from shared.domain.jobs import Approval, JobState
 from shared.domain.messages import Command, Request
-from shared.domain.pipelines import ApprovalSettings
 from shared.domain.ports import Running
+from shared.domain.services import ApprovalSettings
 from tests.support.fakes import World
 from tests.unit.test_promotion import promote, promoted, served, state, trained
 

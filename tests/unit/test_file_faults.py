@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.base.errors import AccessRefused, Busy, NotYetReadable, ServiceRefused, ServiceUnavailable
-from shared.domain.arrivals import Arrival, ArrivalState, Batching
+from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Checks, Column, Kind, check
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
@@ -45,9 +45,9 @@ def arrival(world: World, name: str) -> tuple[ArrivalState, str]:
     return record(world, name).state, record(world, name).reason or ""
 
 
-def batches(world: World, batching: Batching, **facts: object) -> None:
+def batches(world: World, **facts: object) -> None:
     pipeline = world.alone["income"]
-    changed = msgspec.structs.replace(pipeline.arriving, batching=batching, **facts)
+    changed = msgspec.structs.replace(pipeline.arriving, **facts)
     world.alone["income"] = msgspec.structs.replace(pipeline, arriving=changed)
 
 
@@ -130,7 +130,7 @@ def test_scored_rows_without_a_column_of_the_proof_end_their_job_at_once(world: 
 
 @pytest.mark.parametrize("code", ["BlobArchived", "BlobUsesCustomerSpecifiedEncryption", "AnyOtherRefusal"])
 def test_a_blob_that_nobody_can_read_is_set_aside_without_a_copy_and_may_be_replayed(world: World, code: str) -> None:
-    batches(world, Batching(by="quiet", quiet=60.0, at_most=3600.0))
+    batches(world, batch="quiet", quiet=60.0, at_most=3600.0)
     path = world.put("archived.csv", b"age,hours\n1,2\n")
     world.data.unreadable[path] = archived(code)
     world.flows.intake.see(path)
@@ -157,7 +157,7 @@ def test_a_blob_that_nobody_can_read_is_set_aside_without_a_copy_and_may_be_repl
 
 @pytest.mark.parametrize("error", [NotYetReadable("it comes back"), AccessRefused("403 for this blob")])
 def test_a_blob_that_can_be_read_later_waits_is_shown_and_holds_nobody_up(world: World, error: Exception) -> None:
-    batches(world, Batching(by="quiet", quiet=60.0, at_most=3600.0))
+    batches(world, batch="quiet", quiet=60.0, at_most=3600.0)
     path = world.put("later.csv", b"age,hours\n1,2\n")
     world.data.unreadable[path] = error
     world.flows.intake.see(path)
@@ -217,7 +217,7 @@ def test_a_refused_file_that_cannot_be_copied_is_set_aside_with_both_reasons(wor
 
 @pytest.mark.parametrize("error", [archived("SnapshotsPresent"), Busy("a lease"), AccessRefused("no right to delete")])
 def test_an_original_that_cannot_be_deleted_stays_and_its_move_ends(world: World, error: Exception) -> None:
-    batches(world, Batching(), refused="move")
+    batches(world, refused="move")
     path = world.put("bad.csv", b"hours\n1\n")
     world.data.held[path] = error
     world.flows.intake.see(path)
@@ -236,7 +236,7 @@ def test_an_original_that_cannot_be_deleted_stays_and_its_move_ends(world: World
 
 
 def test_a_file_that_waits_long_for_its_pipelines_jobs_is_shown_with_them(world: World) -> None:
-    batches(world, Batching(), jobs=1)
+    batches(world, jobs=1)
     world.service.answer = Running()
     job_id = world.drop("a.csv", b"age,hours\n1,2\n")
     world.flows.intake.see(world.put("b.csv", b"age,hours\n3,4\n"))

@@ -17,7 +17,6 @@ from local.children import ROOT
 from shared.base.errors import BadConfiguration, BadMessage
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
-from shared.domain.arrivals import Batching
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import pipeline_of
 from shared.domain.messages import Command, Request, read_request
@@ -112,7 +111,7 @@ def test_only_the_values_that_are_listed_make_a_pipeline(entry: dict[str, Any], 
 def test_a_marker_belongs_to_the_member_in_whose_folder_it_is() -> None:
     world = World()
     bike = fleet(world)
-    arriving = msgspec.structs.replace(bike.template.arriving, batching=Batching(by="marker"))
+    arriving = msgspec.structs.replace(bike.template.arriving, batch="marker")
     template = msgspec.structs.replace(bike.template, arriving=arriving)
     pipelines = Pipelines({}, {"bike": msgspec.structs.replace(bike, template=template)})
     assert [each.name for each in pipelines.taking("bike/01/_SUCCESS")] == ["bike-01"]

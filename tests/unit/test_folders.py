@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from shared.base.errors import BadMessage, HeadersDiffer, ServiceUnavailable
-from shared.domain.arrivals import Batching
 from shared.domain.jobs import JobState
 from shared.domain.joining import check_headers
 from tests.support.fakes import World
@@ -25,7 +24,7 @@ def world() -> World:
 def takes_folders(world: World, yes: bool) -> None:
     pipeline = world.pipelines["income"]
     training = msgspec.structs.replace(pipeline.training, folder=PATH if yes else None)
-    arriving = msgspec.structs.replace(pipeline.arriving, batching=Batching(by="quiet", quiet=1.0), rows="all")
+    arriving = msgspec.structs.replace(pipeline.arriving, batch="quiet", quiet=1.0, rows="all")
     world.alone["income"] = msgspec.structs.replace(pipeline, training=training, arriving=arriving, blobs="income/**")
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged, ServiceUnavailable
-from shared.domain.arrivals import CHECK_LASTS, Arrival, ArrivalState, Batching
+from shared.domain.arrivals import CHECK_LASTS, Arrival, ArrivalState
 from shared.domain.checks import Checks, Drift, Report, check
 from shared.domain.jobs import Dataset, JobState
 from tests.support.fakes import World
@@ -188,7 +188,7 @@ def test_a_check_that_fails_by_a_fault_of_the_app_keeps_no_other_file_waiting(
         return check(name, *arguments, **options)
 
     monkeypatch.setattr("shared.flows.intake.check", broken)
-    arriving(world, batching=Batching(by="quiet", quiet=0.0, at_most=1.0))
+    arriving(world, batch="quiet", quiet=0.0, at_most=1.0)
     world.flows.intake.see(world.put("odd.csv"))
     world.flows.intake.see(world.put("good.csv"))
     for _ in range(5):
@@ -235,7 +235,7 @@ def test_a_blob_of_no_pipeline_makes_no_record(world: World) -> None:
 
 
 def test_files_of_a_quiet_batch_are_one_training_on_all_their_rows(world: World) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=60.0, at_most=3600.0))
+    arriving(world, batch="quiet", quiet=60.0, at_most=3600.0)
     for name in "abc":
         world.flows.intake.see(world.put(f"{name}.csv", f"age\n{ord(name)}".encode()))
         assert world.take_up() == []
@@ -252,7 +252,7 @@ def test_files_of_a_quiet_batch_are_one_training_on_all_their_rows(world: World)
 def test_a_file_on_which_another_run_is_at_work_is_not_left_out_of_its_batch(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=0.0))
+    arriving(world, batch="quiet", quiet=0.0)
     for name in ("a.csv", "b.csv"):
         world.flows.intake.see(world.put(name))
     other = arrivals(world)[1].id
@@ -271,7 +271,7 @@ def test_a_file_on_which_another_run_is_at_work_is_not_left_out_of_its_batch(
 
 
 def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: World) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=60.0, at_most=120.0))
+    arriving(world, batch="quiet", quiet=60.0, at_most=120.0)
     jobs: list[str] = []
     for number in itertools.count():
         world.flows.intake.see(world.put(f"{number}.csv"))
@@ -283,7 +283,7 @@ def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: W
 
 
 def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: World) -> None:
-    arriving(world, batching=Batching(by="marker"))
+    arriving(world, batch="marker")
     pipeline = world.pipelines["income"]
     world.alone["income"] = msgspec.structs.replace(pipeline, blobs="income/*/*.csv")
     world.flows.intake.see(world.put("november/a.csv"))
@@ -313,7 +313,7 @@ def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: 
 def test_a_marker_counts_in_every_folder_in_which_the_pipelines_data_may_be(
     world: World, blobs: str, path: str, is_one: bool
 ) -> None:
-    arriving(world, batching=Batching(by="marker"))
+    arriving(world, batch="marker")
     pipeline = msgspec.structs.replace(world.pipelines["income"], blobs=blobs)
     assert pipeline.is_marker(path) == is_one
 
@@ -321,7 +321,7 @@ def test_a_marker_counts_in_every_folder_in_which_the_pipelines_data_may_be(
 def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
     import hashlib
 
-    arriving(world, batching=Batching(by="marker", at_most=600.0), marker="manifest.json")
+    arriving(world, batch="marker", at_most=600.0, marker="manifest.json")
     digest = hashlib.sha256(b"age\n2\n").hexdigest()
     listed = {"files": [{"path": "a.csv"}, {"path": "b.csv", "sha256": digest}]}
     world.flows.intake.see(world.put("manifest.json", json.dumps(listed).encode()))
@@ -338,7 +338,7 @@ def test_a_manifest_waits_for_its_files_and_their_hashes(world: World) -> None:
 
 
 def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: World) -> None:
-    arriving(world, batching=Batching(by="marker", at_most=600.0), marker="manifest.json")
+    arriving(world, batch="marker", at_most=600.0, marker="manifest.json")
     world.flows.intake.see(world.put("manifest.json", b'{"files": [{"path": "a.csv"}, {"path": "b.csv"}]}'))
     world.take_up()
     world.clock.sleep(601)
@@ -373,7 +373,7 @@ def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next
 
 
 def test_what_arrives_while_a_job_runs_makes_the_next_batch(world: World) -> None:
-    arriving(world, jobs=1, batching=Batching(by="quiet", quiet=1.0))
+    arriving(world, jobs=1, batch="quiet", quiet=1.0)
     world.flows.intake.see(world.put("a.csv"))
     world.clock.sleep(2)
     [first] = world.take_up()
@@ -401,7 +401,7 @@ def test_all_rows_are_those_of_the_promoted_data_and_the_new(world: World) -> No
 def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World) -> None:
     pipeline = world.pipelines["income"]
     world.alone["income"] = msgspec.structs.replace(pipeline, checks=Checks())
-    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    arriving(world, batch="quiet", quiet=1.0)
     world.flows.intake.see(world.put("a.csv", b"age\n1\n"))
     world.flows.intake.see(world.put("b.csv", b"age,years\n1,1\n"))
     world.clock.sleep(2)
@@ -412,7 +412,7 @@ def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World)
 
 
 def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_others_with_it(world: World) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    arriving(world, batch="quiet", quiet=1.0)
     for name in "ab":
         world.flows.intake.see(world.put(f"{name}.csv"))
     world.clock.sleep(2)
@@ -494,14 +494,14 @@ def died_after(world: World, writes: int, *steps: Callable[[], Any]) -> bool:
     return False
 
 
-BATCHINGS = [Batching(by="quiet", quiet=1.0), Batching(by="marker")]
+BATCHES: list[dict[str, Any]] = [{"batch": "quiet", "quiet": 1.0}, {"batch": "marker"}]
 
 
-@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize("how", BATCHES)
 def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_their_batch_is_not(
-    world: World, batching: Batching
+    world: World, how: dict[str, Any]
 ) -> None:
-    arriving(world, batching=batching)
+    arriving(world, **how)
     checking(world, label="income", rows_at_least=4, missing_at_most=0.3, duplicates_at_most=0.2)
     for name, rows in (("a", "1,low\n,low\n"), ("b", "2,high\n"), ("c", "3,low\n4,low\n4,low\n")):
         world.flows.intake.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
@@ -511,7 +511,7 @@ def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_the
     assert len(paths(world, job_id)) == 3
 
 
-@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize("how", BATCHES)
 @pytest.mark.parametrize(
     ("rules", "told"),
     [
@@ -523,9 +523,9 @@ def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_the
     ],
 )
 def test_a_batch_that_fails_as_a_whole_is_set_aside_as_a_whole_before_it_costs_anything(
-    world: World, batching: Batching, rules: dict[str, Any], told: str
+    world: World, how: dict[str, Any], rules: dict[str, Any], told: str
 ) -> None:
-    arriving(world, batching=batching, rows="all")
+    arriving(world, **how, rows="all")
     checking(world, **rules)
     for name, rows in (("a", "1,low\n,low\n"), ("b", "5,low\n"), ("c", ",low\n,low\n")):
         world.flows.intake.see(world.put(f"{name}.csv", f"age,income\n{rows}".encode()))
@@ -547,7 +547,7 @@ def test_a_batch_that_fails_as_a_whole_is_set_aside_as_a_whole_before_it_costs_a
 def test_a_batch_is_set_aside_as_a_whole_wherever_the_process_dies() -> None:
     for writes in itertools.count():
         world = World()
-        arriving(world, batching=Batching(by="quiet", quiet=1.0), refused="move")
+        arriving(world, batch="quiet", quiet=1.0, refused="move")
         checking(world, missing_at_most=0.3)
         for name, rows in (("a", ",1\n"), ("b", ",2\n,3\n"), ("c", "5,5\n")):  # c alone would pass
             world.flows.intake.see(world.put(f"{name}.csv", f"age,x\n{rows}".encode()))
@@ -573,7 +573,7 @@ def test_a_batch_is_set_aside_as_a_whole_wherever_the_process_dies() -> None:
 def test_a_file_of_a_refused_batch_that_was_overwritten_meanwhile_is_gone_and_the_new_one_is_taken_up(
     world: World,
 ) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=1.0), refused="move")
+    arriving(world, batch="quiet", quiet=1.0, refused="move")
     checking(world, rows_at_least=3)
     for name in "ab":
         world.flows.intake.see(world.put(f"{name}.csv"))
@@ -587,7 +587,7 @@ def test_a_file_of_a_refused_batch_that_was_overwritten_meanwhile_is_gone_and_th
 
 
 def test_drift_is_measured_from_the_largest_file_of_the_last_batch_that_made_a_job(world: World) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=1.0))
+    arriving(world, batch="quiet", quiet=1.0)
     checking(world, drift=Drift(), rows_at_least=50)
 
     def batch(*files: tuple[int, int]) -> list[str]:
@@ -786,7 +786,7 @@ def test_whatever_is_lost_doubled_or_killed_every_content_is_trained_on_exactly_
 ) -> None:
     """Files are dropped with and without events; the process dies at some writes; sweeps and polls take it up."""
     world = World()
-    arriving(world, jobs=100, batching=Batching(by="quiet", quiet=5.0, at_most=20.0))
+    arriving(world, jobs=100, batch="quiet", quiet=5.0, at_most=20.0)
     final: dict[str, bytes] = {}
 
     def alive(step: Any) -> None:
@@ -829,7 +829,7 @@ def _trained(world: World) -> Iterator[list[bytes]]:
 
 
 def test_a_clock_that_stands_still_closes_no_batch(world: World) -> None:
-    arriving(world, batching=Batching(by="quiet", quiet=60.0))
+    arriving(world, batch="quiet", quiet=60.0)
     world.flows.intake.see(world.put("a.csv"))
     for _ in range(3):
         assert world.take_up() == []

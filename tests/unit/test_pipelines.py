@@ -54,7 +54,7 @@ def test_the_committed_sample_is_valid(sample: dict[str, object], tmp_path: Path
 def test_the_committed_schema_is_that_of_the_code() -> None:
     committed = json.loads((ROOT / "pipelines.schema.json").read_text("utf-8"))
     assert committed == json.loads(json.dumps(schema())), (
-        "write it anew: python -m shared schema > pipelines.schema.json"
+        "write it again: python -m shared schema > pipelines.schema.json"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from shared.base.errors import BadMessage, RetrainingError
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
-from shared.domain.pipelines import ApprovalSettings
+from shared.domain.services import ApprovalSettings
 from tests.support.fakes import World
 from tests.support.fleets import FleetWorld
 

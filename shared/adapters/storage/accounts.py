@@ -37,6 +37,7 @@ from shared.base.errors import (
 from shared.base.secret import Secret
 from shared.base.settings import Settings
 from shared.domain.ports import BlobReference
+from shared.domain.values import LOOPBACK
 
 _LINK_STARTS = timedelta(minutes=5)  #: before now, for clocks that differ
 _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 7 days at most
@@ -44,7 +45,6 @@ _PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a s
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
 #: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # seconds, as the client has them
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
 _PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
 #: another run has the lease, or had it since ours ran out
@@ -107,14 +107,20 @@ class BlobStore:
 
 def open_store(settings: Settings, name: str) -> BlobStore:
     """Return the store that the setting names; nothing is called yet."""
+    client: BlobServiceClient = open_service(BlobServiceClient, settings, name, "blob", **_RETRIES, **_PIECES)
+    return BlobStore(client, getattr(client.credential, "account_key", None))
+
+
+def open_service(kind: Any, settings: Settings, name: str, service: str, **options: Any) -> Any:
+    """Return a client, of this kind, of the setting's `blob` or `queue` service; nothing is called yet."""
+    options = {**_DIRECT, "transport": _NamingTransport(name), **options}
     if connection := connection_string(settings, name):
-        with readable_connection(name):
-            client = BlobServiceClient.from_connection_string(connection, **_RETRIES, **_PIECES, **calls_of(name))
-        return BlobStore(client, getattr(client.credential, "account_key", None))
-    address = service_address(settings, name, "blob")
-    client_id = settings.get(f"{name}__clientId")
-    client = BlobServiceClient(address, credential=identity(client_id), **_RETRIES, **_PIECES, **calls_of(name))
-    return BlobStore(client, None)
+        try:
+            return kind.from_connection_string(connection, **options)
+        except ValueError:  # its text has the whole string, key and all
+            raise BadConfiguration(f"Setting {name} is not a storage connection string") from None
+    credential = identity(settings.get(f"{name}__clientId"))
+    return kind(service_address(settings, name, service), credential=credential, **options)
 
 
 def connection_string(settings: Settings, name: str) -> str | None:
@@ -162,15 +168,6 @@ def service_address(settings: Settings, name: str, service: str) -> str:
     return address
 
 
-@contextmanager
-def readable_connection(name: str) -> Iterator[None]:
-    """Turn what the storage client says of a malformed connection string, key and all, into an error without it."""
-    try:
-        yield
-    except ValueError:
-        raise BadConfiguration(f"Setting {name} is not a storage connection string") from None
-
-
 def identity(client_id: str | None) -> TokenCredential:
     """Return the app's identity; imported only where one is used."""
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
@@ -191,14 +188,9 @@ class _NamingTransport(RequestsTransport):  # type: ignore[misc]
         except (ServiceRequestError, ServiceResponseError) as error:
             parts = urlsplit(request.url)
             address = f"{parts.scheme}://{parts.netloc}"
-            hint = "is it running?" if parts.hostname in _LOOPBACK else "check the address and the network"
+            hint = "is it running?" if parts.hostname in LOOPBACK else "check the address and the network"
             error.whence = f" from {address}, which setting {self._setting} names; {hint}"  # type: ignore[union-attr]
             raise
-
-
-def calls_of(setting: str) -> dict[str, Any]:
-    """Return how a storage client makes its calls: directly, and with errors that name the setting."""
-    return {**_DIRECT, "transport": _NamingTransport(setting)}
 
 
 @contextmanager

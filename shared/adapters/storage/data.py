@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.storage.blob import BlobClient, BlobProperties
 
 from shared.adapters.storage.accounts import BlobStore, storage_errors
-from shared.adapters.storage.documents import create_container
+from shared.adapters.storage.documents import create_container, upload
 from shared.adapters.storage.versions import BlobVersions, dataset_of
 from shared.base.errors import AskHuman, DataChanged, RecordChanged, ServiceUnavailable
 from shared.domain.jobs import Dataset
@@ -63,11 +63,7 @@ class BlobTrainingData:
 
     def put(self, name: str, content: bytes) -> None:
         with storage_errors(f"writing {name}"):
-            try:
-                self._batches.upload_blob(name, content, overwrite=True)
-            except ResourceNotFoundError:
-                create_container(self._batches)
-                self._batches.upload_blob(name, content, overwrite=True)
+            upload(self._batches, name, content, overwrite=True)
 
     def link_joined(self, name: str, seconds: float) -> BlobReference:
         return self._kept.link(name, seconds)

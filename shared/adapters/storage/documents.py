@@ -42,16 +42,9 @@ class BlobDocuments:
     def create(self, name: str, content: bytes) -> str | None:
         with storage_errors(f"creating {name}"):
             try:
-                return str(self._put_new(name, content)["etag"])
+                return upload(self._container, name, content, overwrite=False)
             except ResourceExistsError:
                 return None
-
-    def _put_new(self, name: str, content: bytes) -> dict[str, Any]:
-        try:
-            return self._blob(name).upload_blob(content, overwrite=False)
-        except ResourceNotFoundError:
-            create_container(self._container)
-            return self._blob(name).upload_blob(content, overwrite=False)
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         held: Any = {"lease": lease.id} if lease else {}
@@ -130,6 +123,16 @@ class _BlobLease:
                 self._client.release()
         except RetrainingError as error:
             log.warning("%s; it ends by itself within %d s", error, LEASE_SECONDS)
+
+
+def upload(container: ContainerClient, name: str, content: bytes, *, overwrite: bool) -> str:
+    """Write the blob, in a container that is made if it is missing; return the new etag."""
+    blob = container.get_blob_client(name)
+    try:
+        return str(blob.upload_blob(content, overwrite=overwrite)["etag"])
+    except ResourceNotFoundError:
+        create_container(container)
+        return str(blob.upload_blob(content, overwrite=overwrite)["etag"])
 
 
 def create_container(container: ContainerClient) -> None:

@@ -7,27 +7,16 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueServiceClient
 
-from shared.adapters.storage.accounts import (
-    calls_of,
-    connection_string,
-    identity,
-    readable_connection,
-    service_address,
-    storage_errors,
-)
+from shared.adapters.storage.accounts import open_service, storage_errors
 from shared.base.settings import Settings
 
 _RETRIES: dict[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_base": 1}
 
 
 def open_queues(settings: Settings, name: str) -> QueueServiceClient:
-    """Return the queue service that the setting names (see `storage.py`); nothing is called yet."""
-    if connection := connection_string(settings, name):
-        with readable_connection(name):
-            return QueueServiceClient.from_connection_string(connection, **_RETRIES, **calls_of(name))
-    address = service_address(settings, name, "queue")
-    credential = identity(settings.get(f"{name}__clientId"))
-    return QueueServiceClient(address, credential=credential, **_RETRIES, **calls_of(name))
+    """Return the queue service that the setting names (see `accounts.py`); nothing is called yet."""
+    client: QueueServiceClient = open_service(QueueServiceClient, settings, name, "queue", **_RETRIES)
+    return client
 
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
+from shared.domain.values import is_schedule
 
 _CONNECTIONS = {
     "AzureWebJobsStorage": ("blobServiceUri", "queueServiceUri"),
@@ -38,7 +39,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     for name, (right, form, optional) in _FORMS.items():
         yield _value(settings, name, right, form.fullmatch, optional)
     for name, right in _SCHEDULES.items():
-        yield _value(settings, name, f"six fields, seconds first: {right}", _is_schedule)
+        yield _value(settings, name, f"six fields, seconds first: {right}", is_schedule)
 
 
 def of_the_file(file: Path, settings: Settings) -> Iterator[Finding]:
@@ -90,9 +91,3 @@ def _value(settings: Settings, name: str, right: str, fits: Callable[[str], obje
     # What is long, or has the signs of a connection string, may be a secret in the wrong place.
     shown = repr(text) if len(text) <= _LONGEST_SHOWN and "=" not in text else "a value that does not fit"
     return wrong(what, f"is {shown}", f"write {right}")
-
-
-def _is_schedule(text: str) -> bool:
-    from croniter import croniter
-
-    return len(text.split()) == 6 and bool(croniter.is_valid(text, second_at_beginning=True))
