@@ -129,7 +129,7 @@ def _later() -> Iterator[None]:
 
 @contextmanager
 def _threads_of(context: func.Context) -> Iterator[None]:
-    """Have what the threads of this call log told as its own: the host drops lines of none."""
+    """Have what the threads of this call log count as its own: the host drops lines of none."""
     from shared.base.threads import entering
 
     def enter() -> None:

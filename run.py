@@ -33,8 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         "Each command has --help, which installs nothing.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, told in OWN.items():
-        commands.add_parser(name, help=told, add_help=False)
+    for name, summary in OWN.items():
+        commands.add_parser(name, help=summary, add_help=False)
     for name in APP:
         commands.add_parser(name, add_help=False)
     chosen, rest = parser.parse_known_args(arguments[:1]) if arguments[:1] else (parser.parse_args(arguments), [])

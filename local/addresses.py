@@ -38,9 +38,9 @@ def main() -> int:
 
 def show(console: Console, lines: Iterable[tuple[str, str]]) -> None:
     """Print a line each; what has no room beside its name on a terminal has a line of its own."""
-    for name, told in lines:
-        beside = not console.is_terminal or WIDTH + len(told) <= console.width
-        console.print(f"[cyan]{name:<{WIDTH}}[/]{'' if beside else chr(10)}{escape(told)}", soft_wrap=True)
+    for name, address in lines:
+        beside = not console.is_terminal or WIDTH + len(address) <= console.width
+        console.print(f"[cyan]{name:<{WIDTH}}[/]{'' if beside else chr(10)}{escape(address)}", soft_wrap=True)
 
 
 def places(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:

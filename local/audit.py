@@ -33,7 +33,7 @@ def main() -> int:
 def verdict(packages: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
     """Return the exit code and what to say about the packages as pip-audit reports them."""
     asked = [each for each in packages if "skip_reason" not in each]
-    found = {f"{each['name']} {each['version']}: {_told(vuln)}" for each in asked for vuln in each["vulns"]}
+    found = {f"{each['name']} {each['version']}: {_summary(vuln)}" for each in asked for vuln in each["vulns"]}
     if not asked:
         return 0, [f"pip-audit: nothing was audited, no advisory source knows one of the {len(packages)} packages here"]
     skipped = len(packages) - len(asked)
@@ -41,7 +41,7 @@ def verdict(packages: Sequence[Mapping[str, Any]]) -> tuple[int, list[str]]:
     return int(bool(found)), [*sorted(found), f"pip-audit: {len(asked)} packages, {len(found)} vulnerabilities{rest}"]
 
 
-def _told(vulnerability: Mapping[str, Any]) -> str:
+def _summary(vulnerability: Mapping[str, Any]) -> str:
     fixed = ", ".join(vulnerability.get("fix_versions", []))
     return f"{vulnerability['id']}, {f'fixed in {fixed}' if fixed else 'not fixed yet'}"
 

@@ -71,8 +71,8 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int
     for port in ports:
         while not _listens(port):
             if process.poll() is not None:
-                told = process.stdout.read().decode(errors="replace") if process.stdout else ""
-                raise NotStarted(f"Azurite did not start: {told.strip()[-300:] or 'it gave no reason'}")
+                output = process.stdout.read().decode(errors="replace") if process.stdout else ""
+                raise NotStarted(f"Azurite did not start: {output.strip()[-300:] or 'it gave no reason'}")
             if time.monotonic() > deadline:
                 raise NotStarted(f"Azurite did not listen on port {port} within {PATIENCE:.0f} s")
             time.sleep(0.02)

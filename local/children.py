@@ -31,7 +31,7 @@ class Child:
     """A running program and the first line that it printed, which is JSON."""
 
     pid: int
-    told: Mapping[str, Any]
+    said: Mapping[str, Any]
     process: subprocess.Popen[bytes]
 
 

@@ -48,7 +48,7 @@ def as_csv(header: Sequence[str], rows: Rows) -> bytes:
 
 
 def with_shuffled_labels(rows: Rows, seed: int = 3) -> list[list[str]]:
-    """Return the rows with the labels dealt out anew, so that there is nothing left to learn."""
+    """Return the rows with the labels shuffled, so that there is nothing left to learn."""
     labels = [row[-1] for row in rows]
     random.Random(seed).shuffle(labels)
     return [[*row[:-1], label] for row, label in zip(rows, labels, strict=True)]

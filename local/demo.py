@@ -75,8 +75,8 @@ def main() -> int:
         if not chosen.keep:
             shutil.rmtree(folder, ignore_errors=True)
     console.print(f"\n[bold green]All eight steps happened and were checked[/] in {time.monotonic() - begun:.0f} s.")
-    for told, command in NEXT:
-        console.print(f"{told:<28}[cyan]{command}[/]", soft_wrap=True)
+    for what, command in NEXT:
+        console.print(f"{what:<28}[cyan]{command}[/]", soft_wrap=True)
     if chosen.keep:
         console.print(f"{'What it made:':<28}{folder}", soft_wrap=True)
     if chosen.svg:
@@ -101,7 +101,7 @@ def run(console: Console, folder: Path, keep: bool) -> None:
         demo.shuffled()
         demo.without_effect()
         demo.rolled_back(before)
-        demo.told()
+        demo.summary()
 
 
 class Demo:
@@ -119,14 +119,14 @@ class Demo:
         place = self._place
         auc = place.first.evaluations[0]["AUC"]
         training = place.settings["BREAST_CANCER_TRAINING_ADDRESS"].removeprefix(place.studio.address)
-        for name, told in (
+        for name, state in (
             ("local Studio", place.studio.address),
             ("training", training),
             ("Classic", place.classic.path),
             ("New", place.new.path),
             ("first model", f"trained on {FIRST_ROWS} of {len(place.rows)} rows, AUC {auc:.4f}"),
         ):
-            self._state(name, told, "cyan")
+            self._state(name, state, "cyan")
         answers = self._answers()
         self._check(answers["classic"] == answers["new"], "Classic and New answer alike: one model is live on both")
 
@@ -192,7 +192,7 @@ class Demo:
         self._compare(before, after)
         self._check(after == before, "both web services answer with the first model again")
 
-    def told(self) -> None:
+    def summary(self) -> None:
         self._step(8, "What was live, and why: the history, in which each entry has the hash of the one before")
         entries = list(self._app.records.champions.entries(PIPELINE))
         table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")

@@ -25,5 +25,5 @@ def running_studio(folder: Path, storage: str, *flags: str) -> Iterator[RunningS
     command = ["studio", "serve", "--data", str(folder), *flags]
     with python_child(command, {"STUDIO_STORAGE": storage}) as child:
         yield RunningStudio(
-            str(child.told["address"]), Studio(folder, storage), str(child.told.get("control", "")), child
+            str(child.said["address"]), Studio(folder, storage), str(child.said.get("control", "")), child
         )

@@ -105,8 +105,8 @@ def latencies(folder: Path) -> Iterator[Row]:
     ):
         one, other = statistics.median(ours[1:]), statistics.median(alone[1:])
         yield name, ms(one), f"bare HTTP calls {ms(other)}", f"{one / other:.2f}"
-    told = ", ".join(f"{count} {method}" for method, count in operations.most_common())
-    yield "storage operations per retraining", f"{operations.total()}", told, ""
+    counts = ", ".join(f"{count} {method}" for method, count in operations.most_common())
+    yield "storage operations per retraining", f"{operations.total()}", counts, ""
 
 
 class Bare:

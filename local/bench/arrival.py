@@ -95,7 +95,7 @@ def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
 
 
 def _simulated_sweep(place: Workplace, app: App) -> Iterator[Row]:
-    """A sweep over a million blobs that are old, and ten that no event told of."""
+    """A sweep over a million blobs that are old, and ten that had no event."""
     now = datetime.now(UTC)
     app.records.arrivals.set_swept(place.container, now)
     listing = [

@@ -31,7 +31,7 @@ _SAVE = (
 
 @contextmanager
 def serving(folder: Path, pipeline: Any, columns: Sequence[str], row: Sequence[Any]) -> Iterator[Target]:
-    """Serve the pipeline as mlflow does unless told otherwise. Raises `NotStarted` with the reason why not."""
+    """Serve the pipeline as mlflow does by default. Raises `NotStarted` with the reason why not."""
     python = os.environ.get(PYTHON)
     if not python:
         raise NotStarted(os.environ.get(MISSING) or "run.py bench installs it")

@@ -1,4 +1,4 @@
-"""`python -m local.host --app DIR`: run the app's triggers until it is told to stop."""
+"""`python -m local.host --app DIR`: run the app's triggers until it gets a signal to stop."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class QueueListener:
             return self._handle(content.decode(), message.id, message.dequeue_count)
         except UnicodeDecodeError:
             log.error("The message %s of %s is not UTF-8", message.id, self._queue.queue_name)
-        except Exception:
+        except Exception:  # as with the host: the message comes back, whatever its function raised
             log.exception("The message %s of %s could not be handed over", message.id, self._queue.queue_name)
         return False
 

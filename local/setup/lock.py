@@ -26,7 +26,7 @@ _OPTIONS = ("--quiet", "--universal", "--fork-strategy", "fewest", "--generate-h
 
 
 def lock(root: Path, upgrade: Sequence[str], upgrade_all: bool) -> None:
-    """Write the files anew. What is pinned stays, but for the packages to upgrade."""
+    """Write the requirements files again. Pinned versions stay, except those of the packages to upgrade."""
     options = [*_OPTIONS, *(["--upgrade"] if upgrade_all else [])]
     for name in upgrade:
         options += ["--upgrade-package", name]

@@ -1,4 +1,4 @@
-"""HTTP to services that the configuration names: no other host, no redirects, every failure told apart.
+"""HTTP to services that the configuration names: no other host, no redirects, every failure classified.
 
 An answer has a limit of size, of depth and of time, whatever the service sends.
 """
@@ -61,7 +61,7 @@ class Answer:
             ) from None
 
     def read(self, reading: Callable[[Any], T], what: str) -> T:
-        """Return what `reading` finds in the JSON; a body of another shape is no `what`."""
+        """Return what `reading` finds in the JSON; a body of another shape is an unexpected answer."""
         try:
             return reading(self.json())
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError):
@@ -69,7 +69,7 @@ class Answer:
 
 
 class Service:
-    """One service at one base address. `authorization` gives the header's value, made anew for each call."""
+    """One service at one base address. `authorization` gives the header's value, asked for at each call."""
 
     def __init__(
         self, session: requests.Session, name: str, base: str, authorization: Callable[[], str], **headers: str
@@ -183,8 +183,8 @@ def failure(
     Error bodies of RRS, BES, Classic management and ARM have one shape:
     `{"error": {"code", "message", "details": [{"code", "message", "target"?}]}}`.
     """
-    codes, told = _error_of(content)
-    text = f"{asked} answered {status}{told}"
+    codes, message = _error_of(content)
+    text = f"{asked} answered {status}{message}"
     if status in LATER or status >= 500:
         return ServiceUnavailable(text, retry_after(headers))
     if status in (401, 403):

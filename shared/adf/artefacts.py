@@ -111,7 +111,7 @@ Artefact = Pipeline | LinkedService | DataSet | Other
 
 
 def read_artefact(document: Mapping[str, Any], file: str) -> Artefact | None:
-    """Return the artefact that the JSON object is, or None when it is none."""
+    """Return the artefact, or None when the JSON object is not one."""
     name, properties = document.get("name"), document.get("properties")
     if not isinstance(name, str) or not isinstance(properties, dict):
         return None

@@ -102,7 +102,7 @@ def _training_data(factory: Factory, batch: BatchExecution) -> tuple[str, str] |
 
 
 def _leave_what_clashes(factory: Factory, report: Report, trainings: Sequence[Training]) -> None:
-    """Tell of what each entry may have for itself, but not all of them together."""
+    """Report what one entry may have alone, but not several together."""
     places = [place for training in trainings if (place := _training_data(factory, training.batch))]
     containers = sorted({container for container, _ in places})
     if len(containers) > 1:

@@ -112,7 +112,7 @@ class Targets:
 
 
 def named_service(factory: Factory, report: Report, activity: Activity) -> LinkedService | None:
-    """Return the linked service of the activity; the report tells when it is not there or no Studio web service."""
+    """Return the linked service of the activity; the report says so when it is missing or not a Studio web service."""
     service = factory.service(activity)
     if service is None:
         report.leave(

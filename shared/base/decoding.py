@@ -1,6 +1,6 @@
-"""What JSON becomes: records and messages of a type.
+"""Decodes JSON into records and messages of a type.
 
-msgspec works a type out at its first use, and threads that do so at once crash the process (0.22: a segmentation fault
+msgspec compiles a type at its first use, and threads that do so at once crash the process (0.22: a segmentation fault
 in 7 of 8 tries of 16 threads). The Functions host runs functions in threads, so all of it is behind one lock.
 """
 

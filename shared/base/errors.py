@@ -51,7 +51,7 @@ class NeverAgain(RetrainingError):
 
 
 class AskHuman(RetrainingError):
-    """Only an operator can mend it: a key, a permission, the configuration."""
+    """Only a person can correct it: a key, a permission, the configuration."""
 
 
 class ServiceUnavailable(TryLater):

@@ -1,4 +1,4 @@
-"""One thing of many that fails must not keep the others from their turn."""
+"""A failure of one item does not stop the work on the others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def guarded(work: Callable[[], T], otherwise: T, what: str, log: logging.Logger) -> T:
-    """Return what the work returns, or `otherwise` when it fails; the log says so of `what`.
+    """Return the work's result, or `otherwise` when it fails; the log names `what`.
 
-    The next run tries again. When a record changed meanwhile, another run is at work on the same thing.
+    The next run tries again. A record that changed meanwhile is not logged: another run works on the same item.
     """
     try:
         return work()
@@ -22,6 +22,6 @@ def guarded(work: Callable[[], T], otherwise: T, what: str, log: logging.Logger)
         return otherwise
     except RetrainingError as error:
         log.warning("%s waits: %s", what, error)
-    except Exception:
+    except Exception:  # an error of the program stops only this item; the log has the traceback
         log.exception("%s waits: an error of the program", what)
     return otherwise

@@ -1,6 +1,6 @@
 """When to try again: exponential back-off, bounded, never sooner than the service asked for.
 
-What a service asks for within seconds is waited for in place, so that a step keeps what it has learnt.
+What a service asks for within seconds is waited for in place, so that a step keeps its results.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST = timedelta(seconds=5)
 LONGEST = timedelta(minutes=10)
 IN_PLACE = 5.0  #: seconds that one call may wait in all
 SHORTEST = 0.1  #: seconds of the first wait in place at least; each further one is at least twice as long
-FOR_A_HUMAN = timedelta(minutes=2)  #: a key is not mended within seconds
+FOR_A_HUMAN = timedelta(minutes=2)  #: a person takes longer than a service to correct something
 
 
 def delay(attempt: int, error: RetrainingError | None = None) -> timedelta:

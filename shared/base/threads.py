@@ -1,4 +1,4 @@
-"""The same work on many things, several at a time: what it waits for is the storage and the services."""
+"""Runs the same work on many things in threads, because it waits for storage and services most of the time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ WORKERS = 8  #: fewer than the 10 connections that the storage client and a `req
 _POOL = ThreadPoolExecutor(WORKERS, "relearn")  # one for the process, so that work within work makes no more of them
 _LARGE = Lock()
 
-#: what a thread does first when it works for this call: the Functions runtime tells log lines apart by their threads
+#: what a thread does first when it works for this call: the Functions runtime assigns log lines by their threads
 entering: ContextVar[Callable[[], None]] = ContextVar("entering", default=lambda: None)
 
 
 def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
     """Return the results in the order of the things. The first failure is raised, and what had not begun is left.
 
-    The calling thread does what no other has begun, so that work may itself have much to do at once; a single thing
-    needs no other thread.
+    The calling thread does what no other has begun, so that work may call `at_once` itself. A single thing is done by
+    the calling thread.
     """
     things = list(things)
     if len(things) < 2:

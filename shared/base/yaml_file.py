@@ -1,6 +1,6 @@
 """YAML in which a key that stands twice is a mistake; PyYAML would silently take the second.
 
-So is a number that is none (`.nan`, `.inf`), and what grows beyond all bounds by references to itself.
+`.nan`, `.inf` and a document that grows without bounds by its aliases are mistakes too.
 """
 
 from __future__ import annotations

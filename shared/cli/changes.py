@@ -145,7 +145,7 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
                 raise Stopped(_left(app, request, request_id, error), WAITING) from None
             pause = delay(attempt, error).total_seconds()
             tell(f"not yet: {error}; tried again in {pause:.0f} s")
-            time.sleep(pause)
+            time.sleep(pause)  # nobody but the person at the terminal waits for it
         except NeverAgain as error:
             app.flows.requests.refuse(request_id, str(error))
             raise

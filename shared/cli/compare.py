@@ -171,7 +171,7 @@ def _show(compared: Compared) -> None:
     facts = [
         ("state", state(job)),
         ("candidate", job.model.sha256 if job.model else ""),
-        ("champion", compared.champion or "none is known: the gate's baseline stands in"),
+        ("champion", compared.champion or "not known; the gate uses its baseline"),
         *data_facts(job.parts),
         *verdict_facts(job.verdict),
     ]

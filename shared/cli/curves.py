@@ -56,7 +56,7 @@ def curve(model: Answered) -> Curve:
 
 
 def _roc(model: TwoClass) -> list[Point]:
-    """Go from the highest score down; rows of one score cannot be told apart, and are one step."""
+    """Go from the highest score down; rows of one score are one step."""
     alarms, found = (
         np.concatenate([[0.0], np.cumsum(model.scores.sums(rows)[::-1]) / rows.sum()])
         for rows in (1 - model.truth, model.truth)

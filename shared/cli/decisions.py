@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    for action, told in ((Command.APPROVE, "let a job's model be promoted"), (Command.REJECT, "refuse a job's model")):
+    effects = {Command.APPROVE: "let a job's model be promoted", Command.REJECT: "refuse a job's model"}
+    for action, effect in effects.items():
         parser = commands.add_parser(
             action.value,
-            help=f"{told} that awaits it",
+            help=f"{effect} that awaits it",
             description="Shows model and verdict and asks. The decision holds for what was shown: it is void once "
             "either changes.",
         )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.cli.names import fleets_of, listed
-from shared.cli.output import show_facts, show_json, show_table, tell, told
+from shared.cli.output import show_facts, show_json, show_table, tell, utc
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, open_app
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _history(chosen: argparse.Namespace) -> int:
         return DONE
     found = live_during(entries, chosen.on)
     if not found:
-        first = told(entries[0][0].at)
+        first = utc(entries[0][0].at)
         raise Stopped(
             f"nothing was recorded as live on {chosen.pipeline} then; its history begins {first} UTC", NOTHING
         )

@@ -96,7 +96,7 @@ def _describe(app: App, wish: str, address: Address) -> Description:
 
 
 def _refuse_other_case(label: str, scoring: Description) -> None:
-    """An experiment may take the label out of its input, so a label that is not there is no mistake by itself."""
+    """An experiment may take the label out of its input, so a label that is not there is not a mistake by itself."""
     known = set().union(*scoring.columns.values())
     for near in known - {label}:
         if label not in known and near.casefold() == label.casefold():

@@ -108,7 +108,7 @@ def tell(text: str) -> None:
 
 
 def spinner(text: str, *, quiet: bool) -> AbstractContextManager[Any]:
-    """Return a context that shows on a terminal that something goes on; nothing where there is none."""
+    """Return a context that shows on a terminal that work is going on; elsewhere it shows nothing."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
@@ -116,7 +116,7 @@ def spinner(text: str, *, quiet: bool) -> AbstractContextManager[Any]:
     return Console(stderr=True).status(text)
 
 
-def told(at: datetime | None) -> str:
+def utc(at: datetime | None) -> str:
     """Return the time as people read it, UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
 
@@ -126,7 +126,7 @@ def moment(at: datetime | None) -> Cell:
     if at is None:
         return ""
     this_year = at.astimezone(UTC).year == datetime.now(UTC).year
-    return Brief(told(at), told(at)[5:16] if this_year else told(at)[:10])
+    return Brief(utc(at), utc(at)[5:16] if this_year else utc(at)[:10])
 
 
 def short(sha256: str) -> str:

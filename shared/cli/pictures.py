@@ -36,7 +36,7 @@ class _Panels:
     def __init__(
         self,
         title: str,
-        told: str,
+        summary: str,
         count: int,
         *,
         names: int = 1,
@@ -49,10 +49,10 @@ class _Panels:
         width = left + count * side + (count - 1) * gap + _MARGIN
         head = textwrap.wrap(title, max(20, int((width - left) / width_of("a", 14))), break_long_words=True)
         self.top = 22 + _LINE * (len(head) + 1) + _LINE * names
-        self.svg = Svg(math.ceil(width), math.ceil(self.top + side + below), title, told)
+        self.svg = Svg(math.ceil(width), math.ceil(self.top + side + below), title, summary)
         for number, line in enumerate(head):
             self.svg.text(left, 24 + number * _LINE, line, size=14)
-        self.svg.text(left, 24 + len(head) * _LINE, told.partition(":")[0])
+        self.svg.text(left, 24 + len(head) * _LINE, summary.partition(":")[0])
 
     @property
     def bottom(self) -> float:
@@ -79,8 +79,8 @@ class _Panels:
 
 
 def _rocs(title: str, rows: int, curves: list[Roc]) -> str:
-    told = ", ".join(f"{name} AUC {each.area:.4f}" for name, each in zip(NAMES, curves, strict=False))
-    panels = _Panels(title, f"ROC on the same {rows:,} held-out rows: {told}", 1, names=len(curves))
+    summary = ", ".join(f"{name} AUC {each.area:.4f}" for name, each in zip(NAMES, curves, strict=False))
+    panels = _Panels(title, f"ROC on the same {rows:,} held-out rows: {summary}", 1, names=len(curves))
     svg, left = panels.svg, panels.left(0)
 
     def at(point: Point) -> Point:
@@ -99,8 +99,8 @@ def _rocs(title: str, rows: int, curves: list[Roc]) -> str:
 
 
 def _residuals(title: str, rows: int, curves: list[Residuals]) -> str:
-    told = ", ".join(f"{name} RMSE {each.root_mean_square:.4g}" for name, each in zip(NAMES, curves, strict=False))
-    panels = _Panels(title, f"Residuals on the same {rows:,} held-out rows: {told}", len(curves))
+    summary = ", ".join(f"{name} RMSE {each.root_mean_square:.4g}" for name, each in zip(NAMES, curves, strict=False))
+    panels = _Panels(title, f"Residuals on the same {rows:,} held-out rows: {summary}", len(curves))
     across = _range([x for each in curves for x, _ in each.points])
     most = max(abs(y) for each in curves for _, y in each.points) or 1.0
     up = _range([-most, most])
@@ -120,7 +120,7 @@ def _residuals(title: str, rows: int, curves: list[Residuals]) -> str:
 
 
 def _confusions(title: str, rows: int, curves: list[Confusion]) -> str:
-    told = ", ".join(f"{name} accuracy {each.accuracy:.4f}" for name, each in zip(NAMES, curves, strict=False))
+    summary = ", ".join(f"{name} accuracy {each.accuracy:.4f}" for name, each in zip(NAMES, curves, strict=False))
     classes = curves[0].classes
     if len(classes) > _CLASSES:
         raise ValueError(f"{len(classes)} classes make no table that can be read; {_CLASSES} do at most")
@@ -130,7 +130,7 @@ def _confusions(title: str, rows: int, curves: list[Confusion]) -> str:
     cell = max(_SIDE / len(classes), widest + 8, 24)
     panels = _Panels(
         title,
-        f"Confusion on the same {rows:,} held-out rows: {told}",
+        f"Confusion on the same {rows:,} held-out rows: {summary}",
         len(curves),
         left=longest + 40,
         gap=_MARGIN,

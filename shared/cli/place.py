@@ -49,7 +49,7 @@ def add_common(parser: argparse.ArgumentParser, *, before: bool = False) -> None
         f"has no {_STORE}, those of the local.settings.json beside function_app.py",
     )
     parser.add_argument("--json", action="store_true", **absent, help="print JSON, for machines")
-    parser.add_argument("--verbose", action="store_true", **absent, help="tell on stderr what happens meanwhile")
+    parser.add_argument("--verbose", action="store_true", **absent, help="log to stderr what happens meanwhile")
 
 
 def add_person(parser: argparse.ArgumentParser, why: str = "--reason") -> None:

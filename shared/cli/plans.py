@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.output import Fact, told
+from shared.cli.output import Fact, utc
 from shared.cli.place import FAILED, NOTHING, Stopped
 from shared.domain.messages import Command
 
@@ -63,7 +63,7 @@ def rollback_of(app: App, request: Request) -> Plan:
         raise Stopped(f"Pipeline {request.pipeline} has no {what}", FAILED)
     facts = [
         *_live(champion),
-        ("would be live", f"entry {entry.number} of {told(entry.at)} (UTC), model {models(entry.models)}"),
+        ("would be live", f"entry {entry.number} of {utc(entry.at)} (UTC), model {models(entry.models)}"),
         ("that was", f"{entry.action.value}: {entry.reason}"),
         *data_facts(entry.parts),
         *_switch(app, champion),
@@ -122,7 +122,7 @@ def replay_of(app: App, request: Request) -> Plan:
     last = stored.record if stored else None
     facts: list[Fact] = [("would be taken up", path)]
     if there:
-        facts.append(("dropped", f"{told(there.modified)} (UTC), {there.size:,} bytes"))
+        facts.append(("dropped", f"{utc(there.modified)} (UTC), {there.size:,} bytes"))
     if last:
         facts += [("state", last.state.value), ("reason", last.reason or ""), ("moved to", last.moved or "")]
     shown = {"pipeline": request.pipeline, "action": request.action, "path": path, "state": last and last.state}
@@ -159,7 +159,7 @@ def _live(champion: Champion) -> list[Fact]:
     live = champion.live
     if live is None:
         return [("live now", "nothing is recorded yet; what is live is kept first")]
-    return [("live now", f"entry {live.number} of {told(live.at)} (UTC), model {models(live.models)}")]
+    return [("live now", f"entry {live.number} of {utc(live.at)} (UTC), model {models(live.models)}")]
 
 
 def _switch(app: App, champion: Champion) -> list[Fact]:

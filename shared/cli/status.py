@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.cli.names import fleet_of, known
-from shared.cli.output import say, show_json, show_table, tell, told
+from shared.cli.output import say, show_json, show_table, tell, utc
 from shared.cli.place import DONE, NOTHING, Stopped, add_common, open_app
 from shared.cli.stuck import active_jobs, files_that_wait, readable
 from shared.store.polls import EVERY
@@ -83,8 +83,8 @@ def poll_text(last: datetime | None, schedule: str | None, now: datetime) -> str
     if last is None:
         return "the app has not polled yet: start the function app, or see its log if it runs"
     if now > alive_until(last, schedule):
-        return f"THE APP DOES NOT POLL: it last did at {told(last)} UTC; see that the function app runs, and its log"
-    return f"the app polls; last noted at {told(last)} UTC"
+        return f"THE APP DOES NOT POLL: it last did at {utc(last)} UTC; see that the function app runs, and its log"
+    return f"the app polls; last noted at {utc(last)} UTC"
 
 
 def alive_until(last: datetime, schedule: str | None) -> datetime:

@@ -1,4 +1,4 @@
-"""Files and jobs that do not get on, as the records say: for `status` and `doctor`."""
+"""Files and jobs that are stuck, as the records say: for `status` and `doctor`."""
 
 from __future__ import annotations
 

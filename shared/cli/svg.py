@@ -13,9 +13,9 @@ _FONT = "system-ui, sans-serif"
 
 
 class Svg:
-    def __init__(self, width: int, height: int, title: str, told: str) -> None:
+    def __init__(self, width: int, height: int, title: str, summary: str) -> None:
         self.width, self.height = width, height
-        self._title, self._told = title, told
+        self._title, self._summary = title, summary
         self._shapes: list[str] = []
 
     def text(
@@ -43,8 +43,8 @@ class Svg:
         self._shapes.append(f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"{_stroke(stroke, width, dashes)}/>')
 
     def path(self, points: Iterable[Point], *, stroke: str, width: float = 2, dashes: str = "") -> None:
-        told = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self._shapes.append(f'<polyline points="{told}" fill="none"{_stroke(stroke, width, dashes)}/>')
+        coordinates = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self._shapes.append(f'<polyline points="{coordinates}" fill="none"{_stroke(stroke, width, dashes)}/>')
 
     def dot(self, x: float, y: float, *, fill: str) -> None:
         self._shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{fill}" fill-opacity="0.45"/>')
@@ -59,7 +59,7 @@ class Svg:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" role="img" '
             f"aria-label={quoteattr(self._title)} font-family={quoteattr(_FONT)}>\n"
-            f"<title>{escape(self._title)}</title>\n<desc>{escape(self._told)}</desc>\n"
+            f"<title>{escape(self._title)}</title>\n<desc>{escape(self._summary)}</desc>\n"
             f'<rect width="{self.width}" height="{self.height}" fill="{PAPER}"/>\n'
             + "\n".join(self._shapes)
             + "\n</svg>\n"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from shared.cli.output import Cell, Fact, brief_ids, moment, short, short_id, told
+from shared.cli.output import Cell, Fact, brief_ids, moment, short, short_id, utc
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
@@ -63,7 +63,7 @@ def status_row(
     if champion.change:
         under_way.append(f"change to entry {champion.change.entry.number}, {champion.change.phase.value}")
     if watch and watch.until > now:
-        under_way.append(f"watched until {told(watch.until)}")
+        under_way.append(f"watched until {utc(watch.until)}")
     return (
         pipeline,
         f"entry {live.number}, {live.action.value}" if live else ("nothing recorded yet", "dim"),
@@ -109,7 +109,7 @@ def last_data(last: LastData) -> Cell:
     """Return the newest data of a pipeline with what became of it."""
     arrival, job = last
     style = _ARRIVALS.get(arrival.state, "")
-    text = f"{arrival.dataset.path}, {told(arrival.dataset.modified)[:16]}: {arrival.state.value}"
+    text = f"{arrival.dataset.path}, {utc(arrival.dataset.modified)[:16]}: {arrival.state.value}"
     if job and arrival.state is ArrivalState.TAKEN:
         return f"{text} in job {short_id(job.id)}, which is {job.state.value}", _STYLES.get(job.state, "")
     return (f"{text}: {arrival.reason}" if arrival.reason else text), style
@@ -122,13 +122,13 @@ def attention(
     now: datetime,
     last: LastData | None = None,
 ) -> list[str]:
-    """Return what waits for a person, or does not get on. `files` are those that do not."""
+    """Return what waits for a person, or is stuck. `files` are the stuck ones."""
     found = []
     if last and last.arrival.state in (ArrivalState.QUARANTINED, ArrivalState.MOVING):
         found.append(f"{last.arrival.dataset.path} was set aside: data show {short_id(last.arrival.id)}")
     for job in jobs:
         if job.state is JobState.AWAITING:
-            until = f" until {told(job.approval.expires_at)}" if job.approval else ""
+            until = f" until {utc(job.approval.expires_at)}" if job.approval else ""
             found.append(f"approve or reject {job.id}{until}")
     found += lines([*stuck_jobs(jobs, now), *files])
     if watch and watch.trouble:
@@ -159,7 +159,7 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
     """Return all there is to say of a job, in the order in which it happened."""
     facts: list[Fact] = [("state", state(job)), ("reason", job.reason or "")]
     if job.trouble:
-        next_try = f" (tried again at {told(job.not_before)})" if job.not_before else ""
+        next_try = f" (tried again at {utc(job.not_before)})" if job.not_before else ""
         facts.append(("trouble", (f"{job.trouble}{next_try}", "red")))
     facts += data_facts(job.parts)
     facts += _parameters(job.parameters)
@@ -169,7 +169,7 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
         facts.append(("held-out rows", f"{job.held_out.rows:,} of {job.held_out.of:,}"))
     facts += verdict_facts(job.verdict)
     facts += approval_facts(job.approval)
-    steps = [f"{told(step.at)}  {step.state.value}  {step.note}" for step in job.steps]
+    steps = [f"{utc(step.at)}  {step.state.value}  {step.note}" for step in job.steps]
     facts += [("steps (UTC)" if number == 0 else "", step) for number, step in enumerate(steps)]
     return [(name, cell) for name, cell in facts if cell]
 
@@ -203,7 +203,7 @@ def arrival_facts(arrival: Arrival, report: Report | None) -> list[Fact]:
         ("state", (arrival.state.value, _ARRIVALS.get(arrival.state, "cyan"))),
         ("reason", "" if arrival.state is ArrivalState.TAKEN else arrival.reason or ""),
         ("job", arrival.job or ""),
-        ("dropped", f"{told(arrival.dataset.modified)} (UTC), {arrival.dataset.size:,} bytes"),
+        ("dropped", f"{utc(arrival.dataset.modified)} (UTC), {arrival.dataset.size:,} bytes"),
         ("rows", f"{report.rows:,}" if report else f"{arrival.rows:,}" if arrival.rows is not None else ""),
         ("SHA-256", arrival.sha256 or (report.sha256 if report else "")),
         ("moved to", arrival.moved or ""),
@@ -258,7 +258,7 @@ def entry_rows(entries: Sequence[HistoryEntry], live: int | None) -> list[tuple[
 def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> list[Fact]:
     """Return what was live from when to when, and why; `digest` is the entry's own SHA-256."""
     facts: list[Fact] = [
-        ("live", f"{told(entry.at)} to {told(until) if until else 'now'} (UTC)"),
+        ("live", f"{utc(entry.at)} to {utc(until) if until else 'now'} (UTC)"),
         ("what", (entry.action.value, _ACTIONS[entry.action])),
         ("why", entry.reason),
         ("by", entry.by or ""),
@@ -290,17 +290,17 @@ def approval_facts(approval: Approval | None) -> list[Fact]:
     if approval is None:
         return []
     if approval.approved is None:
-        return [("approval", f"asked for until {told(approval.expires_at)} (UTC)"), ("seen", approval.seen)]
+        return [("approval", f"asked for until {utc(approval.expires_at)} (UTC)"), ("seen", approval.seen)]
     what = "approved" if approval.approved else "rejected"
     comment = f": {approval.comment}" if approval.comment else ""
-    return [("approval", f"{what} by {approval.by} at {told(approval.at)} (UTC){comment}"), ("seen", approval.seen)]
+    return [("approval", f"{what} by {approval.by} at {utc(approval.at)} (UTC){comment}"), ("seen", approval.seen)]
 
 
 def data_facts(parts: Iterable[BatchFile]) -> list[Fact]:
     facts: list[Fact] = []
     for part in parts:
         rows = f", {part.rows:,} rows" if part.rows is not None else ""
-        text = f"{part.dataset.path}{rows}, of {told(part.dataset.modified)}, SHA-256 {part.sha256}"
+        text = f"{part.dataset.path}{rows}, of {utc(part.dataset.modified)}, SHA-256 {part.sha256}"
         facts.append(("" if facts else "data", text))
     return facts
 
@@ -323,8 +323,8 @@ def _found(finding: Finding) -> Cell:
 
 
 def _parameters(parameters: Mapping[str, str]) -> list[Fact]:
-    told = ", ".join(f"{name} = {value}" for name, value in parameters.items())
-    return [("parameters", told)] if told else []
+    text = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    return [("parameters", text)] if text else []
 
 
 def _metrics(evaluation: Evaluation | None) -> list[Fact]:

@@ -36,7 +36,7 @@ def explain(error: str, body: object, written: object) -> tuple[str, str]:
         return path, f"{message}; write one of: {', '.join(KINDS)}"
     if expected := re.match(r"Expected `(\w+)", message):
         message += f"; {_RIGHT[expected[1]]}" if expected[1] in _RIGHT else ""
-        if path.endswith("[...]"):  # a value of free keys: which one is not told
+        if path.endswith("[...]"):  # a value of free keys: msgspec does not say which one
             path = path.removesuffix("[...]")
             right = str if expected[1] == "str" else (int, float)
             path += next((f".{key}" for key, value in _at(body, path).items() if not isinstance(value, right)), "")

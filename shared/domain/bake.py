@@ -1,4 +1,4 @@
-"""Whether what was made live bakes well: what a look at it adds, and what speaks for a rollback. No I/O."""
+"""The bake of a promoted model: what each check adds, and when a rollback is asked for. No I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASKS = 5  #: rollbacks that are asked for before the bake is given up: an hour
 
 
 def after_look(watch: Watch, trouble: str, seconds: Mapping[str, float]) -> Watch:
-    """Return the watch after one more look, with the trouble it met or else the seconds that each target took."""
+    """Return the watch after one more check: with its error, or with the seconds that each target took."""
     if trouble:
         return msgspec.structs.replace(watch, looks=watch.looks + 1, failed=watch.failed + 1, trouble=trouble)
     over = [taken / max(watch.seconds[name], QUICK) for name, taken in seconds.items() if name in watch.seconds]
@@ -27,7 +27,7 @@ def after_look(watch: Watch, trouble: str, seconds: Mapping[str, float]) -> Watc
 
 
 def regression(watch: Watch, bake: BakeSettings) -> str | None:
-    """Return what speaks for a rollback, or None."""
+    """Return the reason for a rollback, or None."""
     if watch.failed >= bake.failures:
         return f"{watch.failed} looks in a row failed, the last because {watch.trouble}"
     if len(watch.slow) == LATEST and median(watch.slow) > bake.slower:

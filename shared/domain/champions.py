@@ -91,7 +91,7 @@ class LateWrite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """A look again and again at what was made live, until its bake time is over.
+    """The bake of what was made live: it is checked by each poll until the bake time is over.
 
     `answers` are those of the model for `rows`, by target; `seconds` is how long they took before the change.
     """

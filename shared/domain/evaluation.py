@@ -53,10 +53,10 @@ METRICS: dict[Kind, tuple[str, ...]] = {
     ),
 }
 
-#: what needs more than the truth and a model's answers: the learner's likelihood, or what it met in training
-_TOLD_ALONE = {"Training Log Loss", "Negative Log Likelihood"}
+#: what cannot be computed from the truth and the answers: only the training knows it
+_NOT_FROM_ROWS = {"Training Log Loss", "Negative Log Likelihood"}
 #: the metrics that scored rows give
-FROM_ROWS = frozenset(name for names in METRICS.values() for name in names) - _TOLD_ALONE
+FROM_ROWS = frozenset(name for names in METRICS.values() for name in names) - _NOT_FROM_ROWS
 
 _OTHER_NAMES = {
     "f1": "F-Score",

@@ -94,7 +94,7 @@ class Pipelines(Mapping[str, Pipeline]):
     """Those of the file, and the members of its fleets, each made when its name or a path of its data comes up.
 
     `known` returns the names, beginning so, that data was seen of. A member that no data was seen of is not there:
-    a mistyped name in a message must make no endpoint.
+    a mistyped name in a message must not make an endpoint.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the flow needs of the world, as small as it can be. The adapters fulfil it; the flows know nothing else."""
+"""The ports: what the flows need of storage and services. The adapters implement them."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class RolloutState(Enum):
 
 
 #: where a record has another key than the attribute's name
-_KEYS = {"request_id": "request", "members": "lines", "state": "course"}
+_KEYS = {"request_id": "request", "members": "lines", "state": "course", "stop_reason": "told"}
 _OPEN = (MemberState.WAITING, MemberState.ASKED)
 
 
@@ -108,7 +108,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
     within: float  #: seconds that a member may take
     members: tuple[Member, ...]
     state: RolloutState = RolloutState.RUNNING
-    told: str = ""  #: why nobody is asked any more, and it is stopped once the asked have an outcome
+    stop_reason: str = ""  #: why nobody is asked any more; it is stopped once the asked have an outcome
     forgiven: int = 0  #: failures before it was resumed
     resumed: tuple[str, ...] = ()  #: the messages that resumed it
 
@@ -140,8 +140,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
         is stopped when those that were asked have an outcome too.
         """
         asked = self.asked
-        if told := self.told or self._too_many():
-            return self.replace(told=told, state=self.state if asked else RolloutState.STOPPED)
+        if reason := self.stop_reason or self._too_many():
+            return self.replace(stop_reason=reason, state=self.state if asked else RolloutState.STOPPED)
         reach = next(
             (reach for reach in self.waves if any(member.state in _OPEN for member in self.members[:reach])), 0
         )
@@ -155,21 +155,21 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
         if len(failures) - self.forgiven <= self.failures_at_most:
             return ""
         last = max(failures, key=lambda member: member.asked_at or self.begun)
-        told = f"{len(failures)} of {len(self.members)} failed, and {self.failures_at_most + self.forgiven} may"
-        return f"{told}; {last.pipeline}: {last.reason}"
+        counts = f"{len(failures)} of {len(self.members)} failed, and {self.failures_at_most + self.forgiven} may"
+        return f"{counts}; {last.pipeline}: {last.reason}"
 
     def resumed_by(self, request_id: str) -> Rollout:
         return self.replace(
-            state=RolloutState.RUNNING, told="", forgiven=len(self.failures), resumed=(*self.resumed, request_id)
+            state=RolloutState.RUNNING, stop_reason="", forgiven=len(self.failures), resumed=(*self.resumed, request_id)
         )
 
     @property
     def text(self) -> str:
         """One line: `rollout 3 of bike is stopped: 12 promoted, 1 rolled back, 987 waiting; ...`"""
         counts = {each: sum(member.state is each for member in self.members) for each in MemberState}
-        told = ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)
-        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.state.value}: {told}"
-        return f"{text}; {self.told}" if self.told else text
+        states = ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)
+        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.state.value}: {states}"
+        return f"{text}; {self.stop_reason}" if self.stop_reason else text
 
     @property
     def table(self) -> list[tuple[str, str, str, str]]:

@@ -109,11 +109,11 @@ KINDS: dict[str, Any] = {"classic": ClassicTarget, "new": NewTarget}
 
 
 class BakeSettings(FilePart, frozen=True, kw_only=True):
-    """A look again and again at what was promoted, which rolls back what turns out bad."""
+    """Checks of a promoted model by each poll. A bad model is rolled back."""
 
-    time: Annotated[Duration, Meta(description="How long a new model is watched; 30m")] = default_duration("30m")
+    time: Annotated[Duration, Meta(description="How long a new model is checked; 30m")] = default_duration("30m")
     slower: Annotated[float, Meta(gt=1, description="Times as slow as before, at the median: too slow")] = 5.0
-    failures: Annotated[int, Meta(ge=1, description="Looks in a row that may not fail")] = 3
+    failures: Annotated[int, Meta(ge=1, description="Checks in a row that must not all fail")] = 3
 
 
 class ApprovalSettings(FilePart, frozen=True, kw_only=True):

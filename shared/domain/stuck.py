@@ -1,4 +1,4 @@
-"""Which files and jobs do not get on, and why. No I/O."""
+"""Which files and jobs are stuck, and why. No I/O."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stuck_jobs(jobs: Iterable[RetrainingJob], now: datetime) -> list[Stuck]:
                     state=job.state.value,
                     since=since or job.steps[-1].at,
                     reason=reason,
-                    remedy=f"mend what the line names, or end it: cancel {job.id}",
+                    remedy=f"correct what the line names, or end it: cancel {job.id}",
                 )
             )
     return found
@@ -56,7 +56,7 @@ def stuck_files(
         pipeline, jobs = pipelines.get(each.pipeline), running.get(each.pipeline, ())
         late = now - each.at > SOON
         if each.problem:
-            reason, remedy = each.problem, "mend what the line names; the app looks again every 10 minutes"
+            reason, remedy = each.problem, "correct what the line names; the app looks again every 10 minutes"
         elif pipeline is None:
             reason = "the pipelines file has no entry for it any more"
             remedy = f"put the entry {each.pipeline} back"

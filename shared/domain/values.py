@@ -25,7 +25,7 @@ def read_duration(text: str) -> Duration:
     match = _DURATION.match(text.strip())
     seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not 0 < seconds <= LONGEST:
-        raise ValueError(f"{text!r} is no time span; write 30s, 15m, 6h or 1d, up to 365d")
+        raise ValueError(f"{text!r} is not a time span; write 30s, 15m, 6h or 1d, up to 365d")
     return Duration(seconds)
 
 

@@ -117,14 +117,14 @@ class Rollouts:
 
     def _resumed(self, fleet: Fleet, latest: Stored[Rollout] | None, request_id: str) -> Stored[Rollout]:
         latest = to_resume(fleet.name, latest)
-        if latest.record.state is RolloutState.RUNNING and not latest.record.told:
+        if latest.record.state is RolloutState.RUNNING and not latest.record.stop_reason:
             return latest
         return self.records.rollouts.save(latest, latest.record.resumed_by(request_id))
 
     def _stopped(self, fleet: Fleet, latest: Stored[Rollout] | None, request: Request) -> Stored[Rollout]:
         latest = to_stop(fleet.name, latest)
-        told = f"stopped by {request.by}" + (f": {request.reason}" if request.reason else "")
-        return self.records.rollouts.save(latest, latest.record.replace(told=told))
+        stop = f"stopped by {request.by}" + (f": {request.reason}" if request.reason else "")
+        return self.records.rollouts.save(latest, latest.record.replace(stop_reason=stop))
 
     def _marked(self, rollout: Rollout) -> str:
         if rollout.state is RolloutState.RUNNING:

@@ -109,7 +109,7 @@ def _follow(session: requests.Session, operation: str | None) -> None:
             case "Succeeded":
                 return
             case "Failed" | "Canceled" as ended:
-                raise Failed(f"the operation was accepted and is {ended}: {_told(status)}")
+                raise Failed(f"the operation was accepted and is {ended}: {_reason(status)}")
         if time.monotonic() > deadline:
             raise Failed(f"the operation is still {status.get('status')} after {_SECONDS:.0f} s: {operation}")
         time.sleep(float(answer.headers.get("Retry-After", 1)))
@@ -121,18 +121,18 @@ def _called(session: requests.Session, method: str, url: str, **options: Any) ->
     except requests.RequestException as error:
         raise Stopped(f"{method} {url} got no answer ({type(error).__name__}); is the server running?") from None
     if not answer.ok:
-        raise Failed(f"{method} {url} answered {answer.status_code}: {_told_by(answer)}")
+        raise Failed(f"{method} {url} answered {answer.status_code}: {_reason_of(answer)}")
     return answer
 
 
-def _told_by(answer: requests.Response) -> str:
+def _reason_of(answer: requests.Response) -> str:
     try:
-        return _told(answer.json())
+        return _reason(answer.json())
     except ValueError:
         return answer.text[:300]
 
 
-def _told(body: Any) -> str:
+def _reason(body: Any) -> str:
     """Return what an error says, its details before the sentence that every error of its kind has."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):

@@ -161,7 +161,7 @@ class JobRunner:
         try:
             job = self._records.find(Job, job_id)
             outcome = self._worked_on(job) if job and job.state == "Running" else None
-        except Exception as error:
+        except Exception as error:  # otherwise the job would stay Running for ever
             log.exception("The job %s could not be run", job_id)
             outcome = "Failed", details("Server", 0, type(error).__name__, "The job's process could not be run")
         if outcome:
@@ -233,7 +233,7 @@ def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
         pipe.send(("Failed", details(error.module, error.number, error.error_id, error.message)))
     except StudioError as error:
         pipe.send(("Failed", details("Blob", 0, error.detail, error.message)))
-    except Exception as error:
+    except Exception as error:  # this process has no log; the server writes the failure into the job
         pipe.send(("Failed", details("Train Model", 0, type(error).__name__, str(error)[:300])))
 
 

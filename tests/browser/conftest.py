@@ -58,7 +58,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page of the Studio in a browser; `asked` are its requests, `said` what its console told."""
+    """A page of the Studio in a browser; `asked` are its requests, `said` what its console printed."""
 
     page: Page
     address: str
@@ -106,8 +106,8 @@ def help_path(place: Workplace, service: Service, name: str) -> str:
     """Return the path of an endpoint's page, as its management tells it."""
     address = f"{place.studio.address}/workspaces/{service.parent}/webservices/{service.id}/endpoints/{name}"
     headers = {"Authorization": f"Bearer {place.studio.studio.workspace.primary_token}"}
-    told = requests.get(address, headers=headers, timeout=PATIENCE).json()
-    return str(told["HelpLocation"]).removeprefix(place.studio.address)
+    shown = requests.get(address, headers=headers, timeout=PATIENCE).json()
+    return str(shown["HelpLocation"]).removeprefix(place.studio.address)
 
 
 def endpoint_of(place: Workplace, path: str) -> Endpoint:

@@ -294,12 +294,12 @@ def test_every_page_stays_on_its_host_fits_its_window_and_is_accessible(
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert (name, wide) == (name, 0)
         violations = Axe().run(page).response["violations"]
-        assert (name, [told(violation) for violation in violations]) == (name, [])
+        assert (name, [shown(violation) for violation in violations]) == (name, [])
     assert watched.said == []
     assert {f"http://{urlsplit(url).netloc}" for url in watched.asked} == {watched.address}
 
 
-def told(violation: dict[str, Any]) -> str:
+def shown(violation: dict[str, Any]) -> str:
     return f"{violation['id']}: {[node['html'] for node in violation['nodes'][:3]]}"
 
 

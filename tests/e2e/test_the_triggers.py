@@ -15,7 +15,7 @@ def test_a_dropped_blob_is_promoted_by_the_triggers_alone_and_a_message_rolls_it
     flow, log = Flow(workplace), []
     before = flow.answers()
     with triggers(workplace.settings, log.append) as running:
-        assert set(running.told["functions"]) == {
+        assert set(running.said["functions"]) == {
             "start_retraining",
             "take_up_data",
             "sweep_data",

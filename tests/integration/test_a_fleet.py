@@ -109,7 +109,7 @@ def before_the_first_rollout(terminal: CommandLine) -> None:
     found = services(terminal, f"{FLEET}-007")
     target = f"pipelines.{FLEET}-007.targets (progression of 007)"
     assert (found[target]["health"], found[target]["told"]) == ("warning", "its endpoint is not made yet")
-    for command, code, told in [
+    for command, code, said in [
         (("rollout", FLEET), NOTHING, f"{FLEET} has no rollout yet; one begins by: python -m shared promote {FLEET}"),
         (("rollout", "bike"), NOTHING, f"'bike' is not a fleet; the fleets are: {SUCH_AS}"),
         (("rollout", f"{FLEET}-007"), NOTHING, f"'{FLEET}-007' is not a fleet; the fleets are: {SUCH_AS}"),
@@ -125,7 +125,7 @@ def before_the_first_rollout(terminal: CommandLine) -> None:
         (("history", FLEET), NOTHING, "has no history"),
     ]:
         ended, _, err = terminal.run(*command)
-        assert (ended, told in err) == (code, True), err
+        assert (ended, said in err) == (code, True), err
         assert len(err.splitlines()) == 1
 
 

@@ -76,11 +76,11 @@ class Story(RuleBasedStateMachine):
         self.flow = Flow(self.place, self.settings)
         self.retrain(rows, None, None, None)
 
-    def drop(self, rows: int, told: bool) -> None:
+    def drop(self, rows: int, said: bool) -> None:
         """Data arrives; its event may be lost. The same rows are the same content as another file's."""
         name = f"{len(self.dropped)}.csv"
         self.dropped.append(self.place.drop(name, as_csv(self.place.header, self.place.rows[:rows])))
-        if told:
+        if said:
             self.flow.app.flows.intake.see(self.dropped[-1])
 
     def sweep(self, after: int | None) -> None:
@@ -122,7 +122,7 @@ class Story(RuleBasedStateMachine):
             case "deliver":
                 self.deliver(after, rows, again)
             case "drop":
-                self.drop(rows, told=again)
+                self.drop(rows, said=again)
             case "sweep":
                 self.sweep(after)
             case "take up":
@@ -185,7 +185,7 @@ class Story(RuleBasedStateMachine):
             traceback.print_exc()  # of what hypothesis tells next, this is the cause
             raise
         finally:
-            # Also after a failure: told again, the story has to begin with nothing there.
+            # Also after a failure: run again, the story has to begin with nothing there.
             for container in self.place.blobs.list_containers() if hasattr(self, "place") else ():
                 self.place.blobs.delete_container(container.name)
             self.folder.cleanup()

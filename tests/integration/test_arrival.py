@@ -104,7 +104,7 @@ def test_appended_data_is_taken_up_when_it_is_still_and_a_lost_event_within_one_
         blob.append_block(
             block if block.startswith(b"mean") and not blob.get_blob_properties().size else block.partition(b"\n")[2]
         )
-    assert flow.app.flows.intake.sweep(workplace.container) == 1  # the last append told nobody
+    assert flow.app.flows.intake.sweep(workplace.container) == 1  # the last append had no event
     [job] = flow.arrive(f"{PIPELINE}/appended.csv")
     assert flow.finish(job).state is JobState.PROMOTED
     assert [each.rows for each in flow.arrivals() if each.state is ArrivalState.TAKEN] == [400]

@@ -232,7 +232,7 @@ def test_what_a_client_does_wrong_is_answered_by_the_catalogue_and_named(
         assert error_of(client.call(method, path)) == (400, "BadArgument", "MissingJobId")
 
 
-def test_a_storage_that_does_not_answer_is_told_of_before_a_client_gives_up(workplace: Workplace) -> None:
+def test_a_storage_that_does_not_answer_is_reported_before_a_client_gives_up(workplace: Workplace) -> None:
     nowhere = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YWJj;BlobEndpoint=http://127.0.0.1:1/a"
     answer = training_of(workplace).call(
         "POST", "/jobs", {"Input": {"ConnectionString": nowhere, "RelativeLocation": "data/a.csv"}}

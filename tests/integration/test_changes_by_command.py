@@ -73,7 +73,7 @@ def test_a_command_that_finds_another_run_at_work_changes_nothing_and_says_so(te
     assert terminal.flow.champion.last == last
 
 
-def test_a_change_that_a_service_broke_off_is_told_of_and_finished_by_the_app(terminal: Terminal) -> None:
+def test_a_change_that_a_service_broke_off_is_reported_and_finished_by_the_app(terminal: Terminal) -> None:
     flow = terminal.flow
     place, last = flow.place, flow.champion.last
     fault = {"kind": "unavailable", "operation": "classic.update", "count": 1, "seconds": 60}

@@ -253,7 +253,7 @@ def test_the_default_endpoint_and_the_training_service_take_no_model(services: S
     assert trained.call("GET").json()["Resources"] == []
 
 
-def test_a_refresh_takes_the_default_endpoints_models_only_when_told_to_overwrite(services: Services) -> None:
+def test_a_refresh_takes_the_default_endpoints_models_only_when_asked_to_overwrite(services: Services) -> None:
     def refreshed(overwrite: Any) -> requests.Response:
         return services.retrained.call("POST", "/refresh", {"OverwriteResources": overwrite})
 
@@ -304,7 +304,7 @@ def test_an_endpoint_is_deleted_with_its_address_and_the_default_one_last(servic
     assert error_of(other.retrained.call("GET"))[0] == 404
 
 
-def test_a_key_made_anew_takes_the_place_of_the_old_one_at_once(services: Services) -> None:
+def test_a_new_key_takes_the_place_of_the_old_one_at_once(services: Services) -> None:
     read = services.retrained.call("GET").json()
     made = services.retrained.call("POST", "/regeneratekey", {"KeyType": "Primary"}).json()
     assert (made["SecondaryKey"], made["PrimaryKey"] != read["PrimaryKey"]) == (read["SecondaryKey"], True)

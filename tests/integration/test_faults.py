@@ -322,7 +322,7 @@ def test_an_order_strikes_its_endpoint_alone_and_by_its_chance_alike_at_each_reh
 
 
 def test_an_order_that_means_nothing_is_refused_and_says_what_would(rehearsal: Rehearsal) -> None:
-    for fault, told in (
+    for fault, said in (
         ({"kind": "lost"}, "lost answer"),
         ({"kind": "slow", "operation": "bes.begin"}, "bes.start"),
         ({"kind": "stuck", "operation": "bes.start"}, "its own place"),
@@ -334,7 +334,7 @@ def test_an_order_that_means_nothing_is_refused_and_says_what_would(rehearsal: R
     ):
         answer = requests.post(f"{rehearsal.control}/faults", json=fault, timeout=PATIENCE)
         assert answer.status_code == 400
-        assert told in answer.text
+        assert said in answer.text
     plain = requests.post(f"{rehearsal.control}/faults", data='{"kind": "slow"}', timeout=PATIENCE)
     assert plain.status_code == 400
     elsewhere = requests.get(f"{rehearsal.control}/faults", headers={"Host": "studio.example"}, timeout=PATIENCE)

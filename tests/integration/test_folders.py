@@ -131,7 +131,7 @@ def rows_of(content: bytes) -> list[list[str]]:
     return [line.split(",") for line in content.decode().splitlines()[1:]]
 
 
-def test_a_file_that_was_overwritten_meanwhile_is_not_read_and_what_is_none_of_the_jobs_is_told(
+def test_an_overwritten_file_is_not_read_and_a_file_of_another_job_is_reported(
     place: Workplace, tmp_path: Path
 ) -> None:
     flow, name = flow_of(place, tmp_path), tmp_path.name
@@ -146,7 +146,7 @@ def test_a_file_that_was_overwritten_meanwhile_is_not_read_and_what_is_none_of_t
 
     assert started.joined is not None
     flow.place.blobs.get_blob_client("batches", f"{started.joined}x.csv").upload_blob(files["a.csv"])
-    with pytest.raises(AskHuman, match=rf"batches/{PIPELINE}/{job.id}-1/x\.csv is none of the job's files"):
+    with pytest.raises(AskHuman, match=rf"batches/{PIPELINE}/{job.id}-1/x\.csv is not one of the job's files"):
         flow.app.data.gather(started.joined, [part.dataset for part in started.parts], None)
     flow.finish(started)
 

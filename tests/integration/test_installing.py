@@ -201,9 +201,9 @@ def test_two_first_starts_side_by_side_install_once(root: Path, tiny: Environmen
         for each in starts:
             assert each.stderr is not None
             assert each.stderr.readline() == "run.py: another start is installing; waiting\n"
-    told = [each.communicate()[1] for each in starts]
+    shown = [each.communicate()[1] for each in starts]
     assert [each.returncode for each in starts] == [0, 0]
-    assert sorted("installing .venv-tiny" in each for each in told) == [False, True]
+    assert sorted("installing .venv-tiny" in each for each in shown) == [False, True]
     assert imports(tiny.python) == "2"
 
 
@@ -228,17 +228,17 @@ def test_a_killed_start_leaves_nothing_that_a_later_one_trips_over(root: Path, t
     assert not list((root / FOLDER).glob("new-*"))
 
 
-def test_too_little_space_is_told_before_anything_is_installed(root: Path, tiny: Environment) -> None:
+def test_too_little_space_is_reported_before_anything_is_installed(root: Path, tiny: Environment) -> None:
     huge = start(root, 10**9)
-    _, told = huge.communicate()
+    _, shown = huge.communicate()
     assert huge.returncode == 1
-    assert f"is full: {10**9} MB are needed and " in told
+    assert f"is full: {10**9} MB are needed and " in shown
     assert not tiny.folder.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_full_or_read_only_disk_is_told_as_what_it_is(root: Path, uv: Path, how: str) -> None:
+def test_a_full_or_read_only_disk_is_reported_as_such(root: Path, uv: Path, how: str) -> None:
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(root)], capture_output=True, check=False
     )
@@ -254,8 +254,8 @@ def test_a_full_or_read_only_disk_is_told_as_what_it_is(root: Path, uv: Path, ho
         else:
             subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
         refused = start(root, 0)
-        _, told = refused.communicate()
+        _, shown = refused.communicate()
         assert refused.returncode == 1
-        assert ("is full" if how == "full" else f"{root} cannot be written") in told.splitlines()[-1]
+        assert ("is full" if how == "full" else f"{root} cannot be written") in shown.splitlines()[-1]
     finally:
         subprocess.run(["umount", str(root)], check=True)

@@ -222,7 +222,7 @@ def test_a_body_is_taken_or_refused_however_deep_it_is(world: World) -> None:
     assert statuses == {200, 400}
 
 
-def test_text_that_is_no_unicode_is_refused(world: World) -> None:
+def test_text_that_is_not_unicode_is_refused(world: World) -> None:
     [scene, _] = world.scenes["webServices"]
     place = (
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
@@ -234,7 +234,7 @@ def test_text_that_is_no_unicode_is_refused(world: World) -> None:
         _check_shape(json.loads(answer))
 
 
-def test_an_address_that_is_none_is_refused_in_the_documented_shape(world: World) -> None:
+def test_a_malformed_address_is_refused_in_the_documented_shape(world: World) -> None:
     for method, path in (("GET", "/nothing"), ("DELETE", "/workspaces/x/webservices"), ("TRACE", "/"), ("PUT", "//")):
         status, body = world.ask(method, path, b"", [], b"")
         assert status == 404
@@ -316,7 +316,7 @@ async def _ask(
     app: Starlette, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> tuple[int, bytes]:
     """Ask the application as a server does; return the status and the answer's body."""
-    told: list[dict[str, Any]] = []
+    said: list[dict[str, Any]] = []
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -335,10 +335,10 @@ async def _ask(
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Any) -> None:
-        told.append(dict(message))
+        said.append(dict(message))
 
     try:
         await app(scope, receive, send)
     except Exception as error:  # it is raised again once it was answered
         return 500, repr(error).encode()
-    return told[0]["status"], b"".join(message.get("body", b"") for message in told[1:])
+    return said[0]["status"], b"".join(message.get("body", b"") for message in said[1:])

@@ -61,15 +61,15 @@ def started(folder: Path, module: list[str], *awaited: str, ignoring: str = "") 
             start_new_session=True,
         )
 
-    def told() -> str:
+    def said() -> str:
         return (folder / "output").read_text(errors="replace")[-2000:]
 
     try:
         until(
             lambda: process.poll() is not None or _has(with_variable(mark), awaited),
-            lambda: f"{awaited} of {with_variable(mark)}, {told()}",
+            lambda: f"{awaited} of {with_variable(mark)}, {said()}",
         )
-        assert process.poll() is None, told()
+        assert process.poll() is None, said()
         yield process.pid, mark
         process.wait(PATIENCE)
         until(lambda: not with_variable(mark), lambda: f"the end of {with_variable(mark)}")

@@ -97,13 +97,13 @@ def test_a_batch_that_fails_as_a_whole_is_quarantined_as_a_whole_though_workers_
     assert kills >= 3
     assert {each.state for each in place.arrivals()} == {ArrivalState.QUARANTINED}
     assert list(place.dropped.list_blob_names()) == []
-    told = "The batch of breast-cancer/a.csv and 2 more: the label 'diagnosis' has the one class 'benign'"
+    said = "The batch of breast-cancer/a.csv and 2 more: the label 'diagnosis' has the one class 'benign'"
     for each, path in zip(place.arrivals(), paths, strict=True):
-        assert (each.reason or "").startswith(told)
+        assert (each.reason or "").startswith(said)
         folder = f"{place.pipeline}/{each.id}"
         assert each.moved == f"quarantine/{folder}/{path.rpartition('/')[2]}"
         assert json.loads(place.quarantine.download_blob(f"{folder}/reason.json").readall())["reason"] == each.reason
-        assert place.quarantine.download_blob(f"{folder}/reason.txt").readall().decode().startswith(told)
+        assert place.quarantine.download_blob(f"{folder}/reason.txt").readall().decode().startswith(said)
 
 
 def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_very_bytes_once(

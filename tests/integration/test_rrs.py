@@ -43,7 +43,7 @@ def deployed(place: Workplace, experiment: str, frame: Any) -> tuple[Client, dic
     return Client(f"{place.studio.address}{endpoint.path}", endpoint.key), run.evaluations[-1]
 
 
-def test_a_table_of_text_is_answered_and_its_columns_are_told_on_request(workplace: Workplace) -> None:
+def test_a_table_of_text_is_answered_and_its_columns_are_described_on_request(workplace: Workplace) -> None:
     client, header, rows = scoring_of(workplace), workplace.header, workplace.rows[:2]
     output = client.score(header, rows, details="true").json()["Results"]["output1"]
     assert output["type"] == "table"

@@ -71,9 +71,9 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 
 @pytest.fixture(scope="module")
 def published(terminal: Terminal) -> dict[str, dict[str, Any]]:
-    """What `publish` told, by the kind of service."""
-    told = terminal.read("publish", "breast-cancer", str(terminal.folder / "data.csv"), "--json")
-    return {each["kind"]: each for each in told["services"]}
+    """What `publish` printed, by the kind of service."""
+    said = terminal.read("publish", "breast-cancer", str(terminal.folder / "data.csv"), "--json")
+    return {each["kind"]: each for each in said["services"]}
 
 
 def scored(address: str, key: str) -> requests.Response:
@@ -88,7 +88,7 @@ def key_of(terminal: Terminal, endpoint: str) -> str:
     return str(terminal.read("keys", endpoint, "--json")["primary"])
 
 
-def test_what_publish_deploys_answers_under_the_addresses_it_told(
+def test_what_publish_deploys_answers_under_the_addresses_it_printed(
     terminal: Terminal, published: dict[str, dict[str, Any]]
 ) -> None:
     assert set(published) == {"New", "Classic", "training"}
@@ -161,16 +161,16 @@ def test_an_exported_definition_has_no_key_and_is_imported_under_another_name(
 
 
 @pytest.mark.usefixtures("published")
-def test_an_import_that_is_accepted_and_fails_later_is_told_as_failed(terminal: Terminal) -> None:
+def test_an_import_that_is_accepted_and_fails_later_is_reported_as_failed(terminal: Terminal) -> None:
     definition = json.loads(terminal.run("export", "breastcancer").stdout)
     for asset in definition["properties"]["assets"].values():
         if asset["type"] == "Resource":
             asset["locationInfo"]["uri"] += "x.ilearner"
     file = terminal.folder / "wrong.json"
     file.write_text(json.dumps(definition))
-    code, told = terminal.refused("import", str(file))
+    code, said = terminal.refused("import", str(file))
     assert code == 1
-    assert "BlobNotFound" in told
+    assert "BlobNotFound" in said
 
 
 def test_a_fault_on_order_strikes_as_often_as_was_said_and_is_lifted(
@@ -185,12 +185,12 @@ def test_a_fault_on_order_strikes_as_often_as_was_said_and_is_lifted(
     terminal.read("fault", "add", "lost-answer", "--operation", "bes.create", "--json")
     assert terminal.read("fault", "lift", order["id"], "--json") == {"lifted": 1}
     assert terminal.read("fault", "lift", "--json") == {"lifted": 1}
-    code, told = terminal.refused("fault", "add", "earthquake")
+    code, said = terminal.refused("fault", "add", "earthquake")
     assert code == 1
-    assert "'earthquake'; it can be: lost answer, reset" in told
+    assert "'earthquake'; it can be: lost answer, reset" in said
 
 
-def test_where_the_server_listens_is_told_to_its_owner_alone_and_taken_back(terminal: Terminal) -> None:
+def test_only_its_owner_can_read_where_the_server_listens_until_it_stops(terminal: Terminal) -> None:
     folder = terminal.folder / "other"
     with running_studio(folder, terminal.storage, "--control") as studio:
         file = folder / "running.json"
@@ -204,7 +204,7 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
     table, folder = str(terminal.folder / "data.csv"), terminal.folder
     short = folder / "short.csv"
     short.write_bytes(with_a_short_row(HEADER, ROWS))
-    for arguments, settings, code, told in (
+    for arguments, settings, code, said in (
         (("run", "cancer", table), {}, 2, "There is no experiment 'cancer'; give a .yaml file, or one of: breast-c"),
         (("run", "breast-cancer", "none.csv"), {}, 2, "the table none.csv cannot be read: No such file"),
         (("run", "breast-cancer", str(short)), {}, 1, "All rows must have same number of elements"),
@@ -218,7 +218,7 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
         (("fault", "list", "--data", str(folder)), {}, 2, "no server with a control runs over"),
     ):
         given, line = terminal.refused(*arguments, **settings)
-        assert (given, told in line) == (code, True), line
+        assert (given, said in line) == (code, True), line
 
 
 def _addresses(terminal: Terminal) -> list[str]:

@@ -35,10 +35,10 @@ def test_status_jobs_job_history_and_verify_agree_on_what_is_live(terminal: Term
     day = history[0]["at"][:10]
     assert terminal.json("history", PIPELINE, "--on", day)[0]["number"] == 1
 
-    _, told, _ = terminal.run("history", PIPELINE, "--on", "2100-01-01")
+    _, said, _ = terminal.run("history", PIPELINE, "--on", "2100-01-01")
     data = promoted[0]["parts"][0]
     for each in (promoted[0]["id"], data["sha256"], data["dataset"]["path"], "AUC 0.99", "PROVEN", "✓ AUC"):
-        assert each in told
+        assert each in said
 
 
 def test_pages_of_jobs_follow_each_other(terminal: Terminal) -> None:
@@ -49,7 +49,7 @@ def test_pages_of_jobs_follow_each_other(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "said"),
     [
         (("job", "nobody"), NOTHING, "there is no job nobody"),
         (("jobs", "--state", "failed"), NOTHING, "there is no such job"),
@@ -64,11 +64,11 @@ def test_pages_of_jobs_follow_each_other(terminal: Terminal) -> None:
     ],
 )
 def test_what_is_not_there_or_refused_is_one_line_and_a_code(
-    terminal: Terminal, command: tuple[str, ...], code: int, told: str
+    terminal: Terminal, command: tuple[str, ...], code: int, said: str
 ) -> None:
     ended, _, err = terminal.run(*command)
     assert ended == code
-    assert told in err
+    assert said in err
     assert len(err.splitlines()) == 1
 
 
@@ -163,9 +163,9 @@ def test_candidate_and_champion_are_compared_and_drawn_on_the_same_rows(terminal
     head, *table = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()[-1 - len(expected) :]]
     assert head[0] == f"metric on the same {job.held_out.rows} held-out rows"
     assert table == [[name, f"{a:.4f}", f"{b:.4f}", f"{c:+.4f}"] for name, a, b, c in expected]
-    told = ElementTree.parse(file).getroot().findtext("{http://www.w3.org/2000/svg}desc") or ""
+    said = ElementTree.parse(file).getroot().findtext("{http://www.w3.org/2000/svg}desc") or ""
     aucs = f"candidate AUC {ours['AUC']:.4f}, champion AUC {theirs['AUC']:.4f}"
-    assert told == f"ROC on the same {job.held_out.rows} held-out rows: {aucs}"
+    assert said == f"ROC on the same {job.held_out.rows} held-out rows: {aucs}"
 
 
 def by_scikit_learn(truth: list[str], answers: Rows) -> dict[str, float]:
@@ -182,7 +182,7 @@ def by_scikit_learn(truth: list[str], answers: Rows) -> dict[str, float]:
     }
 
 
-def test_without_the_champions_answers_each_is_told_by_its_own_rows(terminal: Terminal) -> None:
+def test_without_the_champions_answers_each_is_measured_on_its_own_rows(terminal: Terminal) -> None:
     job = terminal.flow.job(job_of(terminal, "450.csv"))
     assert job.verdict is not None
     assert job.held_out is not None
@@ -207,12 +207,12 @@ def test_without_the_champions_answers_each_is_told_by_its_own_rows(terminal: Te
 def test_rows_that_cannot_be_read_leave_the_table_and_stop_the_picture(terminal: Terminal) -> None:
     job = job_of(terminal, "450.csv")
     file = str(changed_file(terminal.folder, lambda entry: entry.update(gate={**entry["gate"], "label": "nowhere"})))
-    told = "The scored rows have no column 'nowhere'"
+    said = "The scored rows have no column 'nowhere'"
     code, out, err = terminal.run("compare", job, PIPELINES_FILE=file)
-    assert (code, f"not compared on the same rows: {told}" in err) == (DONE, True)
+    assert (code, f"not compared on the same rows: {said}" in err) == (DONE, True)
     assert "the champion's of other rows" in out
     code, out, err = terminal.run("compare", job, "--svg", str(terminal.folder / "roc.svg"), PIPELINES_FILE=file)
-    assert (code, out, told in err) == (FAILED, "", True)
+    assert (code, out, said in err) == (FAILED, "", True)
 
 
 def test_the_commands_run_as_a_program_with_the_environment_alone(terminal: Terminal) -> None:

@@ -68,7 +68,7 @@ def live(flow: Flow) -> HistoryEntry:
     return champion.live
 
 
-def told(job: RetrainingJob) -> str:
+def said(job: RetrainingJob) -> str:
     return "\n".join([*(step.note for step in job.steps), job.reason or ""])
 
 
@@ -79,9 +79,9 @@ UPDATES = ["classic.update", "arm.patch"]
 def test_an_answer_that_is_lost_changes_nothing_of_the_outcome(flow: Flow, operation: str) -> None:
     order(flow, "lost answer", operation=operation, count=1)
     job = retrained(flow)
-    assert job.state is JobState.PROMOTED, told(job)
+    assert job.state is JobState.PROMOTED, said(job)
     assert live(flow).job == job.id
-    assert "got no answer" in told(job) + "\n".join(flow.troubles)
+    assert "got no answer" in said(job) + "\n".join(flow.troubles)
 
 
 @pytest.mark.parametrize("kind", ["throttled", "unavailable"])
@@ -89,9 +89,9 @@ def test_an_answer_that_is_lost_changes_nothing_of_the_outcome(flow: Flow, opera
 def test_a_service_that_is_away_is_asked_again_when_it_said(flow: Flow, kind: str, operation: str) -> None:
     order(flow, kind, operation=operation, count=2, seconds=60)
     job = retrained(flow)
-    assert job.state is JobState.PROMOTED, told(job)
+    assert job.state is JobState.PROMOTED, said(job)
     assert live(flow).job == job.id
-    assert f"answered {429 if kind == 'throttled' else 503}" in told(job) + "\n".join(flow.troubles)
+    assert f"answered {429 if kind == 'throttled' else 503}" in said(job) + "\n".join(flow.troubles)
 
 
 def test_with_a_fifth_of_all_calls_throttled_a_retraining_makes_no_other_calls_than_without(flow: Flow) -> None:
@@ -105,7 +105,7 @@ def test_with_a_fifth_of_all_calls_throttled_a_retraining_makes_no_other_calls_t
         """Return the calls of one retraining that were not refused; how often a job's state is read is chance."""
         calls.clear()
         job = retrained(flow)
-        assert job.state is JobState.PROMOTED, told(job)
+        assert job.state is JobState.PROMOTED, said(job)
         assert not [step.note for step in job.steps if "answered 429" in step.note]
         names = (re.sub(r"[0-9a-f-]{32,36}", "{id}", name) for name, status in calls if status != THROTTLED)
         return Counter(name for name in names if not re.match(r"GET .*(/jobs/|/operationsStatus/)", name))
@@ -132,7 +132,7 @@ def test_an_update_without_effect_leaves_the_former_model_live_everywhere(
     before = live(flow)
     order(flow, kind, endpoint=name_of(flow, endpoint), count=1)
     job = retrained(flow)
-    assert job.state is JobState.REVERTED, told(job)
+    assert job.state is JobState.REVERTED, said(job)
     assert says in (job.reason or "")
     assert "the former model is live again, and that is proven" in (job.reason or "")
     assert live(flow) == before
@@ -143,7 +143,7 @@ def test_an_update_that_takes_effect_late_is_waited_for(place: Workplace, tmp_pa
     flow = Flow(place, configured(place, tmp_path, *PASSING))
     order(flow, "late", endpoint=name_of(flow, endpoint), count=1, seconds=1)
     job = retrained(flow)
-    assert job.state is JobState.PROMOTED, told(job)
+    assert job.state is JobState.PROMOTED, said(job)
     assert live(flow).job == job.id
     faults = requests.get(f"{place.studio.control}/faults", timeout=PATIENCE).json()
     assert [each["struck"] for each in faults if each["kind"] == "late"] == [1]
@@ -154,7 +154,7 @@ def test_an_operation_that_fails_after_it_was_accepted_leaves_the_former_model_l
     before = live(flow)
     order(flow, "failing operation", count=1)
     job = retrained(flow)
-    assert job.state is JobState.REVERTED, told(job)
+    assert job.state is JobState.REVERTED, said(job)
     assert "Failed" in (job.reason or "")
     assert live(flow) == before
 
@@ -162,8 +162,8 @@ def test_an_operation_that_fails_after_it_was_accepted_leaves_the_former_model_l
 def test_results_whose_link_has_expired_are_asked_for_again(flow: Flow) -> None:
     order(flow, "expired result", count=1)
     job = retrained(flow)
-    assert job.state is JobState.PROMOTED, told(job)
-    assert "its signature may have expired" in told(job)
+    assert job.state is JobState.PROMOTED, said(job)
+    assert "its signature may have expired" in said(job)
     assert live(flow).job == job.id
 
 

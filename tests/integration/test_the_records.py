@@ -17,7 +17,7 @@ from shared.base.settings import Settings
 NAME = "champions/income.json"
 
 
-def test_a_run_whose_lease_ran_out_is_told_so_and_writes_nothing_more(azurite: Azurite) -> None:
+def test_a_run_whose_lease_ran_out_fails_and_writes_nothing_more(azurite: Azurite) -> None:
     store = open_store(Settings({"X": azurite.connection_string}), "X")
     documents = BlobDocuments(store, "retraining")
     documents.create(NAME, b"first")

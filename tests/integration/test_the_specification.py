@@ -183,7 +183,7 @@ def test_every_answer_of_workspaces_is_as_specified(manager: Manager, version: s
     assert refused.status_code == 400
     own = judge.call("DELETE", "/{workspaceName}", **{**names, "workspaceName": "relearn"})
     assert own.status_code == 409
-    # The other lists can fail for nobody who may ask; whoever may not is told so in the same shape.
+    # The other lists can fail for nobody who may ask; whoever may not gets an error of the same shape.
     stranger = Judge(judge.specification, Manager(manager.address, "wrong", manager.subscription))
     stranger.call("GET", "{resourceGroupName}/providers/Microsoft.MachineLearning/workspaces", **GROUP)
     stranger.call("GET", "{subscriptionId}/providers/Microsoft.MachineLearning/workspaces")

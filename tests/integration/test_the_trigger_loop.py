@@ -209,16 +209,16 @@ def test_a_damaged_status_of_a_timer_is_made_again(place: Place, content: str) -
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "said"),
     [
         ({"SCHEDULE": "every day"}, "is not an NCRONTAB expression of six fields"),
         ({"SCHEDULE": ""}, "The setting SCHEDULE is missing"),
     ],
 )
 def test_a_trigger_that_cannot_work_stops_the_start_with_its_name(
-    place: Place, settings: dict[str, str], told: str
+    place: Place, settings: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(NotStarted, match=told), place.host(settings):
+    with pytest.raises(NotStarted, match=said), place.host(settings):
         pass
 
 

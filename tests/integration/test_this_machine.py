@@ -27,9 +27,7 @@ with python_child(["tests.support.slow_to_end"], {}, lambda line: print(line, fl
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
 @pytest.mark.parametrize(("first", "second"), [("SIGHUP", "SIGTERM"), ("SIGINT", "SIGINT")])
-def test_a_program_that_is_told_to_end_twice_still_stops_its_children_and_makes_no_fuss(
-    first: str, second: str
-) -> None:
+def test_a_program_that_gets_two_signals_to_end_stops_its_children_quietly(first: str, second: str) -> None:
     command = [sys.executable, "-c", PARENT]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

@@ -41,7 +41,7 @@ class Up:
     process: subprocess.Popen[bytes]
     storage: str
 
-    def told(self) -> str:
+    def said(self) -> str:
         return self.output.read_text("utf-8", errors="replace")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,8 +50,8 @@ class Up:
         )
 
     def says(self, text: str) -> None:
-        until(lambda: text in self.told() or self.process.poll() is not None, self.told, 300)
-        assert text in self.told()
+        until(lambda: text in self.said() or self.process.poll() is not None, self.said, 300)
+        assert text in self.said()
 
     def drop(self, path: str, content: bytes) -> None:
         client = BlobServiceClient.from_connection_string(self.storage)
@@ -102,7 +102,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
 def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it_stops(up: Up, tmp_path: Path) -> None:
-    assert "training-data/breast-cancer/*.csv" in up.told()
+    assert "training-data/breast-cancer/*.csv" in up.said()
     header, rows = breast_cancer()
     good = tmp_path / "good.csv"
     good.write_bytes(as_csv(header, rows[:400]))
@@ -127,7 +127,7 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     port = json.loads((up.folder / "local.settings.json").read_text("utf-8"))["Values"]["RELEARN_PORT"]
     second = up.run("local.up", "--port", port)
     assert (second.returncode, "runs in this folder already" in second.stdout.replace("\n", " ")) == (1, True)
-    assert "Executed 'poll_jobs'" not in up.told()
+    assert "Executed 'poll_jobs'" not in up.said()
     assert "Executed 'poll_jobs'" in (up.folder / "triggers.log").read_text()
 
     pipelines = tmp_path / "pipelines.yaml"
@@ -136,7 +136,7 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     settings = up.folder / "local.settings.json"
     settings.write_text(settings.read_text().replace(str(ROOT / "pipelines.sample.yaml"), str(pipelines)))
     up.says("is not taken over, and what ran goes on:")
-    assert "did you mean 'Recall'" in up.told()
+    assert "did you mean 'Recall'" in up.said()
     pipelines.write_text(right.replace("  breast-cancer:\n", "  second-name:\n"), "utf-8")
     up.says("is taken over: second-name")
     up.drop("breast-cancer/later.csv", as_csv(header, rows[:500]))
@@ -150,7 +150,7 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     up.process.send_signal(signal.SIGINT)
     up.process.wait(60)
     assert up.process.returncode == 0
-    *before, last = up.told().splitlines()
+    *before, last = up.said().splitlines()
     assert "stopping: what is being done is finished first" in before
     assert last.startswith("stopped")
     assert "None of it runs now" in up.run("local.addresses").stdout

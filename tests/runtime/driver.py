@@ -30,7 +30,7 @@ class TypedData(Message):
         *("model_binding_data", "collection_model_binding_data"),
     )
 
-    def __getattr__(self, name):  # the runtime probes for other attributes, and needs to be told no
+    def __getattr__(self, name):  # the runtime probes for other attributes, and expects an error
         if name in TypedData.FIELDS:
             return
         raise AttributeError(name)

@@ -53,7 +53,7 @@ def ask(
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", port),
     }
-    told: list[dict[str, Any]] = []
+    said: list[dict[str, Any]] = []
     left = iter(body)
     taken = 0
 
@@ -64,9 +64,9 @@ def ask(
         return {"type": "http.request", "body": part or b"", "more_body": part is not None}
 
     async def send(message: Any) -> None:
-        told.append(message)
+        said.append(message)
 
     # In a thread of its own: another test's browser may keep an event loop in this one.
     with ThreadPoolExecutor(1) as alone:
         alone.submit(anyio.run, app, scope, receive, send).result()
-    return Answer(told[0]["status"], b"".join(each.get("body", b"") for each in told), taken)
+    return Answer(said[0]["status"], b"".join(each.get("body", b"") for each in said), taken)

@@ -39,8 +39,8 @@ class Specification:
         )
         errors = list(validator.iter_errors(body))
         # What has another fault counts as not evaluated, and so does all that it is in.
-        told = [each for each in errors if each.validator != "unevaluatedProperties"] or errors
-        return sorted(f"{'.'.join(map(str, each.path))}: {each.message}" for each in told)
+        said = [each for each in errors if each.validator != "unevaluatedProperties"] or errors
+        return sorted(f"{'.'.join(map(str, each.path))}: {each.message}" for each in said)
 
     def named(self, definition: str, body: Any) -> list[str]:
         return self.faults({"$ref": f"#/definitions/{definition}"}, body)

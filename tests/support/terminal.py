@@ -33,7 +33,7 @@ class CommandLine:
     capsys: pytest.CaptureFixture[str]
 
     def run(self, *arguments: str, **settings: str | None) -> tuple[int, str, str]:
-        """Return the exit code, what was printed, and what was told on stderr."""
+        """Return the exit code, what was printed, and what was printed on stderr."""
         values = {**self.settings, **settings}
         file = self.folder / SETTINGS
         file.write_text(json.dumps({"Values": {k: v for k, v in values.items() if v is not None}}), "utf-8")

@@ -140,7 +140,7 @@ def test_a_few_errors_are_no_regression(world: World, error: RetrainingError) ->
         assert looks(world, 4) == []
 
 
-def test_a_fast_endpoint_may_become_many_times_slower_and_one_slow_answer_is_none(world: World) -> None:
+def test_a_fast_endpoint_may_become_many_times_slower_and_one_slow_answer_is_ignored(world: World) -> None:
     for endpoint in world.endpoints.values():
         endpoint.slow = 0.002
     promoted(world)

@@ -117,7 +117,7 @@ def test_well_formed_tables_have_no_fault(content: bytes) -> None:
         (b"a,b\n1,\0\n" * 9, "byte 6 is 0x00, in line 2"),
     ],
 )
-def test_what_is_no_utf_8_is_named_for_what_it_is(content: bytes, told: str) -> None:
+def test_text_that_is_not_utf_8_is_named_by_its_encoding(content: bytes, told: str) -> None:
     fault = only_fault(checked(content))
 
     assert fault.kind is Kind.ENCODING
@@ -261,7 +261,7 @@ def test_extra_and_reordered_columns_are_faults_where_a_rule_says_so() -> None:
     assert "'zip'" in allowed.notes[0]
 
 
-def test_a_first_line_of_data_is_told_as_such() -> None:
+def test_a_first_line_of_data_is_reported_as_such() -> None:
     fault = only_fault(checked("1,2.5\n3,4\n", checks=Checks(columns=(Column(name="age"),))))
 
     assert "a table without a header ends in .nh.csv" in fault.message

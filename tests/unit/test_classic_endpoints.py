@@ -73,7 +73,7 @@ def test_an_endpoint_whose_making_got_no_answer_is_found_by_the_next_try(service
     assert made.model().relative == "c/x.ilearner"
 
 
-def test_a_service_that_is_missing_itself_is_told(service: Scripted) -> None:
+def test_a_missing_service_is_reported(service: Scripted) -> None:
     service.answer(404, MISSING)
     with pytest.raises(ServiceRefused, match=r"PUT .* answered 404 NotFound/WebServiceNotFound"):
         endpoint(service).model()

@@ -98,10 +98,10 @@ def test_an_edit_a_gap_and_a_cut_end_are_found(world: World, meddle: Meddle, fau
     meddle(world)
     found = verified(world)
     assert not found.whole
-    assert any(told.startswith(fault) for told in found.faults), found.faults
+    assert any(said.startswith(fault) for said in found.faults), found.faults
 
 
-def test_a_history_made_anew_as_a_whole_is_found_by_a_head_that_was_noted(world: World) -> None:
+def test_a_history_rewritten_as_a_whole_is_found_by_a_head_that_was_noted(world: World) -> None:
     noted = world.records.champions.load("income").head
     champion = Champion(pipeline="income")
     for number in (1, 2, 3, 4):
@@ -141,7 +141,7 @@ def test_what_was_live_on_a_day_or_at_a_time(world: World, on: str, numbers: lis
         assert found[-1][2] == (None if numbers[-1] == 4 else START + numbers[-1] * DAY)
 
 
-def test_a_date_that_is_none_says_what_to_write() -> None:
+def test_a_malformed_date_says_what_to_write() -> None:
     with pytest.raises(ArgumentTypeError, match="'yesterday' is not a date; write 2026-11-03"):
         read_moment("yesterday")
 
@@ -201,9 +201,9 @@ def metric(drawn: Curve) -> float:
         case Roc(points, area):
             assert metrics.auc([x for x, _ in points], [y for _, y in points]) == pytest.approx(area)
             return area
-        case Residuals(points, told):
-            assert np.sqrt(np.mean([error**2 for _, error in points])) == pytest.approx(told)
-            return told
+        case Residuals(points, said):
+            assert np.sqrt(np.mean([error**2 for _, error in points])) == pytest.approx(said)
+            return said
         case Confusion(_, counts, accuracy):
             assert np.trace(counts) / np.sum(counts) == pytest.approx(accuracy)
             return accuracy
@@ -248,19 +248,19 @@ def test_settings_come_from_one_place_and_are_never_mixed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "said"),
     [
         ({"IsEncrypted": True, "Values": {"A": "x"}}, "is encrypted; decrypt it first: func settings decrypt"),
         ({"Values": {"A": None}}, "Values.A must be a text"),
         ([], "is not a local.settings.json"),
     ],
 )
-def test_a_settings_file_that_is_none_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: object, told: str
+def test_a_malformed_settings_file_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: object, said: str
 ) -> None:
     assert main(["status", "--settings", str(settings_file(tmp_path, body))]) == USAGE
     [line] = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert said in line
 
 
 def test_without_settings_the_line_says_how_to_give_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -278,10 +278,10 @@ def test_a_wrong_command_line_ends_as_argparse_does(command: list[str]) -> None:
     assert ended.value.code == USAGE
 
 
-def test_many_members_are_told_of_as_their_fleet_with_one_of_them_as_an_example() -> None:
+def test_many_members_are_listed_as_their_fleet_with_one_example() -> None:
     members = [f"bike-{number:03}" for number in range(1000)]
-    told = listed([*members, "income", "bikes", "house-a"], ["bike", "house"])
-    assert told == "bikes, income, bike (1000 members, such as bike-000), house (1 members, such as house-a)"
+    said = listed([*members, "income", "bikes", "house-a"], ["bike", "house"])
+    assert said == "bikes, income, bike (1000 members, such as bike-000), house (1 members, such as house-a)"
     assert listed(members[:2], []) == "bike-000, bike-001"  # the file cannot be read
 
 

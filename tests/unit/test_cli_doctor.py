@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
 
 def bad(findings: list[Finding]) -> dict[str, str]:
-    return {each.what: each.told for each in findings if each.health is not Health.OK}
+    return {each.what: each.found for each in findings if each.health is not Health.OK}
 
 
 def test_the_committed_sample_of_settings_is_well() -> None:
@@ -44,7 +44,7 @@ def test_the_committed_sample_of_settings_is_well() -> None:
     assert bad(list(of_settings.look(Settings(values)))) == {}
 
 
-def test_each_setting_that_is_missing_unresolved_or_malformed_is_told_of_at_once() -> None:
+def test_every_missing_unresolved_or_malformed_setting_is_reported_at_once() -> None:
     values = {
         "AzureWebJobsStorage__accountName": "store",
         "TRAINING_DATA__blobServiceUri": "https://store.blob.core.windows.net",
@@ -94,12 +94,12 @@ def test_every_part_of_the_app_is_built_and_its_error_is_found_once() -> None:
     stores = dict.fromkeys(("RETRAINING_STORE", "TRAINING_DATA", "PROMOTIONS"), store)
     settings = {**stores, "PROMOTIONS_QUEUE": "promotions", "KEEP_MODELS": "ten", "PIPELINES_FILE": "gone.yaml"}
     found = list(parts.look(App(Settings(settings)), []))
-    [keep] = [each for each in found if "KEEP_MODELS is 'ten'" in each.told]
+    [keep] = [each for each in found if "KEEP_MODELS is 'ten'" in each.found]
     assert keep.health is Health.WRONG
-    [file] = [each for each in found if "gone.yaml does not exist" in each.told]
+    [file] = [each for each in found if "gone.yaml does not exist" in each.found]
     assert list(parts.look(App(Settings(settings)), [keep, file])) == []
     setting = wrong("setting KEEP_MODELS", "is not a number", "write one")
-    assert [each.told for each in parts.look(App(Settings(settings)), [setting])] == [file.told]
+    assert [each.found for each in parts.look(App(Settings(settings)), [setting])] == [file.found]
 
 
 def test_a_look_that_hangs_is_given_up_and_named() -> None:
@@ -115,7 +115,7 @@ def test_a_look_that_hangs_is_given_up_and_named() -> None:
     finally:
         hanging.set()
     assert first.what == "the first"
-    assert (given_up.health, given_up.told) == (
+    assert (given_up.health, given_up.found) == (
         Health.WRONG,
         "gave up after 0.2 s; the last that was looked at is the first",
     )
@@ -131,7 +131,7 @@ def test_an_error_of_a_look_reaches_the_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "columns", "told"),
+    ("rule", "columns", "said"),
     [
         (
             "Accuracy >= 0.9",
@@ -142,10 +142,10 @@ def test_an_error_of_a_look_reaches_the_command() -> None:
         ("AUC >= 0.9", ["Scored Labels", "Scored Probabilities"], "name metrics of two-class models"),
     ],
 )
-def test_metrics_of_another_kind_of_model_are_wrong(rule: str, columns: list[str], told: str) -> None:
+def test_metrics_of_another_kind_of_model_are_wrong(rule: str, columns: list[str], said: str) -> None:
     found = kind_of_rules("gate", [parse_rule(rule)], columns)
-    assert told in found.told
-    assert (found.health is Health.OK) == ("name metrics" in told)
+    assert said in found.found
+    assert (found.health is Health.OK) == ("name metrics" in said)
 
 
 def test_every_setting_that_the_pipelines_file_names_is_looked_for_but_not_those_in_comments(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ def test_a_service_that_describes_no_ports_is_not_called_wrong() -> None:
 def test_columns_of_the_proof_rows_are_compared_with_the_input() -> None:
     scoring, rows = ScoringService(address=ADDRESS, key=KEY), Rows(["age", "aeg"], [])
     found = list(scoring_ports("s", scoring, rows, read_description(DOCUMENT)))
-    told = [each.told for each in found if each.health is Health.WARNING]
-    assert told == [
+    said = [each.found for each in found if each.health is Health.WARNING]
+    assert said == [
         "the proof's rows have the column 'aeg', and the service's input does not",
         "the proof's rows lack the input's column 'income'",
     ]
@@ -235,7 +235,7 @@ def test_rights_are_read_as_role_definitions_write_them(permissions: list[dict[s
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "said"),
     [
         (AccessRefused("answered 401"), "copy the key again into the setting that t.key names"),
         (ServiceRefused("answered 404", 404), "correct t.address"),
@@ -243,16 +243,16 @@ def test_rights_are_read_as_role_definitions_write_them(permissions: list[dict[s
         (ServiceUnavailable("no answer"), "check t.address, the network"),
     ],
 )
-def test_what_to_do_follows_from_what_went_wrong(error: Exception, told: str) -> None:
+def test_what_to_do_follows_from_what_went_wrong(error: Exception, said: str) -> None:
     def look() -> str:
         raise error
 
     found = looked("t", look, "t.key", "t.address")
     assert found.health is Health.WRONG
-    assert told in found.remedy
+    assert said in found.remedy
 
 
-def test_another_version_than_was_tried_is_told_of(tmp_path: Path) -> None:
+def test_another_version_than_the_tested_one_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text(
         "# why\nmsgspec==0.0.1 \\\n    --hash=sha256:0\nno-such-package==1.0\n"
@@ -260,8 +260,8 @@ def test_another_version_than_was_tried_is_told_of(tmp_path: Path) -> None:
         "utf-8",
     )
     [python, packages] = versions.look(file)
-    assert python.told == ".".join(map(str, sys.version_info[:3]))
-    assert "msgspec is " in packages.told
-    assert "no-such-package is not installed" in packages.told
-    assert "other" not in packages.told
-    assert "requests is " in packages.told
+    assert python.found == ".".join(map(str, sys.version_info[:3]))
+    assert "msgspec is " in packages.found
+    assert "no-such-package is not installed" in packages.found
+    assert "other" not in packages.found
+    assert "requests is " in packages.found

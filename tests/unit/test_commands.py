@@ -43,10 +43,10 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_help_tells_of_each_command_in_one_line(checkout: Path) -> None:
-    told = bare(checkout, "--help").stdout
-    lines = told.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
+    said = bare(checkout, "--help").stdout
+    lines = said.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in lines if line[4] != " "] == list(OWN)
-    assert all(name in told for name in APP)
+    assert all(name in said for name in APP)
 
 
 @pytest.mark.parametrize("command", [*OWN, *APP])
@@ -71,8 +71,8 @@ def test_help_of_each_command_installs_nothing(checkout: Path, command: str) -> 
     ],
 )
 def test_help_shows_every_option(checkout: Path, command: list[str], options: list[str]) -> None:
-    told = bare(checkout, *command, "--help").stdout
-    assert [option for option in options if option not in told] == []
+    said = bare(checkout, *command, "--help").stdout
+    assert [option for option in options if option not in said] == []
 
 
 def test_every_command_of_the_app_is_passed_on() -> None:
@@ -118,7 +118,7 @@ def test_the_documentation_has_examples() -> None:
 
 
 @pytest.mark.parametrize("module", ["shared", "studio"])
-def test_a_python_without_the_packages_is_told_what_to_run(module: str) -> None:
+def test_without_the_packages_the_message_says_what_to_run(module: str) -> None:
     command = [sys.executable, "-S", "-m", module, "status"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -185,13 +185,13 @@ def test_any_content_of_a_record_is_read_or_refused_by_its_name(
     "kind", [Arrival, Batches, Champion, ChangeMark, HistoryEntry, Moved, Poll, RetrainingJob, Rollout, Sweep, Watch]
 )
 def test_every_time_of_a_record_needs_a_zone(kind: type) -> None:
-    assert [place for place, told in times_of(msgspec.inspect.type_info(kind)) if told.tz is not True] == []
+    assert [place for place, said in times_of(msgspec.inspect.type_info(kind)) if said.tz is not True] == []
 
 
-def times_of(told: msgspec.inspect.Type, place: str = "") -> Iterator[tuple[str, msgspec.inspect.DateTimeType]]:
-    match told:
+def times_of(said: msgspec.inspect.Type, place: str = "") -> Iterator[tuple[str, msgspec.inspect.DateTimeType]]:
+    match said:
         case msgspec.inspect.DateTimeType():
-            yield place, told
+            yield place, said
         case msgspec.inspect.StructType(fields=fields):
             for field in fields:
                 yield from times_of(field.type, f"{place}.{field.encode_name}")

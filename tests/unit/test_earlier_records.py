@@ -100,7 +100,7 @@ def keeps(written: Any, read: Any) -> bool:
         (Change, {"request_id": "request"}),
         (Approval, {"request_id": "request"}),
         (Champion, {"late_writes": "strays"}),
-        (Rollout, {"request_id": "request", "members": "lines", "state": "course"}),
+        (Rollout, {"request_id": "request", "members": "lines", "state": "course", "stop_reason": "told"}),
         (Member, {"pipeline": "member", "state": "standing"}),
     ],
 )

@@ -25,7 +25,7 @@ def test_each_kind_of_learner_is_known_by_its_columns(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "said"),
     [
         (b"AUC\n", "a header alone"),
         (b"a,b\n1,2\n", "no column this app knows"),
@@ -34,8 +34,8 @@ def test_each_kind_of_learner_is_known_by_its_columns(kind: Kind) -> None:
         (b"PK\x03\x04\xff\xfe", "a ZIP archive"),
     ],
 )
-def test_a_table_that_is_no_evaluation_says_what_was_found(table: bytes, told: str) -> None:
-    with pytest.raises(BadEvaluation, match=told):
+def test_a_table_that_is_not_an_evaluation_says_what_was_found(table: bytes, said: str) -> None:
+    with pytest.raises(BadEvaluation, match=said):
         read_evaluation(table)
 
 

@@ -1,4 +1,4 @@
-"""Experiments: a mistake in a file is told with its key and what would be right, when the file is loaded."""
+"""Experiments: a mistake in a file is reported with its key and what would be right, when the file is loaded."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_mistake_names_the_file_the_key_and_what_would_be_right(
     assert says in str(refused.value)
 
 
-def test_an_experiment_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_experiment_is_reported_with_those_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"no experiment 'vine'.*breast-cancer, breast-cancer-folder, diabetes, wine, wine-cellar"
     ):

@@ -77,7 +77,7 @@ def test_a_worker_that_was_stopped_before_its_check_writes_nothing(world: World)
     assert [entry.action.value for entry, _ in world.records.champions.entries("income")] == ["found", "promoted"]
 
 
-def test_a_model_that_somebody_else_deployed_is_no_late_write(world: World) -> None:
+def test_a_model_that_somebody_else_deployed_is_not_a_late_write(world: World) -> None:
     promoted(world, "a.csv")
     stranger = world.models.link(world.models.keep(iter([b"by hand"])))
     for endpoint in world.endpoints.values():

@@ -185,7 +185,7 @@ def test_a_blob_that_never_comes_back_from_its_archive_is_set_aside_in_the_end(w
     assert record(world, "later.csv").state is ArrivalState.QUARANTINED
 
 
-def test_storage_that_does_not_answer_is_no_fault_of_the_file_however_often(world: World) -> None:
+def test_unavailable_storage_is_never_a_fault_of_the_file(world: World) -> None:
     path = world.put("a.csv", b"age,hours\n1,2\n")
     world.data.unreadable[path] = ServiceUnavailable("503")
     world.flows.intake.see(path)

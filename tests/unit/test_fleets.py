@@ -119,7 +119,7 @@ def test_a_marker_belongs_to_the_member_in_whose_folder_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "said"),
     [
         (("for_each",), "Location!", r"\.for_each: 'Location!' is not a key"),
         (("blobs",), "bike/*.csv", r"\.blobs: must have \{location\} once"),
@@ -144,13 +144,13 @@ def test_a_marker_belongs_to_the_member_in_whose_folder_it_is() -> None:
     ],
 )
 def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
-    entry: dict[str, Any], tmp_path: Path, path: tuple[str | int, ...], value: object, told: str
+    entry: dict[str, Any], tmp_path: Path, path: tuple[str | int, ...], value: object, said: str
 ) -> None:
     part: Any = entry
     for key in path[:-1]:
         part = part[key]
     part[path[-1]] = value
-    with pytest.raises(BadConfiguration, match=told):
+    with pytest.raises(BadConfiguration, match=said):
         load(tmp_path, bike=entry)
 
 

@@ -14,7 +14,7 @@ def failing(error: BaseException) -> str:
     raise error
 
 
-def test_a_record_that_another_run_changed_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_record_that_another_run_changed_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert guarded(lambda: failing(RecordChanged("jobs/1")), "as it was", "Job 1", log) == "as it was"
     assert caplog.text == ""
 

@@ -66,8 +66,8 @@ def test_wherever_a_run_dies_the_history_is_one_chain_and_its_head_is_the_champi
         assert faults(world) == [], writes
         newest, digest = entries[-1]
         assert (newest.number, digest, newest) == (champion.last, champion.head, champion.live), writes
-        told = [(entry.action.value, entry.previous) for entry, _ in entries]
-        assert told == [("found", None), ("promoted", 1), ("promoted", 2), ("found", 3), ("promoted", 4),
+        said = [(entry.action.value, entry.previous) for entry, _ in entries]
+        assert said == [("found", None), ("promoted", 1), ("promoted", 2), ("found", 3), ("promoted", 4),
                         ("rolled back", 3)], writes  # fmt: skip
         assert champion.change is None
         assert all(world.models.identify(each.serves) == newest.models["one"] for each in world.endpoints.values())

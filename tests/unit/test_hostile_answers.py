@@ -77,7 +77,7 @@ def test_a_byte_order_mark_before_an_answer_is_skipped(service: Scripted) -> Non
     [DEEP_ERROR, b'{"error": {"code": "\\ud800", "message": 1}}', b'{"error": [1]}'],
     ids=lambda each: str(len(each)),
 )
-def test_an_error_of_any_body_is_told_apart_by_its_status(body: bytes) -> None:
+def test_an_error_of_any_body_is_classified_by_its_status(body: bytes) -> None:
     assert isinstance(failure("GET x", 503, {}, body), ServiceUnavailable)
 
 
@@ -113,7 +113,7 @@ def test_a_content_length_that_is_not_one_is_left_out(service: Scripted, length:
 
 
 @pytest.mark.parametrize("length", ["100", "3, 4"])
-def test_a_content_length_that_does_not_hold_is_no_answer(service: Scripted, length: str) -> None:
+def test_a_wrong_content_length_is_refused(service: Scripted, length: str) -> None:
     service.answer(200, lambda: iter([b"hello"]), Content_Length=length)
     with pytest.raises(ServiceUnavailable, match=r"broke off|no answer"):
         downloaded(service)
@@ -133,7 +133,7 @@ def test_a_content_encoding_that_is_not_read_is_refused_by_name(service: Scripte
         downloaded(service)
 
 
-def test_content_that_is_not_what_its_encoding_says_is_no_answer(service: Scripted) -> None:
+def test_content_that_is_not_what_its_encoding_says_is_refused(service: Scripted) -> None:
     service.answer(200, b"model", Content_Encoding="gzip")
     with pytest.raises(ServiceUnavailable, match="broke off"):
         downloaded(service)

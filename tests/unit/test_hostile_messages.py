@@ -55,7 +55,7 @@ def test_a_member_that_is_null_is_not_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "said"),
     [
         (b"", "it is empty"),
         (b"  \n", "it is empty"),
@@ -73,8 +73,8 @@ def test_a_member_that_is_null_is_not_given() -> None:
     ],
     ids=lambda each: repr(each[:20]),
 )
-def test_a_message_in_another_form_says_which_form_it_has(body: bytes, told: str) -> None:
-    with pytest.raises(BadMessage, match=told) as raised:
+def test_a_message_in_another_form_says_which_form_it_has(body: bytes, said: str) -> None:
+    with pytest.raises(BadMessage, match=said) as raised:
         read_request(body)
     assert len(str(raised.value)) < 1200
 

@@ -55,10 +55,10 @@ def strangers(
     learner = freeze(learner) if frozen else learner
     pipeline.steps[-1] = (name, learner)
     pipeline = change(learner, pipeline) or pipeline
-    told = msgspec.structs.replace(model(number).manifest, **manifest)
+    shown = msgspec.structs.replace(model(number).manifest, **manifest)
     content = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline))) as old, zipfile.ZipFile(content, "w") as new:
-        new.writestr("manifest.json", msgspec.json.encode(told))
+        new.writestr("manifest.json", msgspec.json.encode(shown))
         for part in old.namelist():
             new.writestr(part, old.read(part))
     return content.getvalue()
@@ -306,10 +306,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHILD], cwd=folder, env=environment, capture_output=True, text=True
     )
-    told = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    shown = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     lost = f"the process ended with {done.returncode}: {done.stderr[-300:]}"
     left = [file.name for file in (folder / "studio" / "models").iterdir()] + [MARK] * (folder / MARK).exists()
-    return {"left behind": str(left)} | {name: told.get(str(number), lost) for number, name in enumerate(FORGED)}
+    return {"left behind": str(left)} | {name: shown.get(str(number), lost) for number, name in enumerate(FORGED)}
 
 
 @pytest.mark.parametrize("case", FORGED)

@@ -200,8 +200,8 @@ def exported() -> Json:
 class Outcome:
     """What an import gave: exit code, stdout, stderr; and the pipelines once everything asked for is filled in."""
 
-    def __init__(self, folder: Path, code: int, out: str, told: str) -> None:
-        self.folder, self.code, self.out, self.told = folder, code, out, told
+    def __init__(self, folder: Path, code: int, out: str, said: str) -> None:
+        self.folder, self.code, self.out, self.said = folder, code, out, said
 
     @property
     def entries(self) -> Json:
@@ -211,7 +211,7 @@ class Outcome:
     def filled(self) -> dict[str, Pipeline]:
         """Load the output as a user would: fill-ins replaced in the text, each setting made that the report names."""
         text = re.sub(r"\$\{FILL_IN_(\w+)\}", lambda sign: MEANT.get(sign[1], "filled"), self.out)
-        named = re.findall(r"^  ([A-Z0-9_]+): ", self.told, re.MULTILINE)
+        named = re.findall(r"^  ([A-Z0-9_]+): ", self.said, re.MULTILINE)
         values = {name: f"https://h/{name}" if name.endswith("ADDRESS") else f"value-of-{name}" for name in named}
         (self.folder / "rows.csv").write_text("age\n30\n", "utf-8")
         file = self.folder / "filled.yaml"
@@ -231,9 +231,9 @@ class Import:
 
     def paths(self, paths: list[Path], into: Path | None = None) -> Outcome:
         code = import_adf(paths, into)
-        out, told = self.capsys.readouterr()
-        assert not [secret for secret in SECRETS if secret in out + told]
-        return Outcome(self.folder, code, out, told)
+        out, said = self.capsys.readouterr()
+        assert not [secret for secret in SECRETS if secret in out + said]
+        return Outcome(self.folder, code, out, said)
 
 
 @pytest.fixture
@@ -280,8 +280,8 @@ def test_an_exported_factory_becomes_an_entry_that_loads(imported: Import) -> No
     assert found.training.address == TRAINING
     assert found.training.parameters == {"Note": "[kept]", "Query": "filled"}
     assert [target.name for target in found.targets] == ["update"]
-    assert "globalParameters.Query: an expression" in outcome.told
-    assert "arm_template.json: 'Weekly': ScheduleTrigger: no counterpart here" in outcome.told
+    assert "globalParameters.Query: an expression" in outcome.said
+    assert "arm_template.json: 'Weekly': ScheduleTrigger: no counterpart here" in outcome.said
 
 
 def test_a_parameters_file_gives_the_template_its_values_but_no_secret(imported: Import) -> None:
@@ -321,15 +321,15 @@ def test_version_1_templates_nest_short_types_in_the_factory(imported: Import) -
 
 
 def test_the_report_says_which_setting_takes_which_key_and_what_to_fill_in(imported: Import) -> None:
-    told = imported.of(v2()).told
+    said = imported.of(v2()).said
 
-    assert "TRAINING_ENDPOINT_KEY: training.json: linked service 'trainingEndpoint': apiKey" in told
-    assert "NEW_ENDPOINT_KEY: new.json: linked service 'newEndpoint': apiKey" in told
-    assert "pipelines.income.gate.rules: ${FILL_IN_RULE}: " in told
-    assert "gate.baseline" in told
-    assert "pipelines.income.proof.rows: ${FILL_IN_ROWS_FILE}: " in told
-    assert "container 'labeled' of linked service 'StorageLinkedService'" in told
-    assert f"servicePrincipalId: the app's identity takes its place; make it Contributor on {ARM_ID}" in told
+    assert "TRAINING_ENDPOINT_KEY: training.json: linked service 'trainingEndpoint': apiKey" in said
+    assert "NEW_ENDPOINT_KEY: new.json: linked service 'newEndpoint': apiKey" in said
+    assert "pipelines.income.gate.rules: ${FILL_IN_RULE}: " in said
+    assert "gate.baseline" in said
+    assert "pipelines.income.proof.rows: ${FILL_IN_ROWS_FILE}: " in said
+    assert "container 'labeled' of linked service 'StorageLinkedService'" in said
+    assert f"servicePrincipalId: the app's identity takes its place; make it Contributor on {ARM_ID}" in said
 
 
 def test_an_entry_that_is_not_filled_in_does_not_load(imported: Import, tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_the_same_model_of_the_same_endpoint_is_a_target_once(imported: Import) 
 
     assert [target.name for target in outcome.filled()["income"].targets] == ["first"]
     assert "activity 'second': updates the same model of the same endpoint as pipeline.json: activity 'first'" in (
-        outcome.told
+        outcome.said
     )
 
 
@@ -383,8 +383,8 @@ def test_two_models_of_one_experiment_are_two_entries(imported: Import) -> None:
 
     found = {name: (entry.training.model, entry.training.evaluation) for name, entry in outcome.filled().items()}
     assert found == {"income-train-a": ("a", "c"), "income-train-b": ("b", "c")}
-    assert "webServiceOutputs.b: the entry takes the model of 'a', not it" in outcome.told
-    assert "activity 'train': gives 2 models, each an entry; each entry pays its own training" in outcome.told
+    assert "webServiceOutputs.b: the entry takes the model of 'a', not it" in outcome.said
+    assert "activity 'train': gives 2 models, each an entry; each entry pays its own training" in outcome.said
 
 
 def test_an_output_folder_gives_the_model_that_lies_in_it(imported: Import) -> None:
@@ -406,10 +406,10 @@ def test_the_very_file_comes_before_a_folder_and_the_own_pipeline_before_another
     assert [entry["targets"][0]["name"] for entry in entries.values()] == ["update", "new"]
 
 
-def test_two_containers_are_told_because_an_app_watches_one(imported: Import) -> None:
+def test_two_containers_are_reported_because_an_app_watches_one(imported: Import) -> None:
     inputs = {"input1": blob("elsewhere/income.csv")}
     outcome = imported.of(v2(v2_batch("a"), v2_batch("b", webServiceInputs=inputs)))
-    assert "TRAINING_DATA_PATH: the training data lie in containers elsewhere, labeled" in outcome.told
+    assert "TRAINING_DATA_PATH: the training data lie in containers elsewhere, labeled" in outcome.said
 
 
 def test_an_update_whose_file_is_computed_belongs_to_the_training_before_it(imported: Import) -> None:
@@ -426,7 +426,7 @@ def test_a_training_that_no_update_follows_has_a_target_to_fill_in(imported: Imp
     outcome = imported.of(v2(v2_batch()))
 
     assert [target.name for target in outcome.filled()["income"].targets] == ["classic"]
-    assert "activity 'train': no further update takes its model" in outcome.told
+    assert "activity 'train': no further update takes its model" in outcome.said
 
 
 def test_a_batch_execution_that_scores_is_reported_and_no_entry(imported: Import) -> None:
@@ -435,7 +435,7 @@ def test_a_batch_execution_that_scores_is_reported_and_no_entry(imported: Import
     outcome = imported.of(v2(scoring, v2_batch(), v2_update()))
 
     assert list(outcome.entries) == ["income"]
-    assert "activity 'score': none of its outputs is an .ilearner: it scores, it does not train" in outcome.told
+    assert "activity 'score': none of its outputs is an .ilearner: it scores, it does not train" in outcome.said
 
 
 def test_an_activity_of_another_kind_is_reported_also_where_it_is_nested(imported: Import) -> None:
@@ -449,14 +449,14 @@ def test_an_activity_of_another_kind_is_reported_also_where_it_is_nested(importe
 
     assert list(outcome.entries) == ["income"]
     for name, kind in {"each": "ForEach", "copy": "Copy", "mail": "WebActivity"}.items():
-        assert f"pipeline.json: activity '{name}': {kind}: no counterpart here" in outcome.told
+        assert f"pipeline.json: activity '{name}': {kind}: no counterpart here" in outcome.said
 
 
 def test_keys_without_a_counterpart_are_reported(imported: Import) -> None:
     outcome = imported.of(v2(v2_batch(azureBatchPoolId="p"), v2_update(), parameters={"x": {"type": "String"}}))
 
-    assert "activity 'train': typeProperties.azureBatchPoolId, policy.retry: no counterpart here" in outcome.told
-    assert "pipeline 'Income': parameters: no counterpart here" in outcome.told
+    assert "activity 'train': typeProperties.azureBatchPoolId, policy.retry: no counterpart here" in outcome.said
+    assert "pipeline 'Income': parameters: no counterpart here" in outcome.said
 
 
 @pytest.mark.parametrize(
@@ -472,8 +472,8 @@ def test_a_computed_parameter_is_to_be_filled_in(imported: Import, computed: obj
     outcome = imported.of(v2(v2_batch(globalParameters={"Database query": computed}), v2_update()))
 
     assert outcome.entries["income"]["training"]["parameters"] == {"Database query": "${FILL_IN_DATABASE_QUERY}"}
-    assert "pipeline.json: activity 'train': globalParameters.Database query: an expression" in outcome.told
-    assert "SliceStart" not in outcome.told
+    assert "pipeline.json: activity 'train': globalParameters.Database query: an expression" in outcome.said
+    assert "SliceStart" not in outcome.said
     outcome.filled()
 
 
@@ -489,7 +489,7 @@ def test_computed_addresses_and_names_are_asked_for(imported: Import) -> None:
     assert isinstance(target, ClassicTarget)
     assert target.address == "https://h/NEW_ENDPOINT_UPDATE_ADDRESS"
     assert target.resource == MEANT["TRAINED_MODEL"]
-    assert "TRAINING_ENDPOINT_ADDRESS: training.json: linked service 'trainingEndpoint': mlEndpoint" in outcome.told
+    assert "TRAINING_ENDPOINT_ADDRESS: training.json: linked service 'trainingEndpoint': mlEndpoint" in outcome.said
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_a_parameter_that_may_be_a_key_becomes_a_setting(imported: Import, name:
 
     written = outcome.entries["income"]["training"]["parameters"][name]
     assert written == f"${{TRAINING_ENDPOINT_{name.upper().replace(' ', '_')}}}"
-    assert f"pipeline.json: activity 'train': globalParameters.{name}" in outcome.told
+    assert f"pipeline.json: activity 'train': globalParameters.{name}" in outcome.said
     outcome.filled()
 
 
@@ -523,18 +523,18 @@ def test_missing_linked_services_and_data_sets_are_named_and_the_entry_still_loa
 
     (found,) = outcome.filled().values()
     assert found.training.address == "https://h/TRAINING_ENDPOINT_ADDRESS"
-    assert "activity 'retraining': linkedServiceName: 'trainingEndpoint' is in none of the files" in outcome.told
-    assert "activity 'retraining': webServiceInputs.census: data set 'trainingData' is in none" in outcome.told
+    assert "activity 'retraining': linkedServiceName: 'trainingEndpoint' is in none of the files" in outcome.said
+    assert "activity 'retraining': webServiceInputs.census: data set 'trainingData' is in none" in outcome.said
 
 
 def test_a_service_without_input_port_name_or_input_is_reported(imported: Import) -> None:
     files = v1()
     inside = files["pipeline.json"]["properties"]["activities"][0]["typeProperties"]
     inside["webServiceInput"] = inside.pop("webServiceInputs")["census"]
-    assert "webServiceInput names no port; input1 is assumed" in imported.of(files).told
+    assert "webServiceInput names no port; input1 is assumed" in imported.of(files).said
     del inside["webServiceInput"]
     outcome = imported.of(files)
-    assert "activity 'retraining': has no web service input" in outcome.told
+    assert "activity 'retraining': has no web service input" in outcome.said
     outcome.filled()
 
 
@@ -552,22 +552,22 @@ def test_the_path_of_an_import_data_module_becomes_the_folder_parameter(
     assert found.training.input is None
     assert found.training.parameters == {"Number of trees": "8"}
     assert found.blobs == (blobs or MEANT["BLOBS"])
-    assert ("RETRAINING_STORE to the storage that the experiment imports from" in outcome.told) == bool(blobs)
-    lacks = "globalParameters.Path to container, directory or blob: its file is an expression" in outcome.told
+    assert ("RETRAINING_STORE to the storage that the experiment imports from" in outcome.said) == bool(blobs)
+    lacks = "globalParameters.Path to container, directory or blob: its file is an expression" in outcome.said
     assert lacks == (not blobs)
 
 
-def test_the_default_endpoint_and_the_training_as_its_own_target_are_told(imported: Import) -> None:
+def test_the_default_endpoint_and_the_training_as_its_own_target_are_reported(imported: Import) -> None:
     files = v2(v2_batch(), v2_update(to="classic"))
     members = files["classic.json"]["properties"]["typeProperties"]
     members |= {"mlEndpoint": f"{TRAINING}/jobs", "updateResourceEndpoint": PATCH.replace("retrained", "default")}
 
-    told = imported.of(files).told
+    said = imported.of(files).said
 
     assert (
-        "classic.json: linked service 'classicEndpoint': updateResourceEndpoint: the default endpoint takes no" in told
+        "classic.json: linked service 'classicEndpoint': updateResourceEndpoint: the default endpoint takes no" in said
     )
-    assert "classic.json: linked service 'classicEndpoint': mlEndpoint: is that of the training" in told
+    assert "classic.json: linked service 'classicEndpoint': mlEndpoint: is that of the training" in said
 
 
 def test_into_adds_the_entry_and_leaves_every_line_and_comment(imported: Import, tmp_path: Path) -> None:
@@ -589,7 +589,7 @@ def test_into_makes_the_file_that_is_not_there(imported: Import, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "said"),
     [
         ("pipelines:\n  income: {}\n", "pipelines.yaml: pipelines.income is there already and is never overwritten"),
         ("pipelines: {other: {}}\n", "pipelines.yaml: its form allows no entry at its end"),
@@ -598,19 +598,19 @@ def test_into_makes_the_file_that_is_not_there(imported: Import, tmp_path: Path)
         ("pipelines:\n  a: {key: PASSWORD1\n", "pipelines.yaml is not YAML: line 3"),
     ],
 )
-def test_into_refuses_and_changes_nothing(imported: Import, tmp_path: Path, content: str, told: str) -> None:
+def test_into_refuses_and_changes_nothing(imported: Import, tmp_path: Path, content: str, said: str) -> None:
     into = tmp_path / "pipelines.yaml"
     into.write_text(content, "utf-8")
 
     outcome = imported.of(v2(), into)
 
     assert outcome.code == 2
-    assert outcome.told.startswith(told)
+    assert outcome.said.startswith(said)
     assert into.read_text("utf-8") == content
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "said"),
     [
         ('{"name": "p",\n "properties": {,}}', "x.json is not JSON: line 2, column 17: "),
         ("[1]", "x.json is not a Data Factory artefact: a JSON object was expected"),
@@ -626,33 +626,33 @@ def test_into_refuses_and_changes_nothing(imported: Import, tmp_path: Path, cont
         ("[" * 100_000, "x.json is not JSON that can be read: it is nested too deep"),
     ],
 )
-def test_a_file_that_cannot_be_read_gives_one_line_and_exit_code_2(imported: Import, content: str, told: str) -> None:
+def test_a_file_that_cannot_be_read_gives_one_line_and_exit_code_2(imported: Import, content: str, said: str) -> None:
     outcome = imported.of({**v2(), "x.json": content})
 
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.told.startswith(told)
-    assert outcome.told.count("\n") == 1
+    assert outcome.said.startswith(said)
+    assert outcome.said.count("\n") == 1
 
 
 def test_a_file_that_is_not_there_is_named(imported: Import, tmp_path: Path) -> None:
     outcome = imported.paths([tmp_path / "nowhere.json"])
-    assert (outcome.code, outcome.told.count("\n")) == (2, 1)
-    assert "nowhere.json cannot be read" in outcome.told
+    assert (outcome.code, outcome.said.count("\n")) == (2, 1)
+    assert "nowhere.json cannot be read" in outcome.said
 
 
 def test_files_without_a_training_give_exit_code_2_and_the_reason(imported: Import) -> None:
     outcome = imported.of({"p.json": pipeline("other", {"name": "copy", "type": "Copy"})})
     assert outcome.code == 2
-    assert "p.json: pipeline 'other': trains nothing; its activities: Copy" in outcome.told
+    assert "p.json: pipeline 'other': trains nothing; its activities: Copy" in outcome.said
 
 
-def test_a_folder_is_read_whole_and_what_is_no_artefact_in_it_is_told(imported: Import, tmp_path: Path) -> None:
+def test_a_folder_is_read_whole_and_other_files_in_it_are_reported(imported: Import, tmp_path: Path) -> None:
     imported.of({**v2(), "package.json": '{"dependencies": {}}'})
 
     outcome = imported.paths([tmp_path])
 
     assert list(outcome.entries) == ["income"]
-    assert "package.json: is not a Data Factory artefact" in outcome.told
+    assert "package.json: is not a Data Factory artefact" in outcome.said
 
 
 def test_the_same_artefact_twice_is_one_and_another_under_its_name_is_refused(imported: Import) -> None:
@@ -660,7 +660,7 @@ def test_the_same_artefact_twice_is_one_and_another_under_its_name_is_refused(im
     assert imported.of({**files, "copy.json": files["training.json"]}).code == 0
     outcome = imported.of({**files, "copy.json": service("TrainingEndpoint", mlEndpoint="https://h/other/jobs")})
     assert outcome.code == 2
-    assert outcome.told.startswith("copy.json: linked service 'TrainingEndpoint' is another one in training.json")
+    assert outcome.said.startswith("copy.json: linked service 'TrainingEndpoint' is another one in training.json")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_same_content_under_another_name_or_etag_trains_once_and_the_skip_na
     assert nothing_open(world)
 
 
-def test_content_that_was_refused_before_is_no_reason_to_skip_it(world: World) -> None:
+def test_content_that_was_refused_before_is_checked_again(world: World) -> None:
     world.flows.intake.see(world.put("a.csv", b"age\n1,2\n"))
     world.take_up()
     world.flows.intake.see(world.put("b.csv", b"age\n1,2\n"))
@@ -100,7 +100,7 @@ def test_a_blob_that_grows_is_taken_up_once_as_it_is_in_the_end(world: World) ->
     assert states(world) == [*[ArrivalState.GONE] * 3, ArrivalState.TAKEN]
 
 
-def test_a_growth_that_no_event_told_of_is_found_at_the_look_at_what_was_seen(world: World) -> None:
+def test_a_growth_without_an_event_is_found_at_the_next_look(world: World) -> None:
     arriving(world, settle=10.0)
     world.flows.intake.see(world.put("a.csv", b"age\n1\n"))
     world.put("a.csv", b"age\n1\n2\n")
@@ -163,7 +163,7 @@ def test_a_file_whose_check_never_ends_is_set_aside_after_three_tries_and_the_ot
     assert nothing_open(world)
 
 
-def test_a_storage_that_does_not_give_the_data_is_no_try_of_its_check(world: World) -> None:
+def test_a_storage_failure_does_not_count_as_a_check(world: World) -> None:
     def unreachable(_: Dataset) -> Iterator[bytes]:
         raise ServiceUnavailable("storage did not answer")
 
@@ -282,7 +282,7 @@ def test_a_batch_that_never_becomes_quiet_is_closed_at_the_longest_wait(world: W
     assert len(paths(world, jobs[0])) == 5
 
 
-def test_a_marker_makes_a_batch_of_its_folder_with_what_no_event_told_of(world: World) -> None:
+def test_a_marker_makes_a_batch_of_its_folder_with_files_that_had_no_event(world: World) -> None:
     arriving(world, batch="marker")
     pipeline = world.pipelines["income"]
     world.alone["income"] = msgspec.structs.replace(pipeline, blobs="income/*/*.csv")
@@ -424,7 +424,7 @@ def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_othe
     assert any("income/a.csv was overwritten; it goes on with 1 files" in step.note for step in started.steps)
 
 
-def test_the_sweep_takes_up_what_no_event_told_of_and_asks_for_no_record_of_old_blobs(world: World) -> None:
+def test_the_sweep_takes_up_files_that_had_no_event_and_reads_no_record_of_old_blobs(world: World) -> None:
     for number in range(20):
         world.put(f"{number}.csv")
     assert world.flows.intake.sweep("training-data") == 20

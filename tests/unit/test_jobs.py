@@ -61,7 +61,7 @@ def test_waiting_grows_and_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "said"),
     [
         (b"{", "is not a promotion message"),
         (
@@ -76,8 +76,8 @@ def test_waiting_grows_and_is_bounded() -> None:
         (b"\xff", "is not a promotion message"),
     ],
 )
-def test_a_message_that_asks_for_nothing_known_says_so_and_shows_an_example(body: bytes, told: str) -> None:
-    with pytest.raises(BadMessage, match=told):
+def test_a_message_that_asks_for_nothing_known_says_so_and_shows_an_example(body: bytes, said: str) -> None:
+    with pytest.raises(BadMessage, match=said):
         read_request(body)
 
 

@@ -44,7 +44,7 @@ def test_every_encoding_of_windows_tools_is_read_everywhere(tmp_path: Path, enco
 
 
 @pytest.mark.parametrize(("text", "place", "mistake"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_with_its_line_and_column_everywhere(
+def test_a_mistake_is_reported_with_its_line_and_column_everywhere(
     tmp_path: Path, text: str, place: str, mistake: str
 ) -> None:
     file = tmp_path / "a.json"
@@ -96,7 +96,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         (BOMB, "more than 1000000 values"),
         ("a: &a [*a]", "more than 1000000 values"),
@@ -109,8 +109,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     ],
     ids=lambda each: repr(each[:20]),
 )
-def test_yaml_that_cannot_be_used_is_refused(text: str, told: str) -> None:
-    with pytest.raises(yaml.YAMLError, match=told):
+def test_yaml_that_cannot_be_used_is_refused(text: str, said: str) -> None:
+    with pytest.raises(yaml.YAMLError, match=said):
         load(text)
 
 

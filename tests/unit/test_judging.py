@@ -279,7 +279,7 @@ def test_a_number_alone_has_its_noise_in_a_slice() -> None:
     assert verdict.same_rows == 0
 
 
-def test_a_slice_that_is_too_small_is_told_and_keeps_no_model_out() -> None:
+def test_a_slice_that_is_too_small_is_reported_and_blocks_no_model() -> None:
     truth, candidate, sex = sliced(Female=100, Other=10, Male=8)
     case = two_class(truth, candidate, 0.2 + 0.6 * truth, sex=sex)
     verdict = on_rows(["for each sex: AUC >= champion - 0.02"], case)

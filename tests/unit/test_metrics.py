@@ -147,5 +147,5 @@ def test_the_scored_rows_of_a_training_give_the_metrics_of_its_evaluation(learnt
     table = write_table(made.scored, ".csv")
     rows, _ = read_scored(iter([table]), learnt.label, 10_000)
     _, [model] = read_answers(rows, learnt.label, None)
-    told = {name: value for name, value in made.evaluation.items() if name in FROM_ROWS}
-    assert {name: of(name, model, np.ones(len(rows.values))) for name in told} == pytest.approx(told)
+    said = {name: value for name, value in made.evaluation.items() if name in FROM_ROWS}
+    assert {name: of(name, model, np.ones(len(rows.values))) for name in said} == pytest.approx(said)

@@ -51,7 +51,7 @@ def classic(address: str) -> ClassicEndpoint:
     return ClassicEndpoint(requests.Session(), target)
 
 
-def told(address: str) -> ClassicEndpoint:
+def said(address: str) -> ClassicEndpoint:
     """An endpoint that itself says where it scores."""
     scoring = ScoringService(services=Address(address))
     target = ClassicTarget(name="one", address=Address(address), key=Secret("key"), resource=NAME, scoring=scoring)
@@ -75,8 +75,8 @@ CALLS: dict[str, tuple[Callable[[str], object], Any]] = {
     "status": (lambda at: bes(at).status("1"), {"StatusCode": "Finished", "Results": {"output1": LOCATION}}),
     "failed": (lambda at: bes(at).status("1"), {"StatusCode": "Failed", "Details": '{"Exception":{"Message":"x"}}'}),
     "classic": (lambda at: classic(at).model(), {"Resources": [{"Name": NAME, "Location": LOCATION}]}),
-    "told": (
-        lambda at: told(at).scoring(),
+    "said": (
+        lambda at: said(at).scoring(),
         {"ApiLocation": "https://studio.example/workspaces/w/services/e", "PrimaryKey": "key"},
     ),
     "new": (lambda at: arm(at).model(), {"properties": {"assets": {"asset1": ASSET}}}),
@@ -101,7 +101,7 @@ def service() -> Iterator[Scripted]:
 @pytest.mark.parametrize("call", CALLS)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_an_answer_of_another_shape_is_told_apart_like_any_failure(
+def test_an_answer_of_another_shape_is_classified_like_any_failure(
     service: Scripted, call: str, data: st.DataObject
 ) -> None:
     made, usual = CALLS[call]

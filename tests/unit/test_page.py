@@ -52,7 +52,7 @@ def own(path: str) -> Reference:
     return Reference(base_location=OWN, relative_location=path)
 
 
-def test_the_model_shown_is_the_one_that_serves_and_the_one_to_come_is_told_beside_it() -> None:
+def test_the_model_shown_is_the_one_that_serves_and_the_one_to_come_is_shown_beside_it() -> None:
     begins = now().timestamp() + 30
     first = Resource(name="Income [trained model]", location=own("a.ilearner"), sha256="a" * 64)
     endpoint = endpoint_with(first.becoming("b" * 64, own("b.ilearner"), begins))
@@ -95,7 +95,7 @@ def test_a_model_was_set_when_it_was_updated_else_refreshed_else_deployed() -> N
         ),
     ],
 )
-def test_where_a_model_came_from_is_told_without_any_secret(location: Reference, shown: str) -> None:
+def test_where_a_model_came_from_is_shown_without_any_secret(location: Reference, shown: str) -> None:
     assert model_of(endpoint_with(Resource(name="m", location=location, sha256="a" * 64)), 0.0).source == shown
 
 
@@ -105,8 +105,8 @@ def test_a_job_is_shown_with_its_state_and_its_innermost_error() -> None:
     queued = msgspec.structs.replace(kept, queued=1.0)
     assert view_job(queued) == JobView(kept.id, "Queued", datetime.fromtimestamp(1.0, UTC), "")
     for number in (21, 1000):
-        told = details("Train Model", number, "TooFewRows", "The number of rows is 1")
-        failed = queued.failed(told)
+        message = details("Train Model", number, "TooFewRows", "The number of rows is 1")
+        failed = queued.failed(message)
         assert failed
         shown = view_job(failed)
         assert (shown.state, shown.error) == ("Failed", "The number of rows is 1")

@@ -71,12 +71,12 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "said"),
     [
         (("training", "adress"), "x", r"pipelines\.breast-cancer\.training\.adress.*did you mean 'address'"),
         (("training", "address"), "http://studio.example/x", r"\.training\.address.*unencrypted"),
         (("training", "address"), "studio", r"\.training\.address.*is not an address; write https://"),
-        (("training", "running"), "4 hours", r"\.training\.running.*no time span; write 30s"),
+        (("training", "running"), "4 hours", r"\.training\.running.*not a time span; write 30s"),
         (("gate", "rules"), ["AUC > best"], r"\.gate\.rules\[0\].*is not a rule"),
         (("gate", "rules"), ["Recal >= 0.5"], r"\.gate\.rules\[0\].*did you mean 'Recall'"),
         (("gate", "rules"), [], r"\.gate\.rules"),
@@ -105,13 +105,13 @@ def test_no_key_shows_in_the_configuration(sample: dict[str, object], tmp_path: 
     ],
 )
 def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
-    sample: dict[str, object], tmp_path: Path, path: tuple[str | int, ...], value: object, told: str
+    sample: dict[str, object], tmp_path: Path, path: tuple[str | int, ...], value: object, said: str
 ) -> None:
     part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
     for key in path[:-1]:
         part = part[key]
     part[path[-1]] = value
-    with pytest.raises(BadConfiguration, match=told) as raised:
+    with pytest.raises(BadConfiguration, match=said) as raised:
         load(tmp_path, sample)
     assert str(raised.value).startswith("pipelines.yaml: ")
 
@@ -132,7 +132,7 @@ def test_data_goes_by_an_input_port_or_by_a_parameter_that_nothing_else_gives(
 
 
 @pytest.mark.parametrize("place", [("training", "address"), ("targets", 1, "id")])
-def test_a_key_in_the_place_of_something_else_is_not_told(
+def test_a_key_in_the_place_of_something_else_is_not_shown(
     sample: dict[str, object], tmp_path: Path, place: tuple[str | int, ...]
 ) -> None:
     part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
@@ -185,17 +185,17 @@ def test_a_key_that_stands_twice_is_a_mistake_and_merged_keys_are_none(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         ("pipelines:\n  income: {\n", r"pipelines\.yaml:3:1: is not YAML: while parsing a flow "),
         ("pipelines:\n\tincome: {}\n", r"pipelines\.yaml:2:1: is not YAML: while scanning for the next token found"),
         ("a: b: c\n", r"pipelines\.yaml:1:5: is not YAML: mapping values are not allowed here"),
     ],
 )
-def test_a_mistake_of_yaml_is_one_line_with_file_line_and_column(tmp_path: Path, text: str, told: str) -> None:
+def test_a_mistake_of_yaml_is_one_line_with_file_line_and_column(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "pipelines.yaml"
     file.write_text(text, "utf-8")
-    with pytest.raises(BadConfiguration, match=told) as raised:
+    with pytest.raises(BadConfiguration, match=said) as raised:
         load_pipelines(file, Settings(SETTINGS))
     assert "\n" not in str(raised.value)
 
@@ -236,7 +236,7 @@ def test_a_missing_setting_is_named_with_the_key_that_needs_it(sample: dict[str,
         load(tmp_path, sample, settings)
 
 
-def test_a_resource_id_that_is_none_shows_what_one_is_like(sample: dict[str, object], tmp_path: Path) -> None:
+def test_a_malformed_resource_id_shows_the_right_form(sample: dict[str, object], tmp_path: Path) -> None:
     settings = {**SETTINGS, "BREAST_CANCER_NEW_ID": "webServices/w"}
     with pytest.raises(BadConfiguration, match=r"\.targets\[1\]\.id: 'webServices/w' is not a resource id; write /sub"):
         load(tmp_path, sample, settings)
@@ -258,7 +258,7 @@ def test_two_pipelines_cannot_share_a_target(sample: dict[str, object], tmp_path
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "said"),
     [
         ("AUC >= champion", r"\.gate\.baseline.*give the AUC of the model that is live"),
         ("Recall > 0 or Recall > champion", r"\.gate\.baseline: 'Recall > champion' .*the Recall of"),
@@ -266,10 +266,10 @@ def test_two_pipelines_cannot_share_a_target(sample: dict[str, object], tmp_path
     ],
 )
 def test_a_rule_that_needs_scored_rows_or_a_baseline_and_has_none_is_found_at_the_start(
-    sample: dict[str, object], tmp_path: Path, rule: str, told: str
+    sample: dict[str, object], tmp_path: Path, rule: str, said: str
 ) -> None:
     part: Any = sample["pipelines"]["breast-cancer"]  # type: ignore[index]
     part["gate"]["rules"] = [rule]
     del part["training"]["scored"]
-    with pytest.raises(BadConfiguration, match=told):
+    with pytest.raises(BadConfiguration, match=said):
         load(tmp_path, sample)

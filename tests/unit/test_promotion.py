@@ -230,7 +230,7 @@ def outcome(world: World, message: str) -> str:
     return str(json.loads(world.documents.contents[f"requests/{message}.json"])["outcome"])
 
 
-def test_what_became_of_a_message_by_hand_is_told_in_words_that_fit_what_was_asked(world: World) -> None:
+def test_the_outcome_of_a_message_by_hand_names_what_was_asked(world: World) -> None:
     promoted(world, "a.csv")
     rollback = Request(pipeline="income", action=ROLLBACK, by="ann")
     world.flows.requests.carry_out(rollback, "m1")

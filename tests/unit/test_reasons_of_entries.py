@@ -33,7 +33,7 @@ def promoted(world: World, name: str) -> None:
     world.run(lambda: world.records.jobs.require(job_id).record.state is JobState.PROMOTED)
 
 
-def test_an_undecided_model_that_the_gate_promotes_is_told_as_such(world: World) -> None:
+def test_an_undecided_model_that_the_gate_promotes_is_described_as_such(world: World) -> None:
     job_id = world.accepted()
     stored = world.records.jobs.require(job_id)
     finding = Finding(rule="AUC >= champion", outcome=Outcome.UNDECIDED, text="AUC 0.95 is within the noise")

@@ -43,7 +43,7 @@ def test_nothing_younger_than_a_day_is_removed_whatever_the_rule_says() -> None:
     [
         ({"KEEP_MODELS": "0"}, "Setting KEEP_MODELS is '0'"),
         ({"KEEP_MODELS": "many"}, "write how many former models stay"),
-        ({"KEEP_MODELS_FOR": "90"}, "Setting KEEP_MODELS_FOR: '90' is no time span"),
+        ({"KEEP_MODELS_FOR": "90"}, "Setting KEEP_MODELS_FOR: '90' is not a time span"),
         ({"KEEP_MODELS_FOR": "12h"}, "write 1d or more"),
     ],
 )

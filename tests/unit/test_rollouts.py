@@ -32,7 +32,7 @@ def test_a_wave_goes_as_far_as_the_plan_says_and_the_last_one_to_the_end() -> No
 
 
 @pytest.mark.parametrize("value", ["ten", "-1%", -1, "101%", "10"])
-def test_a_share_that_is_none_is_named(value: int | str) -> None:
+def test_a_malformed_share_is_named(value: int | str) -> None:
     with pytest.raises(ValueError, match="is not a share of a fleet"):
         read_share(value)
 
@@ -82,7 +82,7 @@ def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> N
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
     assert fleet.rollout.state is RolloutState.STOPPED
-    assert fleet.rollout.told.startswith("1 of 30 failed, and 0 may; bike-01: After 180 s the answers")
+    assert fleet.rollout.stop_reason.startswith("1 of 30 failed, and 0 may; bike-01: After 180 s the answers")
     assert fleet.standing(MemberState.ROLLED_BACK) == ["bike-01"]
     assert [fleet.endpoint(member).updates for member in fleet.members[1:]] == [0] * 29
     assert fleet.served("bike-01") == "first.ilearner"
@@ -126,7 +126,7 @@ def test_a_person_may_stop_a_rollout_and_those_under_way_come_to_their_end() -> 
     fleet.ask(CANCEL, "m2")
     fleet.finish()
     assert fleet.rollout.state is RolloutState.STOPPED
-    assert fleet.rollout.told == "stopped by ann"
+    assert fleet.rollout.stop_reason == "stopped by ann"
     assert fleet.standing(MemberState.PROMOTED) == ["bike-01"]
     with pytest.raises(BadMessage, match="No rollout of bike is running"):
         fleet.ask(CANCEL, "m3")
@@ -180,7 +180,7 @@ def test_a_member_without_an_outcome_in_time_counts_as_failed_and_is_taken_back(
         if fleet.rollout.state is not RolloutState.RUNNING:
             break
     assert fleet.rollout.state is RolloutState.STOPPED
-    assert "no outcome within 3600 s; the key is wrong" in fleet.rollout.told
+    assert "no outcome within 3600 s; the key is wrong" in fleet.rollout.stop_reason
     fleet.poll()
     [job] = fleet.jobs("bike-01")
     assert (job.state, job.rollout) == (JobState.ACCEPTED, None)
@@ -275,7 +275,7 @@ def test_an_update_that_is_refused_is_a_failure_with_the_service_s_words() -> No
     fleet.endpoint("bike-01").refuses = [refused(), refused()]
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
-    assert "PATCH answered 400" in fleet.rollout.told
+    assert "PATCH answered 400" in fleet.rollout.stop_reason
 
 
 @pytest.mark.parametrize("action", [PROMOTE, ROLLBACK])

@@ -72,7 +72,7 @@ def test_rows_are_needed_for_slices_and_for_what_can_be_measured_of_both_models(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         ("", "a metric was expected, not the end"),
         ("AUC", r"a comparison \(>=, >, <= or <\) was expected behind 'AUC', not the end"),
@@ -93,8 +93,8 @@ def test_rows_are_needed_for_slices_and_for_what_can_be_measured_of_both_models(
         ("AUC > 1 and " * 1000 + "AUC > 1", "longer than 2000 characters"),
     ],
 )
-def test_what_is_no_rule_is_refused_with_the_place_and_an_example(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"{told}.*; write for example"):
+def test_text_that_is_not_a_rule_is_refused_with_the_place_and_an_example(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"{said}.*; write for example"):
         parse_rule(text)
 
 

@@ -61,7 +61,7 @@ def test_the_memory_that_reading_takes_does_not_grow_with_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "said"),
     [
         (b"", "The table of the scored rows is empty"),
         (b"a,Scored Labels\n1,2\n", "no column 'y', which is the gate's label; their columns are: a, Scored Labels"),
@@ -77,8 +77,8 @@ def test_the_memory_that_reading_takes_does_not_grow_with_the_table() -> None:
         (b"y,Scored Labels\n1," + b"2" * (5 << 20), "line 2 is longer than 4 MiB"),
     ],
 )
-def test_what_is_no_scored_table_says_what_is_missing_or_where_it_breaks(table: bytes, told: str) -> None:
-    with pytest.raises(BadEvaluation, match=told):
+def test_a_malformed_scored_table_says_what_is_missing_or_where_it_breaks(table: bytes, said: str) -> None:
+    with pytest.raises(BadEvaluation, match=said):
         read_scored(pieces(table, 1000), "y", 100)
 
 
@@ -95,7 +95,7 @@ def test_a_regression_answers_numbers() -> None:
     assert [champion.truth.tolist(), champion.labels.tolist()] == [[1, 2], [0, 4]]
 
 
-def test_two_classes_are_told_apart_however_their_numbers_are_written() -> None:
+def test_two_classes_are_distinguished_however_their_numbers_are_written() -> None:
     rows = Rows(
         ["y", "Scored Labels", "Scored Probabilities"],
         [["1", "0.0", "0.2"], ["0", "1.00", "0.8"], ["1.0", "1", "0.6"]],
@@ -142,7 +142,7 @@ def test_the_positive_class_is_the_one_answered_where_the_probabilities_are_high
 
 
 @pytest.mark.parametrize(
-    ("truth", "labels", "probabilities", "told"),
+    ("truth", "labels", "probabilities", "said"),
     [
         (["no", "yes"], ["no", "yes", "no"], [0.1, 0.5, 0.9], "do not follow"),
         (["no", "yes"], ["no", "yes"], [0.9, 0.9], "do not follow"),
@@ -151,14 +151,14 @@ def test_the_positive_class_is_the_one_answered_where_the_probabilities_are_high
     ],
 )
 def test_where_labels_and_probabilities_contradict_each_other_nothing_is_guessed(
-    truth: list[str], labels: list[str], probabilities: list[float], told: str
+    truth: list[str], labels: list[str], probabilities: list[float], said: str
 ) -> None:
-    with pytest.raises(BadEvaluation, match=told):
+    with pytest.raises(BadEvaluation, match=said):
         positive_class(truth, labels, np.array(probabilities))
 
 
 @pytest.mark.parametrize(
-    ("rows", "champion", "told"),
+    ("rows", "champion", "said"),
     [
         (
             Rows(["y", "Scored Labels"], [["1", "x"]]),
@@ -192,7 +192,7 @@ def test_where_labels_and_probabilities_contradict_each_other_nothing_is_guessed
     ],
 )
 def test_answers_that_cannot_be_measured_name_whose_row_and_column_it_is(
-    rows: Rows, champion: Rows | None, told: str
+    rows: Rows, champion: Rows | None, said: str
 ) -> None:
-    with pytest.raises(BadEvaluation, match=told):
+    with pytest.raises(BadEvaluation, match=said):
         read_answers(rows, "y", champion)

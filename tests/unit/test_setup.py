@@ -16,7 +16,7 @@ from local.setup.staging import FOLDER
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "shown"),
     [
         ("error: failed to write: No space left on device (os error 28)", "is full: 320 MB are needed"),
         ("OSError: [Errno 122] Disk quota exceeded", "is full: 320 MB are needed"),
@@ -30,18 +30,18 @@ from local.setup.staging import FOLDER
         ("hint: tiny==1.0 has no wheels with a matching Python ABI tag", "no build for this Python"),
     ],
 )
-def test_each_cause_is_told_as_what_it_is(output: str, told: str, tmp_path: Path) -> None:
-    assert told in str(cause(".venv", output, tmp_path, 320))
+def test_each_cause_has_its_own_message(output: str, shown: str, tmp_path: Path) -> None:
+    assert shown in str(cause(".venv", output, tmp_path, 320))
 
 
 def test_a_proxy_is_named_by_its_setting_and_never_by_its_password(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://ann:secret@127.0.0.1:1")
-    told = str(cause(".venv", "ProxyError: Cannot connect to proxy http://ann:secret@127.0.0.1:1", tmp_path, 1))
-    assert "is the proxy in HTTPS_PROXY right" in told
+    shown = str(cause(".venv", "ProxyError: Cannot connect to proxy http://ann:secret@127.0.0.1:1", tmp_path, 1))
+    assert "is the proxy in HTTPS_PROXY right" in shown
     other = str(cause(".venv", "error: http://ann:secret@127.0.0.1:1 said no", tmp_path, 1))
-    assert "secret" not in told + other
+    assert "secret" not in shown + other
 
 
 def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
     assert list((tmp_path / "shared" / "base").iterdir()) == []
 
 
-def test_a_python_without_pip_and_venv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pip_and_venv_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bare = tmp_path / "python3"
     bare.write_text('#!/bin/sh\necho "$0: No module named $2" >&2\nexit 1\n')
     bare.chmod(0o755)

@@ -55,13 +55,13 @@ def test_a_storage_that_does_not_answer_is_named_by_setting_and_address() -> Non
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
     text = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint={address}/a;"
     container = open_store(Settings({"STORE": text}), "STORE").client.get_container_client("x")
-    told = f"no answer .* from {address}, which setting STORE names; is it running.$"
-    with pytest.raises(ServiceUnavailable, match=told), storage_errors("looking at x"):
+    said = f"no answer .* from {address}, which setting STORE names; is it running.$"
+    with pytest.raises(ServiceUnavailable, match=said), storage_errors("looking at x"):
         container.get_container_properties(retry_total=0)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "said"),
     [
         ({}, "Missing setting: X .a connection string. or X__blobServiceUri"),
         ({"X": "nonsense"}, "Setting X is not a storage connection string"),
@@ -82,10 +82,10 @@ def test_a_storage_that_does_not_answer_is_named_by_setting_and_address() -> Non
         ({"X__serviceUri": f"{ADDRESS}?{SAS}"}, "have no signature"),
     ],
 )
-def test_what_is_missing_or_wrong_is_named(settings: dict[str, str], told: str) -> None:
+def test_what_is_missing_or_wrong_is_named(settings: dict[str, str], said: str) -> None:
     for opened in (open_store, open_queues):
-        told = told if opened is open_store else told.replace("blobService", "queueService")
-        with pytest.raises(BadConfiguration, match=told) as raised:
+        said = said if opened is open_store else said.replace("blobService", "queueService")
+        with pytest.raises(BadConfiguration, match=said) as raised:
             opened(Settings(settings), "X")
         assert "S3CRET" not in str(raised.value)
 
@@ -153,18 +153,18 @@ def test_retry_after_is_read_as_a_date(zone: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "told"),
+    ("code", "kind", "said"),
     [
         ("BlobArchived", ServiceRefused, "it is in the Archive tier; set its tier to Hot or Cool"),
         ("BlobBeingRehydrated", NotYetReadable, "it is on its way out of the Archive tier"),
         ("BlobUsesCustomerSpecifiedEncryption", ServiceRefused, "its writer encrypted it with a key of their own"),
     ],
 )
-def test_a_blob_that_cannot_be_read_is_told_with_what_to_do(code: str, kind: type[Exception], told: str) -> None:
+def test_an_unreadable_blob_is_reported_with_what_to_do(code: str, kind: type[Exception], said: str) -> None:
     with scripted_service() as storage:
         storage.answer(409, b"", x_ms_error_code=code)
         dataset = Dataset(path="a.csv", etag="1", modified=datetime(2026, 11, 1, tzinfo=UTC), size=7)
-        with pytest.raises(kind, match=f"409 {code}: {told}"):
+        with pytest.raises(kind, match=f"409 {code}: {said}"):
             list(BlobVersions(open_store(Settings({"X": connection_to(storage)}), "X"), "data").read(dataset))
 
 

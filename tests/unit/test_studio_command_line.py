@@ -83,7 +83,7 @@ def test_a_name_of_several_is_refused_with_how_to_call_each(studio: Studio) -> N
         find_endpoint(studio, "wine")
 
 
-def test_services_of_the_same_name_are_told_apart_by_id(studio: Studio) -> None:
+def test_services_of_the_same_name_are_distinguished_by_id(studio: Studio) -> None:
     again = Service(id=new_id(), parent=studio.identity.workspace, name="Breast cancer", created=now())
     endpoint = new_endpoint(again.id, "default")
     studio.records.put(again, endpoint)

@@ -77,8 +77,8 @@ FOREIGN = [
 @pytest.mark.parametrize("address", FOREIGN)
 def test_an_address_that_is_not_plainly_this_machine_is_refused(address: str) -> None:
     # In a connection string, spaces around a value are passed over, and an empty one is as if it were not there.
-    told = [by_string(f"BlobEndpoint={address};{KEY}")] if address.strip() == address != "" else []
-    for reference in (by_base(address), by_base(address, None), *told):
+    said = [by_string(f"BlobEndpoint={address};{KEY}")] if address.strip() == address != "" else []
+    for reference in (by_base(address), by_base(address, None), *said):
         with pytest.raises(NoPlace):
             PLACES.of(reference)
 

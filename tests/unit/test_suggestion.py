@@ -8,7 +8,7 @@ from shared.base.suggestion import case_hint, suggestion
 
 
 @pytest.mark.parametrize(
-    ("name", "known", "told"),
+    ("name", "known", "said"),
     [
         ("output9", ["output1", "output2", "output3"], "there are output1, output2, output3"),
         ("outptu2", ["output1", "output2"], "did you mean 'output2'?"),
@@ -17,8 +17,8 @@ from shared.base.suggestion import case_hint, suggestion
         ("rest", [], "there is none"),
     ],
 )
-def test_a_near_name_is_offered_only_where_one_alone_is_near(name: str, known: list[str], told: str) -> None:
-    assert suggestion(name, known) == told
+def test_a_near_name_is_offered_only_where_one_alone_is_near(name: str, known: list[str], said: str) -> None:
+    assert suggestion(name, known) == said
 
 
 def test_a_message_with_the_names_says_first_what_differs_in_case() -> None:

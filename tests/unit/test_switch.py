@@ -24,7 +24,7 @@ BEFORE = scores(0.1, 0.2, 0.9)
 
 
 @pytest.mark.parametrize(
-    ("answers", "expected", "told"),
+    ("answers", "expected", "said"),
     [
         (scores(0.1, 0.2, 0.9), None, "still those of the former model"),
         (scores(0.1, 0.3, 0.9), None, None),
@@ -35,11 +35,11 @@ BEFORE = scores(0.1, 0.2, 0.9)
     ],
 )
 def test_where_training_gave_the_new_models_answers_they_are_waited_for_and_no_others(
-    answers: Rows, expected: Rows | None, told: str | None
+    answers: Rows, expected: Rows | None, said: str | None
 ) -> None:
     doubt = doubt_of_answers(answers, BEFORE, expected)
-    assert (doubt is None) == (told is None)
-    assert told is None or told in (doubt or "")
+    assert (doubt is None) == (said is None)
+    assert said is None or said in (doubt or "")
 
 
 def test_answers_are_compared_in_the_columns_they_share_and_to_the_last_digits_alone() -> None:
@@ -112,9 +112,9 @@ def test_what_answered_before_under_another_models_name_does_not_keep_the_way_ba
     wanted, before = change(models, Rows(["Scored Labels"], [["after"]]))
     answers = {"one": Rows(["Scored Labels"], [["what somebody else deployed"]])}
     endpoint = FakeEndpoint(clock, models, models.link(wanted.entry.models["one"]))
-    told = switch(endpoint, models, clock).revert(msgspec.structs.replace(wanted, answers=answers))
+    said = switch(endpoint, models, clock).revert(msgspec.structs.replace(wanted, answers=answers))
     assert endpoint.score(wanted.rows).values == [["before"]]
-    assert "answers otherwise than before the change and than the new model" in told
+    assert "answers otherwise than before the change and than the new model" in said
     assert endpoint.model().address == models.link(before).address
 
 

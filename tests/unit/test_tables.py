@@ -96,7 +96,7 @@ def test_a_very_wide_table_is_read() -> None:
         (".arff", b"@attribute a numeric\n@data\n\xff\n", "InvalidEncoding", "UTF-8"),
     ],
 )
-def test_what_is_no_table_is_the_modules_error(name: str, content: bytes, error_id: str, says: str) -> None:
+def test_a_malformed_table_is_the_modules_error(name: str, content: bytes, error_id: str, says: str) -> None:
     with pytest.raises(ModuleError) as refused:
         read_table(content, name)
     assert refused.value.error_id == error_id

@@ -60,13 +60,13 @@ def _recomputed(kind: str, label: str, table: Columns) -> dict[str, float]:
         }
     if kind == "multiclass":
         confusion = metrics.confusion_matrix(truth, said)
-        right, asked, told = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+        right, asked, shown = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
         share = right.sum() / confusion.sum()
         return {
             "Overall accuracy": share,
-            "Average accuracy": float(np.mean(1 - (asked + told - 2 * right) / confusion.sum())),
+            "Average accuracy": float(np.mean(1 - (asked + shown - 2 * right) / confusion.sum())),
             "Micro-averaged precision": share,
-            "Macro-averaged precision": float(np.mean(right / told)),
+            "Macro-averaged precision": float(np.mean(right / shown)),
             "Micro-averaged recall": share,
             "Macro-averaged recall": float(np.mean(right / asked)),
         }

@@ -32,7 +32,7 @@ def test_a_lost_answer_to_submit_starts_no_second_training(world: World) -> None
     assert world.service.started == ["bes-2"]
 
 
-def test_a_lost_answer_to_start_is_no_failure(world: World) -> None:
+def test_a_lost_answer_to_start_is_not_a_failure(world: World) -> None:
     world.service.lose = ["start", "status"]
     job_id = world.drop("a.csv")
     world.run(lambda: state(world, job_id) is JobState.PROMOTED)
@@ -71,7 +71,7 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks(world: World) -> None:
     assert world.records.jobs.require(job_id).record.trouble is None
 
 
-def test_a_refused_key_waits_for_a_human_and_goes_on_when_it_is_mended(world: World) -> None:
+def test_a_refused_key_waits_for_a_human_and_goes_on_when_it_is_corrected(world: World) -> None:
     world.service.fails = [AccessRefused("401")] * 3
     job_id = world.drop("a.csv")
     assert state(world, job_id) is JobState.RECEIVED

@@ -1,4 +1,4 @@
-"""The adapters on the wire: every spelling that services use, every failure told apart, no call elsewhere."""
+"""The adapters on the wire: every spelling that services use, every failure classified, no call elsewhere."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_results_are_found_by_name_and_their_signature_is_not_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("details", "told"),
+    ("details", "shown"),
     [
         ('Module: Reader; {"Exception":{"Message":"outer","Exception":{"Message":"inner"}}}Error: x', "inner"),
         ('{"Exception":{"Message":"only"}}', "only"),
@@ -138,8 +138,8 @@ def test_results_are_found_by_name_and_their_signature_is_not_seen() -> None:
         ("a {b} c", "a {b} c"),
     ],
 )
-def test_the_innermost_message_is_dug_out_of_the_details(details: str, told: str) -> None:
-    assert innermost_message(details) == told
+def test_the_innermost_message_is_dug_out_of_the_details(details: str, shown: str) -> None:
+    assert innermost_message(details) == shown
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_innermost_message_is_dug_out_of_the_details(details: str, told: str
         (200, ["a list"], UnexpectedAnswer),
     ],
 )
-def test_failures_are_told_apart_and_tell_no_secret(
+def test_failures_are_classified_and_show_no_secret(
     service: Scripted, status: int, body: object, kind: type[RetrainingError]
 ) -> None:
     service.answer(status, body, Location="https://evil.example/", Retry_After="7")
@@ -193,7 +193,7 @@ def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> No
     bes(service).start("1")
 
 
-def test_a_job_id_that_is_none_is_not_put_into_an_address(service: Scripted) -> None:
+def test_a_malformed_job_id_is_not_put_into_an_address(service: Scripted) -> None:
     service.answer(200, "../../evil")
     with pytest.raises(UnexpectedAnswer, match="is not a job id"):
         bes(service).submit(DATA, {})
@@ -337,7 +337,7 @@ def test_a_signature_never_changes_which_blob_is_read(service: Scripted, sas: st
     assert path.partition("?")[0] == "/c/x"
 
 
-def test_a_blob_that_breaks_off_is_no_model(service: Scripted) -> None:
+def test_a_blob_that_breaks_off_is_not_a_model(service: Scripted) -> None:
     own = open_store(Settings({"X__blobServiceUri": "https://own.example"}), "X")
     service.answer(200, b"half", Content_Length="100")
     reader = ConfiguredBlobReader(requests.Session(), [own], [service.address])
@@ -348,7 +348,7 @@ def test_a_blob_that_breaks_off_is_no_model(service: Scripted) -> None:
 STOPPED = "The server stopped while the job ran"
 
 
-def test_a_job_that_the_stop_of_its_service_ended_is_told_from_one_that_failed() -> None:
+def test_a_job_that_the_stop_of_its_service_ended_is_distinguished_from_one_that_failed() -> None:
     stopped = details("Server", 0, "ServerStopped", STOPPED)
     assert read_bes_job({"StatusCode": "Failed", "Details": stopped}) == Failed(STOPPED, interrupted=True)
     failed = details("Server", 0, "ModuleExecutionError", "the module said: The server stopped")

@@ -1,4 +1,4 @@
-"""The blob service of one connection setting, and its failures told apart.
+"""The blob service of one connection setting, and its failures classified.
 
 Setting `X` is a connection string, or the identity form that the Functions host reads too: `X__blobServiceUri` (or
 `X__accountName`), with `X__credential=managedidentity` and `X__clientId` for a user-assigned identity.
@@ -200,10 +200,10 @@ def storage_errors(what: str) -> Iterator[None]:
         yield
     except AzureError as error:
         # Its own text may hold an address with a signature, or the request's headers.
-        raise _told_apart(what, error) from None
+        raise _classified(what, error) from None
 
 
-def _told_apart(what: str, error: AzureError) -> RetrainingError:
+def _classified(what: str, error: AzureError) -> RetrainingError:
     if isinstance(error, (ServiceRequestError, ServiceResponseError)) or not isinstance(error, HttpResponseError):
         whence = getattr(error, "whence", "")
         return ServiceUnavailable(f"Storage, {what}: no answer ({type(error).__name__}){whence}")

@@ -78,7 +78,7 @@ class BlobTrainingData:
             }
             if strangers := sorted(there.keys() - wanted.keys()):
                 raise AskHuman(
-                    f"{_BATCHES}/{strangers[0]} is none of the job's files, and would be trained on; delete it"
+                    f"{_BATCHES}/{strangers[0]} is not one of the job's files, and would be trained on; delete it"
                 )
             missing = [name for name, (_, dataset) in wanted.items() if not _is_whole(there.get(name), dataset)]
             if missing:
@@ -112,7 +112,7 @@ class BlobTrainingData:
         if before and before.copy.status == "pending":
             return False
         target = self._batches.get_blob_client(name)
-        # What another run copies meanwhile is never begun anew: a training may be reading it by then.
+        # What another run copies meanwhile is not begun again: a training may already read it.
         unless_copied: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
         if before:
             unless_copied = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
@@ -184,9 +184,9 @@ class BlobTrainingData:
                 # Something is there: by an earlier try, or by somebody else.
             there = target.get_blob_properties()
             if there.metadata.get(_PUT_BACK) != mark:
-                told = f"{self._quarantine.container_name}/{aside.blob_name}, which was there before"
+                aside_at = f"{self._quarantine.container_name}/{aside.blob_name}, which was there before"
                 raise DataChanged(
-                    f"Something newer is at {path}; to have {told}, taken up, upload it under another name"
+                    f"Something newer is at {path}; to have {aside_at}, taken up, upload it under another name"
                 )
             if there.copy.status == "pending":
                 raise ServiceUnavailable(f"{path} is still being copied back from quarantine")

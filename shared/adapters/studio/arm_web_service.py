@@ -86,12 +86,12 @@ class ArmWebService:
         waited = 0.0
         while waited < OPERATION_SECONDS:
             looked = self._service.call("GET", address) if address else self._get()
-            state, told = looked.read(_operation, "operation")
+            state, reason = looked.read(_operation, "operation")
             match state.lower():
                 case "succeeded":
                     return
                 case "failed" | "canceled" | "cancelled":
-                    raise ServiceRefused(f"{answer.asked} was accepted and then {state}: {told}", 200)
+                    raise ServiceRefused(f"{answer.asked} was accepted and then {state}: {reason}", 200)
             pause = min(max(retry_after(looked.headers) or OPERATION_PAUSE, 1.0), 30.0)
             wait(pause)
             waited += pause

@@ -1,4 +1,4 @@
-"""The one sentence that matters in the `Details` of a failed BES job.
+"""The reason of a failure, taken out of the `Details` of a BES job.
 
 Details are a line of ids around a JSON object of nested `Exception`s; the innermost `Message` is what went wrong.
 """

@@ -39,12 +39,12 @@ class ClassicEndpoint:
     def __init__(self, session: requests.Session, target: ClassicTarget, *, create: bool = False) -> None:
         self._session, self._target, self._create = session, target, create
         self._service = Service(session, target.name, target.address, lambda: f"Bearer {target.key.reveal()}")
-        self._told: ScoringService | None = None
+        self._known: ScoringService | None = None
 
     def model(self) -> BlobReference:
         answer = self._read()
         if self._target.scoring.services:
-            self._told = answer.read(self._scoring_told, "endpoint with ApiLocation and PrimaryKey")
+            self._known = answer.read(self._scoring_of, "endpoint with ApiLocation and PrimaryKey")
         return answer.read(self._location, "endpoint with a list of resources")
 
     def _read(self) -> Answer:
@@ -66,24 +66,24 @@ class ClassicEndpoint:
         """Return where the endpoint scores, with its key."""
         if not self._target.scoring.services:
             return self._target.scoring
-        if self._told is None:
-            self._told = self._read().read(self._scoring_told, "endpoint with ApiLocation and PrimaryKey")
-        return self._told
+        if self._known is None:
+            self._known = self._read().read(self._scoring_of, "endpoint with ApiLocation and PrimaryKey")
+        return self._known
 
-    def _scoring_told(self, endpoint: Any) -> ScoringService:
+    def _scoring_of(self, endpoint: Any) -> ScoringService:
         services = self._target.scoring.services
         assert services is not None, "asked only where the configuration has it"
-        told, key = endpoint["ApiLocation"], endpoint["PrimaryKey"]
-        if not isinstance(told, str) or not isinstance(key, str):
+        address, key = endpoint["ApiLocation"], endpoint["PrimaryKey"]
+        if not isinstance(address, str) or not isinstance(key, str):
             raise TypeError
-        there, path = origin(told), urlsplit(told).path
+        there, path = origin(address), urlsplit(address).path
         if there != origin(services):
             raise BadConfiguration(
                 f"{self._target.name} says that it scores at {there}, and scoring.services names {origin(services)}"
             )
         # Not every library finds the same host in an odd address, so the host is taken from the configuration.
-        address = Address(f"{origin(services)}/{path.strip('/')}")
-        return msgspec.structs.replace(self._target.scoring, address=address, key=read_key(key))
+        scoring = Address(f"{origin(services)}/{path.strip('/')}")
+        return msgspec.structs.replace(self._target.scoring, address=scoring, key=read_key(key))
 
     def _location(self, endpoint: Any) -> BlobReference:
         resources = endpoint["Resources"]

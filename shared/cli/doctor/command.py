@@ -15,7 +15,7 @@ from shared.base.settings import Settings
 from shared.cli.doctor import parts
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
 from shared.cli.names import known
-from shared.cli.output import Fact, show_facts, show_json, spinner, tell, told
+from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, add_common, chosen_settings
 from shared.cli.status import alive_until
@@ -107,7 +107,7 @@ def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
 def _guarded(what: str, look: Any) -> Iterator[Finding]:
     try:
         yield from look()
-    except RetrainingError as error:  # a setting that was told of above
+    except RetrainingError as error:  # a setting that a finding above names
         yield wrong(what, str(error), "correct the setting first")
 
 
@@ -122,32 +122,32 @@ def _records(app: App) -> Iterator[Finding]:
         return
     for line in lines:
         yield wrong(
-            "records", line, "put an earlier version of the blob back, or delete it; the others are not held up"
+            "records", line, "restore an earlier version of the blob, or delete it; other records are not affected"
         )
     if not lines:
         yield ok("records", "those of what is under way can be read")
 
 
 def _timers(app: App) -> Finding:
-    """Look when the app last swept the data, which it does by itself as long as it runs."""
+    """Look when the app last swept the data, which it does as long as it runs."""
     what = "timers of the app"
 
     def look() -> Finding:
         swept, polled = app.records.arrivals.swept_until(app.data_container), app.records.polls.last()
         now = datetime.now(UTC)
         if polled and now > alive_until(polled, app.settings.get("POLL_SCHEDULE")):
-            return warning(what, f"the last poll was {told(polled)} UTC", "see that the function app runs, and its log")
+            return warning(what, f"the last poll was {utc(polled)} UTC", "see that the function app runs, and its log")
         if swept is None:
             return warning(what, "no sweep is recorded yet", "start the function app, or see its log if it runs")
         if now - swept > _STILL:
-            return warning(what, f"the last sweep was {told(swept)} UTC", "see that the function app runs, and its log")
-        return ok(what, f"the last sweep was {told(swept)} UTC")
+            return warning(what, f"the last sweep was {utc(swept)} UTC", "see that the function app runs, and its log")
+        return ok(what, f"the last sweep was {utc(swept)} UTC")
 
     return looked(what, look)
 
 
 def _stuck(app: App) -> Iterator[Finding]:
-    """Look for files and jobs that do not get on."""
+    """Look for files and jobs that are stuck."""
     from shared.cli.stuck import active_jobs, files_that_wait
     from shared.domain.stuck import stuck_jobs
 
@@ -156,16 +156,16 @@ def _stuck(app: App) -> Iterator[Finding]:
     found = [*files_that_wait(app, jobs, broken), *stuck_jobs(jobs, datetime.now(UTC))]
     for each in found:
         yield warning(
-            f"{each.pipeline}, {each.name}", f"{each.state} since {told(each.since)}: {each.reason}", each.remedy
+            f"{each.pipeline}, {each.name}", f"{each.state} since {utc(each.since)}: {each.reason}", each.remedy
         )
     if not found:
-        yield ok("files and jobs", "every file and job that is open gets on")
+        yield ok("files and jobs", "no open file or job is stuck")
 
 
 def _show(finding: Finding) -> None:
     """Print what was looked at, and below it how it is and what to do."""
     sign, style = _SIGNS[finding.health]
-    facts: list[Fact] = [("" if finding.health is Health.OK else "found", finding.told)]
+    facts: list[Fact] = [("" if finding.health is Health.OK else "found", finding.found)]
     if finding.remedy:
         facts.append(("do", finding.remedy))
     show_facts((f"{sign} {finding.what}", style), facts)

@@ -16,25 +16,25 @@ class Health(Enum):
     WRONG = "wrong"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """`what` names the thing as the configuration does; `remedy` says what to do unless all is well."""
+class Finding(msgspec.Struct, frozen=True, kw_only=True, rename={"found": "told"}):
+    """`what` names the thing as the configuration does; `remedy` says what to do unless `found` is well."""
 
     what: str
     health: Health
-    told: str
+    found: str
     remedy: str = ""
 
 
-def ok(what: str, told: str) -> Finding:
-    return Finding(what=what, health=Health.OK, told=told)
+def ok(what: str, found: str) -> Finding:
+    return Finding(what=what, health=Health.OK, found=found)
 
 
-def warning(what: str, told: str, remedy: str) -> Finding:
-    return Finding(what=what, health=Health.WARNING, told=told, remedy=remedy)
+def warning(what: str, found: str, remedy: str) -> Finding:
+    return Finding(what=what, health=Health.WARNING, found=found, remedy=remedy)
 
 
-def wrong(what: str, told: str, remedy: str) -> Finding:
-    return Finding(what=what, health=Health.WRONG, told=told, remedy=remedy)
+def wrong(what: str, found: str, remedy: str) -> Finding:
+    return Finding(what=what, health=Health.WRONG, found=found, remedy=remedy)
 
 
 def looked(what: str, look: Callable[[], str | Finding], key: str = "", address: str = "") -> Finding:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 def look(app: App, known: Iterable[Finding]) -> Iterator[Finding]:
     """Build every lazy part; `known` is what was found before, which is not repeated."""
     bad = [each for each in known if each.health is not Health.OK]
-    told = {each.told for each in bad}
+    seen = {each.found for each in bad}
     settings = [each.what.removeprefix("setting ") for each in bad if each.what.startswith("setting ")]
     found = [finding for owner in _owners(app) for name in _lazy(owner) if (finding := _build(owner, name))]
     for finding in found:
-        if finding.told not in told and not any(name in finding.told.split() for name in settings):
-            told.add(finding.told)
+        if finding.found not in seen and not any(name in finding.found.split() for name in settings):
+            seen.add(finding.found)
             yield finding
     if not found:
         yield ok("parts of the app", "all can be built")

@@ -68,13 +68,13 @@ def scoring_ports(at: str, scoring: ScoringService, rows: Rows, found: Descripti
     yield named(f"{at}.output", scoring.output, found.outputs, "output")
     known = found.columns.get(scoring.input, frozenset())
     if unknown := [name for name in rows.columns if known and name not in known]:
-        told = f"the proof's rows have the column {unknown[0]!r}, and the service's input does not"
+        problem = f"the proof's rows have the column {unknown[0]!r}, and the service's input does not"
         yield warning(
-            f"{at}.input", told, f"the service ignores or refuses it; its columns: {', '.join(sorted(known))}"
+            f"{at}.input", problem, f"the service ignores or refuses it; its columns: {', '.join(sorted(known))}"
         )
     if missing := sorted(known - {*rows.columns}):
-        told = f"the proof's rows lack the input's column {missing[0]!r}"
-        yield warning(f"{at}.input", told, "add it to the rows of proof.rows, unless it is the label")
+        problem = f"the proof's rows lack the input's column {missing[0]!r}"
+        yield warning(f"{at}.input", problem, "add it to the rows of proof.rows, unless it is the label")
 
 
 def kind_of_rules(what: str, rules: Sequence[Rule], columns: Iterable[str]) -> Finding:
@@ -82,15 +82,17 @@ def kind_of_rules(what: str, rules: Sequence[Rule], columns: Iterable[str]) -> F
     kind = kind_of_columns(columns)
     for metric in (condition.metric for rule in rules for condition in rule.conditions):
         if kind_of(metric) is not kind:
-            told = f"{metric} is a metric of {kind_of(metric).value} models, and the live model is a {kind.value} one"
-            return wrong(what, told, f"its metrics are: {', '.join(METRICS[kind])}")
+            problem = (
+                f"{metric} is a metric of {kind_of(metric).value} models, and the live model is a {kind.value} one"
+            )
+            return wrong(what, problem, f"its metrics are: {', '.join(METRICS[kind])}")
     return ok(what, f"name metrics of {kind.value} models, as the live one is")
 
 
 def named(what: str, name: str, known: frozenset[str], kind: str) -> Finding:
     if not known:
-        told = f"whether there is the {kind} {name!r} shows at the first job: the service's description names none"
-        return warning(what, told, "compare it with the service's help page")
+        problem = f"whether there is the {kind} {name!r} shows at the first job: the service's description names none"
+        return warning(what, problem, "compare it with the service's help page")
     if name in known:
         return ok(what, f"the service has the {kind} {name!r}")
     return wrong(what, f"the service has no {kind} {name!r}", suggestion(name, known))
@@ -200,7 +202,7 @@ def _may_write(app: App, what: str, target: NewTarget) -> Finding:
     try:
         allowed = app.rights(target).may_write()
     except ServiceRefused:
-        return Finding(what=what, health=Health.OK, told="is not told here; the first promotion shows it")
+        return Finding(what=what, health=Health.OK, found="is not known here; the first promotion shows it")
     if allowed:
         return ok(what, "is there")
     return wrong(what, "is missing", "give the identity the role Contributor on the web service")

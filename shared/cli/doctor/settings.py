@@ -74,8 +74,8 @@ def _of_string(what: str, connection: str) -> Finding:
     key = re.search(r"AccountKey=([^;\s]*)", connection, re.IGNORECASE)
     if key is None or len(key[1]) == _KEY_LENGTH:
         return ok(what, "a connection string")
-    told = f"its AccountKey has {len(key[1])} characters, and the key of a storage account has {_KEY_LENGTH}"
-    return warning(what, told, "copy the whole connection string, up to the == at the end of its key")
+    problem = f"its AccountKey has {len(key[1])} characters, and the key of a storage account has {_KEY_LENGTH}"
+    return warning(what, problem, "copy the whole connection string, up to the == at the end of its key")
 
 
 def _value(settings: Settings, name: str, right: str, fits: Callable[[str], object], optional: bool = False) -> Finding:

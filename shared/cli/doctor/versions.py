@@ -17,11 +17,11 @@ _OLDEST, _NEWEST = (3, 11), (3, 13)
 
 def look(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
     running = sys.version_info[:2]
-    told = ".".join(map(str, sys.version_info[:3]))
+    python = ".".join(map(str, sys.version_info[:3]))
     if _OLDEST <= running <= _NEWEST:
-        yield ok("Python", told)
+        yield ok("Python", python)
     else:
-        yield warning("Python", f"{told} was not tried", "take one of 3.11 to 3.13")
+        yield warning("Python", f"{python} was not tried", "take one of 3.11 to 3.13")
     if not requirements.exists():
         return
     others = [other for name, pins in _pins(requirements).items() if (other := _other(name, pins))]

@@ -175,7 +175,7 @@ class _Case:
         return finding(passed, text, **_finite(candidate=value, champion=against, bound=bound))
 
     def _find_in_slices(self, rule: Rule, column: str) -> _Judged:
-        """Judge the rule in each slice by itself. One that is too small to show anything is told, and does not count.
+        """Judge the rule in each slice by itself. A slice that is too small is reported, and does not count.
 
         It could never be decided, so that one rare value would keep every model out for ever; its rows count in the
         whole. But if no slice can be judged, nothing speaks for the rule.
@@ -235,11 +235,11 @@ class _Case:
 
     def _on_rows(self, rule: Rule, condition: Condition, rows: Sample, name: str | None = None) -> Finding:
         compared = rows.compare(condition, self._gate.confidence)
-        told = _numbers(condition, compared, rows, self._gate.confidence)
+        numbers = _numbers(condition, compared, rows, self._gate.confidence)
         return Finding(
             rule=rule.text,
             outcome=compared.outcome,
-            text=f"{f'{name}: ' if name else ''}{told}: {_VERBS[compared.outcome]} {condition.text}",
+            text=f"{f'{name}: ' if name else ''}{numbers}: {_VERBS[compared.outcome]} {condition.text}",
             slice=name,
             interval=compared.interval,
             **_finite(candidate=compared.candidate, champion=compared.champion, bound=compared.bound),  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ class Condition:
 
     @property
     def from_rows(self) -> bool:
-        """Whether the metric can be computed from scored rows; some are told by the training service alone."""
+        """Whether the metric can be computed from scored rows; only the training service knows some of them."""
         return self.metric in FROM_ROWS
 
 

@@ -48,8 +48,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reason(self) -> str:
         """The findings that decided: all of an accepted model, else those that do not hold."""
-        told = [f.text for f in self.findings if self.accepted or (f.counts and f.outcome is not Outcome.HOLDS)]
-        return "; ".join(told)
+        texts = [f.text for f in self.findings if self.accepted or (f.counts and f.outcome is not Outcome.HOLDS)]
+        return "; ".join(texts)
 
     def seen_with(self, model_sha256: str) -> str:
         """Return a short digest of the model and of all that is shown of it, to bind an approval to both."""
