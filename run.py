@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(command: str, rest: Sequence[str]) -> int:
-    if command in ("app", "new", "studio", *APP):
+    if command in ("app", "new", "studio", "aml", *APP):
         return _pass_on(command, rest)
     if command == "test":
         return _test(rest)
@@ -86,8 +86,8 @@ def _check() -> int:
 
 
 def _pass_on(command: str, rest: Sequence[str]) -> int:
-    """Run a command of the app or of the Studio where the caller is, with the settings of `up` if there are some."""
-    module = {"new": "local.new", "studio": "studio"}.get(command, "shared")
+    """Run a command of the app or a local service where the caller is, with the settings of `up` if there are some."""
+    module = {"new": "local.new", "studio": "studio", "aml": "aml"}.get(command, "shared")
     arguments = [command, *rest] if command in APP else [*rest]
     if {"-h", "--help"} & set(rest) and not setup.has_commands(ROOT):
         words = [word for word in arguments if not word.startswith("-")]

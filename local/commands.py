@@ -13,6 +13,7 @@ OWN = {
     "drop": "put a file where a pipeline looks for data: drop FILE PATH",
     "new": "make a pipeline of your own data: new NAME DATA --label COLUMN",
     "studio": "a command of the local Studio: studio list, studio keys",
+    "aml": "a command of the local Azure ML workspace: aml serve, aml env",
     "app": "a command of the app by its full name: app check, app status",
     "test": "run every test; arguments are passed on to pytest",
     "check": "run ruff, mypy and pip-audit",

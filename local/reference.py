@@ -1,4 +1,4 @@
-"""`python -m local.reference`: writes docs/commands.md, the help of each command of the app and the Studio."""
+"""`python -m local.reference`: writes docs/commands.md, the help of each command of the app and the local services."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from local.commands import REFERENCE
 
 _TOP = """# Every command and its options
 
-For looking things up. [operations.md](operations.md) says when to use which, and [local-studio.md](local-studio.md)
-what the Studio is. `python3 run.py COMMAND` runs the app's commands with the settings of `run.py up`, and
+For looking things up. [operations.md](operations.md) says when to use which. [local-studio.md](local-studio.md) and
+[local-azureml.md](local-azureml.md) say what the two local services are.
+`python3 run.py COMMAND` runs the app's commands with the settings of `run.py up`, and
 `python3 run.py studio COMMAND` the Studio's. Where the app's requirements are installed, `python -m shared COMMAND` is
 the same. This file is made from the commands: `python -m local.reference`.
 """
@@ -23,6 +24,7 @@ _END = "Next: [operations.md](operations.md) for when to use which, [glossary.md
 def text() -> str:
     """Return the reference, at a fixed width."""
     os.environ["COLUMNS"] = "100"
+    from aml.__main__ import make_parser as aml
     from local.new.__main__ import make_parser as new
     from shared.__main__ import make_parser as shared
     from studio.__main__ import make_parser as studio
@@ -31,6 +33,7 @@ def text() -> str:
     for title, parser in (
         ("The app", shared()),
         ("The local Studio", studio()),
+        ("The local Azure Machine Learning workspace", aml()),
         ("A pipeline of your own data", new()),
     ):
         parts.append(f"## {title}\n")

@@ -16,8 +16,9 @@ from typing import Any
 
 import requests
 
+from service.listening import running
 from studio.cli.output import print_json
-from studio.cli.place import Failed, Stopped, add_data, open_made, running
+from studio.cli.place import Failed, Stopped, add_data, open_made
 
 _VERSION = {"api-version": "2017-01-01"}
 _GROUP = re.compile(r"/resourceGroups/([^/]+)/", re.IGNORECASE)

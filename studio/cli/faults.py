@@ -7,8 +7,9 @@ from typing import Any
 
 import requests
 
+from service.listening import running
 from studio.cli.output import add_json, show
-from studio.cli.place import Failed, Stopped, add_data, running
+from studio.cli.place import Failed, Stopped, add_data
 from studio.faults.orders import KINDS, MEMBERS, OF_CALLS
 
 

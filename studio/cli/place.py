@@ -5,19 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the libraries behind it take seconds to load, which --help and fault need not wait for
     from studio.publishing import Studio
 
 DATA, STORAGE, ACCOUNTS = "STUDIO_DATA", "STUDIO_STORAGE", "STUDIO_ACCOUNTS"
 _UP = Path(__file__).resolve().parent.parent.parent / ".relearn"  #: what `run.py up` makes beside the checkout
-_RUNNING = "running.json"
 
 
 class Failed(Exception):
@@ -79,40 +74,3 @@ def open_made(folder: Path) -> Studio:
         return Studio(folder, storage())
     except OtherVersion as error:
         raise Stopped(str(error)) from None
-
-
-@contextmanager
-def announced(folder: Path, **addresses: str) -> Iterator[None]:
-    """Have other commands find this server's addresses until the context ends."""
-    file = folder / _RUNNING
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as opened:
-        json.dump(addresses, opened)
-    try:
-        yield
-    finally:
-        if _addresses(folder) == addresses:  # another server may serve the same folder by now
-            file.unlink(missing_ok=True)
-
-
-def running(folder: Path, what: str) -> str | None:
-    """Return the `address` or the `control` of the server that runs over the folder."""
-    address = _addresses(folder).get(what)
-    return address if isinstance(address, str) and _listens(address) else None
-
-
-def _addresses(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((folder / _RUNNING).read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _listens(address: str) -> bool:
-    """A server that was killed leaves its addresses behind."""
-    try:
-        parts = urlsplit(address)
-        with socket.create_connection((parts.hostname, parts.port), timeout=1):
-            return True
-    except (OSError, ValueError):
-        return False

@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from service.listening import running
 from studio.cli.output import add_json, show
-from studio.cli.place import Stopped, add_data, open_made, running
+from studio.cli.place import Stopped, add_data, open_made
 
 if TYPE_CHECKING:
     from studio.publishing import Studio

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import socket
 import ssl
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-from studio.cli.place import Stopped, add_data, announced, open_new
+from service.listening import address_of, announced, listen
+from studio.cli.place import Stopped, add_data, open_new
 
 _CONNECTIONS = 16  #: to the records that stay open
 
@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
 
 def _serve(chosen: argparse.Namespace) -> int:
     try:
-        listening = _listen(chosen.port)
+        listening = listen(chosen.port)
     except OSError:
         raise Stopped(f"port {chosen.port} is taken; stop what uses it, or give another --port") from None
     secured = _secured(chosen.certificate, chosen.key) if chosen.certificate else {}
@@ -59,10 +59,10 @@ def _serve(chosen: argparse.Namespace) -> int:
     pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
     jobs = JobRunner(studio.records, chosen.data, studio.storage, faults, pace)
     app = build(Context(studio, jobs, faults, chosen.control), chosen.host)
-    addresses = {"address": _address(listening, "https" if secured else "http")}
+    addresses = {"address": address_of(listening, "https" if secured else "http")}
     if chosen.control:
-        control = _listen(0)
-        addresses["control"] = _address(control, "http")
+        control = listen(0)
+        addresses["control"] = address_of(control, "http")
         answering = server(build_control(faults))
         threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
     # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
@@ -73,15 +73,6 @@ def _serve(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(port: int) -> socket.socket:
-    # Without the protocol's number asyncio leaves Nagle's algorithm on, which delays every answer by 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    listening.listen(1024)  # a reader of the address may call at once, and waits
-    return listening
-
-
 def _secured(certificate: Path, key: Path | None) -> dict[str, Any]:
     """Return the server's options; raise for files that cannot be used, before the server prints its address."""
     try:
@@ -89,7 +80,3 @@ def _secured(certificate: Path, key: Path | None) -> dict[str, Any]:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise Stopped(f"--certificate {certificate} and --key {key} cannot be used: {error}") from None
     return {"ssl_certfile": certificate, "ssl_keyfile": key}
-
-
-def _address(listening: socket.socket, scheme: str) -> str:
-    return f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ class Answer:
     status: int
     body: bytes
     taken: int  #: parts of the request's body that the application asked for
+    headers: Mapping[str, str] = field(default_factory=dict)  #: their names in lower case
 
     @property
     def json(self) -> Any:
@@ -69,4 +70,5 @@ def ask(
     # In a thread of its own: another test's browser may keep an event loop in this one.
     with ThreadPoolExecutor(1) as alone:
         alone.submit(anyio.run, app, scope, receive, send).result()
-    return Answer(said[0]["status"], b"".join(each.get("body", b"") for each in said), taken)
+    sent = {name.decode(): value.decode() for name, value in said[0]["headers"]}
+    return Answer(said[0]["status"], b"".join(each.get("body", b"") for each in said), taken, sent)

@@ -16,10 +16,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support.arm import Manager
 
-_FORMATS = FormatChecker(formats=())
+FORMATS = FormatChecker(formats=())
 
 
-@_FORMATS.checks("date-time", raises=ValueError)
+@FORMATS.checks("date-time", raises=ValueError)
 def _is_date_time(value: object) -> bool:
     return not isinstance(value, str) or datetime.fromisoformat(value) is not None
 
@@ -35,7 +35,7 @@ class Specification:
     def faults(self, schema: Any, body: Any) -> list[str]:
         """Return what is wrong with the body; a member that the schema does not know is wrong too."""
         validator = Draft202012Validator(
-            {**_rewritten(schema), "definitions": self._definitions}, format_checker=_FORMATS
+            {**_rewritten(schema), "definitions": self._definitions}, format_checker=FORMATS
         )
         errors = list(validator.iter_errors(body))
         # What has another fault counts as not evaluated, and so does all that it is in.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from aml.__main__ import make_parser as aml
 from local import reference
 from local.children import ROOT
 from local.commands import APP, OWN, REFERENCE, parser_of
@@ -95,7 +96,7 @@ def examples() -> list[str]:
         text = document.read_text("utf-8")
         for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             lines = re.findall(r"^(?:\w+=\S+ )?python3 run\.py (.+)$", block.replace("\\\n", ""), re.MULTILINE)
-            found += [line.partition(" > ")[0] for line in lines]
+            found += [re.split(r" [>|] ", line)[0] for line in lines]
         found += re.findall(r"`python3 run\.py ([a-z][^`]* --[^`]+)`", text)
     return found
 
@@ -105,8 +106,8 @@ def test_every_example_of_the_documentation_is_a_command_with_its_options(exampl
     command, *rest = shlex.split(example, comments=True)
     if command == "new":
         own_data().parse_args(rest)
-    elif command == "studio":
-        studio().parse_args(rest)
+    elif command in ("studio", "aml"):
+        {"studio": studio, "aml": aml}[command]().parse_args(rest)
     elif command == "app" or command in APP:
         make_parser().parse_args(rest if command == "app" else [command, *rest])
     else:
@@ -117,9 +118,9 @@ def test_the_documentation_has_examples() -> None:
     assert len(examples()) > 20
 
 
-@pytest.mark.parametrize("module", ["shared", "studio"])
-def test_without_the_packages_the_message_says_what_to_run(module: str) -> None:
-    command = [sys.executable, "-S", "-m", module, "status"]
+@pytest.mark.parametrize(("module", "name"), [("shared", "status"), ("studio", "list"), ("aml", "serve")])
+def test_without_the_packages_the_message_says_what_to_run(module: str, name: str) -> None:
+    command = [sys.executable, "-S", "-m", module, name]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()

@@ -1,0 +1,47 @@
+"""`python -m aml`: run the local Azure Machine Learning workspace, and lead programs to it.
+
+Exit codes: 0 done, 2 not done (wrong or missing input).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from aml.cli import env, serving
+from aml.cli.place import Stopped
+
+
+def main() -> int:
+    chosen = make_parser().parse_args()
+    try:
+        code = int(chosen.run(chosen))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except Stopped as error:
+        print(f"aml: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as missing:
+        if str(missing.name).partition(".")[0] in ("aml", "service"):
+            raise
+        what = "python3 run.py aml COMMAND, which installs what it needs"
+        sys.exit(f"{missing.name} is not installed for {sys.executable}; run: {what}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m aml",
+        description="A local Azure Machine Learning workspace: unmodified clients use it as they use the service.",
+        epilog="Records are in --data (setting AML_DATA), blobs in the storage of AML_STORAGE; both default "
+        "to what `run.py up` made. Exit codes: 0 done, 2 wrong or missing input.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for subject in (serving, env):
+        subject.add(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

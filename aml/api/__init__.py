@@ -1,0 +1,1 @@
+"""The control plane, `Microsoft.MachineLearningServices`, as the resource manager offers it."""

@@ -1,0 +1,228 @@
+"""Models, data, environments, components and code: an asset has versions, and what a version is never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from aml.api import scope
+from aml.api.listing import has_tags, listed
+from aml.call import Call
+from aml.context import Context
+from aml.errors import bad_request, not_found
+from aml.state.records import Asset, Version, make, now
+
+#: members of a version, and of an asset, that may change
+CHANGEABLE = ("description", "tags", "properties", "isArchived", "stage", "provisioningState", "flavors")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One kind of asset. `defaults` are members of a version unless they are given, `adds` those of the service."""
+
+    name: str
+    check: Callable[[dict[str, Any]], None]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    adds: Mapping[str, Any] = field(default_factory=lambda: {"provisioningState": "Succeeded"})
+
+
+def _required(*members: str) -> Callable[[dict[str, Any]], None]:
+    def check(properties: dict[str, Any]) -> None:
+        for member in members:
+            scope.text_of(properties, member)
+
+    return check
+
+
+def _check_environment(properties: dict[str, Any]) -> None:
+    if not any(properties.get(member) for member in ("image", "build", "condaFile")):
+        raise bad_request("An environment has an image, a build context or a conda file.", "properties.image")
+
+
+def _check_component(properties: dict[str, Any]) -> None:
+    specification = properties.get("componentSpec")
+    if not isinstance(specification, dict):
+        raise bad_request("A component has an object 'componentSpec'.", "properties.componentSpec")
+    scope.text_of(specification, "type")
+
+
+COLLECTIONS = (
+    Collection("models", _required("modelUri"), {"modelType": "custom_model", "flavors": {}}),
+    Collection("data", _required("dataUri", "dataType"), adds={}),
+    Collection("environments", _check_environment, {"environmentType": "UserCreated", "osType": "Linux"}),
+    Collection("components", _check_component),
+    Collection("codes", _required("codeUri")),
+)
+
+
+class Assets:
+    """The calls of one collection."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    @property
+    def addresses(self) -> Sequence[tuple[str, str, str, Callable[[Context, Call], Response]]]:
+        operation = f"arm.{self._collection.name}"
+        assets = f"{scope.WORKSPACE}/{self._collection.name}"
+        asset, versions = f"{assets}/{{name}}", f"{assets}/{{name}}/versions"
+        version = f"{versions}/{{version}}"
+        return [
+            (f"{operation}.list", "GET", assets, self.list_assets),
+            (f"{operation}.get", "GET", asset, self.get_asset),
+            (f"{operation}.put", "PUT", asset, self.put_asset),
+            (f"{operation}.delete", "DELETE", asset, self.delete_asset),
+            (f"{operation}.list", "GET", versions, self.list_versions),
+            (f"{operation}.get", "GET", version, self.get_version),
+            (f"{operation}.put", "PUT", version, self.put_version),
+            (f"{operation}.delete", "DELETE", version, self.delete_version),
+        ]
+
+    def list_assets(self, context: Context, call: Call) -> Response:
+        return listed(context, call, Asset, self._collection.name, lambda each: self._shown(context, each))
+
+    def get_asset(self, context: Context, call: Call) -> Response:
+        return scope.answer(self._shown(context, self._asset(context, call)))
+
+    def put_asset(self, context: Context, call: Call) -> Response:
+        given = _common(scope.properties_of(call.json()))
+        asset, made = self._made(context, self._path(call))
+        if not made and given["isArchived"] != asset.properties.get("isArchived", False):
+            self._archive_versions(context, asset, given["isArchived"])
+        changed = msgspec.structs.replace(asset, properties={**asset.properties, **given}, modified=now())
+        context.workspace.records.put(changed)
+        return scope.answer(self._shown(context, changed), 201 if made else 200)
+
+    def delete_asset(self, context: Context, call: Call) -> Response:
+        records = context.workspace.records
+        asset = records.find(Asset, self._path(call).lower())
+        if asset is None:
+            return scope.answer(None, 204)
+        records.delete(asset, *records.all(Version, f"{asset.id}/versions"))
+        return scope.answer(None, 200)
+
+    def list_versions(self, context: Context, call: Call) -> Response:
+        asset = self._asset(context, call)
+        order = (call.query.get("$orderBy") or "createdtime desc").lower()
+        if order not in ("createdtime desc", "createdtimeutc desc"):
+            raise bad_request(f"$orderBy is {order[:40]!r}; it can be 'createdtime desc'.", "$orderBy")
+        tagged = has_tags(call.query.get("tags") or call.query.get("$tags") or "")
+        digest = call.query.get("hash")
+
+        def wanted(version: Version) -> bool:
+            hashed = (version.properties.get("properties") or {}).get("hash_sha256")
+            return tagged(version) and (digest is None or hashed == digest)
+
+        parent = f"{asset.id}/versions"
+        return listed(context, call, Version, parent, lambda each: scope.shown(context, each), wanted)
+
+    def get_version(self, context: Context, call: Call) -> Response:
+        found = context.workspace.records.find(Version, self._version_path(call).lower())
+        if found is None:
+            raise self._unknown(f"{call.names['name']}:{call.names['version']}")
+        return scope.answer(scope.shown(context, found))
+
+    def put_version(self, context: Context, call: Call) -> Response:
+        """Make the version, or change what may be changed of it: a lost answer's call may come again."""
+        scope.check_name(call.names["version"], "version")
+        properties = scope.properties_of(call.json())
+        self._collection.check(properties)
+        given = {**properties, **self._collection.adds, **_common(properties)}
+        given = {**self._collection.defaults, **given}
+        given["isAnonymous"] = bool(properties.get("isAnonymous"))
+        asset, _ = self._made(context, self._path(call))
+        records, path = context.workspace.records, f"{asset.path}/versions/{call.names['version']}"
+        fresh = make(Version, path, given)
+        kept = records.find_or_make(Version, fresh.id, lambda: fresh)
+        if kept is not fresh:
+            kept = self._changed(context, kept, given)
+        return scope.answer(scope.shown(context, kept), 201 if kept is fresh else 200)
+
+    def delete_version(self, context: Context, call: Call) -> Response:
+        found = context.workspace.records.find(Version, self._version_path(call).lower())
+        if found is None:
+            return scope.answer(None, 204)
+        context.workspace.records.delete(found)
+        return scope.answer(None, 200)
+
+    def _changed(self, context: Context, kept: Version, given: dict[str, Any]) -> Version:
+        for member in given.keys() - set(CHANGEABLE):
+            if kept.properties.get(member) != given[member]:
+                raise _fixed(kept, member)
+        changed = msgspec.structs.replace(kept, properties={**kept.properties, **given}, modified=now())
+        context.workspace.records.put(changed)
+        return changed
+
+    def _archive_versions(self, context: Context, asset: Asset, archived: bool) -> None:
+        records = context.workspace.records
+        versions = records.all(Version, f"{asset.id}/versions")
+        records.put(
+            *(
+                msgspec.structs.replace(each, properties={**each.properties, "isArchived": archived})
+                for each in versions
+            )
+        )
+
+    def _made(self, context: Context, path: str) -> tuple[Asset, bool]:
+        """Return the asset, and whether this call made it."""
+        fresh = make(Asset, path, _common({}))
+        found = context.workspace.records.find_or_make(Asset, fresh.id, lambda: fresh)
+        return found, found is fresh
+
+    def _asset(self, context: Context, call: Call) -> Asset:
+        found = context.workspace.records.find(Asset, self._path(call).lower())
+        if found is None:
+            raise self._unknown(call.names["name"])
+        return found
+
+    def _path(self, call: Call) -> str:
+        scope.check_name(call.names["name"], "name")
+        return f"{self._collection.name}/{call.names['name']}"
+
+    def _version_path(self, call: Call) -> str:
+        return f"{self._path(call)}/versions/{call.names['version']}"
+
+    def _unknown(self, name: str) -> Exception:
+        return not_found(f"The specified resource was not found: {self._collection.name}/{name[:300]}")
+
+    def _shown(self, context: Context, asset: Asset) -> dict[str, Any]:
+        newest = context.workspace.records.newest(Version, f"{asset.id}/versions", 1)
+        numbers = [int(each) for each in _numbers(context, asset)]
+        latest = {"latestVersion": newest[0].name} if newest else {}
+        answer = scope.shown(context, asset)
+        answer["properties"] = {**asset.properties, **latest, "nextVersion": str(max(numbers, default=0) + 1)}
+        return answer
+
+
+def _numbers(context: Context, asset: Asset) -> list[str]:
+    names = (each.name for each in context.workspace.records.all(Version, f"{asset.id}/versions"))
+    return [name for name in names if name.isascii() and name.isdigit() and len(name) < 10]
+
+
+def _common(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the members that every asset and version has."""
+    archived = properties.get("isArchived") or False
+    if not isinstance(archived, bool):
+        raise bad_request("The member 'properties.isArchived' must be true or false.", "properties.isArchived")
+    described = {"description": properties["description"]} if properties.get("description") else {}
+    return {
+        **described,
+        "tags": scope.texts_of(properties, "tags"),
+        "properties": scope.texts_of(properties, "properties"),
+        "isArchived": archived,
+    }
+
+
+def _fixed(kept: Version, member: str) -> Exception:
+    if member in ("modelUri", "dataUri", "codeUri"):
+        return bad_request("Asset paths cannot be updated.", f"properties.{member}")
+    name = f"{kept.path.split('/')[1]}:{kept.name}"
+    message = f"The {kept.collection[:-1]} {name} is there already, with another '{member}'. Give it a new version."
+    return bad_request(message, f"properties.{member}")
+
+
+ADDRESSES = [address for collection in COLLECTIONS for address in Assets(collection).addresses]

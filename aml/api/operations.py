@@ -1,0 +1,106 @@
+"""Long-running operations: begun with a write, ended by what carries it out, followed by the client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from aml.api import scope
+from aml.call import Call
+from aml.context import Context
+from aml.errors import ArmError
+from aml.state.records import Operation, Records, now, stamp
+from aml.state.workspace import PROVIDER
+from service.keys import new_id
+
+ENDED = ("Succeeded", "Failed", "Canceled")
+KEPT = 1000  #: the newest operations, of all
+RETRY = {"Retry-After": "1"}  #: a client waits for 30 seconds where an answer has none
+
+
+def begin(context: Context, kind: str, resource: str) -> Operation:
+    """Record an operation of the resource, given by its id. `kind` is what the service begins its name with."""
+    operation = Operation(id=f"{kind}:{new_id()}:{new_id()}", parent=resource, status="InProgress", started=now())
+    context.workspace.records.put(operation)
+    context.workspace.records.keep_newest(Operation, KEPT)
+    return operation
+
+
+def end(records: Records, operation: str, error: ArmError | None = None) -> None:
+    """Record how the operation of that id ended. What has ended stays as it is."""
+
+    def ended(found: Operation) -> Operation | None:
+        if found.status in ENDED:
+            return None
+        status = "Failed" if error else "Succeeded"
+        return msgspec.structs.replace(found, status=status, ended=now(), error=error.detail if error else None)
+
+    records.change(Operation, operation, ended)
+
+
+def end_all(records: Records, resource: str, error: ArmError | None = None) -> None:
+    """Record how the operations of a resource ended."""
+    for operation in records.all(Operation, resource):
+        end(records, operation.id, error)
+
+
+def headers(context: Context, call: Call, operation: Operation, *, located: bool) -> dict[str, str]:
+    """Return the headers by which a client follows it. An answer 202 has a `Location`, so `located`."""
+    given = {"Azure-AsyncOperation": _address(context, call, "mfeOperationsStatus", operation), **RETRY}
+    if located:
+        given["Location"] = _address(context, call, "mfeOperationResults", operation)
+    else:
+        given["x-ms-async-operation-timeout"] = "PT1H"
+    return given
+
+
+def status(context: Context, call: Call) -> Response:
+    """Answer how far the operation is. One that failed is answered 200 too."""
+    operation = _operation(context, call)
+    body: dict[str, Any] = {
+        "id": f"{_place(context)}/mfeOperationsStatus/{operation.id}",
+        "name": operation.id,
+        "status": operation.status,
+        "startTime": stamp(operation.started),
+    }
+    if operation.ended:
+        body["endTime"] = stamp(operation.ended)
+    if operation.error:
+        body["error"] = operation.error
+    return scope.answer(body, headers={} if operation.ended else RETRY)
+
+
+def result(context: Context, call: Call) -> Response:
+    """Answer 202 until the operation has ended, then nothing, or its error."""
+    operation = _operation(context, call)
+    if not operation.ended:
+        return scope.answer(None, 202, headers(context, call, operation, located=True))
+    if operation.error:
+        return scope.answer({"error": operation.error}, 400)
+    return scope.answer(None, 204)
+
+
+_LOCATION = f"{scope.SUBSCRIPTION}/providers/{PROVIDER}/locations/{{location}}"
+ADDRESSES = [
+    ("arm.operation", "GET", f"{_LOCATION}/mfeOperationsStatus/{{operation}}", status),
+    ("arm.operation", "GET", f"{_LOCATION}/mfeOperationResults/{{operation}}", result),
+]
+
+
+def _operation(context: Context, call: Call) -> Operation:
+    found = context.workspace.records.find(Operation, call.names["operation"].lower())
+    if found is None:
+        raise ArmError(404, "OperationNotFound", f"No operation has the id {call.names['operation'][:120]!r}.")
+    return found
+
+
+def _place(context: Context) -> str:
+    known = context.workspace.identity
+    return f"/subscriptions/{known.subscription}/providers/{PROVIDER}/locations/{known.location}"
+
+
+def _address(context: Context, call: Call, kind: str, operation: Operation) -> str:
+    version = call.version or "2025-12-01"
+    return f"{call.base}{_place(context)}/{kind}/{operation.id}?api-version={version}"

@@ -1,0 +1,59 @@
+"""`env`: print the variables that lead an unchanged program to the running workspace."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aml.cli.place import Stopped, add_data
+from service.listening import running
+
+SHELLS: Mapping[str, Callable[[str, str], str]] = {
+    "bash": lambda name, value: f"export {name}={shlex.quote(value)}",
+    "powershell": lambda name, value: "$env:{} = '{}'".format(name, value.replace("'", "''")),
+}
+
+
+def add(commands: Any) -> None:
+    env = commands.add_parser("env", help="print the variables that lead an unchanged program here; they hold a secret")
+    add_data(env)
+    env.add_argument("--shell", choices=[*SHELLS, "json"], default="bash", help="how they are written; bash")
+    env.set_defaults(run=_env)
+
+
+def _env(chosen: argparse.Namespace) -> int:
+    address = running(chosen.data, "address")
+    if address is None:
+        raise Stopped(f"no workspace runs over {chosen.data}; start one: python -m aml serve, or give --data")
+
+    from aml.identity.authority import AUTHORITY
+    from aml.state.records import IDENTITY, Identity, Records
+
+    identity = Records(chosen.data).find(Identity, IDENTITY)
+    assert identity is not None, "a server that runs has made it"
+    values = variables(identity, address, str((chosen.data / AUTHORITY).resolve()))
+    if chosen.shell == "json":
+        print(json.dumps(values, indent=2))
+    else:
+        print("\n".join(SHELLS[chosen.shell](name, value) for name, value in values.items()))
+    return 0
+
+
+def variables(identity: Any, address: str, authority: str) -> dict[str, str]:
+    """Return the variables by their names. `authority` is the file of the certificate to trust."""
+    return {
+        # The Azure SDK takes the addresses of the cloud from there, MLflow's plug-in too.
+        "ARM_CLOUD_METADATA_URL": f"{address}/metadata/endpoints?api-version=2019-05-01",
+        # DefaultAzureCredential asks there for tokens, as in App Service.
+        "IDENTITY_ENDPOINT": f"{address}/msi/token",
+        "IDENTITY_HEADER": identity.identity_header,
+        "REQUESTS_CA_BUNDLE": authority,
+        "SSL_CERT_FILE": authority,
+        "NODE_EXTRA_CA_CERTS": authority,
+        "AZURE_SUBSCRIPTION_ID": identity.subscription,
+        "AZURE_RESOURCE_GROUP": identity.group,
+        "AZUREML_WORKSPACE_NAME": identity.workspace,
+    }

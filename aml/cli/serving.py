@@ -1,0 +1,72 @@
+"""`serve`: answer as an Azure Machine Learning workspace on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from ipaddress import ip_address
+from typing import Any
+
+from aml.cli.place import Stopped, add_data, open_workspace
+from service.listening import address_of, announced, listen
+
+_CONNECTIONS = 16  #: to the records that stay open
+
+
+def add(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="answer as a workspace on this machine until it is stopped")
+    add_data(serve)
+    serve.add_argument("--address", default="127.0.0.1", help="a loopback address of this machine; 127.0.0.1")
+    serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    serve.add_argument("--subscription", default="", help="a new workspace's subscription; a random one unless given")
+    serve.add_argument("--group", default="relearn", help="a new workspace's resource group")
+    serve.add_argument("--workspace", default="local", help="a new workspace's name")
+    serve.add_argument("--location", default="westeurope", help="a new workspace's region")
+    serve.set_defaults(run=_serve)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    _check_loopback(chosen.address)
+    try:
+        listening = listen(chosen.port, chosen.address)
+    except OSError:
+        raise Stopped(f"port {chosen.port} is taken; stop what uses it, or give another --port") from None
+
+    import uvicorn
+
+    from aml.context import Context
+    from aml.identity.authority import write_certificates
+    from aml.server import build
+    from aml.state.workspace import Names
+
+    names = Names(chosen.subscription, chosen.group, chosen.workspace, chosen.location)
+    workspace = open_workspace(chosen.data, names)
+    workspace.records.idle_at_most = _CONNECTIONS
+    trusted, certificate = write_certificates(
+        chosen.data, workspace.identity.authority, [chosen.address, "127.0.0.1", "localhost"]
+    )
+    addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
+    config = uvicorn.Config(
+        build(Context(workspace, addresses["address"])),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=certificate,
+    )
+    # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with announced(chosen.data, **addresses):
+        print(json.dumps(addresses), flush=True)
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def _check_loopback(address: str) -> None:
+    try:
+        if ip_address(address).is_loopback and ip_address(address).version == 4:
+            return
+    except ValueError:
+        pass
+    raise Stopped(f"--address {address} is not a loopback address of this machine, as 127.0.0.1")

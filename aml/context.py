@@ -1,0 +1,15 @@
+"""What the handlers share: the workspace, and what runs beside the calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aml.state.workspace import Workspace
+from aml.throttling import Buckets
+
+
+@dataclass(frozen=True)
+class Context:
+    workspace: Workspace
+    address: str  #: of this server, as its processes call it
+    buckets: Buckets = field(default_factory=Buckets)

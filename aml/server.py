@@ -1,0 +1,116 @@
+"""The addresses of the local workspace, what answers at each, and how a call is answered."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from aml.api import assets, operations, scope, stores, workspaces
+from aml.call import Call
+from aml.context import Context
+from aml.errors import ArmError
+from aml.identity import doors
+from service.guard import BodyTooLarge, is_for_this_machine, is_from_elsewhere, read_at_most
+
+log = logging.getLogger("aml.server")
+
+Handler = Callable[[Context, Call], Response]
+
+MOST = 16 << 20  #: bytes of a body
+
+#: operation, method, address, handler. The operation's first word is its plane
+ADDRESSES: list[tuple[str, str, str, Handler]] = [
+    *doors.ADDRESSES,
+    *workspaces.ADDRESSES,
+    *operations.ADDRESSES,
+    *assets.ADDRESSES,
+    *stores.ADDRESSES,
+]
+OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
+#: by plane: what raises unless the caller may make the call
+CHECKS: Mapping[str, Callable[[Context, Call], None]] = {"arm": scope.enter, "public": lambda *_: None}
+
+
+def build(context: Context, names: Collection[str] = ()) -> Starlette:
+    """Return the server. `names` are hosts by which programs call it too."""
+    answering = _Answering(context, frozenset(name.lower() for name in names))
+    routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
+    return Starlette(routes=routes, exception_handlers={404: _unknown, 405: _unknown, 500: _broken})
+
+
+def _route(path: str, method: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
+    route = Route(path, answer, methods=[method])
+    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)  # ids are read in any case
+    return route
+
+
+class _Answering:
+    """Answers calls in threads."""
+
+    def __init__(self, context: Context, names: Collection[str]) -> None:
+        self._context, self._names = context, names
+
+    def by(self, operation: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        check = CHECKS[operation.partition(".")[0]]
+
+        async def answer(request: Request) -> Response:
+            call = Call(
+                base=str(request.base_url).rstrip("/"),
+                path=request.url.path,
+                names=request.path_params,
+                query=request.query_params,
+                headers=request.headers,
+            )
+            left: dict[str, str] = {}
+            try:
+                check_sender(request, self._names)
+                check(self._context, call)
+                if operation.startswith("arm."):
+                    left = self._context.buckets.take(request.method)
+                call = replace(call, body=await read_at_most(request, MOST))
+                response = await run_in_threadpool(handler, self._context, call)
+            except ArmError as error:
+                response = scope.refused(error)
+            except BodyTooLarge as error:
+                response = scope.refused(ArmError(413, "RequestEntityTooLarge", str(error)))
+            except RecursionError:
+                message = "The request body is too deeply nested."
+                response = scope.refused(ArmError(400, "InvalidRequestContent", message))
+            response.headers.update(left)
+            return scope.numbered(response)
+
+        return answer
+
+
+def check_sender(request: Request, names: Collection[str]) -> None:
+    """Raise for a call by another name than this machine's, or by another site's page. `names` are allowed too."""
+    host = request.headers.get("host", "")
+    if not is_for_this_machine(host) and host.partition(":")[0].lower() not in names:
+        message = f"The host {host[:80]!r} is not this machine; call the address that the server printed."
+        raise ArmError(403, "HostNotAllowed", message, "Host")
+    if is_from_elsewhere(request.headers, f"{request.url.scheme}://{host}"):
+        raise ArmError(403, "OriginNotAllowed", "A page of another site may not call this workspace.", "Origin")
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    where = f"{request.method} {request.url.path[:300]}"
+    if status == 405:
+        refused = ArmError(405, "MethodNotAllowed", f"The method of {where} is not allowed there.")
+    else:
+        refused = ArmError(404, "InvalidResourceType", f"Nothing answers {where} in this local workspace.")
+    return scope.numbered(scope.refused(refused))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed: %s", request.method, request.url.path[:300], type(error).__name__, exc_info=error)
+    message = "An unexpected error; the server's output has it."
+    return scope.numbered(scope.refused(ArmError(500, "InternalServerError", message)))

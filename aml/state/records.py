@@ -1,0 +1,106 @@
+"""What the workspace knows. Records never change; a change replaces the record."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from service.database import Database, Record
+
+
+class Records(Database):
+    FILE, VERSION = "aml.sqlite", 1
+    OTHER = "another version of this workspace; remove it and start again"
+
+
+IDENTITY = "workspace"  #: the id of the one record of who this is
+
+
+class Identity(Record, frozen=True):
+    """Who this workspace is, and the secrets by which it checks who calls."""
+
+    subscription: str
+    group: str
+    workspace: str
+    location: str
+    guid: str  #: the workspace's own id; its containers are named after it
+    tenant: str
+    principal: str  #: the id of the managed identity
+    created: datetime
+    token_secret: str  #: signs the tokens that the identity endpoint gives
+    identity_header: str  #: a program that knows it may ask the identity endpoint for tokens
+    authority: str  #: the certificate authority, certificate and key, in PEM
+
+
+class Resource(Record, frozen=True):
+    """A resource below the workspace. `path` is where, as it was made; `id` is that in lower case.
+
+    `parent` is the id of its collection. `properties` are as they were given, with what the service adds.
+    """
+
+    path: str
+    properties: dict[str, Any]
+    created: datetime
+    modified: datetime
+    tags: dict[str, str] = {}
+    location: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def collection(self) -> str:
+        return self.path.partition("/")[0]
+
+
+class Datastore(Resource, frozen=True):
+    """Where data is: a container of a storage account."""
+
+
+class Compute(Resource, frozen=True):
+    """What jobs run on. Its `maxNodeCount` is how many of them run at once."""
+
+
+class Asset(Resource, frozen=True):
+    """All versions of one model, data asset, environment, component or code: `models/income`."""
+
+
+class Version(Resource, frozen=True):
+    """One version of an asset: `models/income/versions/1`, below `models/income/versions`."""
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def make(kind: type[R], path: str, properties: dict[str, Any], **more: Any) -> R:
+    """Return a new resource."""
+    place = path.lower()
+    moment = now()
+    return kind(
+        id=place,
+        parent=place.rpartition("/")[0],
+        path=path,
+        properties=properties,
+        created=moment,
+        modified=moment,
+        **more,
+    )
+
+
+class Operation(Record, frozen=True):
+    """A long-running operation. `parent` is the resource that it changes."""
+
+    status: str
+    started: datetime
+    ended: datetime | None = None
+    error: dict[str, Any] | None = None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """Return the time as the service writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,120 @@
+"""The types of Azure Machine Learning's generated client as a judge: each answer is checked against them.
+
+`RELEARN_SPECIFICATIONS` names the folder that has `azureml-v2/models-2025-12-01.json`; without it, it is looked for
+beside the checkout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from local.children import ROOT
+from tests.support.specifications import FORMATS
+
+FOLDER = Path(os.environ.get("RELEARN_SPECIFICATIONS") or ROOT.parent / "shared" / "specs") / "azureml-v2"
+VERSION = "2025-12-01"
+MISSING = f"models-{VERSION}.json is not in {FOLDER}, so no answer was checked; RELEARN_SPECIFICATIONS names its folder"
+
+_SIMPLE: dict[str, dict[str, Any]] = {
+    "str": {"type": "string"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "Any": {},
+    "datetime.datetime": {"type": "string", "format": "date-time"},
+    "datetime.timedelta": {"type": "string", "pattern": r"^P(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$"},
+}
+#: what every resource has, by the type that it comes from
+_RESOURCE = {"id": {"type": "string"}, "name": {"type": "string"}, "type": {"type": "string"}, "systemData": {}}
+_BASES: dict[str, dict[str, Any]] = {
+    "ProxyResource": _RESOURCE,
+    "TrackedResource": {**_RESOURCE, "location": {"type": "string"}, "tags": {"type": "object"}},
+}
+#: members that the service gives and this version of the client does not know
+_BESIDE: dict[str, set[str]] = {"WorkspaceProperties": {"mlFlowTrackingUri"}, "Workspace": {"location"}}
+
+
+def there() -> bool:
+    return (FOLDER / f"models-{VERSION}.json").exists()
+
+
+def faults(kind: str, body: Any) -> list[str]:
+    """Return what the type has against the body: a member missing, of a wrong form, or unknown."""
+    schema = {"$ref": f"#/$defs/{kind}", "$defs": _definitions()}
+    errors = Draft202012Validator(schema, format_checker=FORMATS).iter_errors(body)
+    return sorted(f"{'.'.join(map(str, each.path))}: {each.message[:200]}" for each in errors)
+
+
+@cache
+def operations() -> dict[tuple[str, str], list[int]]:
+    """Return the statuses of success by method and path, with each part of a path that varies written as `{}`."""
+    listed = json.loads((FOLDER / f"operations-{VERSION}.json").read_text("utf-8"))
+    return {(each["method"], re.sub(r"{[^}]*}", "{}", each["path"])): each["success"] for each in listed}
+
+
+@cache
+def _definitions() -> dict[str, Any]:
+    models = json.loads((FOLDER / f"models-{VERSION}.json").read_text("utf-8"))
+    enums = json.loads((FOLDER / f"enums-{VERSION}.json").read_text("utf-8"))
+    return {name: _definition(name, models, enums) for name in models}
+
+
+def _definition(name: str, models: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
+    """Return the type with the members that it inherits. A type with kinds is, by its discriminator, one of them."""
+    kinds = {other: value for other in models if (value := _kind_of(other, name, models))}
+    if kinds:
+        by = _discriminator(next(iter(kinds)), models)
+        return {
+            "type": "object",
+            "required": [by],
+            "allOf": [
+                {"if": {"properties": {by: {"const": value}}}, "then": {"$ref": f"#/$defs/{other}"}}
+                for other, value in kinds.items()
+            ],
+        }
+    members, required = dict[str, Any](), list[str]()
+    for each in _line(name, models):
+        members |= _BASES.get(each, {})
+        for member, field in models.get(each, {"fields": {}})["fields"].items():
+            members[member] = _form(field["type"], models, enums)
+            required += [member] if field["required"] else []
+    members |= {member: {} for member in _BESIDE.get(name, ())}
+    return {"type": "object", "properties": members, "required": required, "additionalProperties": False}
+
+
+def _line(name: str, models: dict[str, Any]) -> list[str]:
+    """Return the type and those that it inherits from, the first ancestor first."""
+    base = models[name]["base"].partition(",")[0] if name in models else ""
+    return [*(_line(base, models) if base else []), name]
+
+
+def _discriminator(name: str, models: dict[str, Any]) -> str:
+    [by] = [member for member, field in models[name]["fields"].items() if field["type"].startswith("Literal")]
+    return str(by)
+
+
+def _kind_of(name: str, parent: str, models: dict[str, Any]) -> str:
+    base, _, value = models[name]["base"].partition(', discriminator="')
+    return str(value.rstrip('"')) if value and base == parent else ""
+
+
+def _form(text: str, models: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of a type as Python writes it. A type that is not at hand may have any form."""
+    if text in _SIMPLE:
+        return _SIMPLE[text]
+    if inner := re.fullmatch(r"list\[(.*)\]", text):
+        return {"type": "array", "items": _form(inner[1], models, enums)}
+    if inner := re.fullmatch(r"dict\[str, (.*)\]", text):
+        return {"type": "object", "additionalProperties": _form(inner[1], models, enums)}
+    if inner := re.fullmatch(r"Union\[str, (.*)\]", text):
+        return {"enum": enums[inner[1]]} if inner[1] in enums else {"type": "string"}
+    if text in models:
+        return {"$ref": f"#/$defs/{text}"}
+    return {"type": "string"} if text.startswith("Literal") else {}

@@ -1,0 +1,73 @@
+"""The local Azure Machine Learning workspace as a program, called over TLS as any client calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from local.children import ROOT, Child, python_child
+from tests.support.waiting import PATIENCE
+
+VERSION = "2025-12-01"
+
+
+@dataclass(frozen=True)
+class RunningAml:
+    """`settings` are the variables that lead a client here."""
+
+    address: str
+    workspace: str  #: its ARM id
+    settings: dict[str, str]
+    child: Child
+
+    def token(self, resource: str = "https://management.azure.com") -> str:
+        answer = requests.get(
+            self.settings["IDENTITY_ENDPOINT"],
+            params={"api-version": "2019-08-01", "resource": resource},
+            headers={"X-IDENTITY-HEADER": self.settings["IDENTITY_HEADER"]},
+            verify=self.settings["REQUESTS_CA_BUNDLE"],
+            timeout=PATIENCE,
+        )
+        return str(answer.json()["access_token"])
+
+    def call(self, method: str, path: str, body: Any = None) -> requests.Response:
+        """Ask; `path` is below the workspace."""
+        return requests.request(
+            method,
+            f"{self.address}{self.workspace}/{path}".rstrip("/"),
+            params={"api-version": VERSION},
+            json=body,
+            headers={"Authorization": f"Bearer {self.token()}"},
+            verify=self.settings["REQUESTS_CA_BUNDLE"],
+            timeout=PATIENCE,
+        )
+
+
+@contextmanager
+def running_aml(folder: Path, storage: str, *flags: str) -> Iterator[RunningAml]:
+    """Run the workspace on a free port until the context ends. `storage` is its connection string."""
+    with python_child(["aml", "serve", "--data", str(folder), *flags], {"AML_STORAGE": storage}) as child:
+        settings = json.loads(command(folder, "env", "--shell", "json").stdout)
+        yield RunningAml(str(child.said["address"]), str(child.said["workspace"]), settings, child)
+
+
+def command(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of `python -m aml` over the folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "aml", name, "--data", str(folder), *arguments],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AML_")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )

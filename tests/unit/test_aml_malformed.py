@@ -1,0 +1,71 @@
+"""No request is answered 500, and every refusal has the documented shape, whatever comes at whatever address."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aml.server import ADDRESSES
+from tests.support.aml import MODEL, PORT, Here, refusal
+from tests.support.asgi import ask
+
+HOSTILE = ["", " ", "\x00", "../../etc", "azureml://", "azureml://jobs/../outputs", "${{inputs.x}}", "a" * 3000]
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**40, -1, 2**63, 1e308, float("nan")])
+    | st.text(st.characters(), max_size=12)
+    | st.sampled_from(HOSTILE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+PART = st.sampled_from(["..", "%00", "\x00", "'", "ÿ", "income", "1", "A" * 300]) | st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12
+)
+QUERY = st.sampled_from(["$skip=x", "$top=0", "count=-1", "listViewType=a", "tags=,=", "$orderBy=a", "hash=%00", ""])
+#: right bodies, whose members are replaced one by one
+BODIES: list[dict[str, Any]] = [
+    {"properties": {**MODEL, "tags": {"a": "b"}, "isArchived": False}},
+    {"properties": {"datastoreType": "AzureBlob", "accountName": "devstoreaccount1", "containerName": "a"}},
+    {"properties": {"computeType": "AmlCompute", "properties": {"scaleSettings": {"maxNodeCount": 2}}}},
+    {"properties": {"componentSpec": {"type": "command"}, "image": "a", "codeUri": "b", "dataType": "uri_file"}},
+]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
+    return Here(tmp_path_factory.mktemp("aml"))
+
+
+@pytest.mark.parametrize(("method", "path"), sorted({each[1:3] for each in ADDRESSES}))
+def test_a_malformed_request_is_refused_in_the_documented_shape(here: Here, method: str, path: str) -> None:
+    known = here.workspace.identity
+    right = {"subscription": known.subscription, "group": known.group, "workspace": known.workspace}
+    headers = {"Authorization": f"Bearer {here.token}", "X-IDENTITY-HEADER": known.identity_header}
+
+    @settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def refused_well(data: st.DataObject) -> None:
+        drawn = {name: data.draw(PART) for name in re.findall(r"{(\w+)", path)}
+        names = {name: re.sub("[/?#]", "", text) or "x" for name, text in drawn.items()} | right
+        place = f"{path.format_map(names)}?api-version=2025-12-01&{data.draw(QUERY)}"
+        body = json.dumps(_body(data)).encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=30))
+        answer = ask(here.app, method, place, headers, [body] if method in ("PUT", "POST", "PATCH") else [], PORT)
+        assert answer.status < 500, answer.body
+        if answer.status >= 400:
+            refusal(answer)
+
+    refused_well()
+
+
+def _body(data: st.DataObject) -> Any:
+    body = json.loads(json.dumps(data.draw(st.sampled_from(BODIES))))
+    members = body["properties"]
+    members[data.draw(st.sampled_from(sorted(members)))] = data.draw(JUNK)
+    return data.draw(st.just(body) | JUNK)
