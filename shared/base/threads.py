@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, copy_context
 from datetime import datetime
 from threading import Lock
-from typing import TypeVar
+from typing import TypeVar, cast
 
 log = logging.getLogger("relearn.work")
 
@@ -41,6 +41,26 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
         ]
     finally:
         wait([future for future in futures if not future.cancel()])
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Give the items in their order; another thread makes the next one while one is used.
+
+    Where no thread is free, the calling one makes it. Nothing is being made any more when this ends, however it ends.
+    """
+    end = object()
+
+    def begin() -> Future[T | object]:
+        return _POOL.submit(copy_context().run, _entered, lambda of: next(of, end), items)
+
+    future = begin()
+    try:
+        while (item := next(items, end) if future.cancel() else future.result()) is not end:
+            future = begin()
+            yield cast(T, item)
+    finally:
+        if not future.cancel():
+            wait([future])
 
 
 def _entered(work: Callable[[T], R], thing: T) -> R:

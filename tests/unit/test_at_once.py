@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
 from contextvars import copy_context
 
 import pytest
 
-from shared.base.threads import WORKERS, alone_if, at_once, entering, in_time
+from shared.base.threads import WORKERS, ahead, alone_if, at_once, entering, in_time
 from tests.support.fakes import Clock
 from tests.support.waiting import PATIENCE
 
@@ -103,3 +104,50 @@ def test_what_is_large_is_done_by_one_thread_at_a_time() -> None:
 
     at_once(work, range(1000))
     assert most == [1]
+
+
+def test_the_next_item_is_made_while_one_is_used() -> None:
+    made = [threading.Event() for _ in range(20)]
+
+    def items() -> Iterator[int]:
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    used = []
+    for number in ahead(items()):
+        assert all(event.wait(PATIENCE) for event in made[: number + 2])
+        used.append(number)
+    assert used == [*range(20)]
+
+
+def test_a_failure_of_an_item_comes_after_the_items_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2)
+        raise ValueError("third")
+
+    used = []
+    with pytest.raises(ValueError, match="third"):
+        used.extend(ahead(items()))
+    assert used == [1, 2]
+
+
+def test_no_item_is_made_any_more_when_the_use_has_ended() -> None:
+    running = threading.Lock()
+
+    def items() -> Iterator[int]:
+        while True:
+            with running:
+                yield 1
+
+    for _ in range(200):
+        source = items()
+        use = ahead(source)
+        next(use)
+        use.close()
+        source.close()  # raises when another thread is in it
+        assert not running.locked()
+
+
+def test_items_are_made_also_where_all_threads_wait_for_their_use() -> None:
+    assert at_once(lambda count: sum(ahead(iter(range(count)))), [1000] * 4 * WORKERS) == [499_500] * 4 * WORKERS

@@ -214,15 +214,8 @@ def test_pandas_reads_the_csv_that_the_check_accepts_alike(content: bytes) -> No
     assert [name or f"Col{number}" for number, name in enumerate(read.iloc[0], 1)] == names
 
 
-@settings(max_examples=500, deadline=None)
-@given(st.lists(st.sampled_from(['"', '""', '"""', ",", "\n", "a", " "]), min_size=1, max_size=16).map("".join))
-@example('x,""\n')
-@example('x,"","",\n')
-@example('"x,"",y",1\n')
-@example('"x,""",1\n')
-@example('1,"""a"" b"\n')
-@example('1,""a"\n')
-@example('x\n""\n')
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([",", "\n", "\r\n", "\r", "a", " "]), min_size=1, max_size=16).map("".join))
 def test_what_is_called_plain_has_the_cells_that_the_csv_module_reads(text: str) -> None:
     lines = plain(text.encode(), Form.of("x.csv"))
     assume(lines is not None)

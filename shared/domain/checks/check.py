@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from shared.base.threads import ahead
 from shared.domain.checks.drift import Numbers, Profile, profile_of, shifts
 from shared.domain.checks.report import Fault, Kind, Report, shortened
 from shared.domain.checks.rows import RowChecks
 from shared.domain.checks.rules import Checks, Drift, Type
 from shared.domain.checks.summary import Summary
 from shared.domain.checks.whole import asked_of_all
-from shared.domain.table import EXTENSIONS, PIECE, Table, Unreadable
+from shared.domain.table import EXTENSIONS, PIECE, Block, Table, Unreadable
 from shared.domain.table.form import Form
 
 COLUMNAR_FROM = 32 << 10  #: bytes of a block that is looked at as a whole; NumPy has to be loaded for it
@@ -42,9 +43,9 @@ def check(
     rows, broken = None, _wrong_name(name)
     if broken is None:
         try:
-            table = Table(name, hashed, piece_size)
-            rows = RowChecks(table, checks, inputs, columnar_from)
-            for block in table.blocks():
+            table = Table(name, hashed, piece_size, columnar_from)
+            rows = RowChecks(table, checks, inputs)
+            for block in _blocks(table):
                 rows.take(block)
         except Unreadable as error:
             broken = Fault(kind=Kind(error.kind), message=error.message, row=error.row, line=error.line)
@@ -57,12 +58,21 @@ def check(
         rows=rows.rows if rows else 0,
         whole=False,
         faults=(*rows.faults, *rows.found()) if rows else (),
-        notes=(*rows.notes, *rows.spaces()) if rows else (),
+        notes=(*rows.notes, *rows.spaces(), *rows.classes()) if rows else (),
     )
     if broken or rows is None:
         faults, unlisted = shortened([*found.faults, *([broken] if broken else [])])
         return replace(found, faults=tuple(faults), notes=(*found.notes, *unlisted))
     return _of_all(found, rows, checks, reference, alone=alone)
+
+
+def _blocks(table: Table) -> Iterator[Block]:
+    """Give the table's blocks; of a large table the next is read while one is checked."""
+    blocks = table.blocks()
+    for block in blocks:
+        yield block
+        if block.grid:
+            yield from ahead(blocks)
 
 
 def _of_all(found: Report, rows: RowChecks, checks: Checks, reference: Profile | None, *, alone: bool) -> Report:
@@ -150,7 +160,7 @@ def _told_as_text(as_text: dict[str, tuple[str, ...]]) -> Iterator[str]:
 
 def _cells(table: RowChecks) -> dict[str, Sequence[str]]:
     """Return the sampled cells by column; dates are left out, as they are always new."""
-    sampled = [*zip(*table.sample.rows, strict=True)] or [()] * len(table.columns)
+    sampled = [*zip(*table.sampled(), strict=True)] or [()] * len(table.columns)
     return {
         column.rule.name: cells
         for column, cells in zip(table.columns, sampled, strict=True)

@@ -1,4 +1,4 @@
-"""The fast look at a block of plain lines: all of its cells at once, by NumPy.
+"""The fast look at a large block: all of its cells at once, by NumPy.
 
 What a cell is made of is seen without cutting it out: where the bytes are that are not digits, and which they are. That
 tells a number in its common spelling and a missing cell for sure; every other cell is looked at by itself where a rule
@@ -7,116 +7,192 @@ asks for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from shared.domain.table.grid import Grid
 
 EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is; a number in another spelling, such as 1e5, is OTHER
-_LENGTH = 300  #: bytes of a number that is finite for sure
-_LF, _POINT, _MINUS, _PLUS, _SPACE, _TAB = b"\n.-+ \t"
+_NUMBER_AT_MOST = 300  #: bytes of a number that is finite for sure
+_ROWS_AT_ONCE = 16  #: that NumPy takes for one: it is slow where it has many short ones
+_WORD, _WORDS_AT_MOST = 8, 8  #: bytes of a cell that are compared at once, and how many times
+_DISTINCT_AT_MOST = 64  #: different cells of a block that are found without cutting out all
+_POINT, _MINUS, _PLUS, _SPACE, _TAB = b".-+ \t"
+
+
+class Seen(NamedTuple):
+    """Cells that are looked at one by one: the (first) row of each in the block, and how many rows have it."""
+
+    rows: Any
+    cells: list[str]
+    counts: list[int]
 
 
 class Cells:
     """The cells of a block whose rows all have the same number of cells."""
 
-    def __init__(self, plain: bytes, separator: bytes, kinds: Any, starts: Any, ends: Any) -> None:
-        self._plain, self._kinds, self._starts, self._ends = plain, kinds, starts, ends
-        self._separator, self._has_marks = separator.decode(), False
-        self.rows = len(kinds)
-        self.highest: list[int] = kinds.max(axis=0).tolist()
-        self.missing: list[int] = (kinds == EMPTY).sum(axis=0).tolist()
+    def __init__(self, grid: Grid, rows: int, width: int) -> None:
+        self._grid, self._kinds = grid, _kinds(grid).reshape(rows, width)
+        self._starts, self._ends = grid.starts.reshape(rows, width), grid.ends.reshape(rows, width)
+        self.rows = rows
+        self._sum_up()
 
-    def row(self, index: int) -> list[str]:
-        """Return the cells of a row, the missing ones empty."""
-        cells = self._plain[self._starts[index, 0] : self._ends[index, -1]].decode().split(self._separator)
-        if not self._has_marks:
-            return cells
-        return [cell if kind else "" for cell, kind in zip(cells, self._kinds[index].tolist(), strict=True)]
-
-    def column(self, index: int, above: int) -> tuple[list[int], list[str]]:
-        """Return the cells of a column that are of a kind above that one, and in which rows of the block they are."""
-        rows = (self._kinds[:, index] > above).nonzero()[0]
-        bounds = zip(self._starts[rows, index].tolist(), self._ends[rows, index].tolist(), strict=True)
-        return rows.tolist(), [self._plain[start:end].decode() for start, end in bounds]
-
-    def spaced(self) -> list[tuple[int, list[int], list[str]]]:
-        """Return the cells that may begin or end with a space, by column: its index, the rows and the cells."""
+    def _sum_up(self) -> None:
         import numpy as np
 
-        data = np.frombuffer(self._plain, np.uint8)
+        rows, width = self._kinds.shape
+        whole = self._kinds[: rows - rows % _ROWS_AT_ONCE].reshape(-1, _ROWS_AT_ONCE * width)
+        some = whole.max(axis=0, initial=EMPTY).reshape(_ROWS_AT_ONCE, width)
+        rest = self._kinds[rows - rows % _ROWS_AT_ONCE :]
+        self.highest: list[int] = np.maximum(some.max(axis=0), rest.max(axis=0, initial=EMPTY)).tolist()
+        empty = np.flatnonzero(self._kinds.ravel() == EMPTY)
+        self.missing: list[int] = np.bincount(empty % width, minlength=width).tolist()
+
+    def raw(self, row: int) -> bytes:
+        """Return a row as it is in the file, without its line end."""
+        bounds, lines = self._grid.row_bounds, self._grid.lines
+        return lines[bounds[row - 1] + 1 if row else 0 : bounds[row]].removesuffix(b"\r")
+
+    def raws(self) -> list[bytes]:
+        """Return all rows as they are in the file, without their line ends."""
+        lines = self._grid.lines
+        if self._grid.line_count > self.rows:
+            return [*map(self.raw, range(self.rows))]
+        return (lines.replace(b"\r", b"") if b"\r" in lines else lines).split(b"\n")[:-1]
+
+    def lines_of(self, rows: Any) -> list[int]:
+        """Return in which line of the block each of these rows begins, from 0."""
+        import numpy as np
+
+        if self._grid.line_count > self.rows:
+            starts = np.append(-1, self._grid.row_bounds)[rows]
+            ends = self._grid.places[self._grid.signs == ord("\n")]
+            return list(np.searchsorted(ends, starts, side="right").tolist())
+        return list(rows.tolist())
+
+    def column(self, index: int, above: int) -> Seen:
+        """Return the cells of a column that are of a kind above that one."""
+        rows = (self._kinds[:, index] > above).nonzero()[0]
+        cells = self._texts(self._starts[rows, index], self._ends[rows, index])
+        return Seen(rows, cells, [1] * len(cells))
+
+    def distinct(self, index: int, above: int) -> Seen:
+        """Return the different ones of these cells, in the order of their first rows."""
+        import numpy as np
+
+        rows = (self._kinds[:, index] > above).nonzero()[0]
+        starts, ends = self._starts[rows, index], self._ends[rows, index]
+        found = _distinct(self._grid, starts, ends)
+        if found is not None:
+            at, counts = found
+            return Seen(rows[at], self._texts(starts[at], ends[at]), counts.tolist())
+        cells = self._texts(starts, ends)
+        count = Counter(cells)
+        first = dict(zip(reversed(cells), reversed(rows.tolist()), strict=True))
+        return Seen(np.array([first[cell] for cell in count]), [*count], [*count.values()])
+
+    def _texts(self, starts: Any, ends: Any) -> list[str]:
+        lines = self._grid.lines
+        cells = [lines[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        # In a grid a quote within a cell is written twice.
+        return [cell.replace('""', '"') for cell in cells] if self._grid.quoted else cells
+
+    def spaced(self) -> dict[int, Seen]:
+        """Return the cells that may begin or end with a space, by the index of their column."""
+        import numpy as np
+
+        if not any(sign in self._grid.lines for sign in (b" ", b"\t", b"\xc2")):
+            return {}
+        text = self._grid.text
         others = np.flatnonzero(self._kinds.ravel() == OTHER)
-        first, last = data[self._starts.ravel()[others]], data[self._ends.ravel()[others] - 1]
+        first, last = text[self._starts.ravel()[others]], text[self._ends.ravel()[others] - 1]
         # Of a no-break space the first byte is 0xC2 and the last 0xA0, as those of other letters are.
         may = (first == _SPACE) | (first == _TAB) | (first == 0xC2) | (last == _SPACE) | (last == _TAB) | (last == 0xA0)
-        width = self._kinds.shape[1]
-        found: dict[int, list[int]] = {}
-        for place in others[may].tolist():
-            found.setdefault(place % width, []).append(place // width)
-        return [
-            (index, rows, [self._plain[self._starts[row, index] : self._ends[row, index]].decode() for row in rows])
-            for index, rows in found.items()
-        ]
+        rows, columns = np.divmod(others[may], self._kinds.shape[1])
+        found = {}
+        for index in np.unique(columns).tolist():
+            where = rows[columns == index]
+            cells = self._texts(self._starts[where, index], self._ends[where, index])
+            found[index] = Seen(where, cells, [1] * len(cells))
+        return found
 
     def blank(self, marks: Iterable[bytes]) -> dict[bytes, Sequence[int]]:
         """Take the cells that are one of these marks for missing; return in which columns each mark is."""
         import numpy as np
 
-        data = np.frombuffer(self._plain, np.uint8)
         found: dict[bytes, Sequence[int]] = {}
         starts, lengths = self._starts.ravel(), (self._ends - self._starts).ravel()
-        for mark in marks:
-            if not mark or mark not in self._plain:
-                continue
-            places = np.flatnonzero(lengths == len(mark))
-            for offset, sign in enumerate(mark):
-                places = places[data[starts[places] + offset] == sign]
+        for mark in filter(None, marks):
+            written = mark.replace(b'"', b'""')
+            places = np.flatnonzero(lengths == len(written))
+            for offset, sign in enumerate(written):
+                places = places[self._grid.text[starts[places] + offset] == sign]
             if len(places):
                 self._kinds.ravel()[places] = EMPTY
                 found[mark] = np.unique(places % self._kinds.shape[1]).tolist()
         if found:
-            self._has_marks = True
-            self.highest = self._kinds.max(axis=0).tolist()
-            self.missing = (self._kinds == EMPTY).sum(axis=0).tolist()
+            self._sum_up()
         return found
 
 
-def look(plain: bytes, separator: bytes, width: int) -> Cells | None:
-    """Return the cells of these lines, which end in LF each, or None where a row is not like the others."""
-    import numpy as np
-
-    data = np.frombuffer(plain, np.uint8)
-    places = np.flatnonzero((data - np.uint8(ord("0"))) > 9)  # of what is not a digit
-    signs = data[places]
-    line_ends = signs == _LF
-    bounds = np.flatnonzero(line_ends | (signs == separator[0]))
-    rows, odd = divmod(len(bounds), width)
-    if odd or np.count_nonzero(line_ends) != rows or not line_ends[bounds[width - 1 :: width]].all():
+def look(grid: Grid, width: int) -> Cells | None:
+    """Return the cells of a grid with so many columns, or None where a row is not like the others."""
+    rows = len(grid.row_bounds)
+    if rows * width != len(grid.ends) or not grid.row_ends[width - 1 :: width].all():
         return None
-    ends = places[bounds]
-    starts = np.empty_like(ends)
-    starts[0], starts[1:] = 0, ends[:-1] + 1
-    lengths = ends - starts
-    if width == 1 and not lengths.all():
+    if width == 1 and grid.gaps:
         return None  # in a table of one column a blank line is not a missing cell
-    kinds = _kinds(signs, places, bounds, starts, lengths)
-    shape = (rows, width)
-    return Cells(plain, separator, kinds.reshape(shape), starts.reshape(shape), ends.reshape(shape))
+    return Cells(grid, rows, width)
 
 
-def _kinds(signs: Any, places: Any, bounds: Any, starts: Any, lengths: Any) -> Any:
+def _kinds(grid: Grid) -> Any:
     """Return of each cell what it is, by the bytes in it that are not digits."""
     import numpy as np
 
-    firsts = np.empty_like(bounds)  # of these bytes, as an index of `signs`; where there is none, the end of the cell
-    firsts[0], firsts[1:] = 0, bounds[:-1] + 1
-    count = bounds - firsts
-    first = signs[firsts]
-    second = signs[np.minimum(firsts + 1, bounds)]
-    signed = ((first == _MINUS) | (first == _PLUS)) & (places[firsts] == starts) & (count > 0)
-    pointed = np.where(signed, second, first) == _POINT
-    pointed &= count > signed
-    known = count == signed.view(np.uint8) + pointed.view(np.uint8)
-    kinds = np.full(len(bounds), OTHER, np.uint8)
-    kinds[known & (lengths > count) & (lengths < _LENGTH)] = INTEGER
-    kinds[(kinds == INTEGER) & pointed] = NUMBER
+    lengths = grid.ends - grid.starts
+    first = grid.signs[grid.firsts]
+    pointed = first == _POINT
+    signed = np.zeros(len(first), np.uint8)
+    places = np.flatnonzero((first == _MINUS) | (first == _PLUS))
+    at = grid.firsts[places]
+    leads = grid.places[at] == grid.starts[places]
+    places, at = places[leads], at[leads]
+    signed[places] = 1
+    pointed[places] = grid.signs[at + 1] == _POINT
+    marks = signed + pointed
+    known = (grid.counts == marks) & (lengths > marks) & (lengths < _NUMBER_AT_MOST)
+    kinds = np.uint8(OTHER) - known * (np.uint8(NUMBER) - pointed.view(np.uint8))
     kinds[lengths == 0] = EMPTY
     return kinds
+
+
+def _distinct(grid: Grid, starts: Any, ends: Any) -> tuple[Any, Any] | None:
+    """Return where each different cell is for the first time, and how often; None where there are many or long ones."""
+    import numpy as np
+
+    lengths = ends - starts
+    longest = int(lengths.max(initial=0))
+    if longest > _WORD * _WORDS_AT_MOST:
+        return None
+    padded = grid.lines + bytes(_WORD)
+    # Every eight bytes in a row as one number: a cell is the one that begins where it does, less what is behind it.
+    every = np.ndarray((len(grid.lines),), "<u8", padded, 0, (1,))
+    masks = np.array([(1 << 8 * size) - 1 for size in range(_WORD + 1)], np.uint64)
+    words = []
+    for offset in range(0, max(1, longest), _WORD):
+        left = np.clip(lengths - offset, 0, _WORD)
+        words.append(every[np.minimum(starts + offset, len(grid.lines) - 1)] & masks[left])
+    keys = words[0]
+    for word in words[1:]:
+        keys = (keys ^ (keys >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) + word
+    different = np.unique(keys)
+    if len(different) > _DISTINCT_AT_MOST:
+        return None
+    which = np.searchsorted(different, keys)
+    first = np.array([int((which == each).argmax()) for each in range(len(different))], np.int64)
+    if len(words) > 1 and not all((word == word[first][which]).all() for word in words):
+        return None  # two cells have one key
+    counts = np.bincount(which, minlength=len(different))
+    order = np.argsort(first)
+    return first[order], counts[order]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -49,6 +49,7 @@ class ColumnCheck:
         self.spaced = 0  #: texts that begin or end with a space
         self.spaced_row = 0  #: of the first of them
         self.twice: Twice | None = None  #: a class that is there with a space and without
+        self.classes_left_out = False  #: whether there are more classes than are compared
         self._variants: dict[str, tuple[int, str]] = {}  #: row and text of each class, by the class without spaces
         self._values = frozenset(rule.values)
         self._fits = self._values.__contains__ if rule.values else _FITS.get(rule.type, _anything)
@@ -76,25 +77,30 @@ class ColumnCheck:
     @property
     def looked_at_above(self) -> int | None:
         """Return the kind (see `columnar.py`) above which each cell has to be seen; None where only spaces count."""
-        if self.rule.type in _KINDS and not self._values and not self.label:
-            return _KINDS[self.rule.type]
-        return columnar.EMPTY if self.label or not self._is_text else None
-
-    def by_cell(self, cells: Sequence[str], rows: Sequence[int]) -> None:
-        """Take cells in, empty where missing; `rows` are the numbers of their lines."""
-        present = [*filter(None, cells)]
-        self.missing += len(cells) - len(present)
-        # A label has few classes, so that each is looked at once.
-        distinct = dict.fromkeys(present) if self.label else present
         if self.label and len(self.classes) < 2:
-            self.classes = [*dict.fromkeys([*self.classes, *distinct])][:2]
-        if not all(map(self._fits, self._distinct(distinct))):
-            for cell, row in zip(cells, rows, strict=True):
-                if cell and not self._fits(cell):
-                    self.wrong += 1
+            return columnar.EMPTY
+        if self.rule.type in _KINDS and not self._values:
+            return _KINDS[self.rule.type]
+        if self.label and self.rule.type is None and not self._values:
+            return columnar.NUMBER
+        return None if self._is_text and not self.label else columnar.EMPTY
+
+    @property
+    def looked_at_once(self) -> bool:
+        """Return whether it is likely that many rows have the same cell, so that each is looked at once."""
+        return self.label or bool(self._values) or self.rule.type in (Type.BOOLEAN, Type.DATETIME)
+
+    def by_cell(self, cells: Sequence[str], rows: Sequence[int], counts: Sequence[int]) -> None:
+        """Take in cells that are not missing: the line in which each is first, and how many rows have it."""
+        if self.label and len(self.classes) < 2:
+            self.classes = [*dict.fromkeys([*self.classes, *cells])][:2]
+        if not all(map(self._fits, cells)):
+            for cell, row, count in zip(cells, rows, counts, strict=True):
+                if not self._fits(cell):
+                    self.wrong += count
                     self.first = self.first or (row, cell)
-        if self._is_text and any(map(_has_space, distinct)):
-            self.count_spaces(cells, rows)
+        if self._is_text and any(map(_has_space, cells)):
+            self.count_spaces(cells, rows, counts)
         if self.label and self._is_text and not self.twice:
             self._compare_classes(cells, rows)
 
@@ -102,31 +108,28 @@ class ColumnCheck:
     def _is_text(self) -> bool:
         return not self._values and self.rule.type in (None, Type.TEXT)
 
-    def count_spaces(self, cells: Sequence[str], rows: Sequence[int]) -> None:
+    def count_spaces(self, cells: Sequence[str], rows: Sequence[int], counts: Sequence[int]) -> None:
         """Count the texts that begin or end with a space."""
-        for cell, row in zip(cells, rows, strict=True):
+        for cell, row, count in zip(cells, rows, counts, strict=True):
             # What may be a number is one, with spaces and without.
             if _has_space(cell) and not (self.rule.type is None and NUMBER.fullmatch(cell.strip(" "))):
-                self.spaced += 1
+                self.spaced += count
                 self.spaced_row = self.spaced_row or row
 
     def _compare_classes(self, cells: Sequence[str], rows: Sequence[int]) -> None:
-        first = dict(zip(reversed(cells), reversed(rows), strict=True))  # row of each class
-        for cell in sorted(first, key=first.__getitem__):
+        for cell, row in zip(cells, rows, strict=True):
             bare = cell.strip()
             known = self._variants.get(bare)
-            if not cell or (known and known[1] == cell) or (self.rule.type is None and NUMBER.fullmatch(bare)):
-                continue
-            if known:
-                told = f"line {first[cell]}, column {self.rule.name!r} is {cut(cell)!r}, and in line {known[0]} "
+            if known is None:
+                if len(self._variants) == CLASSES_AT_MOST:
+                    self.classes_left_out = True
+                elif self.rule.type is not None or not NUMBER.fullmatch(bare):
+                    self._variants[bare] = (row, cell)
+            elif known[1] != cell:
+                told = f"line {row}, column {self.rule.name!r} is {cut(cell)!r}, and in line {known[0]} "
                 told = f"{told}{cut(known[1])!r}: the training takes them for two classes; take the space away"
-                self.twice = Twice(first[cell], told)
+                self.twice = Twice(row, told)
                 return
-            if len(self._variants) < CLASSES_AT_MOST:
-                self._variants[bare] = (first[cell], cell)
-
-    def _distinct(self, cells: Iterable[str]) -> Iterable[str]:
-        return set(cells) if self._values or self.rule.type in (Type.BOOLEAN, Type.DATETIME) else cells
 
 
 def _anything(_: str) -> bool:

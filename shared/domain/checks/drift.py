@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import random
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 
 import msgspec
@@ -26,6 +27,8 @@ SEEN_AT_LEAST = 5  #: times before a text is a category, so that ids and free te
 LENGTH = 64  #: characters of a text that tell categories apart
 #: without a part that may be matched in two ways: a cell of 100,000 digits and a letter takes one pass
 NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+
+_SIGNS_OF_NUMBERS = re.compile(r"[0-9.eE+ -]*+")
 
 
 class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="numbers"):
@@ -44,16 +47,9 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
         return [*self.counts, self.other, self.missing]
 
     def recount(self, cells: Sequence[str]) -> list[int]:
-        counts, other, missing = [0] * (len(self.edges) + 1), 0, 0
-        for cell in cells:
-            number = _number(cell) if cell else None
-            if number is not None:
-                counts[bisect_left(self.edges, number)] += 1
-            elif cell:
-                other += 1
-            else:
-                missing += 1
-        return [*counts, other, missing]
+        present = [*filter(None, cells)]
+        known = _numbers(present)
+        return [*_counts(known, self.edges), len(present) - len(known), len(cells) - len(present)]
 
 
 class Categories(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="categories"):
@@ -93,13 +89,13 @@ class Sample:
     """
 
     def __init__(self, columns: int) -> None:
-        self.rows: list[Sequence[str]] = []
+        self.rows: list[Sequence[str] | bytes] = []  #: cells, or a row as it is in the file
         self._size = max(20, min(ROWS, CELLS // max(1, columns)))
         self._seen = self._next = 0
         self._random = random.Random(0)
         self._weight = 1.0
 
-    def offer(self, count: int, row: Callable[[int], Sequence[str]]) -> None:
+    def offer(self, count: int, row: Callable[[int], Sequence[str] | bytes]) -> None:
         """Let `count` more rows pass; `row` gives one of them by its index."""
         while self._next < self._seen + count:
             chosen = row(self._next - self._seen)
@@ -153,25 +149,35 @@ def _by_chance(reference: Sequence[int], counts: Sequence[int]) -> float:
 
 
 def _column(cells: Sequence[str]) -> Numbers | Categories:
-    numbers = [_number(cell) for cell in cells if cell]
-    known = sorted(number for number in numbers if number is not None)
+    present = [*filter(None, cells)]
+    known = _numbers(present)
     # A column of numbers stays one when a few cells are wrong.
-    if len(known) * 2 > len(numbers):
+    if len(known) * 2 > len(present):
         steps = range(1, QUANTILES + 1)
         edges = {known[math.ceil(len(known) * step / QUANTILES) - 1] for step in steps}
         bounds = sorted({math.nextafter(known[0], -math.inf), *edges})
-        until = [0, *(bisect_right(known, bound) for bound in bounds), len(known)]
-        counts = [upper - lower for lower, upper in pairwise(until)]
-        other, missing = len(numbers) - len(known), len(cells) - len(numbers)
-        return Numbers(edges=bounds, counts=counts, other=other, missing=missing)
-    found = Counter(cell[:LENGTH] for cell in cells if cell)
+        other, missing = len(present) - len(known), len(cells) - len(present)
+        return Numbers(edges=bounds, counts=_counts(known, bounds), other=other, missing=missing)
+    found = Counter(cell[:LENGTH] for cell in present)
     kept = dict(
         sorted(((c, n) for c, n in found.items() if n >= SEEN_AT_LEAST), key=lambda e: (-e[1], e[0]))[:CATEGORIES]
     )
-    present = found.total()
-    return Categories(counts=kept, other=present - sum(kept.values()), missing=len(cells) - present)
+    return Categories(counts=kept, other=len(present) - sum(kept.values()), missing=len(cells) - len(present))
 
 
-def _number(cell: str) -> float | None:
-    number = float(cell) if NUMBER.fullmatch(cell.strip(" ")) else math.inf
-    return number if math.isfinite(number) else None
+def _counts(known: list[float], edges: list[float]) -> list[int]:
+    """Return how many of the sorted numbers are in each bin."""
+    until = [0, *(bisect_right(known, edge) for edge in edges), len(known)]
+    return [upper - lower for lower, upper in pairwise(until)]
+
+
+def _numbers(cells: list[str]) -> list[float]:
+    """Return the finite numbers among the cells, sorted."""
+    # Made of these signs alone, a text is a number for Python just where it is one here.
+    numbers = None
+    if _SIGNS_OF_NUMBERS.fullmatch("".join(cells)):
+        with suppress(ValueError):
+            numbers = [*map(float, cells)]
+    if numbers is None:
+        numbers = [float(cell) for cell in cells if NUMBER.fullmatch(cell.strip(" "))]
+    return sorted(filter(math.isfinite, numbers))

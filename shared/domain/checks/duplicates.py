@@ -24,7 +24,7 @@ class Duplicates:
         self._kept: set[int] = set()
         self._level = 0
         # The counts of the next levels are kept from the first row on, so that they are there when rows are dropped.
-        self._rows, self._repeated = [0] * _LEVELS, [0] * _LEVELS
+        self._rows = [0] * _LEVELS
 
     @property
     def one_in(self) -> int:
@@ -33,19 +33,17 @@ class Duplicates:
 
     @property
     def share(self) -> float:
-        return self._repeated[self._level] / max(1, self._rows[self._level])
+        rows = self._rows[self._level]
+        return (rows - len(self._kept)) / max(1, rows)
 
     def add(self, rows: Iterable[bytes]) -> None:
         digests = _of_level(map(hash, rows), self._level) if self._level else [*map(hash, rows)]
-        fresh = set(digests) - self._kept
-        self._kept |= fresh
-        new = [*fresh]
+        self._kept.update(digests)
         for level in range(self._level, _LEVELS):
             self._rows[level] += len(digests)
-            self._repeated[level] += len(digests) - len(new)
-            if level + 1 == _LEVELS or not digests:
+            digests = _of_level(digests, level + 1)
+            if not digests:
                 break
-            digests, new = _of_level(digests, level + 1), _of_level(new, level + 1)
         while len(self._kept) > self._at_most and self._level + 1 < _LEVELS:
             self._level += 1
             self._kept = set(_of_level(self._kept, self._level))

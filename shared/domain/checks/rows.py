@@ -6,12 +6,14 @@ surely good; another block is parsed. Both say the same.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
 from shared.domain.checks.columnar import Cells, look
-from shared.domain.checks.columns import ColumnCheck
+from shared.domain.checks.columns import CLASSES_AT_MOST, ColumnCheck
 from shared.domain.checks.drift import Sample
 from shared.domain.checks.duplicates import Duplicates
 from shared.domain.checks.header import fitted
@@ -24,8 +26,8 @@ from shared.domain.table.form import cut, shown
 class RowChecks:
     """Takes a table's blocks in; afterwards it knows its rows, columns and faults."""
 
-    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str] = (), columnar_from: int = 0) -> None:
-        self._table, self._columnar_from = table, columnar_from
+    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str] = ()) -> None:
+        self._table = table
         fit = fitted(table, checks, inputs)
         self.faults, self.notes = fit.faults, fit.notes
         self.rows = 0
@@ -38,38 +40,47 @@ class RowChecks:
         self.duplicates = Duplicates() if checks.duplicates_at_most is not None else None
         self.sample = Sample(len(self.columns))
         self._missing = frozenset(checks.missing)
-        marks = {*checks.missing, *(["?"] if table.form.arff else [])}
-        self._missing_marks = [text.encode() for text in marks]
+        self._marks = self._missing | {"?"} if table.form.arff else self._missing
 
     def take(self, block: Block) -> None:
         """Check the rows of a block."""
-        cells = None
-        if block.plain is not None and len(block.plain) >= self._columnar_from:
-            cells = look(block.plain, self._table.form.separator.encode(), len(self.columns))
+        cells = look(block.grid, len(self.columns)) if block.grid else None
         if cells is None:
             self._take_parsed(block)
         else:
-            self._take_cells(block, cells)
+            self._take_cells(block.number, cells)
 
-    def _take_cells(self, block: Block, cells: Cells) -> None:
+    def _take_cells(self, first: int, cells: Cells) -> None:
         """Check the rows all at once, and one by one the cells that have to be seen."""
-        for mark, places in cells.blank(self._missing_marks).items():
+        for mark, places in cells.blank([mark.encode() for mark in self._marks]).items():
             for index in places:
                 self.columns[index].words |= {mark.decode()} & self._missing
-        spaced = {index: (rows, texts) for index, rows, texts in cells.spaced()}
+        spaced = cells.spaced()
         for index, (column, highest) in enumerate(zip(self.columns, cells.highest, strict=True)):
             column.missing += cells.missing[index]
             above = column.looked_at_above
-            if above is not None and highest > above:
-                rows, texts = cells.column(index, above)
-                self._by_cell(column, texts, [block.number + row for row in rows], block.line)
-            elif above is None and index in spaced:
-                rows, texts = spaced[index]
-                column.count_spaces(texts, [block.number + row for row in rows])
-        self.sample.offer(cells.rows, cells.row)
+            if above is None and index in spaced:
+                seen = spaced[index]
+                column.count_spaces(seen.cells, [first + line for line in cells.lines_of(seen.rows)], seen.counts)
+            elif above is not None and highest > above:
+                seen = cells.distinct(index, above) if column.looked_at_once else cells.column(index, above)
+                numbers = [first + line for line in cells.lines_of(seen.rows)]
+                raw = _row_by_number(numbers, seen.rows, cells.raw)
+                self._by_cell(column, seen.cells, numbers, seen.counts, raw)
+        self.sample.offer(cells.rows, cells.raw)
         if self.duplicates:
-            self.duplicates.add(block.lines.replace(b"\r\n", b"\n").split(b"\n")[: cells.rows])
+            self.duplicates.add(cells.raws())
         self.rows += cells.rows
+
+    def sampled(self) -> list[Sequence[str]]:
+        """Return the cells of the sampled rows, empty where missing."""
+        rows = []
+        for row in self.sample.rows:
+            if isinstance(row, bytes):
+                cells = self._table.cells_of(row)
+                row = ["" if cell in self._marks else cell for cell in cells] if self._marks else cells
+            rows.append(row)
+        return rows
 
     def found(self) -> Iterator[Fault]:
         """Give the faults of single rows and cells, each kind once with its first row."""
@@ -93,16 +104,30 @@ class RowChecks:
                 f"{', '.join(told)}{more}"
             )
 
+    def classes(self) -> Iterator[str]:
+        """Give what is worth knowing of the classes of the label."""
+        for column in self.columns:
+            if column.classes_left_out:
+                yield (
+                    f"the label {column.rule.name!r} has more than {CLASSES_AT_MOST:,} classes; so many are compared "
+                    "with and without spaces"
+                )
+
     def _by_cell(
-        self, column: ColumnCheck, cells: Sequence[str], numbers: Sequence[int], line: Callable[[int], bytes]
+        self,
+        column: ColumnCheck,
+        cells: Sequence[str],
+        numbers: Sequence[int],
+        counts: Sequence[int],
+        raw: Callable[[int], bytes],
     ) -> None:
         known = column.first is not None
-        column.by_cell(cells, numbers)
+        column.by_cell(cells, numbers, counts)
         if column.first and not known:
             row, cell = column.first
             name = column.rule.name
             told = f"line {row}, column {name!r} is {cut(cell)!r}, and {column.right} was expected{column.hint(cell)}"
-            column.fault = self._fault(Kind.TYPE, told, row, line(row), name)
+            column.fault = self._fault(Kind.TYPE, told, row, raw(row), name)
 
     def _take_parsed(self, block: Block) -> None:
         """Check the rows one by one."""
@@ -119,11 +144,26 @@ class RowChecks:
             rows = [["" if cell in self._missing else cell for cell in cells] for cells in rows]
         numbers = [row.number for row in good]
         for column, cells in zip(self.columns, zip(*rows, strict=True), strict=False):
-            self._by_cell(column, cells, numbers, lambda number: good[numbers.index(number)].raw)
+            self._by_column(column, cells, numbers, lambda number: good[numbers.index(number)].raw)
         self.sample.offer(len(rows), rows.__getitem__)
         if self.duplicates:
             self.duplicates.add([row.raw.rstrip(b"\r\n") for row in parsed])
         self.rows += len(parsed)
+
+    def _by_column(
+        self, column: ColumnCheck, cells: Sequence[str], numbers: Sequence[int], raw: Callable[[int], bytes]
+    ) -> None:
+        if column.looked_at_once:
+            counts = Counter(cells)
+            column.missing += counts.pop("", 0)
+            first = dict(zip(reversed(cells), reversed(numbers), strict=True))
+            self._by_cell(column, [*counts], [first[cell] for cell in counts], [*counts.values()], raw)
+            return
+        present = [*filter(None, cells)]
+        if len(present) < len(cells):
+            column.missing += len(cells) - len(present)
+            numbers = [number for cell, number in zip(cells, numbers, strict=True) if cell]
+        self._by_cell(column, present, numbers, [1] * len(present), raw)
 
     def _note_words(self, rows: list[list[str]]) -> None:
         for cells in rows:
@@ -142,6 +182,10 @@ class RowChecks:
     def _fault(self, kind: Kind, told: str, row: int, line: bytes | None, column: str | None = None) -> Fault:
         message = f"{self._table.name} {told}"
         return Fault(kind=kind, message=message, row=row, line=None if line is None else shown(line), column=column)
+
+
+def _row_by_number(numbers: list[int], rows: Any, raw: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    return lambda number: raw(rows[numbers.index(number)])
 
 
 def _rule_of(kind: str | None, values: tuple[str, ...], name: str) -> Column:

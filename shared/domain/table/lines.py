@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from shared.domain.table import encoding
 from shared.domain.table.form import ROW_AT_MOST, Unreadable
@@ -11,15 +11,16 @@ from shared.domain.table.form import ROW_AT_MOST, Unreadable
 class Lines:
     """Gives blocks of whole lines by `next`, without a byte order mark; the last line may have no end.
 
-    Afterwards `broken` says why the rest cannot be read, or is None when all was read.
+    Afterwards `broken` says why the rest cannot be read, given the number of the line that follows the blocks; it is
+    None when all was read.
     """
 
     def __init__(self, name: str, chunks: Iterable[bytes], size: int) -> None:
         self._name = name
         self._pieces = _pieces(chunks, size)
-        self._offset, self._line = 0, 1
+        self._offset = 0
         self._blocks = self._read()
-        self.broken: Unreadable | None = None
+        self.broken: Callable[[int], Unreadable] | None = None
         self.ended = False
 
     def next(self) -> bytes:
@@ -34,7 +35,7 @@ class Lines:
         for number, (piece, last) in enumerate(self._pieces):
             if not number:
                 if (other := encoding.named(piece[: encoding.HEAD])) is not None:
-                    self.broken = self._fault(f"is not UTF-8 text: it is {other}; save it as UTF-8 text")
+                    self.broken = self._other(other)
                     return
                 if piece.startswith(encoding.BOM):
                     piece, self._offset = piece[len(encoding.BOM) :], len(encoding.BOM)
@@ -51,42 +52,51 @@ class Lines:
 
     def _checked(self, block: bytes) -> Iterator[bytes]:
         """Give the lines up to the first that is not text or too long, and say in `broken` what that is."""
-        start, broken = self._not_text(block)
+        start, self.broken = self._not_text(block)
         if len(block) > ROW_AT_MOST:
-            at, line = 0, self._line
+            at = 0
             while at < len(block) and (start is None or at <= start):
                 end = block.find(b"\n", at)
                 end = len(block) if end < 0 else end
                 if end - at > ROW_AT_MOST:
-                    told = f"line {line} is longer than {ROW_AT_MOST >> 20} MiB; are its line ends missing?"
-                    start, broken = at, Unreadable(f"{self._name} {told}", "too large", line, block[at : at + 1000])
+                    start, self.broken = at, self._too_long(block[at : at + 1000])
                     break
-                at, line = end + 1, line + 1
-        self.broken = broken
+                at = end + 1
         block = block if start is None else block[:start]
-        self._line += block.count(b"\n")
         self._offset += len(block)
         if block:
             yield block
 
-    def _not_text(self, block: bytes) -> tuple[int | None, Unreadable | None]:
+    def _not_text(self, block: bytes) -> tuple[int | None, Callable[[int], Unreadable] | None]:
         """Return where the first line starts that is not text, and what it is."""
         at = block.find(0)
         try:
-            (block if at < 0 else block[:at]).decode()
+            if not block.isascii():
+                (block if at < 0 else block[:at]).decode()
         except UnicodeDecodeError as error:
             at = error.start
         if at < 0:
             return None, None
         start = block.rfind(b"\n", 0, at) + 1
-        row = self._line + block.count(b"\n", 0, at)
-        told = f"is not UTF-8 text: byte {self._offset + at} is 0x{block[at]:02x}, in line {row}"
-        why = encoding.guess(block[start : start + 4096], block[at]) if block[at] else "no text has that"
+        where, byte = self._offset + at, block[at]
+        why = encoding.guess(block[start : start + 4096], byte) if byte else "no text has that"
         line = block[start : at + 200].partition(b"\n")[0]
-        return start, self._fault(f"{told} ({why}); save it as UTF-8", row, line)
 
-    def _fault(self, told: str, row: int | None = None, line: bytes | None = None) -> Unreadable:
-        return Unreadable(f"{self._name} {told}", "encoding", row, line)
+        def broken(row: int) -> Unreadable:
+            told = f"is not UTF-8 text: byte {where} is 0x{byte:02x}, in line {row} ({why}); save it as UTF-8"
+            return Unreadable(f"{self._name} {told}", "encoding", row, line)
+
+        return start, broken
+
+    def _other(self, what: str) -> Callable[[int], Unreadable]:
+        return lambda _: Unreadable(f"{self._name} is not UTF-8 text: it is {what}; save it as UTF-8 text", "encoding")
+
+    def _too_long(self, line: bytes) -> Callable[[int], Unreadable]:
+        def broken(row: int) -> Unreadable:
+            told = f"line {row} is longer than {ROW_AT_MOST >> 20} MiB; are its line ends missing?"
+            return Unreadable(f"{self._name} {told}", "too large", row, line)
+
+        return broken
 
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:

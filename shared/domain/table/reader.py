@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from shared.domain.table import arff, encoding
 from shared.domain.table.form import CELL_AT_MOST, COLUMNS_AT_MOST, ROW_AT_MOST, Form, Unreadable, named
+from shared.domain.table.grid import Grid, find
 from shared.domain.table.lines import Lines
 from shared.domain.table.plain import plain
 
@@ -25,38 +27,34 @@ class Row(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Whole lines from line `number` on.
-
-    Where each line is a row and nothing in it is quoted or escaped, `plain` are these lines, each ended by LF, and
-    their cells are what is between the separators. Else `rows` are what they say.
-    """
+    """Whole rows from line `number` on, in one of three ways: `grid`, `plain` or `rows`. See `Table.rows_of`."""
 
     number: int
     lines: bytes
-    plain: bytes | None
-    rows: list[Row]
-
-    def line(self, number: int) -> bytes:
-        """Return the line of that number as it is in the file, without its end."""
-        return self.lines.split(b"\n")[number - self.number].rstrip(b"\r")
+    rows: Sequence[Row] = ()  #: when they had to be parsed
+    plain: bytes | None = None  #: the lines, each ended by LF, when their cells are what is between the separators
+    grid: Grid | None = None  #: of a large block
 
 
 class Table:
-    """Reads the names at once, and what follows by one of `blocks`, `rows` and `rest`. All raise `Unreadable`."""
+    """Reads the names at once, and what follows by one of `blocks`, `rows` and `rest`. All raise `Unreadable`.
 
-    def __init__(self, name: str, chunks: Iterable[bytes], piece: int = PIECE) -> None:
+    Blocks of `grid_from` bytes and more come as grids where that can be; it takes NumPy.
+    """
+
+    def __init__(self, name: str, chunks: Iterable[bytes], piece: int = PIECE, grid_from: int = sys.maxsize) -> None:
         self.name, self.form = name, Form.of(name)
         self.names: list[str] = []
         self.attributes: list[arff.Attribute] = []  #: that an ARFF file declares
         self.header = Row(1, [], b"")  #: the row of names; the first row where there is none
-        self._lines = Lines(name, chunks, piece)
+        self._lines, self._grid_from = Lines(name, chunks, piece), grid_from
         self._data, self._number = b"", 1
         while not self.names:
             self._fill()
             self._drop(self._read_attributes() if self.form.arff else self._read_header())
             if not self.names and self._lines.ended:
                 what = "has no line @data after its attributes" if self.attributes else "is empty"
-                raise self._lines.broken or self._broken("empty", what)
+                raise self._not_read_on or self._broken("empty", what)
 
     def blocks(self) -> Iterator[Block]:
         """Give what follows the names. What comes before a row that cannot be read is given all the same."""
@@ -64,12 +62,12 @@ class Table:
             block, broken = self._block()
             if block.lines:
                 yield block
-            self._drop(len(block.lines))
+            self._drop(len(block.lines), block.grid.line_count if block.grid else None)
             if broken:
                 raise broken
             if self._lines.ended:
-                if self._lines.broken:
-                    raise self._lines.broken
+                if self._not_read_on:
+                    raise self._not_read_on
                 return
             self._fill()
 
@@ -89,11 +87,15 @@ class Table:
 
     def rows_of(self, block: Block) -> Iterable[Row]:
         """Return the rows of a block, with its blank lines."""
-        if block.plain is None:
-            return block.rows
-        if self.form.arff:
+        if block.plain is not None and not self.form.arff:
+            return self._plain_rows(block.number, _split(block.lines), block.plain.decode().split("\n"))
+        if block.plain is not None or block.grid is not None:
             return self._parsed(block.lines, block.number, True)[0]
-        return self._plain_rows(block.number, _split(block.lines), block.plain.decode().split("\n"))
+        return block.rows
+
+    def cells_of(self, row: bytes) -> list[str]:
+        """Return the cells of one row of a grid."""
+        return self._parsed(row, 1, True)[0][0].cells if b'"' in row else row.decode().split(self.form.separator)
 
     def _plain_rows(self, first: int, lines: list[bytes], texts: list[str]) -> Iterator[Row]:
         for number, (raw, text) in enumerate(zip(lines, texts, strict=False), first):
@@ -108,17 +110,27 @@ class Table:
             if self._lines.ended:
                 break
             self._fill()
-        if self._lines.broken:
-            raise self._lines.broken
+        if self._not_read_on:
+            raise self._not_read_on
+
+    @property
+    def _not_read_on(self) -> Unreadable | None:
+        """Return why what follows the lines at hand cannot be read."""
+        broken = self._lines.broken
+        return broken(self._number + self._data.count(b"\n")) if broken else None
 
     def _block(self) -> tuple[Block, Unreadable | None]:
         """Return what can be said of the data at hand: an open quote leaves some of it for later."""
+        if len(self._data) >= max(1, self._grid_from) and (grid := find(self._data, self.form)):
+            taken = min(len(grid.lines), len(self._data))
+            if taken == len(self._data) or not self._last:
+                return Block(self._number, self._data[:taken], grid=grid), None
         lines = plain(self._data, self.form) if self._data else b""
         if lines is not None:
-            return Block(self._number, self._data, lines, []), None
+            return Block(self._number, self._data, plain=lines), None
         rows, broken = self._parsed(self._data, self._number, self._last)
         taken = sum(len(row.raw) for row in rows)
-        return Block(self._number, self._data[:taken], None, rows), broken
+        return Block(self._number, self._data[:taken], rows), broken
 
     @property
     def _last(self) -> bool:
@@ -126,14 +138,14 @@ class Table:
 
     def _fill(self) -> None:
         """Take in as much again, at least: what an open quote leaves is parsed twice and not once for each piece."""
-        parts, size = [self._data], len(self._data)
+        parts, size = [self._data] if self._data else [], len(self._data)
         while not self._lines.ended and size <= 2 * len(self._data):
             parts.append(self._lines.next())
             size += len(parts[-1])
         self._data = b"".join(parts)
 
-    def _drop(self, size: int) -> None:
-        self._number += self._data.count(b"\n", 0, size)
+    def _drop(self, size: int, lines: int | None = None) -> None:
+        self._number += self._data.count(b"\n", 0, size) if lines is None else lines
         self._data = self._data[size:]
 
     def _read_header(self) -> int:

@@ -1,0 +1,163 @@
+"""A large block is read as a grid of cells, and says in each report what the exact reader says row by row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from shared.domain.checks import Checks, Column, Drift, Type, check
+from shared.domain.checks.columnar import look
+from shared.domain.checks.columns import CLASSES_AT_MOST
+from shared.domain.table import encoding
+from shared.domain.table.form import CELL_AT_MOST, Form
+from shared.domain.table.grid import find
+
+SIGNS = ['"', '""', '"""', ",", "\n", "\r\n", "\r", "a", " ", "1", "é"]
+
+
+def cells_of(text: str, width: int) -> list[list[str]] | None:
+    """Return the cells of the whole rows at the start of the text, or None where it is not read as a grid."""
+    grid = find(text.encode(), Form.of("x.csv"))
+    cells = None if grid is None else look(grid, width)
+    if grid is None or cells is None:
+        return None
+    columns = [["" for _ in range(cells.rows)] for _ in range(width)]
+    for index, column in enumerate(columns):
+        seen = cells.column(index, 0)
+        for row, cell in zip(seen.rows.tolist(), seen.cells, strict=True):
+            column[row] = cell
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(SIGNS), min_size=1, max_size=16).map("".join), st.integers(1, 3))
+@example('x,""\n', 2)
+@example('x,"","",\n', 4)
+@example('"x,"",y",1\n', 2)
+@example('"x,""",1\n', 2)
+@example('1,"""a"" b"\n', 2)
+@example('1,""a"\n', 2)
+@example('x\n""\n', 1)
+@example('"a\r\nb",1\r\n2,"c\rd"\r\n', 2)
+@example('"a",1\n"b', 2)
+@example('1,2\n3,"4\n"\r5', 2)
+def test_the_cells_of_a_grid_are_those_that_the_csv_module_reads(text: str, width: int) -> None:
+    rows = cells_of(text, width)
+
+    if rows is not None:
+        parsed = csv.reader(io.StringIO(text, newline=""), strict=True)
+        assert [next(parsed) for _ in rows] == rows
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ('"a,b",1\n', [["a,b", "1"]]),
+        ('"a\nb","say ""so"""\r\n,""\r\n', [["a\nb", 'say "so"'], ["", ""]]),
+        ('1,2\n3,"4\n', [["1", "2"]]),
+        ('a "b",1\n', None),
+        ('"a"b,1\n', None),
+        ('1,2\n3,"4', [["1", "2"]]),
+        ("1,2\r3,4\n", None),
+        ("1,2\n3\n", None),
+        ("1,2\n\n3,4\n", None),
+        ("x" * (CELL_AT_MOST + 1) + ",1\n", None),
+        ("x" * CELL_AT_MOST + ",1\n", [["x" * CELL_AT_MOST, "1"]]),
+    ],
+)  # fmt: skip
+def test_a_grid_leaves_to_the_exact_reader_what_is_not_regular(text: str, rows: list[list[str]] | None) -> None:
+    assert cells_of(text, 2) == rows
+
+
+CELLS = [
+    "", "1", "-1", "+.5", "5.", ".", "-", "1-2", "1e5", "1e999", "9" * 300, "NA", "?", "x", " x", "x ", "\xa0x", "à",
+    " 7", "7 ", "true", "False", "2026-11-30", "٣", "a,b", "a\nb", "a\r\nb", 'say "so"', '"', "the first class of all",
+    "the first class of All", "NA ", "\n", "long " * 30,
+]  # fmt: skip
+TYPES = [*Type, None]
+#: each rule by itself, and all together
+RULES: dict[str, dict[str, Any]] = {
+    **{f"type {kind.value if kind else None}": {"columns": (Column(name="a", type=kind),)} for kind in TYPES},
+    **{
+        f"label {kind.value if kind else None}": {"columns": (Column(name="a", type=kind),), "label": "a"}
+        for kind in TYPES
+    },
+    "values": {"columns": (Column(name="a", values=("x", "1", 'say "so"', "a\nb")),)},
+    "label values": {"columns": (Column(name="a", values=("x", "1", " x")),), "label": "a"},
+    "missing": {"missing": ("NA", "?", "a,b", '"'), "missing_at_most": 0.1, "missing_in_all_at_most": 0.05},
+    "duplicates": {"duplicates_at_most": 0.01},
+    "drift": {"drift": Drift(at_most=0.1)},
+    "rows": {"rows_at_least": 7},
+}
+RULES["all"] = {key: value for rule in RULES.values() for key, value in rule.items()} | {
+    "columns": (Column(name="a", type=Type.NUMBER), Column(name="b", type=Type.TEXT)),
+    "label": "b",
+}
+REFERENCE = check("x.csv", [b"a,b,c\n" + b"1,x,NA\n" * 30 + b"2,y,7.5\n" * 20], Checks(drift=Drift())).profile
+
+
+#: so long that the first piece, which shows what the file is, has no row in it
+HEADER = ["a", "b", "c" * encoding.HEAD]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> bytes:
+    """Rows that are alike, some twice, and now and then one that is not regular."""
+    some = draw(st.lists(st.lists(st.sampled_from(CELLS), min_size=3, max_size=3), min_size=1, max_size=8))
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    quoting = draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+    odd = draw(st.sampled_from(["", "", "", "\n", "1\n", '5" pipe,1,2\n', '1,"a"b,2\n', "1,2,3\r4,5,6\n", "1,2,x"]))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end, quoting=quoting)
+    writer.writerow(HEADER)
+    for index in draw(st.lists(st.integers(0, len(some) - 1), min_size=1, max_size=30)):
+        writer.writerow(some[index])
+    rows = text.getvalue().split(end, 1)[1]
+    return (text.getvalue() + odd + draw(st.sampled_from(["", rows]))).encode()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@settings(max_examples=60, deadline=None)
+@given(tables(), st.integers(1, 400), st.integers(0, 60))
+def test_a_report_does_not_depend_on_blocks_and_how_they_are_read(
+    rule: str, content: bytes, piece: int, grid_from: int
+) -> None:
+    checks = Checks(**RULES[rule])
+
+    by_row = check("x.csv", [content], checks, REFERENCE, columnar_from=1 << 30)
+
+    assert check("x.csv", [content], checks, REFERENCE, columnar_from=0) == by_row
+    assert check("x.csv", [content], checks, REFERENCE, piece_size=piece, columnar_from=grid_from) == by_row
+
+
+ARFF_SIGNS = ["1", "-2.5", "x", "?", ",", ",", "\n", "\n", "\r\n", "\r", " ", "\t", "'", '"', "%", "{", "é"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(ARFF_SIGNS), max_size=30).map("".join), st.booleans())
+def test_a_report_on_arff_does_not_depend_on_how_it_is_read(rows: str, alike: bool) -> None:
+    header = "@relation x\n@attribute a numeric\n@attribute b {x,1}\n@data\n"
+    content = (header + "1,x\n?,1\n" * alike + rows).encode()
+    rules = Checks(label="b", duplicates_at_most=0.1, missing_at_most=0.1)
+
+    by_row = check("x.arff", [content], rules, columnar_from=1 << 30)
+
+    assert check("x.arff", [content], rules, columnar_from=0) == by_row
+
+
+def test_a_label_of_many_classes_is_compared_up_to_a_limit_and_says_so() -> None:
+    classes = [f"class {number}" for number in range(CLASSES_AT_MOST)]
+    content = "a\n" + "\n".join([*classes, "another", "another ", "class 7 "]) + "\n"
+
+    few = check("x.csv", [content.replace("another\nanother \n", "").encode()], Checks(label="a"))
+    many = check("x.csv", [content.encode()], Checks(label="a"))
+
+    assert [fault.row for fault in few.faults] == [CLASSES_AT_MOST + 2]
+    assert [fault.row for fault in many.faults] == [CLASSES_AT_MOST + 4]
+    assert not few.notes
+    assert "more than 10,000 classes" in " ".join(many.notes)
