@@ -16,9 +16,6 @@ from local.setup.programs import run
 from local.setup.progress import say
 from local.setup.staging import FOLDER
 
-#: The environment that stays small: its programs compile what they import. The tests start hundreds of programs, also
-#: where PYTHONDONTWRITEBYTECODE is set, so the others are compiled once: the imports then take a sixth of the time.
-SMALL = "requirements-local.txt"
 UV = Path(__file__).with_name("uv.txt")
 #: What the files pin and nothing else: they name all that is needed, and no code of a package runs.
 EXACTLY = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
@@ -97,8 +94,6 @@ def _with_uv(uv: Path, root: Path, base: Path, folder: Path, requirements: Path,
     settings |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     run([str(uv), "venv", "--quiet", "--relocatable", "--python", str(base), str(folder)], settings)
     command = [str(uv), "pip", "install", "--python", str(python_of(folder)), *EXACTLY, "-r", str(requirements)]
-    if requirements.name != SMALL:
-        command.append("--compile-bytecode")
     with _watched(cache, names(requirements), heard):
         run(command, settings)
 

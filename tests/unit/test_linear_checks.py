@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -38,6 +39,8 @@ def steps(work: Callable[[], Any]) -> int:
         count += event == "c_call"
 
     before = sys.gettrace(), sys.getprofile()
+    gc.collect()
+    gc.disable()  # what other tests left behind would end in the middle of the count
     sys.settrace(traced)
     sys.setprofile(profiled)
     try:
@@ -45,6 +48,7 @@ def steps(work: Callable[[], Any]) -> int:
     finally:
         sys.settrace(before[0])
         sys.setprofile(before[1])
+        gc.enable()
     return count
 
 
