@@ -45,7 +45,7 @@ _USED_BY_THE_APP = (
     "rich",
     "yaml",
 )
-_USED_HERE = (*_USED_BY_THE_APP, "jinja2", "pandas", "skops.io", "sklearn.ensemble", "starlette", "uvicorn")
+_USED_HERE = (*_USED_BY_THE_APP, "jinja2", "skops.io", "sklearn.ensemble", "starlette", "uvicorn")
 MADE = (
     ".venv",
     ".venv-local",
@@ -184,7 +184,7 @@ def _local(root: Path) -> Environment:
 
 
 def _development(root: Path) -> Environment:
-    modules = (*_USED_HERE, "pytest", "xdist", "mypy", "hypothesis", "playwright")
+    modules = (*_USED_HERE, "pandas", "pytest", "xdist", "mypy", "hypothesis", "playwright")
     return Environment(root, ".venv", "requirements-dev.txt", 600, modules)
 
 

@@ -22,10 +22,18 @@ _LARGEST = 1e38  #: after scaling; trees take their numbers in single precision
 
 
 class Encoder:
-    """Raises an exception of any kind when the transformer is not one that `training` makes."""
+    """`names` are those of the columns in their order.
 
-    def __init__(self, transformer: ColumnTransformer) -> None:
-        steps = [(name, step, list(columns)) for name, step, columns in transformer.transformers_ if columns]
+    Raises an exception of any kind when the transformer is not one that `training` makes.
+    """
+
+    def __init__(self, transformer: ColumnTransformer, names: Sequence[str]) -> None:
+        def named(column: int | str) -> str:
+            return column if isinstance(column, str) else names[column]  # earlier models have names here
+
+        steps = [
+            (name, step, list(map(named, columns))) for name, step, columns in transformer.transformers_ if columns
+        ]
         if [name for name, _, _ in steps] not in (["numeric"], ["text"], ["numeric", "text"]):
             raise ValueError("the columns are prepared in another way than this Studio's")
         self.numeric: list[str] = []

@@ -82,7 +82,7 @@ class TrainedModel:
 
     @cached_property
     def encoder(self) -> Encoder:
-        return Encoder(self.pipeline[0])
+        return Encoder(self.pipeline[0], [column.name for column in self.manifest.features])
 
     def predict(self, columns: dict[str, list[Any]]) -> Scored:
         """Return the scores of the rows, given by column; every feature must be among the columns.

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
@@ -71,15 +70,14 @@ def _trained(
     if not columns:
         raise ModuleError("Train Model", 20, "TooFewColumnsInDataset", "The dataset has no column to learn from")
     label, classes = _labels(learnt, typed[learnt.label])
-    rows = np.flatnonzero(~pd.isna(label))
+    rows = np.flatnonzero(~_missing(label))
     try:
         fit, held = train_test_split(
             rows, train_size=fraction, random_state=experiment.seed, stratify=label[rows] if classes else None
         )
     except ValueError as error:
         raise ModuleError("Split Data", 21, "TooFewRowsInDataset", f"Too few rows to split: {error}") from None
-    features = pd.DataFrame({column.name: typed[column.name][fit] for column in columns})
-    _check_size(features)
+    features = _matrix({column.name: typed[column.name][fit] for column in columns})
     pipeline = make_pipeline(_prepared(columns), learner)
     pipeline.fit(features, label[fit])
     label_column = Column(learnt.label, "String") if classes else _column(learnt.label, label[rows])
@@ -131,7 +129,7 @@ def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
         return cells, []
     if numeric:
         cells = np.array([np.nan if np.isnan(cell) else number(cell) for cell in cells.tolist()], object)
-    counts = Counter(cells[~pd.isna(cells)].tolist())
+    counts = Counter(cells[~_missing(cells)].tolist())
     classes = sorted(counts)
     if len(classes) < 2 or (learnt.kind == "two-class" and len(classes) > 2):
         needed = "two" if learnt.kind == "two-class" else "at least two"
@@ -146,10 +144,19 @@ def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
     return cells, classes
 
 
-def _check_size(features: pd.DataFrame) -> None:
-    """Raise for text that would make a column of each of too many values, such as an id."""
-    values = {str(name): features[name].nunique() for name in features.select_dtypes(exclude="number")}
-    if values and len(features) * (len(features.columns) + sum(values.values())) > CELLS_AT_MOST:
+def _missing(cells: Any) -> Any:
+    """Return of each cell whether it is NaN."""
+    return np.not_equal(cells, cells).astype(bool)
+
+
+def _matrix(columns: Mapping[str, Any]) -> Any:
+    """Return the columns side by side, as numbers if all are.
+
+    Raises for text that would make a column of each of too many values, such as an id.
+    """
+    values = {name: len({*cells[~_missing(cells)]}) for name, cells in columns.items() if cells.dtype == object}
+    rows = len(next(iter(columns.values())))
+    if values and rows * (len(columns) + sum(values.values())) > CELLS_AT_MOST:
         most = max(values, key=lambda name: values[name])
         raise ModuleError(
             "Train Model",
@@ -157,12 +164,16 @@ def _check_size(features: pd.DataFrame) -> None:
             "MemoryExhausted",
             f'Memory has been exhausted: the column "{most}" has {values[most]:,} categories; leave it out',
         )
+    matrix = np.empty((rows, len(columns)), object if values else float)
+    for index, cells in enumerate(columns.values()):
+        matrix[:, index] = cells
+    return matrix
 
 
 def _prepared(columns: list[Column]) -> ColumnTransformer:
-    numeric = [column.name for column in columns if column.numeric]
-    text = [column.name for column in columns if not column.numeric]
-    steps: list[tuple[str, Any, list[str]]] = []
+    numeric = [index for index, column in enumerate(columns) if column.numeric]
+    text = [index for index, column in enumerate(columns) if not column.numeric]
+    steps: list[tuple[str, Any, list[int]]] = []
     if numeric:
         median = SimpleImputer(strategy="median", keep_empty_features=True)
         steps.append(("numeric", make_pipeline(median, StandardScaler()), numeric))

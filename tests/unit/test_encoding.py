@@ -48,14 +48,26 @@ def test_rows_are_encoded_as_the_fitted_transformer_does(
     given_rows: tuple[list[Column], pd.DataFrame, pd.DataFrame],
 ) -> None:
     columns, known, new = given_rows
+    names = [column.name for column in columns]
     transformer = _prepared(columns).fit(known)
-    encoder = Encoder(transformer)
+    encoder = Encoder(transformer, names)
     for rows in (known, new):
         as_text = {name: ["" if cell != cell else str(cell) for cell in rows[name]] for name in rows}
         as_values = {name: [None if cell != cell else cell for cell in rows[name]] for name in reversed(rows.columns)}
         expected = transformer.transform(rows)
         np.testing.assert_array_equal(encoder.encode(as_text, len(rows)), expected)
         np.testing.assert_array_equal(encoder.encode(as_values, len(rows)), expected)
+
+
+def test_a_model_of_an_earlier_version_has_the_names_of_its_columns_in_its_transformer() -> None:
+    rows = pd.DataFrame({"job": ["x", "y", "x"], "age": [1.0, 2.0, 4.0]})
+    columns = [Column("job", "String"), Column("age", "Double")]
+    earlier = _prepared(columns)
+    earlier.transformers = [
+        (kind, steps, [columns[i].name for i in where]) for kind, steps, where in earlier.transformers
+    ]
+    encoder = Encoder(earlier.fit(rows), [column.name for column in columns])
+    np.testing.assert_array_equal(encoder.encode({"job": ["y"], "age": ["2"]}, 1), earlier.transform(rows[1:2]))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +81,7 @@ def test_rows_are_encoded_as_the_fitted_transformer_does(
     ],
 )
 def test_a_cell_that_is_not_a_number_is_named(cell: object, says: str) -> None:
-    encoder = Encoder(_prepared([Column("age", "Double")]).fit(pd.DataFrame({"age": [1.0, 2.0, 4.0]})))
+    encoder = Encoder(_prepared([Column("age", "Double")]).fit(np.array([[1.0], [2.0], [4.0]])), ["age"])
     with pytest.raises(StudioError) as refused:
         encoder.encode({"age": ["1", "", cell]}, 3)
     assert (refused.value.detail, refused.value.target) == ("InputParseError", "age")
