@@ -69,7 +69,8 @@ def watch_poisoned_blobs(message: func.QueueMessage) -> None:
         return
     if container != relearn().data_container:
         # The host has one such queue for all functions of a storage account.
-        logging.warning("%r/%r failed at every try, and is not in the container of TRAINING_DATA_PATH", container, name)
+        reason = f"{container!r}/{name!r} failed at every try, and is not in the container of TRAINING_DATA_PATH"
+        relearn().flows.requests.refuse(_id(message), reason)
         return
     relearn().flows.intake.see(name)
 

@@ -5,7 +5,6 @@ python3 run.py test     every test
 """
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -111,8 +110,13 @@ def _settings() -> Mapping[str, str]:
     """Return the settings that `up` wrote, unless the environment names a store of its own."""
     if any(name.split("__")[0] == "RETRAINING_STORE" for name in os.environ) or not SETTINGS.exists():
         return {}
-    values: dict[str, str] = json.loads(SETTINGS.read_text("utf-8"))["Values"]
-    return values
+    from shared.base.errors import BadConfiguration
+    from shared.base.settings import read_settings
+
+    try:
+        return read_settings(SETTINGS)
+    except BadConfiguration as error:
+        sys.exit(f"run.py: {error}")
 
 
 def _call(

@@ -22,11 +22,11 @@ WIDTH = 30  #: of the names
 def main() -> int:
     parser_of("addresses").parse_args()
     console = Console(highlight=False)
-    settings = home.load_settings()
-    if settings is None:
-        print("run.py: nothing was started here yet: python3 run.py up", file=sys.stderr)
-        return 3
     try:
+        settings = home.load_settings()
+        if settings is None:
+            print("run.py: nothing was started here yet: python3 run.py up", file=sys.stderr)
+            return 3
         show(console, [*places(settings), *web_services(settings)])
     except BadConfiguration as error:
         print(f"run.py: {error}", file=sys.stderr)

@@ -17,7 +17,11 @@ from shared.configuration.loading import load_pipelines
 
 def main() -> int:
     chosen = parser_of("drop").parse_args()
-    settings = home.load_settings()
+    try:
+        settings = home.load_settings()
+    except BadConfiguration as error:
+        print(f"drop: {error}", file=sys.stderr)
+        return 1
     if settings is None or not home.is_running(int(settings[home.PORT])):
         print("drop: the storage does not run; start it: python3 run.py up", file=sys.stderr)
         return 3

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from local.azurite import Azurite, azurite
 from local.children import ROOT, NotStarted
+from local.exclusive import hold
 from local.studio import RunningStudio, running_studio
 from local.workplace import publish
 from service.private import make_private
+from shared.base.settings import read_settings
 
 FOLDER = ROOT / ".relearn"
 SETTINGS = FOLDER / "local.settings.json"
@@ -21,11 +23,17 @@ PORT = "RELEARN_PORT"  #: the setting with Azurite's first port; it takes the ne
 
 
 def load_settings() -> dict[str, str] | None:
-    """Return the settings of an earlier start, which are those of the web services published then."""
+    """Return the settings of an earlier start, those of its web services. Raises `BadConfiguration`."""
     if not SETTINGS.exists():
         return None
-    values: dict[str, str] = json.loads(SETTINGS.read_text("utf-8"))["Values"]
-    return values
+    return read_settings(SETTINGS)
+
+
+@contextmanager
+def changing(*, wait: bool = True) -> Iterator[bool]:
+    """Hold the settings and the pipelines file, which change together; yield whether they are held."""
+    with (FOLDER / "changing").open("w") as lock:
+        yield hold(lock.fileno(), wait=wait)
 
 
 def save_settings(values: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ from local.triggers import triggers
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
+from shared.domain.fleets import Pipelines
 
 LOG = "triggers.log"
 
@@ -87,24 +88,35 @@ class TriggerLoop:
 
     def take_over_changes(self) -> None:
         """Start the triggers again if a file changed and is right; say what is wrong with it otherwise."""
-        settings = _settings()
-        state = _state(settings)
-        if state == self._seen:
+        with home.changing(wait=False) as whole:
+            changed = self._changed() if whole else None  # else `new` is between its changes of the two files
+        if changed is None:
             return
-        self._seen = state
-        name = os.path.relpath(Settings(settings).pipelines_file)
-        try:
-            pipelines = load_pipelines(Settings(settings).pipelines_file, Settings(settings))
-        except BadConfiguration as error:
-            self._console.print(
-                f"[red]{escape(name)} is not taken over, and what ran goes on:[/] {escape(str(error))}", soft_wrap=True
-            )
-            return
-        self._console.print(f"{escape(name)} changed: the triggers are started with it", soft_wrap=True)
+        settings, pipelines = changed
+        name = escape(os.path.relpath(Settings(settings).pipelines_file))
+        self._console.print(f"{name} changed: the triggers are started with it", soft_wrap=True)
         self._running.close()
         self._start(settings)
         names = ", ".join([*pipelines.alone, *pipelines.fleets])
-        self._console.print(f"[green]{escape(name)} is taken over:[/] {escape(names)}", soft_wrap=True)
+        self._console.print(f"[green]{name} is taken over:[/] {escape(names)}", soft_wrap=True)
+
+    def _changed(self) -> tuple[dict[str, str], Pipelines] | None:
+        """Return the settings and the pipelines of a change that is right."""
+        file = home.SETTINGS
+        try:
+            settings = _settings()
+            file, seen = Settings(settings).pipelines_file, self._seen
+            self._seen = _state(settings)
+            return (settings, load_pipelines(file, Settings(settings))) if self._seen != seen else None
+        except BadConfiguration as error:
+            if file == home.SETTINGS and self._seen == str(error):
+                return None
+            self._seen = str(error) if file == home.SETTINGS else self._seen
+            name = escape(os.path.relpath(file))
+            self._console.print(
+                f"[red]{name} is not taken over, and what ran goes on:[/] {escape(str(error))}", soft_wrap=True
+            )
+            return None
 
     def _start(self, settings: dict[str, str]) -> None:
         self._running = ExitStack()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from shared.base.errors import BadConfiguration
+from shared.base.json_file import read_json
+from shared.base.settings import read_settings
 
 _NAME = re.compile(r"%([^%]+)%")
 _OVERRIDE = "AzureFunctionsJobHost__"
@@ -26,9 +29,11 @@ class Wrong(Exception):
 
 def take_settings(file: Path | None) -> None:
     """Put the Values of a local.settings.json into the environment; what is there already stays, as with Core Tools."""
-    if file is None:
-        return
-    for name, value in json.loads(file.read_text("utf-8"))["Values"].items():
+    try:
+        values = read_settings(file) if file else {}
+    except BadConfiguration as error:
+        raise Wrong(str(error)) from None
+    for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
@@ -68,7 +73,10 @@ class HostJson:
 
 def read_host_json(file: Path) -> HostJson:
     """Return the file's values; a setting `AzureFunctionsJobHost__extensions__queues__batchSize` goes before it."""
-    extensions = json.loads(file.read_text("utf-8")).get("extensions", {})
+    try:
+        extensions = read_json(file).get("extensions", {})
+    except BadConfiguration as error:
+        raise Wrong(str(error)) from None
     queues = {**extensions.get("queues", {}), **_overrides("queues")}
     blobs = {**extensions.get("blobs", {}), **_overrides("blobs")}
     default = HostJson()

@@ -95,8 +95,9 @@ def make(place: Place, wanted: Wanted, content: bytes, columns: Columns) -> Made
     proof = rows.relative_to(pipelines.parent).as_posix()
     suffix = Path(wanted.file).suffix.lower()
     body = {**entry(wanted.name, wanted.table, trained, names, proof), "blobs": f"{wanted.name}/*{suffix}"}
-    place.add(settings)
-    write_entries(pipelines, {wanted.name: body})
+    with place.changing():
+        place.add(settings)
+        write_entries(pipelines, {wanted.name: body})
     return Made(trained, tried, [described, rows, pipelines])
 
 

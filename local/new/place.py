@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,10 @@ class Place:
     pipelines: Path
     container: str
     running: bool
+
+    def changing(self) -> AbstractContextManager[object]:
+        """Return a context in which a running `up` takes nothing over, so that it sees one change."""
+        return home.changing()
 
     def add(self, settings: dict[str, str]) -> None:
         """Add the settings to those of the app, and have it read the pipelines file with the new entry."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import pairwise
 
+from shared.base.suggestion import nearest
 from studio.experiments.types import Kind
 
 #: What R, Weka, pandas, SAS and SQL exports write for a missing value.
@@ -74,8 +75,13 @@ class TableSeen:
         for column in self.columns:
             if column.name == name:
                 return column
-        near = [each.name for each in self.columns if each.name.casefold() == name.strip().casefold()]
-        hint = f"{near[0]!r} differs in case or spaces only" if near else f"the columns are: {_listed(self.columns)}"
+        names = [each.name for each in self.columns]
+        if same := next((each for each in names if each.casefold() == name.strip().casefold()), None):
+            hint = f"{same!r} differs in case or spaces only"
+        elif near := nearest(name, names):
+            hint = f"did you mean {near!r}?"
+        else:
+            hint = f"the columns are: {_listed(self.columns)}"
         raise ValueError(f"The table has no column {name!r}; {hint}")
 
     def with_every_column(self) -> TableSeen:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from local.exclusive import hold
 from local.setup.problems import Missing, read_only
 from local.setup.progress import say
 
@@ -27,9 +26,9 @@ def alone(root: Path) -> Iterator[Path]:
     except OSError as error:
         raise _refused(root, error) from None
     with lock:  # the system releases it too when this process is killed
-        if not _locked(lock.fileno(), wait=False):
+        if not hold(lock.fileno(), wait=False):
             say("another start is installing; waiting")
-            _locked(lock.fileno(), wait=True)
+            hold(lock.fileno(), wait=True)
         for remains in folder.glob("new-*"):  # of a start that was killed
             shutil.rmtree(remains, ignore_errors=True)
         new = folder / f"new-{os.getpid()}"
@@ -68,25 +67,3 @@ def _refused(root: Path, error: OSError) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Missing(f"the disk of {root} is full")
     return error
-
-
-def _locked(descriptor: int, wait: bool) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-            except OSError:
-                if not wait:
-                    return False
-                time.sleep(0.2)
-            else:
-                return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True

@@ -24,8 +24,9 @@ def read_json(file: Path, name: str = "") -> Any:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise BadConfiguration(f"{name} is not {encoding.upper()} text: line {line}; save it as UTF-8") from None
+        line = error.object[: error.start].count(b"\n") + 1
+        kind = encoding.upper().removesuffix("-SIG")
+        raise BadConfiguration(f"{name} is not {kind} text: line {line}; save it as UTF-8") from None
     try:
         return json.loads(text, parse_constant=_refused)
     except json.JSONDecodeError as error:

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from shared.base.errors import BadConfiguration
+from shared.base.json_file import read_json
 from shared.base.secret import Secret
 
 UNRESOLVED = "@Microsoft.KeyVault("
+
+
+def read_settings(file: Path) -> dict[str, str]:
+    """Return the Values of a local.settings.json, as the Functions host has them in the environment."""
+    body = read_json(file)
+    values = body.get("Values") if isinstance(body, dict) else None
+    if not isinstance(values, dict):
+        raise BadConfiguration(
+            f'{file} is not a local.settings.json: "Values" with a text for each setting was expected'
+        )
+    if body.get("IsEncrypted"):
+        raise BadConfiguration(f"{file} is encrypted; decrypt it first: func settings decrypt")
+    for name, value in values.items():
+        if not isinstance(value, str | bool | int | float):
+            raise BadConfiguration(f"{file}: Values.{name} must be a text")
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
 
 
 class Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _UNLIKE = 0.05  #: how much nearer than the second the nearest name has to be
 
@@ -13,10 +13,16 @@ def suggestion(name: str, known: Iterable[str], *, all_of: str = "there are", cu
     known = sorted(known)
     if same := differs_in_case(name, known):
         return f"{same!r} differs in case only"
-    near = difflib.get_close_matches(name, known, n=2, cutoff=cutoff)
-    if near and (len(near) == 1 or _ratio(name, near[0]) - _ratio(name, near[1]) >= _UNLIKE):
-        return f"did you mean {near[0]!r}?"
+    if near := nearest(name, known, cutoff):
+        return f"did you mean {near!r}?"
     return f"{all_of} {', '.join(known)}" if known else "there is none"
+
+
+def nearest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """Return the one known name that is like this one, or None where none or several are."""
+    near = difflib.get_close_matches(name, known, n=2, cutoff=cutoff)
+    alone = len(near) == 1 or (near and _ratio(name, near[0]) - _ratio(name, near[1]) >= _UNLIKE)
+    return near[0] if alone else None
 
 
 def differs_in_case(name: str, known: Iterable[str]) -> str | None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration
-from shared.base.json_file import read_json
-from shared.base.settings import Settings
+from shared.base.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # the storage libraries behind it take a second to load, which --help need not wait for
     from shared.app import App
@@ -94,21 +92,6 @@ def _names_store(values: Mapping[str, str]) -> bool:
 
 def _read(file: Path) -> Mapping[str, str]:
     try:
-        body = read_json(file)
+        return read_settings(file)
     except BadConfiguration as error:
         raise Stopped(str(error), USAGE) from None
-    values = body.get("Values") if isinstance(body, dict) else None
-    if not isinstance(values, dict):
-        raise Stopped(f'{file} is not a local.settings.json: "Values" with a text for each setting was expected', USAGE)
-    if body.get("IsEncrypted"):
-        raise Stopped(f"{file} is encrypted; decrypt it first: func settings decrypt", USAGE)
-    return {name: _as_text(file, name, value) for name, value in values.items()}
-
-
-def _as_text(file: Path, name: str, value: object) -> str:
-    """Return the setting as the Functions host has it in the environment."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    raise Stopped(f"{file}: Values.{name} must be a text", USAGE)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import json
 import re
 from enum import Enum
 from typing import Annotated, Any
@@ -117,12 +118,21 @@ def _form(body: bytes) -> str | None:
     """Return which usual mistake made this of a JSON message, or None when it is none of them."""
     if not body.strip():
         return "it is empty"
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or body[:4].count(b"\0") == 2:
-        return "it is UTF-16 text; encode it as UTF-8"
+    if wide := _wide(body):
+        return f"it is {wide} text; encode it as UTF-8"
     if body.startswith((b"b'", b'b"')):
         return "it is Python's str() of bytes; decode the bytes to text first"
     inside = _from_base64(body)
     return "it is base64 twice; encode it once" if inside is not None and _is_object(inside) else None
+
+
+def _wide(body: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 where the body begins with its byte order mark, or with a brace in it."""
+    encoding = json.detect_encoding(body)
+    if encoding.startswith("utf-8"):
+        return None
+    begins = body[:64].decode(encoding, errors="ignore").lstrip("\ufeff \t\r\n")
+    return encoding[:6].upper() if encoding in ("utf-16", "utf-32") or begins.startswith("{") else None
 
 
 def _fault(request: Request) -> str | None:

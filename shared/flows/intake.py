@@ -69,7 +69,7 @@ class Intake:
         dataset = self.data.find(path)
         if dataset is None:
             if not any(self.records.arrivals.moved(pipeline.name, path) for pipeline in takers):
-                log.warning("%s was deleted before it could be taken up", path)
+                log.warning("%s is not taken up: it was deleted, or only says that there is a folder", path)
             return []
         return self.arrivals.see(dataset)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import os
 import re
 import time
@@ -17,6 +16,8 @@ from typing import Any
 import requests
 
 from service.listening import running
+from shared.base.errors import BadConfiguration
+from shared.base.json_file import read_json
 from studio.cli.output import print_json
 from studio.cli.place import Failed, Stopped, add_data, open_made
 
@@ -86,15 +87,9 @@ def _import(chosen: argparse.Namespace) -> int:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        definition = json.loads(file.read_bytes())  # in UTF-8 or UTF-16, with a byte order mark or without
-    except OSError as error:
-        raise Stopped(f"{file} cannot be read: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        raise Stopped(f"{file} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise Stopped(f"{file} is not {error.encoding.upper()} text; save it as UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise Stopped(f"{file} is not JSON that can be read: {error}") from None
+        definition = read_json(file)
+    except BadConfiguration as error:
+        raise Stopped(str(error)) from None
     if not isinstance(definition, dict) or not isinstance(definition.get("properties"), dict):
         raise Stopped(f"{file} is not a web service definition: it has no properties")
     return definition

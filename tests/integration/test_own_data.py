@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -26,6 +27,9 @@ class Here(Place):
     """A place whose settings stay in the test."""
 
     settings: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def changing(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def add(self, settings: dict[str, str]) -> None:
         self.settings.update(settings)

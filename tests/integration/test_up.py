@@ -11,14 +11,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from azure.storage.blob import BlobServiceClient
+from rich.console import Console
 
+from local import home
 from local.azurite import KEY
 from local.children import ROOT
 from local.datasets import as_csv, breast_cancer, with_a_short_row
+from local.up import TriggerLoop
 from tests.support.waiting import until
 
 #: `up`, or another program, with its folder beside the tests'
@@ -142,6 +146,18 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     up.drop("breast-cancer/later.csv", as_csv(header, rows[:500]))
     up.says("breast-cancer/later.csv arrived, for pipeline second-name")
 
+    penguins = tmp_path / "penguins.csv"
+    penguins.write_bytes(as_csv(header, rows[:300]))
+    wrong = up.run("local.new", "penguins", str(penguins), "--label", "diagnosi", "--yes")
+    assert (wrong.returncode, "did you mean 'diagnosis'?" in wrong.stderr) == (1, True)
+    starts = up.said().count("the triggers are started with it")
+    made = up.run("local.new", "penguins", str(penguins), "--label", "diagnosis", "--yes")
+    assert made.returncode == 0, made.stderr
+    up.says("is taken over: second-name, penguins")
+    up.drop("penguins/more.csv", as_csv(header, rows[:400]))
+    up.says("penguins/more.csv arrived, for pipeline penguins")
+    assert up.said().count("the triggers are started with it") == starts + 1
+
     listed = up.run("local.addresses")
     assert "training-data/breast-cancer/*.csv" in listed.stdout
     assert "AccountKey" not in listed.stdout
@@ -155,6 +171,27 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     assert last.startswith("stopped")
     assert "None of it runs now" in up.run("local.addresses").stdout
     assert "start it: python3 run.py up" in up.run("local.drop", str(good), "breast-cancer/").stderr
+
+
+def test_up_takes_nothing_over_while_a_command_is_between_its_two_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "FOLDER", tmp_path)
+    monkeypatch.setattr(home, "SETTINGS", tmp_path / "local.settings.json")
+    printed = StringIO()
+    loop = TriggerLoop(Console(file=printed, width=200), lambda _: None)
+    with home.changing():
+        home.save_settings({"PIPELINES_FILE": str(tmp_path / "pipelines.yaml")})
+        loop.take_over_changes()
+        assert printed.getvalue() == ""
+    for _ in range(2):
+        loop.take_over_changes()
+    assert printed.getvalue().count("pipelines.yaml is not taken over") == 1
+    home.SETTINGS.write_text('{"Values": {\n// a remark\n}}')
+    for _ in range(2):
+        loop.take_over_changes()
+    assert printed.getvalue().count("local.settings.json is not taken over") == 1
+    assert "line 2, column 1: JSON has no remarks" in printed.getvalue()
 
 
 def test_addresses_before_the_first_start_says_what_to_start(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_every_missing_unresolved_or_malformed_setting_is_reported_at_once() -> 
         for name in (
             "TRAINING_DATA",
             "RETRAINING_STORE",
+            "PROMOTIONS",
             "TRAINING_DATA_PATH",
             "TRAINING_DATA_SOURCE",
             "PROMOTIONS_QUEUE",
@@ -87,6 +88,37 @@ def test_a_part_of_an_account_key_is_noticed_by_its_length() -> None:
     assert "setting RETRAINING_STORE" not in bad(
         list(of_settings.look(Settings({"RETRAINING_STORE": text.format(whole)})))
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "health", "said"),
+    [
+        ("AzureWebJobsStorage", "UseDevelopmentStorage=true", Health.OK, "Azurite on its usual ports"),
+        ("PROMOTIONS", "UseDevelopmentStorage=true;", Health.WRONG, "is UseDevelopmentStorage=true, which is not read"),
+        ("TRAINING_DATA", f"AccountName=a;AccountKey={b64encode(bytes(64)).decode()}", Health.OK, "the account's key"),
+        (
+            "TRAINING_DATA",
+            "BlobEndpoint=https://a;SharedAccessSignature=sv=x&sig=y",
+            Health.WRONG,
+            "a shared access sig",
+        ),
+        (
+            "AzureWebJobsStorage",
+            "BlobEndpoint=https://a;SharedAccessSignature=sig=y",
+            Health.WRONG,
+            "a shared access sig",
+        ),
+        (
+            "RETRAINING_STORE",
+            "https://a.blob.core.windows.net/?sig=y",
+            Health.WRONG,
+            "is not a storage connection string",
+        ),
+    ],
+)
+def test_a_connection_string_is_named_by_its_kind(name: str, value: str, health: Health, said: str) -> None:
+    [found] = [each for each in of_settings.look(Settings({name: value})) if each.what == f"setting {name}"]
+    assert (found.health, said in found.found, "sig=y" in found.found) == (health, True, False)
 
 
 def test_every_part_of_the_app_is_built_and_its_error_is_found_once() -> None:

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local.host.settings import Wrong, read_host_json, take_settings
 from shared.base.errors import BadConfiguration
 from shared.base.json_file import read_json
 from shared.base.yaml_file import load
@@ -55,8 +56,13 @@ def test_a_mistake_is_reported_with_its_line_and_column_everywhere(
     assert place in str(raised.value)
     with pytest.raises(CommandStopped, match=mistake):
         chosen_settings(file)
-    with pytest.raises(Stopped, match=place or "is not JSON|not a web service definition"):
+    with pytest.raises(Stopped, match=mistake) as refused:
         read_definition(file)
+    assert place in str(refused.value)
+    with pytest.raises(Wrong, match=mistake):
+        take_settings(file)
+    with pytest.raises(Wrong, match=mistake):
+        read_host_json(file)
 
 
 def test_text_in_no_unicode_encoding_is_named_with_its_line(tmp_path: Path) -> None:
@@ -64,8 +70,11 @@ def test_text_in_no_unicode_encoding_is_named_with_its_line(tmp_path: Path) -> N
     file.write_bytes('{\n"a": "é"}'.encode("latin-1"))
     with pytest.raises(BadConfiguration, match="is not UTF-8 text: line 2; save it as UTF-8"):
         read_json(file)
-    with pytest.raises(Stopped, match="is not UTF-8 text"):
+    with pytest.raises(Stopped, match="is not UTF-8 text: line 2"):
         read_definition(file)
+    file.write_bytes(b"\xef\xbb\xbf\n\xff")
+    with pytest.raises(BadConfiguration, match="is not UTF-8 text: line 2"):
+        read_json(file)
 
 
 def test_a_setting_is_a_text_a_number_or_a_truth_value(tmp_path: Path) -> None:

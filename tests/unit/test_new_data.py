@@ -126,7 +126,9 @@ def test_the_likely_label_is_one_with_a_usual_name_else_the_last_column() -> Non
     assert likely_label(look(table(species=["a", "b"] * 30, row=list(map(str, range(ROWS)))))) == "species"
 
 
-def test_a_column_with_another_case_is_named() -> None:
+def test_a_column_that_is_a_letter_or_a_case_off_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no column 'specis'; did you mean 'Species'\?"):
+        look(table(Species=["a", "b"] * 30)).column("specis")
     with pytest.raises(ValueError, match="'Species' differs in case or spaces only"):
         look(table(Species=["a", "b"] * 30)).column("species")
 

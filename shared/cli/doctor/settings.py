@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from shared.adapters.storage.accounts import connection_string
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
@@ -28,6 +29,7 @@ _FORMS = {
         False,
     ),
 }
+_DEVELOPMENT = re.compile("UseDevelopmentStorage=true;?", re.IGNORECASE)
 _KEY_LENGTH = 88  #: 64 bytes in base64
 _LONGEST_SHOWN = 40  #: characters
 _SCHEDULES = {"POLL_SCHEDULE": "*/15 * * * * *", "SWEEP_SCHEDULE": "0 */10 * * * *"}
@@ -56,7 +58,7 @@ def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Find
     what = f"setting {name}"
     try:
         if connection := settings.get(name):
-            return _of_string(what, connection)
+            return _of_string(settings, name, connection)
         if account := settings.get(f"{name}__accountName"):
             return ok(what, f"an identity at the account {account}")
         missing = [f"{name}__{member}" for member in members if not settings.get(f"{name}__{member}")]
@@ -69,11 +71,18 @@ def _connection(settings: Settings, name: str, members: tuple[str, ...]) -> Find
     return wrong(what, "is missing", f"set a connection string, or for an identity {' and '.join(missing)}")
 
 
-def _of_string(what: str, connection: str) -> Finding:
-    """Look at the length of the key: a part of one is often a key in its form, and is refused by the storage alone."""
+def _of_string(settings: Settings, name: str, connection: str) -> Finding:
+    """Look at the kind of string, and at the key's length: only the storage itself refuses a part of a key."""
+    what = f"setting {name}"
+    if name == "AzureWebJobsStorage" and _DEVELOPMENT.fullmatch(connection.strip()):
+        return ok(what, "Azurite on its usual ports, for the host alone (UseDevelopmentStorage=true)")
+    try:
+        connection_string(settings, name)
+    except BadConfiguration as error:
+        return wrong(what, str(error), "set a connection string with AccountKey, or an identity")
     key = re.search(r"AccountKey=([^;\s]*)", connection, re.IGNORECASE)
     if key is None or len(key[1]) == _KEY_LENGTH:
-        return ok(what, "a connection string")
+        return ok(what, "a connection string with the account's key")
     problem = f"its AccountKey has {len(key[1])} characters, and the key of a storage account has {_KEY_LENGTH}"
     return warning(what, problem, "copy the whole connection string, up to the == at the end of its key")
 
