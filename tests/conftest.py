@@ -15,12 +15,19 @@ from local.azurite import azurite as run_azurite
 from local.children import end_in_order
 from local.studio import RunningStudio, running_studio
 from local.workplace import Workplace, publish
+from tests.support.workers import finish_cleaning_up
 
 # What Hypothesis takes for slow is a machine that has other things to do.
 settings.register_profile("relearn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relearn")
 
 end_in_order(lambda number: pytest.exit(f"ended by signal {number}", returncode=128 + number))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    finish_cleaning_up(session.config)
+
 
 LONGEST = ("test_crashes.py", "test_arrival.py")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from local.azurite import KEY
+from local.datasets import as_csv
 from local.workplace import PIPELINE
 from shared.cli.place import DONE, FAILED
 from tests.support.commands import Terminal, changed_file
+from tests.support.flow import Flow
 
 
 def doctored(terminal: Terminal, **settings: str | None) -> dict[str, dict[str, str]]:
@@ -99,6 +102,30 @@ def test_the_doctor_notices_a_foreign_model_and_a_rollback_holds_only_for_what_i
     assert terminal.run("rollback", PIPELINE, "--by", "ann", "--yes")[0] == DONE
     assert terminal.flow.answers() == before
     assert f"{CLASSIC}, live model" not in doctored(terminal)
+
+
+def test_a_stuck_job_and_a_stuck_file_are_named_with_what_to_do_until_it_is_done(terminal: Terminal) -> None:
+    place, settings = terminal.flow.place, {"PIPELINES_FILE": terminal.settings["PIPELINES_FILE"]}
+    locked_out = Flow(place, {**settings, "BREAST_CANCER_TRAINING_KEY": "WRONG1KEY"})
+    job = locked_out.drop("stuck.csv", as_csv(place.header, place.rows[:350]))
+    before = Flow(place, settings)
+    before.pass_time(-timedelta(minutes=30))
+    late = place.drop("late.csv", as_csv(place.header, place.rows[:400]))
+    before.app.flows.intake.see(late)
+
+    [attention] = [each["attention"] for each in terminal.json("status", PIPELINE)]
+    assert [line for line in attention if line.startswith(f"{job.id}: ") and "answered 401" in line]
+    assert f"{late}: no run could take it further" in attention
+    found = doctored(terminal)
+    assert "answered 401" in found[f"{PIPELINE}, {job.id}"]["told"]
+    remedy, _, command = found[f"{PIPELINE}, {job.id}"]["remedy"].partition(": ")
+    assert remedy == "correct what the line names, or end it"
+    assert "the log of take_up_data says why" in found[f"{PIPELINE}, {late}"]["remedy"]
+
+    assert terminal.run(*command.split(), "--by", "ann", "--yes")[0] == DONE
+    assert terminal.flow.arrive(late) == []  # its content was there before
+    assert not [line for line in terminal.json("status", PIPELINE)[0]["attention"] if job.id in line or late in line]
+    assert not {f"{PIPELINE}, {job.id}", f"{PIPELINE}, {late}"} & doctored(terminal).keys()
 
 
 def other(terminal: Terminal) -> Any:
