@@ -70,10 +70,3 @@ def test_every_value_of_host_json_is_explained() -> None:
     host_defaults = {"version", "id", "default", "Function", "isEnabled"}
     named = [("extensionBundle" if key == "version" else key) for key in leaves(values) if key not in host_defaults]
     assert [key for key in named if key not in explained] == []
-
-
-def test_the_app_imports_nothing_of_what_stays_at_home() -> None:
-    for file in [ROOT / "function_app.py", *(ROOT / "shared").rglob("*.py")]:
-        assert not re.search(r"^\s*(from|import) (studio|local|tests)\b", file.read_text("utf-8"), re.M), file
-    for file in (ROOT / "studio").rglob("*.py"):
-        assert not re.search(r"^\s*(from|import) (shared|local|tests)\b", file.read_text("utf-8"), re.M), file
