@@ -1,4 +1,4 @@
-"""Child processes: started, waited for until they say that they are ready, and stopped by their id."""
+"""Starts child processes, waits until they say that they are ready, and stops them by their id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens, a line each in words, out of the log of the trigger loop; the whole log is kept in a file."""
+"""Turns the log of the trigger loop into one line in words for each event; the whole log is kept in a file."""
 
 from __future__ import annotations
 

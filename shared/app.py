@@ -1,4 +1,4 @@
-"""The one place that builds the real thing from the settings. Nothing here is built before it is used."""
+"""The one place that builds the real adapters from the settings, each when it is first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The blob trigger's argument: a name, and never the content.
+"""The blob trigger's argument: a blob's name, without its content.
 
 The host passes a blob's content through the worker's memory unless the parameter's type is a registered SDK type
 (deferred binding): then it sends one line, `{"Connection", "ContainerName", "BlobName"}`. The extension that Microsoft

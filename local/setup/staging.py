@@ -1,4 +1,4 @@
-"""One start installs at a time, beside what is there. A rename puts it in place: a killed start harms nothing."""
+"""Lets one start install at a time, in a new folder that is renamed when whole: a killed start harms nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON files as people's tools write them: with a byte order mark or in UTF-16; a mistake has its line and column."""
+"""Reads JSON files that people hand over, with a byte order mark or in UTF-16; an error names line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to write in place of a name that is not known."""
+"""Suggests the known name that a misspelt one means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _UNLIKE = 0.05  #: how much nearer than the second the nearest name has to be
 
 
 def suggestion(name: str, known: Iterable[str], *, all_of: str = "there are", cutoff: float = 0.6) -> str:
-    """Return the one name that was meant, as far as that can be seen, else all names behind `all_of`."""
+    """Return the one known name that is like this one, else all known names behind `all_of`."""
     known = sorted(known)
     if same := differs_in_case(name, known):
         return f"{same!r} differs in case only"

@@ -1,4 +1,4 @@
-"""`promote`, `rollback`, `retrain`, `replay`: what a message on the queue asks for, done by this command itself.
+"""`promote`, `rollback`, `retrain`, `replay`: the command itself does what a message on the queue asks for.
 
 For the entry of a fleet it begins a rollout, which the app's timer carries out. A change of models goes through the
 same lease, fence and proof as the app's own. A command that is stopped halfway leaves a change in the records, which

@@ -1,4 +1,4 @@
-"""Showing what a command would do, and having a person agree to it before it is done."""
+"""Shows what a command would do, and asks a person to agree first."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from shared.cli.confirm import add_change, agreed, sure
 from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
-from shared.cli.place import DONE, FAILED, Stopped, add_common, add_person, open_app, person
+from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person
 from shared.cli.plans import Plan, cancellation_of, rollout_of
 from shared.domain.messages import Command, Request
 
@@ -45,6 +45,12 @@ def add(commands: Any) -> None:
 
 def _answer(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
+    if chosen.job in app.pipelines.fleets:
+        raise Stopped(
+            f"{chosen.job} is a fleet, and {chosen.action.value} takes one job; list them: "
+            f"jobs {chosen.job} --state 'awaiting approval'",
+            USAGE,
+        )
     job = find_job(app.records, chosen.job)
     if job.approval is None or job.approval.approved is not None:
         raise Stopped(f"job {job.id} is {job.state.value} and awaits no approval", FAILED)

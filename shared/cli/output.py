@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from shared.base.errors import printable
 
@@ -99,12 +101,24 @@ def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
 
 
 def say(text: str) -> None:
-    print(printable(text))
+    print(_folded(text, sys.stdout))
 
 
 def tell(text: str) -> None:
     """Print a note or an error, beside the output."""
-    print(printable(text), file=sys.stderr, flush=True)
+    print(_folded(text, sys.stderr), file=sys.stderr, flush=True)
+
+
+def _folded(text: str, stream: TextIO) -> str:
+    """Return the text as it is shown there: a terminal would fold it within words."""
+    if not stream.isatty():
+        return printable(text)
+    width = shutil.get_terminal_size().columns
+    lines = printable(text).splitlines()
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False, subsequent_indent="  ")
+        for line in lines
+    )
 
 
 def spinner(text: str, *, quiet: bool) -> AbstractContextManager[Any]:

@@ -1,4 +1,4 @@
-"""What a command would do, as people and machines read it. Nothing is changed here."""
+"""Describes what a command would do, for its confirmation and for `--dry-run`. Changes nothing."""
 
 from __future__ import annotations
 
@@ -144,13 +144,23 @@ def rollout_of(app: App, fleet: str, action: Command) -> Plan:
 
 
 def members_of(app: App, fleet: str, action: Command) -> Plan:
-    """Return how many of the fleet's members a new rollout is for."""
+    """Return how many of the fleet's members a new rollout is for, and in which waves."""
+    from shared.domain.jobs import pipeline_of
+
+    plan = app.pipelines.fleets[fleet].plan
     if action is Command.PROMOTE:
-        members = f"{len(app.records.jobs.parked(fleet))} accepted jobs wait for a rollout"
+        parked = app.records.jobs.parked(fleet)
+        count, members = len({*map(pipeline_of, parked)}), f"{len(parked)} accepted jobs wait for a rollout"
     else:
-        members = f"{len(app.pipelines.members(fleet))} members; each that can goes to its former model"
+        count = len(app.pipelines.members(fleet))
+        members = f"{count} members; each that can goes to its former model"
     shown = {"pipeline": fleet, "action": action, "members": members}
-    return Plan([("action", action.value), ("members", members)], shown)
+    facts: list[Fact] = [("action", action.value), ("members", members)]
+    if count:
+        waves = ", then ".join(f"{reach}" for reach in plan.reaches(count))
+        failures = int(plan.failures_at_most.of(count))
+        facts.append(("waves", f"up to {waves} members; stops after more than {failures} failures"))
+    return Plan(facts, shown)
 
 
 def _live(champion: Champion) -> list[Fact]:

@@ -1,4 +1,4 @@
-"""`rollout`, `resume`: how far a fleet's rollout is, with a line for each member, and having it go on."""
+"""`rollout` shows how far a fleet's rollout is, with a line for each member; `resume` continues it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
 def _rollout(chosen: argparse.Namespace) -> int:
     import msgspec
 
+    from shared.cli.views import MEMBERS, member_rows
     from shared.domain.rollouts import MemberState, RolloutState
 
     one_of(chosen.standing, MemberState, "a standing")
@@ -54,7 +55,7 @@ def _rollout(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json(msgspec.structs.replace(rollout, members=shown))
     else:
-        show_table(["member", "standing", "of", "why"], rollout.replace(members=shown).table, below="why")
+        show_table(MEMBERS, member_rows(shown), below="why")
         say(rollout.text)
     return FAILED if rollout.state is RolloutState.STOPPED else DONE
 

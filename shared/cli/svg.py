@@ -1,4 +1,4 @@
-"""A small SVG, written by hand: shapes in, text out. It fetches nothing, and reads well on any background."""
+"""Writes a small SVG: shapes in, text out. It fetches nothing, and reads well on any background."""
 
 from __future__ import annotations
 

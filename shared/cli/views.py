@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from shared.cli.output import Cell, Fact, brief_ids, moment, short, short_id, utc
+from shared.cli.output import Brief, Cell, Fact, brief_ids, moment, short, short_id, utc
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.jobs import Approval, BatchFile, JobState, Model, RetrainingJob
-from shared.domain.rollouts import RolloutState
+from shared.domain.rollouts import Member, MemberState, RolloutState
 from shared.domain.stuck import Stuck, lines, stuck_jobs
 
 _STYLES = {
@@ -36,6 +36,14 @@ _ARRIVALS = {
     ArrivalState.SUPERSEDED: "dim",
     ArrivalState.GONE: "dim",
 }
+_MEMBERS = {
+    MemberState.WAITING: "dim",
+    MemberState.PROMOTED: "green",
+    MemberState.ROLLED_BACK: "yellow",
+    MemberState.SUPERSEDED: "dim",
+    MemberState.LEFT_OUT: "dim",
+    MemberState.FAILED: "red",
+}
 _ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.REVERTED: "red", Action.FOUND: "cyan"}
 _OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
 
@@ -45,6 +53,7 @@ ATTENTION = 3  #: lines of a fleet about what is to be looked at
 JOBS = ("job", "pipeline", "state", "received (UTC)", "data", "why")
 DATA = ("data", "pipeline", "state", "dropped (UTC)", "path", "what became of it")
 COLUMNS = ("column", "type", "missing", "drift", "values")
+MEMBERS = ("member", "standing", "job or entry", "why")
 HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
 
 
@@ -80,7 +89,7 @@ def fleet_row(fleet: Mapping[str, Any]) -> tuple[Cell, ...]:
     under_way = [f"{count} {state}" for state, count in fleet["jobs"].items()]
     if fleet["waiting"]:
         under_way.append(f"{fleet['waiting']} accepted, and waiting for a rollout")
-    if fleet["rollout"]:
+    if fleet["rollout"] and fleet["rollout"]["course"] is not RolloutState.DONE:
         under_way.append(fleet["rollout"]["text"])
     looked_at = fleet["attention"][:ATTENTION]
     if more := len(fleet["attention"]) - len(looked_at):
@@ -183,16 +192,16 @@ def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
             (each.state.value, _ARRIVALS.get(each.state, "cyan")),
             moment(each.dataset.modified),
             each.dataset.path,
-            became_of(each),
+            Brief(became_of(each, str), became_of(each, short_id)),
         )
         for each in arrivals
     ]
 
 
-def became_of(arrival: Arrival) -> str:
-    """Return what became of the data, in a few words behind its state."""
+def became_of(arrival: Arrival, named: Callable[[str], str]) -> str:
+    """Return what became of the data, in a few words behind its state; `named` gives the job's id as it is shown."""
     rows = f"{arrival.rows:,} rows" if arrival.rows is not None else ""
-    job = f"in job {arrival.job}" if arrival.job and arrival.state is ArrivalState.TAKEN else ""
+    job = f"in job {named(arrival.job)}" if arrival.job and arrival.state is ArrivalState.TAKEN else ""
     return ", ".join(filter(None, [rows, arrival.reason or job]))
 
 
@@ -229,6 +238,19 @@ def column_rows(columns: Iterable[ColumnDescription]) -> list[tuple[Cell, ...]]:
 
 def _drift_style(psi: float) -> str:
     return "red" if psi >= 0.25 else "yellow" if psi >= 0.1 else ""
+
+
+def member_rows(members: Sequence[Member]) -> list[tuple[Cell, ...]]:
+    ids = brief_ids(member.job for member in members if member.job)
+    return [
+        (
+            member.pipeline,
+            (member.state.value, _MEMBERS.get(member.state, "cyan")),
+            ids[member.job] if member.job else f"entry {member.live}",
+            member.reason,
+        )
+        for member in members
+    ]
 
 
 def request_rows(found: Sequence[tuple[str, datetime, Mapping[str, str]]]) -> list[tuple[Cell, ...]]:

@@ -1,4 +1,4 @@
-"""What msgspec finds wrong with the file, in words that name the key and say what would be right."""
+"""Explains an error of msgspec about the file: names the key and says what would be right."""
 
 from __future__ import annotations
 

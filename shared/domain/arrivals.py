@@ -173,7 +173,7 @@ def next_batch(arrivals: Sequence[Arrival], settings: ArrivalSettings, now: date
 
 
 def faults_of(batch: Sequence[Arrival], checks: Checks) -> tuple[Fault, ...]:
-    """Return what speaks against the new rows of a batch as a whole; each file by itself has passed its checks."""
+    """Return the faults of the new rows of a batch as a whole; each file by itself has passed its checks."""
     data = [each for each in batch if not each.marker]
     name = f"The batch of {_listed(each.dataset.path for each in data)}"
     return tuple(asked_of_all(name, checks, summed(each.summary for each in data if each.summary)))
@@ -191,7 +191,7 @@ def _quiet(data: list[Arrival], arrivals: Sequence[Arrival], settings: ArrivalSe
 
 
 def _marked(ready: list[Arrival], arrivals: Sequence[Arrival], settings: ArrivalSettings, now: datetime) -> Decision:
-    """The oldest marker whose files are all there. Data outside of any marker's folder waits for its own."""
+    """Return the batch of the oldest marker whose files are all there. Other data waits for its own marker."""
     for marker in (each for each in ready if each.marker):
         data = [each for each in ready if not each.marker and each.dataset.path.startswith(marker.folder)]
         late = now - marker.seen_at >= timedelta(seconds=settings.at_most)

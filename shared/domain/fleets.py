@@ -37,7 +37,7 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         return f"{{{self.key}}}"
 
     def value_in(self, path: str) -> str | None:
-        """Return what stands for the key in a path that fits the entry's pattern, be it possible or not."""
+        """Return what stands for the key in a path that fits the entry's pattern, whether it is allowed or not."""
         value = captured(self.template.blobs, path)
         arriving = self.template.arriving
         folder, _, name = path.rpartition("/")

@@ -1,16 +1,7 @@
 """The messages of the queue `model-promotions`: what the app asks of itself, and what people ask of it.
 
-    {"pipeline": "income", "action": "promote", "job": "income-20261103T021500-1f0c2d3e4b"}
-    {"pipeline": "income", "action": "rollback", "by": "ann", "reason": "too many refunds"}
-    {"pipeline": "income", "action": "rollback", "by": "ann", "to": 7}
-    {"pipeline": "income", "action": "approve", "job": "income-...", "by": "ann", "seen": "5f0c2d3e4b1a6978"}
-    {"pipeline": "income", "action": "cancel", "job": "income-...", "by": "ann"}
-    {"pipeline": "income", "action": "retrain", "parameters": {"Regularization weight": "0.5"}}
-    {"pipeline": "income", "action": "replay", "path": "income/2026-11.csv"}
-    {"pipeline": "bike", "action": "promote", "by": "ann"}      all of the fleet `bike`; also rollback, resume, cancel
-
-A message names a pipeline and a job, never an address. Promoting by hand a job that is settled takes a `by`:
-without it the message is a second delivery of the app's own and does nothing.
+README.md has an example of each. A message names a pipeline and a job, never an address. Promoting by hand a job that
+is settled takes a `by`: without it the message is a second delivery of the app's own and does nothing.
 """
 
 from __future__ import annotations

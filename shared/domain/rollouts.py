@@ -168,16 +168,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
         """One line: `rollout 3 of bike is stopped: 12 promoted, 1 rolled back, 987 waiting; ...`"""
         counts = {each: sum(member.state is each for member in self.members) for each in MemberState}
         states = ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)
-        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {self.state.value}: {states}"
+        state = "stopping" if self.state is RolloutState.RUNNING and self.stop_reason else self.state.value
+        text = f"rollout {self.number} of {self.fleet} ({self.action.value}) is {state}: {states}"
         return f"{text}; {self.stop_reason}" if self.stop_reason else text
-
-    @property
-    def table(self) -> list[tuple[str, str, str, str]]:
-        """A row for each member: its name, its standing, the job or history entry it is about, and why."""
-        return [
-            (member.pipeline, member.state.value, member.job or f"entry {member.live}", member.reason)
-            for member in self.members
-        ]
 
     def replace(self, **facts: Any) -> Rollout:
         return msgspec.structs.replace(self, **facts)

@@ -1,4 +1,4 @@
-"""`fault`: have the running server misbehave on order, through its control."""
+"""`fault`: order faults of the running server, through its control."""
 
 from __future__ import annotations
 

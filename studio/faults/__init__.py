@@ -1,1 +1,1 @@
-"""Misbehaving on order."""
+"""Faults on order, for rehearsals."""

@@ -1,4 +1,4 @@
-"""Misbehaving on order: what a rehearsal needs of a service, each fault limited to an endpoint, a count, a chance.
+"""Faults on order, for rehearsals: each may be limited to an endpoint, a count and a chance.
 
 A fault is looked for at the one place where the real service failed in that way, and is used up there.
 """

@@ -14,7 +14,7 @@ from shared.domain.champions import Action
 from shared.domain.messages import Command
 from shared.domain.rollouts import MemberState, Rollout, RolloutState
 from studio.learning.scoring import score
-from tests.support.terminal import CommandLine
+from tests.support.terminal import SETTINGS, CommandLine, screen
 
 CLINICS = [f"{number:03}" for number in range(1, 21)]
 SUCH_AS = f"{FLEET} (20 members, such as {FLEET}-001)"
@@ -38,7 +38,9 @@ def test_twenty_members_are_trained_promoted_in_waves_and_rolled_back_as_one(
         before_the_first_rollout(terminal)
         _, out, _ = terminal.run("promote", FLEET, "--by", "ann", "--reason", "November", "--yes")
         assert "is running: 20 waiting" in out
-        assert terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now", "--yes")[0] == DONE
+        assert "up to 1, then 2, then 20 members; stops after more than 0 failures" in out
+        code, out, _ = terminal.run("cancel", FLEET, "--by", "bob", "--reason", "not now", "--yes")
+        assert (code, "is stopping: 20 waiting; stopped by bob: not now" in out) == (DONE, True)
         assert place.app.flows.poll() == []
         stopped(terminal)
         stages = [
@@ -136,6 +138,14 @@ def stopped(terminal: CommandLine) -> None:
         FAILED,
         f"rollout 1 of {FLEET} (promote) is stopped: 20 waiting; stopped by bob: not now",
     )
+    lines = screen(80, "-m", "shared", "rollout", FLEET, "--settings", str(terminal.folder / SETTINGS))
+    assert max(map(len, lines)) <= 80
+    for member in json.loads(terminal.run("rollout", FLEET, "--json")[1])["lines"]:
+        assert [member["member"], "waiting", member["job"][-10:]] in [line.split() for line in lines]
+    assert " ".join(" ".join(lines).split()).endswith("is stopped: 20 waiting; stopped by bob: not now")
+    for action in ("approve", "reject"):
+        code, _, err = terminal.run(action, FLEET)
+        assert (code, f"list them: jobs {FLEET} --state 'awaiting approval'" in err) == (USAGE, True)
     assert terminal.run("rollout", FLEET, "--standing", "broken")[0] == USAGE
     assert terminal.run("rollout", FLEET, "--number", "7")[0] == NOTHING
     code, out, _ = terminal.run("status")

@@ -105,6 +105,13 @@ def test_a_short_id_is_the_last_ten_digits_of_its_digest_where_only_one_has_them
     assert [each.brief for each in brief_ids(ids).values()] == shown
 
 
+@pytest.mark.parametrize("where", ["say", "tell"])
+def test_a_sentence_is_folded_between_words_on_a_terminal(where: str) -> None:
+    lines = screen(80, "-c", f"from shared.cli.output import {where}; {where}({REASON!r} + {'a' * 100!r})")
+    assert all(len(line) <= 80 or "a" * 100 in line for line in lines)
+    assert unfolded(lines) == REASON + "a" * 100
+
+
 def test_facts_are_folded_between_words_and_never_cut() -> None:
     program = f"from shared.cli.output import show_facts; show_facts('title', [('why', {REASON!r}), ('sum', 'a' * 64)])"
     lines = screen(80, "-c", program)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.base.errors import AskHuman, BadMessage, ServiceUnavailable
+from shared.cli.output import Brief
+from shared.cli.views import member_rows
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from shared.domain.rollouts import MemberState, Plan, RolloutState, Share, read_share
@@ -86,9 +88,10 @@ def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> N
     assert fleet.standing(MemberState.ROLLED_BACK) == ["bike-01"]
     assert [fleet.endpoint(member).updates for member in fleet.members[1:]] == [0] * 29
     assert fleet.served("bike-01") == "first.ilearner"
-    canary, second, *_ = fleet.rollout.table
-    assert canary[:2] == ("bike-01", "rolled back")
-    assert second == ("bike-02", "waiting", fleet.jobs("bike-02")[0].id, "")
+    canary, second, *_ = member_rows(fleet.rollout.members)
+    job = fleet.jobs("bike-02")[0].id
+    assert canary[:2] == ("bike-01", ("rolled back", "yellow"))
+    assert second == ("bike-02", ("waiting", "dim"), Brief(job, job[-10:]), "")
 
 
 def test_a_large_wave_stops_soon_after_the_limit_and_what_is_promoted_stays_live() -> None:

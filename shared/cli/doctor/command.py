@@ -1,4 +1,4 @@
-"""Everything that is looked at, in the order in which one thing needs another."""
+"""Runs all checks of `doctor`, in the order in which one needs another."""
 
 from __future__ import annotations
 

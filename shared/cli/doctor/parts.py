@@ -1,4 +1,4 @@
-"""Each part of the app that is built when it is first used, built now: what would fail then shows here."""
+"""Builds each part of the app that is otherwise built at its first use, so that its errors show here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each pipeline's training service and targets: address, key, ports, resource, and what they answer."""
+"""Checks each pipeline's training service and targets: address, key, ports, resource and answers."""
 
 from __future__ import annotations
 

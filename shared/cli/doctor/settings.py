@@ -1,4 +1,4 @@
-"""The settings: there, resolved, and of their form; and the pipelines file."""
+"""Checks the settings: present, resolved and of the right form; and those that the pipelines file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Containers and queues: there, and with the rights that the app needs; and the storage's clock."""
+"""Checks containers, queues, the rights that the app needs on them, and the storage's clock."""
 
 from __future__ import annotations
 

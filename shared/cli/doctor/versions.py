@@ -1,4 +1,4 @@
-"""The Python and the packages that run, against those that the app was tried with."""
+"""Checks the running Python and packages against those that the app was tested with."""
 
 from __future__ import annotations
 

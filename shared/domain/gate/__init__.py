@@ -1,1 +1,1 @@
-"""Is this model good enough: rules over metrics, decided without I/O."""
+"""Decides whether a model is good enough, by rules over metrics. No I/O."""
