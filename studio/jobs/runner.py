@@ -8,13 +8,13 @@ import multiprocessing
 import os
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from service.keys import new_id
+from service.queue import PAUSE, Queues, Work
 from studio.errors import ModuleError, StudioError
 from studio.faults.orders import Fault, Faults
 from studio.state.blobs import Blobs
@@ -23,7 +23,6 @@ from studio.state.records import Endpoint, Job, Reference
 
 log = logging.getLogger("studio.jobs")
 
-PAUSE = 0.05
 _STOPPED = "The server stopped while the job ran"
 # A server process that has the libraries loaded makes a job's process in milliseconds; Windows has none.
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -43,20 +42,16 @@ class Pace:
 
 
 class JobRunner:
-    """Each endpoint has a queue, first in, first out. Of what runs, the endpoint that has least at work goes next."""
+    """Each endpoint has a queue of its jobs."""
 
     def __init__(self, records: Records, folder: Path, storage: str, faults: Faults, pace: Pace) -> None:
         self._records, self._folder, self._storage = records, folder, storage
         self._faults, self._pace = faults, pace
-        self._stopping, self._woken = threading.Event(), threading.Event()
-        self._lock = threading.Lock()
-        self._queued: dict[str, deque[tuple[float, str]]] = {}  # by endpoint: since when, and which job
-        self._begun: dict[str, deque[str]] = {}  # by endpoint: jobs that run, as is said, and have no process yet
-        self._at_work: dict[str, set[threading.Thread]] = {}  # by endpoint
+        work = Work(self._begin, self._run, lambda _: pace.at_once, pace.processes, pace.queued_for)
+        self._queues = Queues("bes-job", work, log)
         self._context: Any = multiprocessing.get_context(_METHOD)
         if _METHOD == "forkserver":
             self._context.set_forkserver_preload(["studio.jobs.work"])
-        self._thread = threading.Thread(target=self._loop, name="bes-jobs", daemon=True)
 
     def start(self) -> None:
         """Resume the queue that the server before left. What ran when it died is failed, and its details say so."""
@@ -67,88 +62,26 @@ class JobRunner:
         waiting = [job for job in jobs if job.state == "NotStarted" and job.queued]
         for job in sorted(waiting, key=lambda job: job.queued or 0.0):
             self.enqueue(job)
-        self._thread.start()
+        self._queues.start()
 
     def enqueue(self, job: Job) -> None:
         """Have the job run when its turn comes."""
-        with self._lock:
-            self._queued.setdefault(job.parent, deque()).append((time.monotonic(), job.id))
-        self._woken.set()
+        self._queues.add(job.parent, job.id)
 
     def forget(self, job: Job) -> None:
         """Give the place of a job that was cancelled to the next one; if a process works on it, that is ended soon."""
-        with self._lock:
-            if job.id in (begun := self._begun.get(job.parent, deque())):
-                begun.remove(job.id)
-                if not begun:
-                    del self._begun[job.parent]
-        self._woken.set()
+        self._queues.remove(job.parent, job.id)
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._woken.set()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        while not self._stopping.is_set():
-            self._woken.wait(PAUSE)
-            self._woken.clear()
-            try:
-                with self._lock:
-                    self._send_to_work()
-            except Exception:
-                # The records may be out of reach for a while; without this thread no job would ever run again.
-                log.exception("The jobs could not be checked; this is tried again")
-                self._stopping.wait(1)
-        for threads in list(self._at_work.values()):
-            for thread in threads:
-                thread.join()
-
-    def _send_to_work(self) -> None:
-        self._forget_ended()
-        if self._pace.processes:
-            self._begin_due()
-        while self._begun and self._working < self._pace.processes:
-            self._work_on_next()
-
-    @property
-    def _working(self) -> int:
-        return sum(map(len, self._at_work.values()))
-
-    def _forget_ended(self) -> None:
-        for endpoint, threads in list(self._at_work.items()):
-            threads -= {thread for thread in threads if not thread.is_alive()}
-            if not threads:
-                del self._at_work[endpoint]
-
-    def _begin_due(self) -> None:
-        """Have jobs leave their queue for the state Running, as many as may run at once."""
-        due = time.monotonic() - self._pace.queued_for
-        for endpoint, queue in list(self._queued.items()):
-            running = len(self._begun.get(endpoint, ())) + len(self._at_work.get(endpoint, ()))
-            while queue and queue[0][0] <= due and running < self._pace.at_once:
-                running += self._begin(endpoint, queue[0][1])
-                queue.popleft()  # only now: a job whose turn could not be recorded keeps its place
-            if not queue:
-                del self._queued[endpoint]
+        self._queues.stop()
 
     def _begin(self, endpoint: str, job_id: str) -> bool:
         """Return whether the job is to be worked on: not if it was cancelled, or a fault has it stuck."""
         stuck = self._strike("stuck", endpoint)
-        if (stuck and stuck.state == "NotStarted") or self._records.change(Job, job_id, Job.begun) is None or stuck:
+        if stuck and stuck.state == "NotStarted":
             return False
-        self._begun.setdefault(endpoint, deque()).append(job_id)
-        return True
-
-    def _work_on_next(self) -> None:
-        endpoint = min(self._begun, key=lambda each: len(self._at_work.get(each, ())))
-        jobs = self._begun[endpoint]
-        thread = threading.Thread(target=self._run, args=(jobs[0],), name="bes-job")
-        thread.start()
-        self._at_work.setdefault(endpoint, set()).add(thread)
-        jobs.popleft()
-        if not jobs:
-            del self._begun[endpoint]
+        begun = self._records.change(Job, job_id, Job.begun) is not None
+        return begun and not stuck
 
     def _strike(self, kind: str, endpoint_id: str) -> Fault | None:
         if not self._faults.any:
@@ -166,7 +99,6 @@ class JobRunner:
             outcome = "Failed", details("Server", 0, type(error).__name__, "The job's process could not be run")
         if outcome:
             self.end(job_id, *outcome)
-        self._woken.set()
 
     def _worked_on(self, job: Job) -> tuple[str, Any] | None:
         """Return the state and the results or details, or None for a job that was cancelled."""
@@ -189,7 +121,7 @@ class JobRunner:
 
     def _outcome(self, job_id: str, pipe: Connection, process: Any, begun: float) -> tuple[str, Any] | None:
         while not pipe.poll(PAUSE):
-            if self._stopping.is_set() or self._cancelled(job_id):
+            if self._queues.stopping.is_set() or self._cancelled(job_id):
                 process.terminate()
                 stopped = details("Server", 0, "ServerStopped", _STOPPED)
                 return None if self._cancelled(job_id) else ("Failed", stopped)
@@ -199,9 +131,8 @@ class JobRunner:
             process.join()
             text = f"Process exited with error code {process.exitcode}"
             return "Failed", details("Train Model", 0, "ProcessExited", text)
-        while (
-            time.monotonic() - begun < self._pace.slow and not self._cancelled(job_id) and not self._stopping.is_set()
-        ):
+        stopping = self._queues.stopping
+        while time.monotonic() - begun < self._pace.slow and not self._cancelled(job_id) and not stopping.is_set():
             time.sleep(PAUSE)
         return state, outcome
 
