@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aml.jobs.runner import JobRunner
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
 
@@ -11,5 +12,5 @@ from aml.throttling import Buckets
 @dataclass(frozen=True)
 class Context:
     workspace: Workspace
-    address: str  #: of this server, as its processes call it
+    jobs: JobRunner
     buckets: Buckets = field(default_factory=Buckets)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from starlette.applications import Starlette
@@ -13,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml.api import assets, operations, scope, stores, workspaces
+from aml.api import assets, jobs, operations, scope, stores, workspaces
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
 from aml.identity import doors
+from aml.runs import history, tracking
 from service.guard import BodyTooLarge, is_for_this_machine, is_from_elsewhere, read_at_most
 
 log = logging.getLogger("aml.server")
@@ -33,17 +35,37 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *operations.ADDRESSES,
     *assets.ADDRESSES,
     *stores.ADDRESSES,
+    *jobs.ADDRESSES,
+    *tracking.ADDRESSES,
+    *history.ADDRESSES,
 ]
 OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 #: by plane: what raises unless the caller may make the call
-CHECKS: Mapping[str, Callable[[Context, Call], None]] = {"arm": scope.enter, "public": lambda *_: None}
+CHECKS: Mapping[str, Callable[[Context, Call], None]] = {
+    "arm": scope.enter,
+    "mlflow": scope.enter_data,
+    "history": scope.enter_data,
+    "public": lambda *_: None,
+}
+#: by plane: the form of its errors, where it is not the resource manager's
+REFUSALS: Mapping[str, Callable[[ArmError], Response]] = {"mlflow": tracking.refused}
 
 
 def build(context: Context, names: Collection[str] = ()) -> Starlette:
-    """Return the server. `names` are hosts by which programs call it too."""
+    """Return the server; its jobs run as long as it does. `names` are hosts by which programs call it too."""
     answering = _Answering(context, frozenset(name.lower() for name in names))
     routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
-    return Starlette(routes=routes, exception_handlers={404: _unknown, 405: _unknown, 500: _broken})
+
+    @asynccontextmanager
+    async def running(_: Starlette) -> AsyncIterator[None]:
+        context.jobs.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(context.jobs.stop)
+
+    handlers = {404: _unknown, 405: _unknown, 500: _broken}
+    return Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
 
 
 def _route(path: str, method: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
@@ -59,7 +81,8 @@ class _Answering:
         self._context, self._names = context, names
 
     def by(self, operation: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        check = CHECKS[operation.partition(".")[0]]
+        plane = operation.partition(".")[0]
+        check, refused = CHECKS[plane], REFUSALS.get(plane, scope.refused)
 
         async def answer(request: Request) -> Response:
             call = Call(
@@ -78,12 +101,12 @@ class _Answering:
                 call = replace(call, body=await read_at_most(request, MOST))
                 response = await run_in_threadpool(handler, self._context, call)
             except ArmError as error:
-                response = scope.refused(error)
+                response = refused(error)
             except BodyTooLarge as error:
-                response = scope.refused(ArmError(413, "RequestEntityTooLarge", str(error)))
+                response = refused(ArmError(413, "RequestEntityTooLarge", str(error)))
             except RecursionError:
                 message = "The request body is too deeply nested."
-                response = scope.refused(ArmError(400, "InvalidRequestContent", message))
+                response = refused(ArmError(400, "InvalidRequestContent", message))
             response.headers.update(left)
             return scope.numbered(response)
 

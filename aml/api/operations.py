@@ -1,49 +1,19 @@
-"""Long-running operations: begun with a write, ended by what carries it out, followed by the client."""
+"""How a client follows a long-running operation."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from aml.api import scope
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
-from aml.state.records import Operation, Records, now, stamp
+from aml.state.records import Operation, stamp
 from aml.state.workspace import PROVIDER
-from service.keys import new_id
 
-ENDED = ("Succeeded", "Failed", "Canceled")
-KEPT = 1000  #: the newest operations, of all
 RETRY = {"Retry-After": "1"}  #: a client waits for 30 seconds where an answer has none
-
-
-def begin(context: Context, kind: str, resource: str) -> Operation:
-    """Record an operation of the resource, given by its id. `kind` is what the service begins its name with."""
-    operation = Operation(id=f"{kind}:{new_id()}:{new_id()}", parent=resource, status="InProgress", started=now())
-    context.workspace.records.put(operation)
-    context.workspace.records.keep_newest(Operation, KEPT)
-    return operation
-
-
-def end(records: Records, operation: str, error: ArmError | None = None) -> None:
-    """Record how the operation of that id ended. What has ended stays as it is."""
-
-    def ended(found: Operation) -> Operation | None:
-        if found.status in ENDED:
-            return None
-        status = "Failed" if error else "Succeeded"
-        return msgspec.structs.replace(found, status=status, ended=now(), error=error.detail if error else None)
-
-    records.change(Operation, operation, ended)
-
-
-def end_all(records: Records, resource: str, error: ArmError | None = None) -> None:
-    """Record how the operations of a resource ended."""
-    for operation in records.all(Operation, resource):
-        end(records, operation.id, error)
 
 
 def headers(context: Context, call: Call, operation: Operation, *, located: bool) -> dict[str, str]:

@@ -27,13 +27,18 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 def enter(context: Context, call: Call) -> None:
     """Raise unless the caller may make the call: a token, a version, and the workspace that is here."""
-    tokens.check(context.workspace.identity, call.token, audiences(call))
+    enter_data(context, call)
     if "/providers/" in call.path.lower() and not _VERSION.fullmatch(call.version):
         if not call.version:
             message = "The api-version query parameter (?api-version=) is required for all requests."
             raise bad_request(message, "api-version", "MissingApiVersionParameter")
         message = f"The api-version {call.version[:40]!r} is invalid; it is a date, as 2025-12-01."
         raise bad_request(message, "api-version", "InvalidApiVersionParameter")
+
+
+def enter_data(context: Context, call: Call) -> None:
+    """Raise unless the caller may call the workspace's data planes, which need no version."""
+    tokens.check(context.workspace.identity, call.token, audiences(call))
     check_place(context, call)
 
 

@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from aml.cli.place import Stopped, add_data, open_workspace
@@ -20,6 +21,12 @@ def add(commands: Any) -> None:
     add_data(serve)
     serve.add_argument("--address", default="127.0.0.1", help="a loopback address of this machine; 127.0.0.1")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    serve.add_argument(
+        "--environments",
+        type=Path,
+        default=Path(__file__).parent.parent / "environments.yaml",
+        help="YAML file of which Python runs the jobs of an environment; aml/environments.yaml",
+    )
     serve.add_argument("--subscription", default="", help="a new workspace's subscription; a random one unless given")
     serve.add_argument("--group", default="relearn", help="a new workspace's resource group")
     serve.add_argument("--workspace", default="local", help="a new workspace's name")
@@ -38,9 +45,16 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     from aml.context import Context
     from aml.identity.authority import write_certificates
+    from aml.jobs.pythons import NotEnvironments, read_pythons
+    from aml.jobs.runner import JobRunner
+    from aml.jobs.variables import JobVariables
     from aml.server import build
     from aml.state.workspace import Names
 
+    try:
+        pythons = read_pythons(chosen.environments)
+    except NotEnvironments as error:
+        raise Stopped(str(error)) from None
     names = Names(chosen.subscription, chosen.group, chosen.workspace, chosen.location)
     workspace = open_workspace(chosen.data, names)
     workspace.records.idle_at_most = _CONNECTIONS
@@ -48,8 +62,10 @@ def _serve(chosen: argparse.Namespace) -> int:
         chosen.data, workspace.identity.authority, [chosen.address, "127.0.0.1", "localhost"]
     )
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
+    variables = JobVariables(workspace, addresses["address"], trusted)
+    jobs = JobRunner(workspace, pythons, variables.of)
     config = uvicorn.Config(
-        build(Context(workspace, addresses["address"])),
+        build(Context(workspace, jobs)),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,

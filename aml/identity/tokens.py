@@ -22,19 +22,18 @@ MANAGEMENT = frozenset({"https://management.azure.com", "https://management.core
 MACHINE_LEARNING = frozenset({"https://ml.azure.com", "https://ml.azure.local"})
 
 
-def issue(identity: Identity, audience: str, **claims: Any) -> tuple[str, int]:
+def issue(identity: Identity, audience: str, seconds: int = LIFETIME) -> tuple[str, int]:
     """Return a token for the audience, and when it expires, in seconds since the epoch."""
     begun = int(time.time())
-    content = {
+    content: dict[str, Any] = {
         "aud": audience,
         "iss": f"https://sts.windows.net/{identity.tenant}/",
         "iat": begun,
         "nbf": begun,
-        "exp": begun + LIFETIME,
+        "exp": begun + seconds,
         "oid": identity.principal,
         "sub": identity.principal,
         "tid": identity.tenant,
-        **claims,
     }
     signed = f"{_encoded(json.dumps(_HEAD).encode())}.{_encoded(json.dumps(content).encode())}"
     return f"{signed}.{_signature(identity, signed)}", int(content["exp"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+import msgspec
 
 from service.database import Database, Record
 
@@ -86,6 +88,48 @@ def make(kind: type[R], path: str, properties: dict[str, Any], **more: Any) -> R
         modified=moment,
         **more,
     )
+
+
+#: states of a job, in the order in which it passes them
+ORDER = ("NotStarted", "Starting", "Preparing", "Queued", "Running", "Finalizing", "Completed")
+FINAL = frozenset({"Completed", "Failed", "Canceled"})
+SERVERLESS = "serverless"  #: what jobs wait for that name no compute
+
+
+class Job(Resource, frozen=True):
+    """A job, below `jobs`, or a node of a pipeline job, below `jobs/{pipeline}/nodes`.
+
+    Every change of its state goes through the methods here; each returns None where the state does not allow it.
+    """
+
+    queue: str = SERVERLESS  #: the compute that it waits for
+    status: str = "NotStarted"
+    begun: datetime | None = None  #: when its command began
+    ended: datetime | None = None
+    error: dict[str, Any] | None = None
+
+    def passed_to(self, status: str) -> Self | None:
+        """Return the job in the next state of the order."""
+        if self.status not in ORDER or ORDER.index(self.status) + 1 != ORDER.index(status):
+            return None
+        begun = now() if status == "Running" else self.begun
+        ended = now() if status in FINAL else None
+        return msgspec.structs.replace(self, status=status, begun=begun, ended=ended)
+
+    def asked_to_cancel(self) -> Self | None:
+        if self.status in FINAL or self.status == "CancelRequested":
+            return None
+        return msgspec.structs.replace(self, status="CancelRequested")
+
+    def canceled(self) -> Self | None:
+        if self.status != "CancelRequested":
+            return None
+        return msgspec.structs.replace(self, status="Canceled", ended=now())
+
+    def failed(self, error: dict[str, Any]) -> Self | None:
+        if self.status in FINAL:
+            return None
+        return msgspec.structs.replace(self, status="Failed", ended=now(), error=error)
 
 
 class Operation(Record, frozen=True):

@@ -12,6 +12,9 @@ from starlette.applications import Starlette
 
 from aml.context import Context
 from aml.identity import tokens
+from aml.jobs.pythons import Pythons
+from aml.jobs.runner import JobRunner
+from aml.jobs.variables import JobVariables
 from aml.server import build
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
@@ -33,7 +36,9 @@ class Here:
 
     def __init__(self, folder: Path, storage: str = STORAGE, buckets: Buckets | None = None) -> None:
         self.workspace = Workspace(folder, storage)
-        self.context = Context(self.workspace, ADDRESS, buckets or Buckets(UNLIMITED))
+        variables = JobVariables(self.workspace, ADDRESS, folder / "ca.pem")
+        self.jobs = JobRunner(self.workspace, Pythons(), variables.of)
+        self.context = Context(self.workspace, self.jobs, buckets or Buckets(UNLIMITED))
         self.app: Starlette = build(self.context)
         self.token = tokens.issue(self.workspace.identity, "https://management.azure.com/")[0]
 
@@ -73,6 +78,9 @@ class Here:
 
 def refusal(answer: Answer) -> tuple[int, str]:
     """Return the status and the code of an error, which must have the documented shape."""
+    if "error_code" in answer.json:  # the form of MLflow
+        assert set(answer.json) == {"error_code", "message"}
+        return answer.status, answer.json["error_code"]
     error = answer.json["error"]
     assert set(error) <= {"code", "message", "target", "details", "additionalInfo"}
     assert isinstance(error["code"], str) and isinstance(error["message"], str) and error["message"]

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+from anyio.from_thread import BlockingPortal
 from starlette.applications import Starlette
 
 
@@ -31,7 +32,13 @@ class Answer:
 
 
 def ask(
-    app: Starlette, method: str, address: str, headers: Mapping[str, str], body: Iterable[bytes] = (), port: int = 10010
+    app: Starlette,
+    method: str,
+    address: str,
+    headers: Mapping[str, str],
+    body: Iterable[bytes] = (),
+    port: int = 10010,
+    portal: BlockingPortal | None = None,
 ) -> Answer:
     """Return the application's answer.
 
@@ -67,8 +74,15 @@ def ask(
     async def send(message: Any) -> None:
         said.append(message)
 
+    if portal:
+        portal.call(app, scope, receive, send)
+        return _answer(said, taken)
     # In a thread of its own: another test's browser may keep an event loop in this one.
     with ThreadPoolExecutor(1) as alone:
         alone.submit(anyio.run, app, scope, receive, send).result()
+    return _answer(said, taken)
+
+
+def _answer(said: list[dict[str, Any]], taken: int) -> Answer:
     sent = {name.decode(): value.decode() for name, value in said[0]["headers"]}
     return Answer(said[0]["status"], b"".join(each.get("body", b"") for each in said), taken, sent)

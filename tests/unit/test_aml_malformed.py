@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,24 +41,33 @@ BODIES: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
     return Here(tmp_path_factory.mktemp("aml"))
 
 
 @pytest.mark.parametrize(("method", "path"), sorted({each[1:3] for each in ADDRESSES}))
-def test_a_malformed_request_is_refused_in_the_documented_shape(here: Here, method: str, path: str) -> None:
+def test_a_malformed_request_is_refused_in_the_documented_shape(
+    here: Here, portal: BlockingPortal, method: str, path: str
+) -> None:
     known = here.workspace.identity
     right = {"subscription": known.subscription, "group": known.group, "workspace": known.workspace}
     headers = {"Authorization": f"Bearer {here.token}", "X-IDENTITY-HEADER": known.identity_header}
 
-    @settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=20, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def refused_well(data: st.DataObject) -> None:
         drawn = {name: data.draw(PART) for name in re.findall(r"{(\w+)", path)}
         names = {name: re.sub("[/?#]", "", text) or "x" for name, text in drawn.items()} | right
         place = f"{path.format_map(names)}?api-version=2025-12-01&{data.draw(QUERY)}"
         body = json.dumps(_body(data)).encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=30))
-        answer = ask(here.app, method, place, headers, [body] if method in ("PUT", "POST", "PATCH") else [], PORT)
+        parts = [body] if method in ("PUT", "POST", "PATCH") else []
+        answer = ask(here.app, method, place, headers, parts, PORT, portal)
         assert answer.status < 500, answer.body
         if answer.status >= 400:
             refusal(answer)

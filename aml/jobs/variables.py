@@ -1,0 +1,40 @@
+"""What the service sets in the environment of a job's command, so that it finds its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aml.identity import tokens
+from aml.state.records import Job
+from aml.state.workspace import Workspace
+
+LIFETIME = 21 * 24 * 3600  #: seconds: as long as a job may run
+
+
+@dataclass(frozen=True)
+class JobVariables:
+    """`address` is this server's, `authority` the file of the certificate to trust."""
+
+    workspace: Workspace
+    address: str
+    authority: Path
+
+    def of(self, job: Job) -> dict[str, str]:
+        known = self.workspace.identity
+        token, _ = tokens.issue(known, "https://management.azure.com", LIFETIME)
+        root = job.properties["properties"].get("azureml.parentRunId", job.name)
+        return {
+            # Plain MLflow takes a REST address, a token and a certificate; the plug-in is not needed.
+            "MLFLOW_TRACKING_URI": f"{self.address}/mlflow/v1.0{self.workspace.id}",
+            "MLFLOW_TRACKING_TOKEN": token,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.authority.absolute()),
+            "MLFLOW_EXPERIMENT_NAME": job.properties["experimentName"],
+            "MLFLOW_RUN_ID": job.name,
+            "AZUREML_RUN_ID": job.name,
+            "AZUREML_ROOT_RUN_ID": root,
+            "AZUREML_EXPERIMENT_NAME": job.properties["experimentName"],
+            "AZUREML_ARM_SUBSCRIPTION": known.subscription,
+            "AZUREML_ARM_RESOURCEGROUP": known.group,
+            "AZUREML_ARM_WORKSPACE_NAME": known.workspace,
+        }

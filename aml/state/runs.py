@@ -1,0 +1,120 @@
+"""What MLflow keeps: experiments, runs, and each value of a metric."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import msgspec
+
+from aml.state.records import Job, Records, now
+from service.database import Record
+from service.keys import new_id
+
+Value = float | str  #: a number, or the name of one that JSON cannot write
+
+
+class Experiment(Record, frozen=True):
+    """`parent` is the same for all. MLflow knows an experiment by its number."""
+
+    PARENT: ClassVar[str] = "experiments"
+
+    name: str
+    number: str
+    created: int  #: milliseconds since the epoch
+
+
+class Point(msgspec.Struct, kw_only=True, frozen=True):
+    """One value of a metric."""
+
+    value: Value
+    timestamp: int
+    step: int = 0
+
+    @property
+    def number(self) -> float:
+        return float(self.value)
+
+
+class Run(Record, frozen=True):
+    """A run; its `parent` is its experiment. A job's run has the job's name as its id."""
+
+    name: str  #: its id, as it was made
+    title: str
+    started: int
+    ended: int | None = None
+    status: str = "RUNNING"
+    deleted: bool = False
+    user: str = ""
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    params: dict[str, str] = msgspec.field(default_factory=dict)
+    metrics: dict[str, Point] = msgspec.field(default_factory=dict)  #: the latest of each
+
+
+class Logged(Record, frozen=True):
+    """A value that was logged; its `parent` is `{run}/{metric}`."""
+
+    point: Point
+
+
+#: how MLflow calls the states of a job
+STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+
+
+def milliseconds() -> int:
+    return int(now().timestamp() * 1000)
+
+
+def experiment_of(records: Records, name: str) -> Experiment:
+    """Return the experiment of that name; it is made if it is not there."""
+    key = f"name/{name}"
+
+    def make() -> Experiment:
+        number = str(1 + records.count(Experiment, Experiment.PARENT))  # nothing else is made meanwhile
+        return Experiment(id=key, parent=Experiment.PARENT, name=name, number=number, created=milliseconds())
+
+    return records.find_or_make(Experiment, key, make)
+
+
+def run_of_job(records: Records, job: Job) -> Run:
+    """Return the run of a job; it is made if it is not there."""
+    experiment = experiment_of(records, job.properties["experimentName"])
+    tags = {"mlflow.runName": job.properties["displayName"], "mlflow.user": "local", **job.properties["tags"]}
+    if parent := job.properties["properties"].get("azureml.parentRunId"):
+        tags |= {"mlflow.parentRunId": parent, "mlflow.rootRunId": parent}
+    made = Run(
+        id=job.name.lower(),
+        parent=experiment.id,
+        name=job.name,
+        title=job.properties["displayName"],
+        started=int(job.created.timestamp() * 1000),
+        user="local",
+        tags=tags,
+    )
+    return records.find_or_make(Run, made.id, lambda: made)
+
+
+def log(records: Records, run: str, metrics: list[tuple[str, Point]], **texts: dict[str, str]) -> None:
+    """Add values of metrics to the run of that id, and `tags` and `params`."""
+
+    def change(found: Run) -> Run:
+        latest = dict(found.metrics)
+        for name, point in metrics:
+            former = latest.get(name)
+            if former is None or (point.step, point.timestamp) >= (former.step, former.timestamp):
+                latest[name] = point
+        tags, params = {**found.tags, **texts.get("tags", {})}, {**found.params, **texts.get("params", {})}
+        return msgspec.structs.replace(found, metrics=latest, tags=tags, params=params)
+
+    records.put(*(Logged(id=new_id(), parent=f"{run}/{name}", point=point) for name, point in metrics))
+    records.change(Run, run, change)
+
+
+def value_of(given: Any) -> Value:
+    """Return a metric's value as it is kept. Raises `ValueError` for what is not a number."""
+    if given is None:
+        return "NaN"
+    number = float(given)
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
