@@ -1,4 +1,4 @@
-"""What becomes of one arrival: recorded, refused, ended, or followed by another version of its blob."""
+"""Records one arrival, refuses it, ends it, or follows it to another version of its blob."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Bake:
     now: Callable[[], datetime]
 
     def poll(self) -> list[Request]:
-        """Look once at whatever is watched; return what is to be asked of the promotion queue."""
+        """Check every watched pipeline once; return the requests for the promotion queue."""
         begun, names = self.now(), self.records.watches.pipelines()
         random.shuffle(names)  # where the time is too short for all, each has its turn
         requests = []
@@ -167,7 +167,7 @@ class Bake:
         self.records.watches.end(stored)
 
     def _note(self, entry: HistoryEntry, note: str) -> None:
-        """Say it on the record of the job that was promoted, once."""
+        """Note it on the record of the promoted job, once."""
         stored = self.records.jobs.load(entry.job) if entry.job else None
         if stored and note not in (step.note for step in stored.record.steps):
             self.records.jobs.save(stored, stored.record.noting(self.now(), note))

@@ -1,6 +1,6 @@
 """From the arrivals that are ready to a job: a batch is closed when it is time.
 
-The batch's job is written down before its arrivals are told, so that a run that dies in between is finished by the
+The batch's job is recorded before its arrivals name it, so that a run that dies in between is finished by the
 next, and no file is taken twice or left out.
 """
 
@@ -41,7 +41,7 @@ class BatchCloser:
     ) -> list[RetrainingJob]:
         if stored.record.closing:
             self._finish(pipeline, stored.record.closing, stored, {})
-            return []  # what is ready has to be read anew
+            return []  # what is ready has to be read again
         jobs = []
         known = {each.record.id: each for each in arrivals if each.record.open}
         while known and self._running(pipeline) < pipeline.arriving.jobs:
@@ -113,7 +113,7 @@ class BatchCloser:
         return job
 
     def _running(self, pipeline: Pipeline) -> int:
-        """Return how many jobs the pipeline has; a mark of a job that cannot be read must not hold up new ones."""
+        """Return how many jobs the pipeline has; one that cannot be read does not count and so holds up no new job."""
         active = self.records.jobs.active(pipeline.name)
         if len(active) < pipeline.arriving.jobs:
             return len(active)

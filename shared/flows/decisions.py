@@ -1,4 +1,4 @@
-"""What people decide about a job: approve, reject, cancel. Each message counts once."""
+"""Carries out what people decide about a job: approve, reject, cancel. Each message counts once."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Decisions:
 
 
 def refuse_cancel(job: RetrainingJob) -> None:
-    """Raise `BadMessage` where the job's state forbids that it is cancelled."""
+    """Raise `BadMessage` where the job cannot be cancelled in its state."""
     if job.state in FINAL or job.state is JobState.PROMOTING:
         hint = "; roll back instead" if job.state in (JobState.PROMOTING, JobState.PROMOTED) else ""
         raise BadMessage(f"Job {job.id} is {job.state.value} and cannot be cancelled{hint}")

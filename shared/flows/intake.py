@@ -89,7 +89,7 @@ class Intake:
             yield from self.pipelines.of_fleet(name, sorted(self.records.arrivals.with_open(f"{name}-")))
 
     def sweep(self, container: str) -> int:
-        """Record what no event told of; return how much that was. What older sweeps saw costs a glance each."""
+        """Record files that had no event; return how many. Blobs older than the last sweep are skipped by timestamp."""
         begun = self.now()
         since = self.records.arrivals.swept_until(container)
         missed = 0
@@ -102,7 +102,7 @@ class Intake:
                     missed += 1
         self.records.arrivals.set_swept(container, begun)
         if missed:
-            log.warning("The sweep found %d blobs that no event had told of", missed)
+            log.warning("The sweep found %d blobs that had no event", missed)
         return missed
 
     def _is_recorded(self, pipeline: str, dataset: Dataset) -> bool:
@@ -167,7 +167,7 @@ class Intake:
         return BatchCloser(self.arrivals).close(pipeline, batches, advanced)
 
     def _retrained_on_time(self, pipeline: Pipeline, stored: Stored[Batches]) -> Stored[Batches]:
-        """Make the job that the schedule asks for, once however many of its times went by."""
+        """Make the job that the schedule asks for: one job, however many scheduled times have passed."""
         if pipeline.schedule is None:
             return stored
         from croniter import croniter
@@ -275,7 +275,7 @@ class Intake:
         return self.records.arrivals.save(stored, ready)
 
     def _read_marker(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
-        """Take the folder's files up, whether an event told of them or not, and what a manifest lists."""
+        """Record the files of the folder, also those without an event, and what a manifest lists."""
         arrival = stored.record
         if self.data.find(arrival.dataset.path) != arrival.dataset:
             raise DataChanged(f"{arrival.dataset.path} was overwritten or deleted before it was read")

@@ -1,4 +1,4 @@
-"""What an endpoint serves, as a model that is kept."""
+"""Finds the model that an endpoint serves, and keeps it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message asks for, and which flow does it. Every action has a branch here: mypy finds one that has none."""
+"""Dispatches a message to the flow that carries it out. Mypy reports an action without a branch."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Retention:
             yield from (model.sha256 for model in entry.models.values())
 
     def _entries(self, champion: Champion) -> Iterator[HistoryEntry]:
-        """Yield what is or shall be live, what was before it, and what rollbacks would go back to one by one."""
+        """Yield the live and the planned entry, the one before, and those that further rollbacks would go back to."""
         if champion.change:
             yield champion.change.entry
         former = champion.live

@@ -1,8 +1,8 @@
 """The flow of a rollout: a fleet's accepted models go live, or go back, in waves that stop when too many fail.
 
 A promotion is asked for by releasing the member's job, which the poll then has promoted as any other; a rollback by a
-message for each member, under an id of its own. Which members are asked is written down before they are, outcomes are
-read off the members' own records, and who got no answer is asked again: a run may die anywhere.
+message for each member, under an id of its own. The members to ask are recorded before they are asked, and outcomes are
+read from their own records. Members without an outcome are asked again, because a run may die anywhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is written down about arrivals, and under which names. Every write is conditional; nothing is deleted but marks.
+"""Records of arrivals, and their names. Every write is conditional; nothing is deleted but marks.
 
 arrivals/{pipeline}/{id}.json         one version of one blob, and what became of it
 active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came

@@ -1,4 +1,4 @@
-"""Which records of what is under way cannot be read. The flows pass over these, and a person is to look at them."""
+"""Finds records that cannot be read, of what is under way. The flows skip them; a person has to look at them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The history's hash chain, looked at without I/O.
+"""Verifies the history's hash chain. No I/O.
 
 Each entry carries the SHA-256 of the one before, the champion's record that of the last.
-An edit breaks the link behind it, a removal leaves a gap or an end before the champion's head. Who may write all of
-the records can make them all anew; a head that was noted elsewhere shows that too.
+An edit breaks the link behind it, a removal leaves a gap or an end before the champion's head. Somebody who
+may write all records can rewrite the whole chain; a head that was noted elsewhere shows that too.
 """
 
 from __future__ import annotations

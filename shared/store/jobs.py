@@ -1,4 +1,4 @@
-"""Retrainings, and the marks that say which of them there is something to do for.
+"""Records of jobs, and the marks of those that are not finished.
 
 jobs/{id}.json                 one retraining
 active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all

@@ -1,4 +1,4 @@
-"""What is written down about rollouts. Every write is conditional; nothing is deleted but marks.
+"""Records of rollouts. Every write is conditional; nothing is deleted but marks.
 
 rollouts/{fleet}/{number}.json   one rollout with a line for each member
 active/rollouts/{fleet}.json     a mark while one is running, so that a poll costs nothing when none is

@@ -1,4 +1,4 @@
-"""Which endpoints are looked at, after a change of their models.
+"""Records of the pipelines whose endpoints are checked after a change of models.
 
 active/watches/{pipeline}.json what is looked at after a change, until its bake time is over
 """

@@ -70,11 +70,11 @@ def test_a_job_runs_only_when_started_and_its_results_are_links_made_at_each_loo
     assert linked(table).text.startswith("Accuracy,Precision,Recall,F-Score,AUC,Average Log Loss,Training Log Loss\n")
     begun = parse_qs(table["SasBlobToken"].lstrip("?"))["st"]
 
-    def made_anew() -> bool:
+    def made_again() -> bool:
         again = client.call("GET", f"/jobs/{job}").json()["Results"]["output2"]
         return parse_qs(again["SasBlobToken"].lstrip("?"))["st"] != begun
 
-    until(made_anew, "the link is another one a second later")
+    until(made_again, "the link is another one a second later")
 
 
 def test_the_version_before_takes_one_input_starts_at_once_and_has_one_result(

@@ -278,11 +278,11 @@ def test_a_refresh_without_overwrite_takes_the_newer_graph_and_keeps_the_patched
     records = services.place.studio.studio.records
     default = services.endpoint("default").call("GET").json()["ApiLocation"].rpartition("/")[2]
 
-    def deployed_anew(endpoint: Endpoint) -> Endpoint:
+    def deployed_again(endpoint: Endpoint) -> Endpoint:
         [scorer] = endpoint.scorers
         return msgspec.structs.replace(endpoint, scorers=[msgspec.structs.replace(scorer, output="scored")])
 
-    records.change(Endpoint, default, deployed_anew)
+    records.change(Endpoint, default, deployed_again)
     assert services.retrained.call("POST", "/refresh", {"OverwriteResources": "False"}).status_code == 200
     read = services.retrained.call("GET").json()
     answer = Client(read["ApiLocation"], read["PrimaryKey"]).score(services.place.header, services.place.rows[:3])

@@ -225,7 +225,7 @@ def _work_until_killed(place: Place, server: RunningStudio, ledger: Ledger, data
 
 
 def _lasting(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return the endpoint without what each answer makes anew, and without the server's port."""
+    """Return the endpoint without what changes in each answer, and without the server's port."""
     kept = {name: value for name, value in endpoint.items() if name not in ("Resources", "HelpLocation")}
     kept["ApiLocation"] = endpoint["ApiLocation"].rpartition("/")[2]
     kept["Resources"] = [

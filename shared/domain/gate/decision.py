@@ -177,8 +177,8 @@ class _Case:
     def _find_in_slices(self, rule: Rule, column: str) -> _Judged:
         """Judge the rule in each slice by itself. A slice that is too small is reported, and does not count.
 
-        It could never be decided, so that one rare value would keep every model out for ever; its rows count in the
-        whole. But if no slice can be judged, nothing speaks for the rule.
+        A slice this small would always be undecided and block every model; its rows count in the whole. A rule of which
+        no slice can be judged fails.
         """
 
         def refused(text: str) -> _Judged:

@@ -1,7 +1,7 @@
-"""What is asked for becomes a change of models, by one run that holds the pipeline's champion record.
+"""Turns a request into a change of models. The caller holds the lease of the pipeline's champion record.
 
-Who held the record before and did not give it back may only have been stopped. Such a run finds at its next look that
-it has been overtaken; what it may have written late is repaired here.
+A run that held the record before and did not release it may only have been stopped. Its next call finds that it was
+overtaken; what it may have written late is repaired here.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class ChangePlanner:
                 self._make_change(order, entry)
 
     def _take_over(self) -> None:
-        """Bring to its end what an earlier run has left."""
+        """Finish the change that an earlier run has left."""
         self._claim()
         if self.held.champion.change:
             self.settlement.finish(self.held.champion.change)
@@ -136,7 +136,7 @@ class ChangePlanner:
         self.held.save(champion.replace(fence=champion.fence + 1, late_writes=tuple(late_writes)))
 
     def _repair(self) -> None:
-        """Give endpoints back what the history says, where a run that was overtaken has written its model late."""
+        """Restore the model of the history on endpoints where an overtaken run has written its own late."""
         champion = self.held.champion
         if champion.live is None or not champion.late_writes:
             return
@@ -208,7 +208,7 @@ class ChangePlanner:
         """Return what a former model is known to answer, where the one that is live answers the same.
 
         Nothing can then show the switch. Elsewhere changed answers do, also if the experiment around the model
-        was published anew since.
+        was published again since.
         """
         models = {model.sha256 for model in entry.models.values()}
         if len(models) > 1:

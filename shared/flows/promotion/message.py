@@ -99,7 +99,7 @@ class Promotion:
         return self.records.jobs.job_of(request) if request.job else None
 
     def _note_trouble(self, request: Request, request_id: str, error: RetrainingError) -> None:
-        """Put what the try met where its asker looks; a job's promotion is asked for by the poll after a while."""
+        """Note the error of this try on the job or the request; the poll asks for a job's promotion again later."""
         stored = self._job(request)
         if stored and not stored.record.final:
             job, now = stored.record, self.now()

@@ -1,4 +1,4 @@
-"""A change of models that is written down comes to its end: proven, or put back and that proven.
+"""Takes a recorded change of models to its end: proven, or reverted and the revert proven.
 
 The outcome is written on the job first, then the champion's record is settled, and the marks are taken off last: while
 they are there, a run comes by.
@@ -39,7 +39,7 @@ class Settlement:
     now: Callable[[], datetime]
 
     def finish(self, change: Change, served: Mapping[str, Served] | None = None) -> None:
-        """Take the change to its end: proven, or put back and that proven."""
+        """Take the change to its end: proven, or reverted and the revert proven."""
         stored = self.records.jobs.require(change.request_id) if change.request_id == change.entry.job else None
         if stored and stored.record.final and stored.record.state not in SWITCHED:
             # It was cancelled before it became `promoting`, and so before any endpoint was touched.
@@ -62,7 +62,7 @@ class Settlement:
         self._settle_reverted(change, stored, self.switch.revert(change))
 
     def _made(self, change: Change) -> Made | str:
-        """Switch the endpoints; return the proof, or why the former models have to be put back."""
+        """Switch the endpoints; return the proof, or the reason to revert to the former models."""
         try:
             return self.switch.make(change)
         except (Busy, RecordChanged):
@@ -127,7 +127,7 @@ class Settlement:
             self.records.watches.begin(self.pipeline.name, watch)
 
     def _end(self, request_id: str, stored: Stored[RetrainingJob] | None, state: JobState, reason: str) -> None:
-        """Write the outcome where its asker looks: on the job, or under the request made by hand."""
+        """Write the outcome on the job, or under the request that a person sent."""
         if stored is None:
             outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
             self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
@@ -136,7 +136,7 @@ class Settlement:
             self.save(stored, stored.record.end(state, self.now(), reason))
 
     def _settle(self, request_id: str, stored: Stored[RetrainingJob] | None, champion: Champion) -> None:
-        """Forget the change, and take its mark off last of all: while the mark is there, a run comes by."""
+        """Clear the change. Delete its marker last, because the poll resumes every change that has a marker."""
         self.held.save(champion.settle(request_id))
         if stored:
             self.records.jobs.close(stored.record)

@@ -26,7 +26,7 @@ PAUSE_MOST = 5.0
 
 
 class Unproven(NeverAgain):
-    """An endpoint does not serve what it was given."""
+    """An endpoint does not serve the model that it was given."""
 
 
 @dataclass(frozen=True)
