@@ -1,4 +1,4 @@
-"""`run.py bench [app|arrival|studio|fleet]`: everything measured in one run, as one table."""
+"""`run.py bench [app|arrival|checks|studio|fleet]`: everything measured in one run, as one table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.bench import app, arrival, fleet, studio
+from local.bench import app, arrival, checks, fleet, studio
 from local.bench.rows import Row
 from local.children import end_in_order
 from local.commands import parser_of
@@ -21,6 +21,7 @@ def main() -> int:
     subjects: dict[str, Callable[[Path, float], Iterator[Row]]] = {
         "app": app.measure,
         "arrival": arrival.measure,
+        "checks": lambda _, gib: checks.measure(gib),
         "studio": lambda folder, _: studio.measure(folder),
         "fleet": lambda folder, _: fleet.measure(folder, chosen.endpoints),
     }

@@ -1,4 +1,4 @@
-"""How data arrives, measured: events, sweeps, hashing and checking, each beside what cannot be done without."""
+"""How data arrives, measured: events, sweeps, and hashing, each beside what cannot be done without."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from local.azurite import azurite
-from local.bench import checks
 from local.bench.app import app_that_waits_for_nothing, counted, drop_large
 from local.bench.rows import Row, ms
 from local.datasets import as_csv
@@ -41,13 +40,6 @@ def measure(folder: Path, gib: float) -> Iterator[Row]:
         yield from _taking_up(place, app)
     with azurite() as storage, workplace(storage, folder / "sweep", "--processes", "0") as place:
         yield from _real_sweep(place, app_that_waits_for_nothing(place.settings))
-    found = checks.measure(gib)
-    yield (
-        f"checking {gib:g} GiB with every rule",
-        f"{found['check_mb_s']:.0f} MB/s, peak {found['peak_mib']:.0f} MiB",
-        f"csv.reader alone {found['parser_mb_s']:.0f} MB/s",
-        f"{found['ratio']:.2f}",
-    )
 
 
 def _events(place: Workplace, app: App) -> Iterator[Row]:

@@ -1,103 +1,149 @@
-"""How fast a large data set is checked, and in how much memory; beside the parser of the standard library alone.
+"""How fast a large data set is checked, what each rule costs, and in how much memory; beside csv.reader alone.
 
-`python -m local.bench.checks 2` checks 2 GiB that are made as they are read.
+Each figure is of a process of its own, and of data that is made as it is read. MB are 10^6 bytes; the time that it
+takes to make the data is in none of the figures of processor time, and in all of those of the clock.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
-import json
+import math
 import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from shared.domain.checks import Checks, Column, Drift, Profile, Report, Type, check
+from local.bench.rows import Row
+from shared.domain.checks import Checks, Column, Drift, Type, check
 
 GIB = 1 << 30
 CHUNK = 4 << 20  #: bytes, as the storage client gives them
-_BLOCK_ROWS = 9_000
+CLASSES = 1_000_000
+_TURNS = 5
+_ROWS = 9_000  #: of a block that is repeated with other ids
+_NUMBERS = tuple(f"n{number}" for number in range(8))
+#: the rules one by one; each is measured alone
+RULES: dict[str, dict[str, Any]] = {
+    "types": {
+        "columns": (
+            Column(name="id", type=Type.INTEGER),
+            *(Column(name=name, type=Type.NUMBER) for name in _NUMBERS),
+            Column(name="job", type=Type.TEXT),
+            Column(name="income"),
+        )
+    },
+    "label": {"label": "income"},
+    "words for missing": {"missing": ("NA", "-999")},
+    "limits of rows and missing cells": {"rows_at_least": 1000, "missing_at_most": 0.25, "missing_in_all_at_most": 0.1},
+    "duplicates": {"duplicates_at_most": 0.01},
+    "drift": {"drift": Drift(columns={"id": None})},
+}
+ALL = Checks(**{key: value for rule in RULES.values() for key, value in rule.items()})
 
 
-def measure(gib: float) -> dict[str, Any]:
-    """Check `gib` GiB of a table with numbers and texts, every rule on and every row another one.
+class Speed(NamedTuple):
+    """How fast something was, and what the process had in memory at most."""
 
-    Returns `bytes`, `rows`, `peak_mib` (the checking process as a whole), `risen_mib` (since its imports),
-    `check_mb_s`, `parser_mb_s` (csv.reader over the same bytes) and `ratio`; MB are 10^6 bytes of processor time, so
-    that other work on the machine counts less. The time that it takes to make the data is in neither.
+    clock: float  #: MB/s
+    processor: float  #: MB/s of processor time, of all threads together
+    peak_mib: float
+    risen_mib: float  #: above what it was with its imports
+
+
+def measure(gib: float) -> Iterator[Row]:
+    """Check tables of a quarter of `gib` GiB and of `gib` with every rule, then with each alone, then odd ones."""
+    some = int(gib * GIB) // 4
+    for size in (some, int(gib * GIB)):
+        ours, parser = _apart(_checking, size, False), _apart(_parsing, size, False)
+        yield f"checking {size / GIB:g} GiB, every rule", *_beside(ours, parser)
+    costs = _apart(_rules, some // 4)
+    none = costs.pop("")
+    yield "checking without a rule", f"{none:.2f} ms/MB of processor time", "", ""
+    for name, cost in costs.items():
+        yield f"the rule: {name}", f"{cost - none:+.2f} ms/MB", f"without a rule {none:.2f} ms/MB", f"{cost / none:.2f}"
+    ours, parser = _apart(_checking, some, True), _apart(_parsing, some, True)
+    yield "separators and line ends in quotes", *_beside(ours, parser)
+    seconds = _apart(_classes)
+    yield f"a label of {CLASSES:,} classes", f"{seconds:.1f} s of processor time", "", ""
+
+
+def _beside(ours: Speed, parser: Speed) -> tuple[str, str, str]:
+    return (
+        f"{ours.clock:.0f} MB/s ({ours.processor:.0f} of processor time), peak {ours.peak_mib:.0f} MiB",
+        f"csv.reader alone {parser.clock:.0f} MB/s ({parser.processor:.0f})",
+        f"{ours.clock / parser.clock:.2f}",
+    )
+
+
+def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what the work gives in a process of its own, whose memory nothing else has used."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def _checking(size: int, quoted: bool) -> Speed:
+    reference = check("large.csv", _stream(CHUNK, quoted), ALL).profile
+
+    def checked() -> None:
+        report = check("large.csv", _stream(size, quoted), ALL, reference)
+        assert not report.faults, report.text
+
+    return _speed(size, checked, quoted)
+
+
+def _rules(size: int) -> dict[str, float]:
+    """Return the milliseconds of processor time for each MB, by the one rule that is on; none is the empty name.
+
+    They take turns, and the best time of each counts: what else the machine does is in the others.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_measure, args=(int(gib * GIB), theirs))
-    process.start()
-    theirs.close()
-    try:
-        return dict(ours.recv())
-    except EOFError:
-        raise RuntimeError("the measuring process ended without a result") from None
-    finally:
-        process.join()
+    chunks = [*_stream(size, False)]
+    given = sum(map(len, chunks))
+    reference = check("large.csv", _stream(CHUNK, False), ALL).profile
+    rules = {"": Checks(), **{name: Checks(**rule) for name, rule in RULES.items()}, "all of them": ALL}
+    best = dict.fromkeys(rules, math.inf)
+    for _ in range(_TURNS):
+        for name, rule in rules.items():
+            _, processor = _timed(partial(check, "large.csv", chunks, rule, reference))
+            best[name] = min(best[name], processor / given * 1e9)
+    return best
 
 
-def _measure(size: int, pipe: Any) -> None:
-    reference = _check(_stream(CHUNK), None).profile
+def _parsing(size: int, quoted: bool) -> Speed:
+    return _speed(size, lambda: _parse(_stream(size, quoted)), quoted)
+
+
+def _speed(size: int, work: Callable[[], None], quoted: bool) -> Speed:
     before = _peak_mib()
-    making = _seconds(lambda: sum(map(len, _stream(size))))
-    report: list[Report] = []
-    checking = _seconds(lambda: report.append(_check(_stream(size), reference))) - making
+    _, making = _timed(lambda: sum(map(len, _stream(size, quoted))))
+    clock, processor = _timed(work)
     after = _peak_mib()
-    parsing = _seconds(lambda: _parse(_stream(size))) - making
-    [found] = report
-    assert not found.faults, found.text
-    pipe.send(
-        {
-            "bytes": found.size,
-            "rows": found.rows,
-            "notes": found.notes,
-            "peak_mib": round(after, 1),
-            "risen_mib": round(after - before, 1),
-            "check_mb_s": round(found.size / checking / 1e6, 1),
-            "parser_mb_s": round(found.size / parsing / 1e6, 1),
-            "ratio": round(parsing / checking, 2),
-        }
-    )
+    return Speed(size / clock / 1e6, size / (processor - making) / 1e6, after, after - before)
 
 
-def _check(chunks: Iterator[bytes], reference: Profile | None) -> Report:
-    numbers = tuple(Column(name=f"n{number}", type=Type.NUMBER) for number in range(8))
-    columns = (
-        Column(name="id", type=Type.INTEGER),
-        *numbers,
-        Column(name="job", type=Type.TEXT),
-        Column(name="income"),
-    )
-    rules = Checks(
-        columns=columns,
-        label="income",
-        rows_at_least=1000,
-        missing_at_most=0.25,
-        missing_in_all_at_most=0.1,
-        duplicates_at_most=0.01,
-        drift=Drift(columns={"id": None}),
-    )
-    return check("large.csv", chunks, rules, reference)
+def _classes() -> float:
+    """Return how long the check of a label takes whose cells are all different."""
+    rows = b"".join(b"%d,class %d\n" % (number % 10, number) for number in range(CLASSES))
+    _, processor = _timed(lambda: check("large.csv", [b"a,income\n", rows], Checks(label="income")))
+    return processor
 
 
-def _stream(size: int) -> Iterator[bytes]:
+def _stream(size: int, quoted: bool) -> Iterator[bytes]:
     """Give rows of ids, numbers with some missing, and texts; at least `size` bytes, and no row twice."""
     chance = random.Random(1)
-    jobs, classes = ["Sales", "Craft-repair", "Tech-support", "Exec-managerial", ""], ["<=50K", ">50K"]
+    jobs = ['"Sales, retail"', '"Craft\nrepair"', '"Tech ""support"""', '"Exec, managerial"', '""']
+    if not quoted:
+        jobs = ["Sales", "Craft-repair", "Tech-support", "Exec-managerial", ""]
     rows = []
-    for number in range(_BLOCK_ROWS):
+    for number in range(_ROWS):
         numbers = [f"{chance.gauss(0, 100):.6g}" for _ in range(5)] + [str(chance.randrange(10**6)) for _ in range(2)]
         numbers.append("" if number % 10 == 0 else str(chance.random()))
-        rows.append(f"@{number:04},{','.join(numbers)},{chance.choice(jobs)},{chance.choice(classes)}\n")
+        rows.append(f"@{number:04},{','.join(numbers)},{chance.choice(jobs)},{chance.choice(['<=50K', '>50K'])}\n")
     block = "".join(rows).encode()
-    yield f"id,{','.join(f'n{number}' for number in range(8))},job,income\n".encode()
+    yield f"id,{','.join(_NUMBERS)},job,income\n".encode()
     given, number, waiting = 0, 0, bytearray()
     while given < size:
         waiting += block.replace(b"@", b"%d" % (10_000 + number))
@@ -111,9 +157,9 @@ def _stream(size: int) -> Iterator[bytes]:
 
 def _parse(chunks: Iterator[bytes]) -> None:
     def lines() -> Iterator[str]:
-        decode, rest = codecs.getincrementaldecoder("utf-8")().decode, ""
+        rest = ""
         for chunk in chunks:
-            *whole, rest = (rest + decode(chunk)).split("\n")
+            *whole, rest = (rest + chunk.decode("ascii")).splitlines(keepends=True)
             yield from whole
         yield rest
 
@@ -121,10 +167,11 @@ def _parse(chunks: Iterator[bytes]) -> None:
         pass
 
 
-def _seconds(work: Any) -> float:
-    begun = time.process_time()
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds of the clock and of processor time."""
+    clock, processor = time.perf_counter(), time.process_time()
     work()
-    return time.process_time() - begun
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def _peak_mib() -> float:
@@ -137,7 +184,3 @@ def _peak_mib() -> float:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
     raise SystemExit("the memory benchmark needs Linux or macOS")
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(float(sys.argv[1]) if sys.argv[1:] else 2.0), indent=2))

@@ -75,9 +75,10 @@ def test_a_grid_leaves_to_the_exact_reader_what_is_not_regular(text: str, rows: 
 
 
 CELLS = [
-    "", "1", "-1", "+.5", "5.", ".", "-", "1-2", "1e5", "1e999", "9" * 300, "NA", "?", "x", " x", "x ", "\xa0x", "à",
-    " 7", "7 ", "true", "False", "2026-11-30", "٣", "a,b", "a\nb", "a\r\nb", 'say "so"', '"', "the first class of all",
-    "the first class of All", "NA ", "\n", "long " * 30,
+    "", "1", "-1", "+.5", "5.", ".", "-", "1-2", "1e5", "1e999", "-2.5E-07", "1e+7", "1e-", "e5", ".e5", "5.e5",
+    "1.5e1-2", "1-2e5", "1e5.", "9" * 250 + "e99", "9" * 300, "NA", "?", "x", " x", "x ", "\xa0x", "à", " 7", "7 ",
+    "true", "False", "2026-11-30", "٣", "a,b", "a\nb", "a\r\nb", "a\rb", 'say "so"', '"',
+    "the first class of all", "the first class of All", "NA ", "\n", "long " * 30,
 ]  # fmt: skip
 TYPES = [*Type, None]
 #: each rule by itself, and all together
@@ -133,6 +134,13 @@ def test_a_report_does_not_depend_on_blocks_and_how_they_are_read(
 
     assert check("x.csv", [content], checks, REFERENCE, columnar_from=0) == by_row
     assert check("x.csv", [content], checks, REFERENCE, piece_size=piece, columnar_from=grid_from) == by_row
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_row_with_a_cr_in_quotes_does_not_repeat_the_row_without_it(end: bytes) -> None:
+    content = b'a,b\n"x\ry",1\n"xy",1\n"xy",1\n'.replace(b"\n", end)
+
+    assert check("x.csv", [content], Checks(duplicates_at_most=1), columnar_from=0).duplicates == 1 / 3
 
 
 ARFF_SIGNS = ["1", "-2.5", "x", "?", ",", ",", "\n", "\n", "\r\n", "\r", " ", "\t", "'", '"', "%", "{", "é"]

@@ -1,7 +1,7 @@
 """The fast look at a large block: all of its cells at once, by NumPy.
 
 What a cell is made of is seen without cutting it out: where the bytes are that are not digits, and which they are. That
-tells a number in its common spelling and a missing cell for sure; every other cell is looked at by itself where a rule
+tells a number in its common spellings and a missing cell for sure; every other cell is looked at by itself where a rule
 asks for it.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from shared.domain.table.grid import Grid
 
-EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is; a number in another spelling, such as 1e5, is OTHER
+EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is; a number in a rare spelling, such as 1e100, is OTHER
 _NUMBER_AT_MOST = 300  #: bytes of a number that is finite for sure
+_DIGITS_AT_MOST = 200  #: before an exponent, for the same
 _ROWS_AT_ONCE = 16  #: that NumPy takes for one: it is slow where it has many short ones
 _WORD, _WORDS_AT_MOST = 8, 8  #: bytes of a cell that are compared at once, and how many times
 _DISTINCT_AT_MOST = 64  #: different cells of a block that are found without cutting out all
@@ -49,17 +51,22 @@ class Cells:
         empty = np.flatnonzero(self._kinds.ravel() == EMPTY)
         self.missing: list[int] = np.bincount(empty % width, minlength=width).tolist()
 
+    @cached_property
+    def _bounds(self) -> list[int]:
+        return list(self._grid.row_bounds.tolist())
+
     def raw(self, row: int) -> bytes:
         """Return a row as it is in the file, without its line end."""
-        bounds, lines = self._grid.row_bounds, self._grid.lines
-        return lines[bounds[row - 1] + 1 if row else 0 : bounds[row]].removesuffix(b"\r")
+        start = self._bounds[row - 1] + 1 if row else 0
+        return self._grid.lines[start : self._bounds[row]].removesuffix(b"\r")
 
     def raws(self) -> list[bytes]:
         """Return all rows as they are in the file, without their line ends."""
         lines = self._grid.lines
         if self._grid.line_count > self.rows:
             return [*map(self.raw, range(self.rows))]
-        return (lines.replace(b"\r", b"") if b"\r" in lines else lines).split(b"\n")[:-1]
+        rows = lines.split(b"\n")[:-1]
+        return [row.removesuffix(b"\r") for row in rows] if b"\r" in lines else rows
 
     def lines_of(self, rows: Any) -> list[int]:
         """Return in which line of the block each of these rows begins, from 0."""
@@ -164,7 +171,20 @@ def _kinds(grid: Grid) -> Any:
     known = (grid.counts == marks) & (lengths > marks) & (lengths < _NUMBER_AT_MOST)
     kinds = np.uint8(OTHER) - known * (np.uint8(NUMBER) - pointed.view(np.uint8))
     kinds[lengths == 0] = EMPTY
+    kinds[_with_exponent(grid, np.flatnonzero((kinds == OTHER) & (grid.counts <= marks + 2)), marks)] = NUMBER
     return kinds
+
+
+def _with_exponent(grid: Grid, cells: Any, marks: Any) -> Any:
+    """Return which of these cells are numbers such as 1.5e-07, with at most two digits in the exponent."""
+    for_e = grid.firsts[cells] + marks[cells]
+    is_e = grid.signs[for_e] | 0x20 == ord("e")
+    cells, for_e = cells[is_e], for_e[is_e]
+    marks, place, following = marks[cells], grid.places[for_e], grid.signs[for_e + 1]
+    signed = ((following == _MINUS) | (following == _PLUS)) & (grid.places[for_e + 1] == place + 1)
+    digits, exponent = place - grid.starts[cells] - marks, grid.ends[cells] - place - 1 - signed
+    right = (grid.counts[cells] == marks + 1 + signed) & (digits > 0) & (digits < _DIGITS_AT_MOST)
+    return cells[right & (exponent > 0) & (exponent < 3)]
 
 
 def _distinct(grid: Grid, starts: Any, ends: Any) -> tuple[Any, Any] | None:
@@ -186,7 +206,8 @@ def _distinct(grid: Grid, starts: Any, ends: Any) -> tuple[Any, Any] | None:
     keys = words[0]
     for word in words[1:]:
         keys = (keys ^ (keys >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) + word
-    different = np.unique(keys)
+    in_order = np.sort(keys)
+    different = in_order[np.append(True, in_order[1:] != in_order[:-1])]
     if len(different) > _DISTINCT_AT_MOST:
         return None
     which = np.searchsorted(different, keys)

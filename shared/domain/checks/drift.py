@@ -97,17 +97,19 @@ class Sample:
 
     def offer(self, count: int, row: Callable[[int], Sequence[str] | bytes]) -> None:
         """Let `count` more rows pass; `row` gives one of them by its index."""
-        while self._next < self._seen + count:
-            chosen = row(self._next - self._seen)
-            if len(self.rows) < self._size:
-                self.rows.append(chosen)
+        rows, size, chance = self.rows, self._size, self._random.random
+        following, end = self._next, self._seen + count
+        while following < end:
+            chosen = row(following - self._seen)
+            if len(rows) < size:
+                rows.append(chosen)
             else:
-                self.rows[self._random.randrange(self._size)] = chosen
-            self._next += 1
-            if len(self.rows) == self._size:
-                self._weight *= math.exp(math.log(1 - self._random.random()) / self._size)
-                self._next += int(math.log(1 - self._random.random()) / math.log1p(-self._weight))
-        self._seen += count
+                rows[self._random.randrange(size)] = chosen
+            following += 1
+            if len(rows) == size:
+                self._weight *= math.exp(math.log(1 - chance()) / size)
+                following += int(math.log(1 - chance()) / math.log1p(-self._weight))
+        self._next, self._seen = following, end
 
 
 def profile_of(columns: dict[str, Sequence[str]]) -> Profile:

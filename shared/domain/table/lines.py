@@ -104,13 +104,15 @@ def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
 
     The first piece is long enough to see what the file is.
     """
-    buffer, wanted = bytearray(), max(size, encoding.HEAD)
+    parts: list[bytes] = []
+    waiting, wanted = 0, max(size, encoding.HEAD)
     for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            buffer += chunk[start : start + size]
-            # One byte stays behind, so that the last piece is known as such.
-            while len(buffer) > wanted:
-                yield bytes(memoryview(buffer)[:wanted]), False
-                del buffer[:wanted]
-                wanted = size
-    yield bytes(buffer), True
+        at = 0
+        # One byte stays behind, so that the last piece is known as such.
+        while waiting + len(chunk) - at > wanted:
+            end = at + wanted - waiting
+            yield b"".join([*parts, chunk[at:end]]), False
+            parts, waiting, at, wanted = [], 0, end, size
+        parts.append(chunk[at:])
+        waiting += len(chunk) - at
+    yield b"".join(parts), True
