@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aml.jobs.runner import JobRunner
+from aml.serving.runner import Serving
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
 
@@ -13,4 +14,5 @@ from aml.throttling import Buckets
 class Context:
     workspace: Workspace
     jobs: JobRunner
+    serving: Serving
     buckets: Buckets = field(default_factory=Buckets)

@@ -10,17 +10,20 @@ from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml.api import assets, jobs, operations, scope, stores, workspaces
+from aml.api import assets, jobs, online_deployments, online_endpoints, operations, scope, stores, workspaces
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
 from aml.identity import doors
+from aml.identity.senders import check_sender
 from aml.runs import history, tracking
-from service.guard import BodyTooLarge, is_for_this_machine, is_from_elsewhere, read_at_most
+from aml.serving.gateway import Gateway
+from service.guard import BodyTooLarge, read_at_most
 
 log = logging.getLogger("aml.server")
 
@@ -38,6 +41,8 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *jobs.ADDRESSES,
     *tracking.ADDRESSES,
     *history.ADDRESSES,
+    *online_endpoints.ADDRESSES,
+    *online_deployments.ADDRESSES,
 ]
 OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 #: by plane: what raises unless the caller may make the call
@@ -52,20 +57,24 @@ REFUSALS: Mapping[str, Callable[[ArmError], Response]] = {"mlflow": tracking.ref
 
 
 def build(context: Context, names: Collection[str] = ()) -> Starlette:
-    """Return the server; its jobs run as long as it does. `names` are hosts by which programs call it too."""
-    answering = _Answering(context, frozenset(name.lower() for name in names))
+    """Return the server; jobs run and deployments answer as long as it does. `names` are hosts that lead here too."""
+    hosts = frozenset(name.lower() for name in names)
+    answering = _Answering(context, hosts)
     routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(context.serving.start)
         context.jobs.start()
         try:
             yield
         finally:
             await run_in_threadpool(context.jobs.stop)
+            await run_in_threadpool(context.serving.stop)
 
+    gateway = Middleware(Gateway, serving=context.serving, identity=context.workspace.identity, names=hosts)
     handlers = {404: _unknown, 405: _unknown, 500: _broken}
-    return Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
+    return Starlette(routes=routes, middleware=[gateway], lifespan=running, exception_handlers=handlers)
 
 
 def _route(path: str, method: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
@@ -111,16 +120,6 @@ class _Answering:
             return scope.numbered(response)
 
         return answer
-
-
-def check_sender(request: Request, names: Collection[str]) -> None:
-    """Raise for a call by another name than this machine's, or by another site's page. `names` are allowed too."""
-    host = request.headers.get("host", "")
-    if not is_for_this_machine(host) and host.partition(":")[0].lower() not in names:
-        message = f"The host {host[:80]!r} is not this machine; call the address that the server printed."
-        raise ArmError(403, "HostNotAllowed", message, "Host")
-    if is_from_elsewhere(request.headers, f"{request.url.scheme}://{host}"):
-        raise ArmError(403, "OriginNotAllowed", "A page of another site may not call this workspace.", "Origin")
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

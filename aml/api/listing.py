@@ -47,7 +47,7 @@ def has_tags(text: str) -> Callable[[Resource], bool]:
     asked = [tuple(each.split("=", 1)) for each in text.split(",") if each]
 
     def wanted(resource: Resource) -> bool:
-        tags = resource.properties.get("tags") or {}
+        tags = resource.tags or resource.properties.get("tags") or {}
         return all(each[0] in tags and (len(each) == 1 or tags[each[0]] == each[1]) for each in asked)
 
     return wanted

@@ -18,12 +18,17 @@ RETRY = {"Retry-After": "1"}  #: a client waits for 30 seconds where an answer h
 
 def headers(context: Context, call: Call, operation: Operation, *, located: bool) -> dict[str, str]:
     """Return the headers by which a client follows it. An answer 202 has a `Location`, so `located`."""
-    given = {"Azure-AsyncOperation": _address(context, call, "mfeOperationsStatus", operation), **RETRY}
+    given = {"Azure-AsyncOperation": address(context, call, operation.id), **RETRY}
     if located:
-        given["Location"] = _address(context, call, "mfeOperationResults", operation)
+        given["Location"] = address(context, call, operation.id, "mfeOperationResults")
     else:
         given["x-ms-async-operation-timeout"] = "PT1H"
     return given
+
+
+def address(context: Context, call: Call, operation: str, kind: str = "mfeOperationsStatus") -> str:
+    """Return where the operation of that id is followed."""
+    return f"{call.base}{_place(context)}/{kind}/{operation}?api-version={call.version or '2025-12-01'}"
 
 
 def status(context: Context, call: Call) -> Response:
@@ -69,8 +74,3 @@ def _operation(context: Context, call: Call) -> Operation:
 def _place(context: Context) -> str:
     known = context.workspace.identity
     return f"/subscriptions/{known.subscription}/providers/{PROVIDER}/locations/{known.location}"
-
-
-def _address(context: Context, call: Call, kind: str, operation: Operation) -> str:
-    version = call.version or "2025-12-01"
-    return f"{call.base}{_place(context)}/{kind}/{operation.id}?api-version={version}"

@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
         default=Path(__file__).parent.parent / "environments.yaml",
         help="YAML file of which Python runs the jobs of an environment; aml/environments.yaml",
     )
+    serve.add_argument("--deploying", type=float, default=1.0, help="least seconds that a deployment takes; 1")
     serve.add_argument("--subscription", default="", help="a new workspace's subscription; a random one unless given")
     serve.add_argument("--group", default="relearn", help="a new workspace's resource group")
     serve.add_argument("--workspace", default="local", help="a new workspace's name")
@@ -49,6 +50,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     from aml.jobs.runner import JobRunner
     from aml.jobs.variables import JobVariables
     from aml.server import build
+    from aml.serving.runner import Pace, Serving
     from aml.state.workspace import Names
 
     try:
@@ -65,7 +67,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     variables = JobVariables(workspace, addresses["address"], trusted)
     jobs = JobRunner(workspace, pythons, variables.of)
     config = uvicorn.Config(
-        build(Context(workspace, jobs)),
+        build(Context(workspace, jobs, Serving(workspace, pythons, Pace(chosen.deploying)))),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aml.errors import bad_request
+from service.durations import seconds_of
 
 FILES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
 LITERAL = "literal"
@@ -18,7 +19,6 @@ DIRECT = "direct"  #: the mode in which the command gets the address, not a path
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _REFERENCE = re.compile(r"\$\{\{\s*([\w.\-]+)\s*\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 NUMBERS: Mapping[str, Callable[[str], object]] = {"integer": int, "number": float}
 
 
@@ -56,7 +56,7 @@ def read_command(properties: Mapping[str, Any]) -> Task:
         inputs=_ports(properties, "inputs", "jobInputType"),
         outputs=_ports(properties, "outputs", "jobOutputType"),
         code=_text(properties, "codeId", required=False),
-        variables=_texts(properties, "environmentVariables"),
+        variables=variables_of(properties, "environmentVariables"),
         seconds=_seconds(_object(properties, "limits").get("timeout")),
     )
     check_references(task)
@@ -139,7 +139,7 @@ def read_node(
         inputs=inputs,
         outputs=outputs,
         code=_reference(_text(component, "code", required=False)),
-        variables={**_texts(component, "environment_variables"), **_texts(node, "environment_variables")},
+        variables={**variables_of(component, "environment_variables"), **variables_of(node, "environment_variables")},
         seconds=_seconds(_object(node, "limits").get("timeout")),
     )
     check_references(task)
@@ -262,7 +262,8 @@ def _text(members: Mapping[str, Any], name: str, where: str = "properties", requ
     return value
 
 
-def _texts(members: Mapping[str, Any], name: str) -> dict[str, str]:
+def variables_of(members: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return a member that is an object of environment variables."""
     given = _object(members, name)
     for key, value in given.items():
         if not isinstance(value, str) or "\x00" in value or "\x00" in key or "=" in key or not key:
@@ -271,13 +272,11 @@ def _texts(members: Mapping[str, Any], name: str) -> dict[str, str]:
 
 
 def _seconds(duration: Any) -> float | None:
-    """Return the seconds of an ISO 8601 duration without years and months."""
     if duration is None:
         return None
-    found = _DURATION.fullmatch(str(duration))
-    if not found or not any(found.groups()):
+    seconds = seconds_of(str(duration))
+    if seconds is None:
         raise bad_request(
             f"The timeout {str(duration)[:40]!r} is not a duration, as PT4H.", "properties.limits.timeout"
         )
-    days, hours, minutes, seconds = (float(each or 0) for each in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    return seconds

@@ -16,6 +16,7 @@ from aml.jobs.pythons import Pythons
 from aml.jobs.runner import JobRunner
 from aml.jobs.variables import JobVariables
 from aml.server import build
+from aml.serving.runner import Pace, Serving
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
 from local.azurite import ACCOUNT, KEY
@@ -34,11 +35,14 @@ UNLIMITED: Mapping[str, tuple[float, float]] = dict.fromkeys(("reads", "writes",
 class Here:
     """The workspace over a folder. A second one over the same folder is the server after a restart."""
 
-    def __init__(self, folder: Path, storage: str = STORAGE, buckets: Buckets | None = None) -> None:
+    def __init__(
+        self, folder: Path, storage: str = STORAGE, buckets: Buckets | None = None, pace: Pace | None = None
+    ) -> None:
         self.workspace = Workspace(folder, storage)
         variables = JobVariables(self.workspace, ADDRESS, folder / "ca.pem")
         self.jobs = JobRunner(self.workspace, Pythons(), variables.of)
-        self.context = Context(self.workspace, self.jobs, buckets or Buckets(UNLIMITED))
+        self.serving = Serving(self.workspace, Pythons(), pace)
+        self.context = Context(self.workspace, self.jobs, self.serving, buckets or Buckets(UNLIMITED))
         self.app: Starlette = build(self.context)
         self.token = tokens.issue(self.workspace.identity, "https://management.azure.com/")[0]
 

@@ -13,8 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml.server import ADDRESSES
+from aml.serving.runner import Pace
 from tests.support.aml import MODEL, PORT, Here, refusal
 from tests.support.asgi import ask
+from tests.support.serving import endpoint_body
+from tests.support.waiting import until
 
 HOSTILE = ["", " ", "\x00", "../../etc", "azureml://", "azureml://jobs/../outputs", "${{inputs.x}}", "a" * 3000]
 JUNK = st.recursive(
@@ -36,6 +39,9 @@ BODIES: list[dict[str, Any]] = [
     {"properties": {**MODEL, "tags": {"a": "b"}, "isArchived": False}},
     {"properties": {"datastoreType": "AzureBlob", "accountName": "devstoreaccount1", "containerName": "a"}},
     {"properties": {"computeType": "AmlCompute", "properties": {"scaleSettings": {"maxNodeCount": 2}}}},
+    {"properties": {"authMode": "Key", "traffic": {"blue": 100}, "mirrorTraffic": {}}, "identity": {"type": "None"}},
+    {"properties": {"endpointComputeType": "Managed", "model": "a", "requestSettings": {}, "livenessProbe": {}}},
+    {"properties": {"keys": {}}, "keyType": "Primary", "keyValue": "a", "tail": 1, "sku": {"capacity": 1}, "tags": {}},
     {"properties": {"componentSpec": {"type": "command"}, "image": "a", "codeUri": "b", "dataType": "uri_file"}},
 ]
 
@@ -48,7 +54,13 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
-    return Here(tmp_path_factory.mktemp("aml"))
+    here = Here(tmp_path_factory.mktemp("aml"), pace=Pace(deployment=3600))
+    here.put("models/a/versions/1", **MODEL)
+    here.call("PUT", "onlineEndpoints/income", endpoint_body())
+    until(lambda: "income" in here.serving.routes, "the endpoint is made")
+    model = {"endpointComputeType": "Managed", "model": f"{here.workspace.id}/models/a/versions/1"}
+    here.call("PUT", "onlineEndpoints/income/deployments/income", {"properties": model})
+    return here
 
 
 @pytest.mark.parametrize(("method", "path"), sorted({each[1:3] for each in ADDRESSES}))
@@ -77,6 +89,6 @@ def test_a_malformed_request_is_refused_in_the_documented_shape(
 
 def _body(data: st.DataObject) -> Any:
     body = json.loads(json.dumps(data.draw(st.sampled_from(BODIES))))
-    members = body["properties"]
+    members = data.draw(st.sampled_from([body["properties"], body]))
     members[data.draw(st.sampled_from(sorted(members)))] = data.draw(JUNK)
     return data.draw(st.just(body) | JUNK)

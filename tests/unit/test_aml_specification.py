@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from aml.server import ADDRESSES
+from aml.serving.runner import Pace
 from tests.support import aml_models
 from tests.support.aml import MODEL, Here
 from tests.support.asgi import Answer
+from tests.support.serving import deployment, endpoint_body
+from tests.support.waiting import until
 
 if not aml_models.there():
     pytest.skip(aml_models.MISSING, allow_module_level=True)
@@ -72,6 +75,45 @@ def test_datastores(here: Here) -> None:
         judged("Datastore", "PUT", made, place)
     for each in here.call("GET", "datastores").json["value"]:
         assert aml_models.faults("Datastore", each) == []
+
+
+def test_online_endpoints(tmp_path: Path) -> None:
+    here = Here(tmp_path / "aml", pace=Pace(deployment=3600))
+    path, place = "onlineEndpoints/income", f"{WORKSPACE}/onlineEndpoints/{{}}"
+    for _ in range(2):
+        answer = here.call("PUT", path, {**endpoint_body(description="text"), "tags": {"a": "b"}})
+        shown = judged("OnlineEndpoint", "PUT", answer, place)
+        until(lambda: here.call("GET", path).json["properties"]["provisioningState"] == "Succeeded", "it is made")
+    judged("OnlineEndpoint", "GET", here.call("GET", path), place)
+    assert set(shown["systemData"]) >= {"createdAt", "lastModifiedAt"}
+    [listed] = here.call("GET", "onlineEndpoints").json["value"]
+    assert aml_models.faults("OnlineEndpoint", listed) == []
+    judged("EndpointAuthKeys", "POST", here.call("POST", f"{path}/listKeys"), f"{place}/listKeys")
+    judged("OnlineEndpoint", "PATCH", here.call("PATCH", path, {"tags": {}}), place)
+    other = here.call("PUT", "onlineEndpoints/token", endpoint_body(authMode="AMLToken"))
+    judged("OnlineEndpoint", "PUT", other, place)
+    token = here.call("POST", "onlineEndpoints/token/token")
+    judged("EndpointAuthToken", "POST", token, f"{place}/token")
+
+
+def test_online_deployments(tmp_path: Path) -> None:
+    here = Here(tmp_path / "aml", pace=Pace(deployment=3600))
+    place = f"{WORKSPACE}/onlineEndpoints/{{}}/deployments/{{}}"
+    here.put("models/a/versions/1", **MODEL)
+    here.put("codes/echo/versions/1", codeUri="azureml://datastores/workspaceblobstore/paths/code/")
+    here.call("PUT", "onlineEndpoints/income", endpoint_body())
+    path = "onlineEndpoints/income/deployments/blue"
+    until(lambda: "income" in here.serving.routes, "the endpoint is made")
+    given = deployment(here.workspace.id, model="models/a/versions/1")
+    scale = {"scaleType": "TargetUtilization", "minInstances": 1, "maxInstances": 2, "pollingInterval": "PT1S"}
+    body = {"properties": {**given, "scaleSettings": scale}, "sku": {"name": "Default", "capacity": 2}}
+    judged("OnlineDeployment", "PUT", here.call("PUT", path, body), place)
+    judged("OnlineDeployment", "GET", here.call("GET", path), place)
+    [listed] = here.call("GET", "onlineEndpoints/income/deployments").json["value"]
+    assert aml_models.faults("OnlineDeployment", listed) == []
+    judged("DeploymentLogs", "POST", here.call("POST", f"{path}/getLogs", {"tail": 5}), f"{place}/getLogs")
+    skus = here.call("GET", f"{path}/skus")
+    assert skus.status == 200 and skus.json["value"][0]["sku"]["name"] == "Default"
 
 
 def test_refusals(here: Here) -> None:

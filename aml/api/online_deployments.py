@@ -1,0 +1,193 @@
+"""Deployments of online endpoints: made, changed, read, deleted, and their logs."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from starlette.responses import Response
+
+from aml.api import operations as following
+from aml.api import scope
+from aml.api.listing import listed
+from aml.api.online_endpoints import (
+    accepted,
+    begin,
+    check_still,
+    deployments_of,
+    endpoint_of,
+    make_or_begin,
+    with_operation,
+)
+from aml.api.online_forms import MOST_DEPLOYMENTS, MOST_INSTANCES, check_deployment_name, read_deployment, read_sku
+from aml.call import Call
+from aml.context import Context
+from aml.errors import ArmError, bad_request, not_found
+from aml.serving.replica import LOGS
+from aml.state.records import Operation, Version, make
+from aml.state.serving import Deployment, Endpoint
+from aml.storage.addresses import place_of
+from service.keys import new_id
+
+MOST_LINES, LINES = 5000, 50
+_KINDS = {name.lower(): name for name in LOGS}
+
+
+def put_deployment(context: Context, call: Call) -> Response:
+    """Make the deployment, or replace it: what answers goes on until the new one is ready."""
+    check_deployment_name(call.names["deployment"])
+    body = call.json()
+    endpoint = endpoint_of(context, call)
+    properties = read_deployment(scope.properties_of(body))
+    _check_references(context, properties)
+    fresh = make(Deployment, f"{endpoint.path}/deployments/{call.names['deployment']}", properties)
+    changes: dict[str, Any] = {
+        "properties": properties,
+        "sku": read_sku(body),
+        "tags": scope.texts_of(body, "tags"),
+        "location": context.workspace.identity.location,
+        "folder": new_id(),
+    }
+    with context.serving.writes:
+        check_still(endpoint_of(context, call))
+        there = deployments_of(context, endpoint.id)
+        former = there.get(fresh.name.lower())
+        if former is None and len(there) >= MOST_DEPLOYMENTS:
+            raise bad_request(f"The endpoint has {MOST_DEPLOYMENTS} deployments already, the most that one can have.")
+        deployment, operation, new = make_or_begin(context, fresh, "odidp", changes)
+    if former:
+        context.serving.discard(former)
+    return answer(context, call, deployment, operation, 201 if new else 200)
+
+
+def patch_deployment(context: Context, call: Call) -> Response:
+    """Change tags, and how many instances there are."""
+    body = call.json()
+    check_still(endpoint_of(context, call))
+    found = _deployment_of(context, call)
+    changes: dict[str, Any] = {}
+    if "tags" in body:
+        changes["tags"] = scope.texts_of(body, "tags")
+    if body.get("sku") is not None:
+        changes["sku"] = read_sku(body, found.sku)
+    deployment, operation = begin(context, found, "odidp", "Scaling", changes)
+    return answer(context, call, deployment, operation, 200)
+
+
+def get_deployment(context: Context, call: Call) -> Response:
+    return scope.answer(_shown(context, call, _deployment_of(context, call)))
+
+
+def list_deployments(context: Context, call: Call) -> Response:
+    endpoint = endpoint_of(context, call)
+    parent = f"{endpoint.id}/deployments"
+    return listed(context, call, Deployment, parent, lambda each: _shown(context, call, each))
+
+
+def delete_deployment(context: Context, call: Call) -> Response:
+    """Delete the deployment, unless it has traffic."""
+    with context.serving.writes:
+        endpoint = context.workspace.records.find(Endpoint, _path(call).partition("/deployments/")[0])
+        found = context.workspace.records.find(Deployment, _path(call))
+        if endpoint is None or found is None:
+            return scope.answer(None, 204)
+        check_still(endpoint)
+        _check_without_traffic(endpoint, found)
+        _, operation = begin(context, found, "odidp", "Deleting")
+    return accepted(context, call, operation)
+
+
+def get_logs(context: Context, call: Call) -> Response:
+    """Answer the last lines of a container's log."""
+    body = call.json() if call.body else {}
+    deployment = _deployment_of(context, call)
+    kind = body.get("containerType") or "InferenceServer"
+    if not isinstance(kind, str) or kind.lower() not in _KINDS:
+        raise bad_request(f"containerType can be: {', '.join(LOGS)}.", "containerType")
+    tail = LINES if body.get("tail") is None else body["tail"]
+    if not isinstance(tail, int) or isinstance(tail, bool) or not tail > 0:
+        raise bad_request("'tail' must be a whole number above 0.", "tail")
+    file = context.serving.folder / deployment.folder / LOGS[_KINDS[kind.lower()]]
+    try:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            content = "".join(deque(lines, min(tail, MOST_LINES)))
+    except FileNotFoundError:
+        content = ""
+    return scope.answer({"content": content})
+
+
+def list_skus(context: Context, call: Call) -> Response:
+    _deployment_of(context, call)
+    capacity = {"default": 1, "minimum": 1, "maximum": MOST_INSTANCES, "scaleType": "Automatic"}
+    sku = {"resourceType": "Microsoft.MachineLearning.Services/endpoints/deployments", "sku": {"name": "Default"}}
+    return scope.answer({"value": [{**sku, "capacity": capacity}]})
+
+
+def answer(context: Context, call: Call, deployment: Deployment, operation: Operation, status: int) -> Response:
+    headers = following.headers(context, call, operation, located=False)
+    return scope.answer(_shown(context, call, deployment), status, headers)
+
+
+def _shown(context: Context, call: Call, deployment: Deployment) -> dict[str, Any]:
+    return {
+        **scope.shown(context, deployment),
+        "location": deployment.location,
+        "kind": "Managed",
+        "tags": deployment.tags,
+        "sku": deployment.sku,
+        "properties": with_operation(context, call, deployment, deployment.properties),
+    }
+
+
+def _deployment_of(context: Context, call: Call) -> Deployment:
+    found = context.workspace.records.find(Deployment, _path(call))
+    if found is None:
+        place = f"onlineEndpoints/{call.names['endpoint'][:80]}/deployments/{call.names['deployment'][:80]}"
+        raise not_found(f"The specified resource was not found: {place}")
+    return found
+
+
+def _path(call: Call) -> str:
+    return f"onlineendpoints/{call.names['endpoint']}/deployments/{call.names['deployment']}".lower()
+
+
+def _check_references(context: Context, properties: dict[str, Any]) -> None:
+    """Raise unless the model, the code and the environment are there."""
+    if "model" in properties:
+        place_of(context.workspace, properties["model"], "properties.model")
+    if code := properties.get("codeConfiguration"):
+        place_of(context.workspace, code["codeId"], "properties.codeConfiguration.codeId")
+    environment = properties.get("environmentId", "")
+    if environment and not environment.lower().startswith("azureml://registries/"):
+        path = environment.partition("/workspaces/")[2].partition("/")[2].rstrip("/").lower()
+        if not path.startswith("environments/") or context.workspace.records.find(Version, path) is None:
+            message = f"The environment {environment[:300]!r} is not there."
+            raise bad_request(message, "properties.environmentId")
+
+
+def _check_without_traffic(endpoint: Endpoint, deployment: Deployment) -> None:
+    asked = endpoint.properties
+    for what, maps in (
+        ("live", (endpoint.traffic, asked["traffic"])),
+        ("mirrored", (endpoint.mirror, asked["mirrorTraffic"])),
+    ):
+        part = max(each.get(deployment.name, 0) for each in maps)
+        if part:
+            message = (
+                f"The deployment {deployment.name} has {part} percent of {what} traffic and cannot be deleted. "
+                "Set its traffic to 0 first."
+            )
+            raise ArmError(400, "BadRequest", message, "properties.traffic")
+
+
+_DEPLOYMENTS = f"{scope.WORKSPACE}/onlineEndpoints/{{endpoint}}/deployments"
+_ONE = f"{_DEPLOYMENTS}/{{deployment}}"
+ADDRESSES = [
+    ("arm.deployments.list", "GET", _DEPLOYMENTS, list_deployments),
+    ("arm.deployments.get", "GET", _ONE, get_deployment),
+    ("arm.deployments.put", "PUT", _ONE, put_deployment),
+    ("arm.deployments.patch", "PATCH", _ONE, patch_deployment),
+    ("arm.deployments.delete", "DELETE", _ONE, delete_deployment),
+    ("arm.deployments.logs", "POST", f"{_ONE}/getLogs", get_logs),
+    ("arm.deployments.skus", "GET", f"{_ONE}/skus", list_skus),
+]

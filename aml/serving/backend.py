@@ -1,0 +1,147 @@
+"""The gateway's connections to the process of one deployment: kept alive, and only as many calls as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from aml.serving.container import HEAD, LENGTH
+
+
+class TooManyPending(Exception):
+    """Twice as many calls as it works on at once are pending."""
+
+
+class TimedOut(Exception):
+    """The answer took longer than the deployment's request timeout."""
+
+
+class Broken(Exception):
+    """The process ended, or does not answer any more."""
+
+
+class Gone(Exception):
+    """This process takes no more calls, because another one serves the deployment."""
+
+
+class Reply(NamedTuple):
+    status: int
+    milliseconds: float
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`at_once` calls are worked on at once; a call takes `seconds` at most."""
+
+    at_once: int
+    seconds: float
+
+
+class Backend:
+    """Lives in the server's event loop. Another thread reads `pending`, and may close it."""
+
+    def __init__(self, port: int, secret: str, limits: Limits) -> None:
+        self._port, self._secret, self.limits = port, secret.encode(), limits
+        self._idle: list[_Connection] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._working = 0
+        self._exchanges: set[asyncio.Task[Reply]] = set()
+        self.pending = 0
+        self.closed = False
+
+    async def ask(self, body: bytes) -> Reply:
+        """Return the answer of the process."""
+        self.pending += 1  # before it is seen whether it is closed: who closes it waits for what is pending
+        if self.closed or self.pending > 2 * self.limits.at_once:
+            self.pending -= 1
+            raise Gone if self.closed else TooManyPending
+        task = asyncio.get_running_loop().create_task(self._exchange(body))
+        self._exchanges.add(task)
+        task.add_done_callback(self._done)
+        try:
+            # The model goes on with a call that took too long, and with one whose caller has gone: its place stays
+            # taken until it is done.
+            async with asyncio.timeout(self.limits.seconds):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise TimedOut from None
+
+    def _done(self, task: asyncio.Task[Reply]) -> None:
+        self.pending -= 1
+        self._exchanges.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it has it; it is not logged as never read
+
+    async def _exchange(self, body: bytes) -> Reply:
+        await self._enter()
+        try:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            reply = await connection.exchange(body)
+            self._idle.append(connection)
+            return reply
+        except OSError:
+            raise Broken from None
+        finally:
+            self._leave()
+
+    async def _enter(self) -> None:
+        """Wait for a place; who comes first has it first."""
+        if self._working < self.limits.at_once:
+            self._working += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        await turn  # the place is handed over: the number of those at work stays
+
+    def _leave(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set_result(None)
+        else:
+            self._working -= 1
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
+        connection.send(self._secret)
+        return connection
+
+
+class _Connection(asyncio.Protocol):
+    """One exchange at a time."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._answer: asyncio.Future[Reply] | None = None
+        self._transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def send(self, content: bytes) -> None:
+        self._transport.write(LENGTH.pack(len(content)) + content)
+
+    async def exchange(self, body: bytes) -> Reply:
+        if self._transport.is_closing():
+            raise ConnectionResetError
+        self._answer = asyncio.get_running_loop().create_future()
+        self.send(body)
+        return await self._answer
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) < HEAD.size or self._answer is None:
+            return
+        length, status, microseconds = HEAD.unpack_from(self._received)
+        if len(self._received) >= HEAD.size + length:
+            body = bytes(self._received[HEAD.size :])
+            self._received.clear()
+            answer, self._answer = self._answer, None
+            answer.set_result(Reply(status, microseconds / 1000, body))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(ConnectionResetError())
+            self._answer = None

@@ -1,0 +1,72 @@
+"""Online endpoints and their deployments, as they are kept. Every change of a state goes through the methods here."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import msgspec
+
+from aml.state.records import Resource, now
+
+MOVING = ("Creating", "Updating", "Scaling", "Deleting")  #: while in one of these, a resource takes no other write
+
+
+class Served(Resource, frozen=True):
+    """What has a long-running operation. `operation` is the id of the last one."""
+
+    state: str = "Creating"
+    operation: str = ""
+
+    @property
+    def moves(self) -> bool:
+        return self.state in MOVING
+
+    def begun(self, state: str, operation: str, **changes: Any) -> Self:
+        """Return the resource as the operation begins to change it."""
+        return msgspec.structs.replace(self, state=state, operation=operation, modified=now(), **changes)
+
+    def ended(self, operation: str, **changes: Any) -> Self | None:
+        """Return the resource as the operation leaves it, or None when a later one has begun."""
+        if self.operation != operation:
+            return None
+        return msgspec.structs.replace(self, **{"state": "Succeeded", **changes})
+
+
+class Endpoint(Served, frozen=True):
+    """`properties` are as they were asked for; calls follow `traffic` and `mirror`, the map that was applied."""
+
+    identity: dict[str, Any] = {}
+    kind: str = ""
+    primary: str = ""
+    secondary: str = ""
+    traffic: dict[str, int] = {}
+    mirror: dict[str, int] = {}
+
+    def without(self, deployment: str) -> Self:
+        """Return the endpoint without the zero that its maps may have for a deployment that is deleted."""
+        maps = {name: self.properties[name] for name in ("traffic", "mirrorTraffic")}
+        left = {name: {key: part for key, part in each.items() if key != deployment} for name, each in maps.items()}
+        return msgspec.structs.replace(self, properties={**self.properties, **left})
+
+
+class Deployment(Served, frozen=True):
+    """A deployment, below `onlineendpoints/{endpoint}/deployments`.
+
+    `folder` has what was last ordered, `served` is the folder of what answers: another one while a change is carried
+    out and after one that failed, none before the first that succeeded. `serves` are the properties of what answers.
+    """
+
+    sku: dict[str, Any] = {}
+    folder: str = ""
+    served: str = ""
+    serves: dict[str, Any] = {}
+    instances: int = 1  #: of what answers
+
+    @property
+    def endpoint(self) -> str:
+        """The id of its endpoint."""
+        return self.parent.rpartition("/")[0]
+
+    @property
+    def capacity(self) -> int:
+        return int(self.sku.get("capacity") or 1)
