@@ -48,6 +48,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             parser.add_argument("subject", nargs="?", choices=subjects, help="one of them; all unless given")
             parser.add_argument("--gib", type=float, default=2.0, help="size of the large data sets; 2")
             parser.add_argument("--endpoints", type=int, default=1000, help="endpoints of the fleet; 1000")
+            parser.add_argument("--trace", action="store_true", help="print the calls of a retraining instead")
         case "lock":
             parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
             parser.add_argument(

@@ -1,4 +1,4 @@
-"""`run.py bench [app|arrival|checks|studio|fleet]`: everything measured in one run, as one table."""
+"""`run.py bench [app|arrival|checks|studio|fleet]`: everything measured in one run, as one table; or each call."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from local.bench import app, arrival, checks, fleet, studio
 from local.bench.rows import Row
+from local.bench.trace import trace
 from local.children import end_in_order
 from local.commands import parser_of
 
@@ -28,6 +29,10 @@ def main() -> int:
     end_in_order()
     console = Console(highlight=False)
     console.width = max(console.width, 130)
+    if chosen.trace:
+        with tempfile.TemporaryDirectory(prefix="relearn-bench-") as folder:
+            trace(Path(folder))
+        return 0
     table = Table("what", "measured", "against", "ratio", box=None, padding=(0, 3, 0, 0), header_style="bold")
     try:
         with console.status("measuring"), tempfile.TemporaryDirectory(prefix="relearn-bench-") as folder:

@@ -8,21 +8,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import pathspec
 import requests
-import requests.adapters
 from azure.storage.blob import BlobBlock
 from packaging.requirements import Requirement
 
 from local.azurite import azurite
+from local.bench.calls import counted
 from local.bench.rows import Row, ms
 from local.children import ROOT
 from local.datasets import as_csv
@@ -88,7 +86,7 @@ def latencies(folder: Path) -> Iterator[Row]:
             path = place.drop(f"{number}.csv", as_csv(place.header, place.rows[: 300 + 20 * number]))
             with counted(storage.blob_address) as calls:
                 begun = time.perf_counter()
-                job = _taken_up(app, path)
+                job = taken_up(app, path)
                 started.append(time.perf_counter() - begun)
                 _wait_for_bes(app, str(job.bes_job))
                 begun = time.perf_counter()
@@ -210,24 +208,25 @@ def memory(folder: Path, gib: float) -> Iterator[Row]:
 
 def _start_both(settings: Mapping[str, str], small: str, large: str, pipe: Any) -> None:
     app = app_that_waits_for_nothing(settings)
-    _taken_up(app, small)
+    taken_up(app, small)
     before = _peak()
-    job = _taken_up(app, large)
+    job = taken_up(app, large)
     assert job.state is JobState.TRAINING, job
     after = _peak()
     pipe.send((after - before, after))
 
 
-def app_that_waits_for_nothing(settings: Mapping[str, str]) -> App:
+def app_that_waits_for_nothing(settings: Mapping[str, str], targets: int = 2) -> App:
     """Return the app with data that need not settle: how long that takes is configured."""
     app = App(Settings(settings))
     pipeline = app.pipelines[PIPELINE]
     at_once = msgspec.structs.replace(pipeline.arriving, settle=0.0)
-    app.__dict__["pipelines"] = Pipelines({PIPELINE: msgspec.structs.replace(pipeline, arriving=at_once)})
+    pipeline = msgspec.structs.replace(pipeline, arriving=at_once, targets=pipeline.targets[:targets])
+    app.__dict__["pipelines"] = Pipelines({PIPELINE: pipeline})
     return app
 
 
-def _taken_up(app: App, path: str) -> RetrainingJob:
+def taken_up(app: App, path: str) -> RetrainingJob:
     """Take a blob's event and start its job, as the blob trigger and the timer do."""
     app.flows.intake.see(path)
     [job] = app.flows.intake.take_up()
@@ -258,24 +257,6 @@ def drop_large(place: Workplace, size: int) -> str:
         blob.stage_block(each.id, header + b"\n" + block if number == 0 else block)
     blob.commit_block_list(blocks)
     return path
-
-
-@contextmanager
-def counted(storage: str) -> Iterator[Counter[str]]:
-    """Count the HTTP calls to the storage by method."""
-    counted: Counter[str] = Counter()
-    send: Callable[..., requests.Response] = requests.adapters.HTTPAdapter.send
-
-    def counting(self: Any, request: Any, *arguments: Any, **options: Any) -> requests.Response:
-        if urlsplit(request.url).netloc == urlsplit(storage).netloc:
-            counted[request.method] += 1
-        return send(self, request, *arguments, **options)
-
-    requests.adapters.HTTPAdapter.send = counting  # type: ignore[method-assign]
-    try:
-        yield counted
-    finally:
-        requests.adapters.HTTPAdapter.send = send  # type: ignore[method-assign]
 
 
 def _wait_for_bes(app: App, bes_job: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from local.azurite import azurite
-from local.bench.app import app_that_waits_for_nothing, counted, drop_large
+from local.bench.app import app_that_waits_for_nothing, drop_large
+from local.bench.calls import counted
 from local.bench.rows import Row, ms
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace, workplace

@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 
 from local.azurite import azurite
-from local.bench.app import counted
+from local.bench.calls import counted
 from local.bench.rows import Row, ms
 from local.fleet import FLEET, FleetPlace, fleet_place
 from shared.domain.jobs import Model

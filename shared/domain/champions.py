@@ -34,6 +34,13 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class ProofAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model answered for the rows of `proof.rows`, which have this SHA-256."""
+
+    rows: str
+    answers: Rows
+
+
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What became live, from when, why, and on which data. Written once, never changed.
 
@@ -58,6 +65,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     approval: Approval | None = None
     proof: dict[str, Proof] = {}
+    answered: ProofAnswers | None = None  #: where all targets have one model
 
 
 class Phase(Enum):

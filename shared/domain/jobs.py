@@ -14,6 +14,7 @@ from shared.base.decoding import Moment
 from shared.base.errors import IllegalTransition
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Verdict
+from shared.domain.rows import Rows
 
 
 class JobState(Enum):
@@ -88,6 +89,13 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
     of: int  #: held-out rows there were
 
 
+class Telling(msgspec.Struct, frozen=True, kw_only=True):
+    """Held-out rows that the new model and the champion differ most on, as they are asked, and the new one's answers."""
+
+    asked: Rows
+    given: Rows
+
+
 class ChampionScoring(msgspec.Struct, frozen=True, kw_only=True):
     """A BES job in which the live model, by its SHA-256, scores the held-out rows."""
 
@@ -147,6 +155,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     scoring: ChampionScoring | None = None
     scored_in_vain: int = 0  #: BES jobs of the champion's scoring that gave nothing
     verdict: Verdict | None = None
+    telling: Telling | None = None  #: what shows its promotion; None once that is proven
     approval: Approval | None = None
     rollout: str | None = None  #: the rollout of its fleet that asks for its promotion
     attempts: int = 0  #: failed tries in a row

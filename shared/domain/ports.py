@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,8 +71,11 @@ class Documents(Protocol):
         """Return the names and when each was last written, the newest first."""
         ...
 
-    def lease(self, name: str) -> AbstractContextManager[Lease]:
-        """Hold the document, which must exist; raise `Busy` when another run holds it."""
+    def lease(self, name: str, etag: str | None = None) -> AbstractContextManager[Lease]:
+        """Hold the document, which must exist; raise `Busy` when another run holds it.
+
+        Raise `RecordChanged` when it has another etag than a given one: what was read before is then out of date.
+        """
         ...
 
 
@@ -164,8 +167,11 @@ class Models(Protocol):
         """Return the kept models whose hash begins so."""
         ...
 
-    def identify(self, reference: BlobReference) -> Model | None:
-        """Return the kept model that the reference names, or None when it names another blob."""
+    def identify(self, reference: BlobReference, known: Collection[Model] = ()) -> Model | None:
+        """Return the kept model that the reference names, or None when it names another blob.
+
+        One that is `known` is not looked up: the caller does not need to know that it is still there.
+        """
         ...
 
 

@@ -8,6 +8,7 @@ from shared.domain.rows import Rows
 
 SCORED = "Scored "  #: how the names of the columns begin that a model fills
 ALIKE = 1e-6  #: relative: a number may have been written as text and read again in between
+TELLING_AT_MOST = 50  #: held-out rows that a switch is proven on beside the kept ones
 ROUNDING = 1e-9  #: relative: the processors that answer for a service may differ in the last digits
 
 
@@ -25,7 +26,7 @@ def same_answers(one: Rows, other: Rows, tolerance: float = ROUNDING) -> bool:
     return all(_same_cell(a, b, tolerance) for row, there in pairs for a, b in zip(row, there, strict=True))
 
 
-def most_telling(candidate: Rows, champion: Rows | None, at_most: int) -> list[int]:
+def most_telling(candidate: Rows, champion: Rows | None, at_most: int = TELLING_AT_MOST) -> list[int]:
     """Return the places of the rows that two models' answers differ most on; the first ones if only one is known."""
     places = range(len(candidate.values))
     if champion is None or len(champion.values) != len(candidate.values):

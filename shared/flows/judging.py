@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -23,13 +24,14 @@ from shared.domain.evaluation import BYTES_AT_MOST, read_evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
 from shared.domain.gate.scored import read_scored
 from shared.domain.gate.verdict import Outcome, Verdict
-from shared.domain.jobs import Approval, ChampionScoring, HeldOut, JobState, Model, RetrainingJob
+from shared.domain.jobs import Approval, ChampionScoring, HeldOut, JobState, Model, RetrainingJob, Telling
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
     BatchService,
     BlobReader,
     BlobReference,
     Cancelled,
+    Endpoint,
     Endpoints,
     Failed,
     Finished,
@@ -38,11 +40,12 @@ from shared.domain.ports import (
     Running,
     TrainingData,
 )
-from shared.domain.proof_rows import scored_columns
+from shared.domain.proof_rows import most_telling, scored_columns
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
 from shared.flows.live import live_model
 from shared.store import Records
+from shared.store.answers import KeptRows
 
 log = logging.getLogger("relearn.judging")
 
@@ -50,6 +53,7 @@ BY_REQUEST = 1000  #: rows; more are scored by a BES job
 IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
 BYTES_OF_ANSWERS = 64 << 20
+REPLACED = "The champion was replaced while it scored the held-out rows"
 
 
 @dataclass(frozen=True)
@@ -66,67 +70,86 @@ class Judging:
 
     def take_results(
         self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]
-    ) -> RetrainingJob:
-        """Keep what the training gave, before the links to it expire."""
+    ) -> tuple[RetrainingJob, KeptRows | None]:
+        """Keep what the training gave, before the links to it expire. Return its held-out rows too, if it gives some."""
         training = pipeline.training
         for port in (training.model, training.evaluation, training.scored):
             if port is not None and port not in results:
                 reason = (
                     f"The BES job has no output {port!r}; {case_hint(port, results)}its outputs are: {_listed(results)}"
                 )
-                return job.end(JobState.FAILED, self.now(), reason)
+                return job.end(JobState.FAILED, self.now(), reason), None
         reader = self.reader(pipeline)
         evaluation = read_evaluation(_whole(reader.read(results[training.evaluation]), BYTES_AT_MOST))
-        held_out = None
+        held_out, kept = None, None
         if training.scored and pipeline.gate.label:
             rows, total = read_scored(
                 reader.read(results[training.scored]), pipeline.gate.label, pipeline.gate.rows_at_most
             )
-            held_out = HeldOut(digest=self.records.answers.keep_rows(rows), rows=len(rows.values), of=total)
+            kept = self.records.answers.keep_rows(rows)
+            held_out = HeldOut(digest=kept.digest, rows=len(rows.values), of=total)
         model = self.models.keep(reader.read(results[training.model]))
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
-        return job.move_to(JobState.JUDGING, self.now(), note, **facts)
+        return job.move_to(JobState.JUDGING, self.now(), note, **facts), kept
 
-    def judge(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
-        """Take the job one step towards its verdict."""
+    def judge(self, job: RetrainingJob, pipeline: Pipeline, kept: KeptRows | None = None) -> RetrainingJob:
+        """Take the job to its verdict, or one step towards it. `kept` are its held-out rows if this run kept them."""
         assert job.model is not None, "a job is judged once its results are kept"
-        assert job.evaluation is not None, "a job is judged once its results are kept"
+        evaluation = job.evaluation
+        assert evaluation is not None, "a job is judged once its results are kept"
         champion = self.records.champions.load(pipeline.name)
         if job.held_out is None or pipeline.gate.label is None or not pipeline.gate.needs_rows:
             live = LiveModel(model=judged_against(champion, pipeline), evaluation=champion.evaluation)
-            return self._decided(job, pipeline, judge(pipeline.gate, job.evaluation, live))
-        rows = self.records.answers.rows(job.held_out.digest)
-        if rows is None:
+            return self._decided(job, pipeline, judge(pipeline.gate, evaluation, live))
+        if kept is None and (rows := self.records.answers.rows(job.held_out.digest)):
+            kept = KeptRows(job.held_out.digest, rows)
+        if kept is None:
             raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
-        model = self._live(pipeline)
-        answers = self.records.answers.load(job.held_out.digest, model.sha256)
-        if answers is None:
-            return self._scored_by_champion(job, pipeline, model, rows, job.held_out)
+        if len(kept.rows.values) > BY_REQUEST:
+            model = self._live(pipeline, champion)
+            answers = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
+            if answers is None:
+                return self._scored_by_job(job, pipeline, model, _asked(pipeline, kept.rows), job.held_out)
+        else:
+            job, model, answers = self._scored_by_request(job, pipeline, champion, kept)
         known = champion.evaluation if champion.live and model in champion.live.models.values() else None
         live = LiveModel(model=model.sha256, evaluation=known, answers=answers)
-        scored = ScoredRows(rows=rows, label=pipeline.gate.label)
-        return self._decided(job, pipeline, judge(pipeline.gate, job.evaluation, live, scored))
+        verdict = judge(pipeline.gate, evaluation, live, ScoredRows(rows=kept.rows, label=pipeline.gate.label))
+        return self._decided(job, pipeline, verdict, _telling(pipeline, kept.rows, answers))
 
-    def _live(self, pipeline: Pipeline) -> Model:
-        name, endpoint = next(iter(self.endpoints(pipeline).items()))
-        return live_model(self.models, self.reader(pipeline), name, endpoint)
+    def _live(self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint | None = None) -> Model:
+        """Return what the first target serves; a model that the champion's record names is not looked up again."""
+        target = pipeline.targets[0].name
+        known = champion.live.models.values() if champion.live else ()
+        endpoint = endpoint or self.endpoints(pipeline)[target]
+        return live_model(self.models, self.reader(pipeline), target, endpoint, known)
 
-    def _scored_by_champion(
-        self, job: RetrainingJob, pipeline: Pipeline, model: Model, rows: Rows, held_out: HeldOut
-    ) -> RetrainingJob:
-        try:
-            asked = rows.only(pipeline.rows.columns)
-        except ValueError as error:
-            raise BadEvaluation(
-                f"The champion cannot be judged on the held-out rows: the output {pipeline.training.scored} {error}; "
-                "proof.rows has it, so the job's data lacks it or the experiment drops it"
-            ) from None
-        if len(asked.values) > BY_REQUEST:
-            return self._scored_by_job(job, pipeline, model, asked, held_out)
-        name, endpoint = next(iter(self.endpoints(pipeline).items()))
-        answers = endpoint.score(asked)
-        return self._keep(job, pipeline, model, held_out, answers, f"{name} scored them by request")
+    def _scored_by_request(
+        self, job: RetrainingJob, pipeline: Pipeline, champion: Champion, kept: KeptRows
+    ) -> tuple[RetrainingJob, Model, Rows]:
+        """Return what the champion answers for the rows, and the job that says how that is known.
+
+        The champion is the one of the record until the endpoint says, after it has scored, that it serves another.
+        """
+        target = pipeline.targets[0].name
+        endpoint = self.endpoints(pipeline)[target]
+        recorded = champion.live.models.get(target) if champion.live else None
+        model = recorded or self._live(pipeline, champion, endpoint)
+        while True:
+            known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
+            answers = endpoint.score(_asked(pipeline, kept.rows)) if known is None else known
+            if known is not None and recorded is None:
+                return job, model, answers
+            live = self._live(pipeline, champion, endpoint)
+            if live == model:
+                break
+            if recorded is None:
+                raise ServiceUnavailable(REPLACED)
+            model, recorded = live, None
+        if known is None:
+            job = self._keep(job, model, kept.digest, answers, f"{target} scored them by request")
+        return job, model, answers
 
     def _scored_by_job(
         self, job: RetrainingJob, pipeline: Pipeline, model: Model, asked: Rows, held_out: HeldOut
@@ -162,7 +185,9 @@ class Judging:
                 answers = scored_columns(table)
                 if len(answers.values) != held_out.rows or not answers.columns:
                     return self._again(job, f"The champion's scoring gave {len(answers.values)} rows")
-                return self._keep(job, pipeline, model, held_out, answers, f"BES job {scoring.bes_job} scored them")
+                if self._live(pipeline, self.records.champions.load(pipeline.name)) != model:
+                    raise ServiceUnavailable(REPLACED)
+                return self._keep(job, model, held_out.digest, answers, f"BES job {scoring.bes_job} scored them")
 
     def _again(self, job: RetrainingJob, trouble: str) -> RetrainingJob:
         """Return the job before its champion was scored, or its end: each BES job that runs looks well for a while."""
@@ -172,21 +197,21 @@ class Judging:
         waiting = job.waiting(now + delay(tries), now, trouble)
         return msgspec.structs.replace(waiting, scoring=None, scored_in_vain=tries)
 
-    def _keep(
-        self, job: RetrainingJob, pipeline: Pipeline, model: Model, held_out: HeldOut, answers: Rows, how: str
-    ) -> RetrainingJob:
-        if self._live(pipeline) != model:
-            raise ServiceUnavailable("The champion was replaced while it scored the held-out rows")
-        self.records.answers.keep(held_out.digest, model.sha256, answers)
+    def _keep(self, job: RetrainingJob, model: Model, digest: str, answers: Rows, how: str) -> RetrainingJob:
+        self.records.answers.keep(digest, model.sha256, answers)
         return job.noting(self.now(), f"the champion {model.sha256[:12]} is known on the held-out rows: {how}")
 
-    def _decided(self, job: RetrainingJob, pipeline: Pipeline, verdict: Verdict) -> RetrainingJob:
+    def _decided(
+        self, job: RetrainingJob, pipeline: Pipeline, verdict: Verdict, telling: Telling | None = None
+    ) -> RetrainingJob:
         assert job.model is not None, "only a job with a model is judged"
-        now, facts = self.now(), {"verdict": verdict, "scoring": None}
+        now = self.now()
+        facts: dict[str, Any] = {"verdict": verdict, "scoring": None}
         undecided = verdict.outcome is Outcome.UNDECIDED
         if verdict.outcome is Outcome.FAILS or (undecided and pipeline.gate.undecided == "keep"):
             reason = f"undecided, so the champion is kept: {verdict.reason}" if undecided else verdict.reason
             return job.end(JobState.REJECTED, now, reason, **facts)
+        facts["telling"] = telling
         if not pipeline.approval.required and not (undecided and pipeline.gate.undecided == "ask"):
             reason = f"undecided, and promoted all the same: {verdict.reason}" if undecided else verdict.reason
             return job.move_to(JobState.ACCEPTED, now, reason, **facts)
@@ -198,6 +223,25 @@ class Judging:
             note = f"The approval of {former.by} is void, the numbers have changed; {note}"
         approval = Approval(seen=seen, asked_at=now, expires_at=now + timedelta(seconds=pipeline.approval.within))
         return job.move_to(JobState.AWAITING, now, note, **facts, approval=approval)
+
+
+def _asked(pipeline: Pipeline, rows: Rows) -> Rows:
+    try:
+        return rows.only(pipeline.rows.columns)
+    except ValueError as error:
+        raise BadEvaluation(
+            f"The champion cannot be judged on the held-out rows: the output {pipeline.training.scored} {error}; "
+            "proof.rows has it, so the job's data lacks it or the experiment drops it"
+        ) from None
+
+
+def _telling(pipeline: Pipeline, rows: Rows, answers: Rows) -> Telling | None:
+    """Return the rows for the proof; None where they lack a column that is asked for."""
+    if not {*pipeline.rows.columns} <= {*rows.columns}:
+        return None
+    given = scored_columns(rows)
+    places = most_telling(given, answers)
+    return Telling(asked=rows.only(pipeline.rows.columns).at(places), given=given.at(places))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReader, Endpoint, Models
 
 
-def live_model(models: Models, reader: BlobReader, name: str, endpoint: Endpoint) -> Model:
+def live_model(
+    models: Models, reader: BlobReader, name: str, endpoint: Endpoint, known: Collection[Model] = ()
+) -> Model:
     """Return the model that is live, and keep it first if somebody else deployed it.
 
-    Raises `BadConfiguration` when it cannot be read: without it there is no way back.
+    One of the `known` is not looked up again. Raises `BadConfiguration` when it cannot be read: without it there is no way back.
     """
     reference = endpoint.model()
-    if kept := models.identify(reference):
+    if kept := models.identify(reference, known):
         return kept
     try:
         return models.keep(reader.read(reference))

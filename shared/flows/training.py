@@ -34,6 +34,7 @@ from shared.domain.ports import (
 )
 from shared.flows.judging import Judging
 from shared.store import Records
+from shared.store.answers import KeptRows
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.training")
@@ -42,7 +43,19 @@ T = TypeVar("T")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
 MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
+#: states whose next step only reads, or writes what it would write again
+TAKEN_AGAIN = frozenset({JobState.JUDGING, JobState.AWAITING, JobState.ACCEPTED})
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
+
+
+@dataclass
+class Course:
+    """A job on its way: as it was last written, and as it is; what this run has just kept it need not read again."""
+
+    stored: Stored[RetrainingJob]
+    job: RetrainingJob
+    submitted: bool = False  #: its BES job was made by this run
+    held_out: KeptRows | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,9 @@ class Training:
             stored = self.records.jobs.require(job.id)
             if stored.record == job:
                 stored = replace(stored, record=msgspec.structs.replace(job, not_before=None))
-            return self.advance(stored).record
+            course = Course(stored, stored.record)
+            self._advance(course)
+            return self._written(course).record
 
         return guarded(started, job, f"Job {job.id}", log)
 
@@ -86,7 +101,9 @@ class Training:
             return None
         if stored.record.state in SWITCHED:
             return self._unsettled(stored.record)
-        return self._asking(self.advance(stored))
+        course = Course(stored, stored.record)
+        self._advance(course)
+        return self._asking(course)
 
     def _unsettled(self, job: RetrainingJob) -> Request | None:
         """Have a promotion finished whose run died after it had written the outcome on the job."""
@@ -96,39 +113,54 @@ class Training:
         self.records.jobs.close(job)
         return None
 
-    def _asking(self, stored: Stored[RetrainingJob]) -> Request | None:
-        """Return the request for the job's promotion when it is time to send it (again)."""
-        job = stored.record
+    def _asking(self, course: Course) -> Request | None:
+        """Write the job. Return the request for its promotion when it is time to send it (again)."""
+        job = course.job
         if job.state not in (JobState.ACCEPTED, JobState.PROMOTING) or not self._due(job):
+            self._written(course)
             return None
         pipeline = self.pipelines.get(job.pipeline)
         if pipeline and pipeline.fleet and pipeline.waits and job.state is JobState.ACCEPTED and not job.rollout:
+            self._written(course)
             self.records.jobs.park(job, pipeline.fleet)
             return None
-        self.records.jobs.save(stored, msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN))
+        course.job = msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN)
+        self._written(course)
         return Request(pipeline=job.pipeline, action=Command.PROMOTE, job=job.id)
 
     def _due(self, job: RetrainingJob) -> bool:
         return job.not_before is None or job.not_before <= self.now()
 
-    def advance(self, stored: Stored[RetrainingJob]) -> Stored[RetrainingJob]:
-        """Take the job's steps until it has to wait or is final."""
-        while not stored.record.final and self._due(stored.record):
+    def _advance(self, course: Course) -> None:
+        """Take the job's steps until it has to wait or is final.
+
+        What was done is written before the next step, unless that may be taken twice: then they are written together.
+        """
+        while not course.job.final and self._due(course.job):
+            if course.job.state not in TAKEN_AGAIN or course.job.scoring:
+                self._written(course)
+            job = course.job
             try:
-                job = self._step(stored.record)
+                after = self._step(course)
             except RecordChanged:
                 raise
             except RetrainingError as error:
-                job = self._after(stored.record, error)
-            if job is stored.record and job.state in (JobState.TRAINING, JobState.JUDGING) and job.trouble:
-                job = job.noting(self.now(), "all is well again", **WELL)
-            if job is stored.record:
-                return stored
-            stored = self._saved(stored, job)
-            log.info("Job %s is %s: %s", job.id, job.state.value, job.steps[-1].note)
-        if stored.record.final and stored.record.state not in SWITCHED:
-            self.records.jobs.close(stored.record)
-        return stored
+                after = self._after(job, error)
+            if after is job and job.state in (JobState.TRAINING, JobState.JUDGING) and job.trouble:
+                after = job.noting(self.now(), "all is well again", **WELL)
+            if after is job:
+                return
+            course.job = after
+            log.info("Job %s is %s: %s", after.id, after.state.value, after.steps[-1].note)
+            if after.state is JobState.TRAINING:
+                return  # the BES job takes its time, and the next poll asks for it
+
+    def _written(self, course: Course) -> Stored[RetrainingJob]:
+        if course.job is not course.stored.record:
+            course.stored = self._saved(course.stored, course.job)
+        if course.job.final and course.job.state not in SWITCHED:
+            self.records.jobs.close(course.job)
+        return course.stored
 
     def _saved(self, stored: Stored[RetrainingJob], job: RetrainingJob) -> Stored[RetrainingJob]:
         """Record the step. Where another run was first, cancel the BES job that this one made: nothing names it."""
@@ -151,7 +183,8 @@ class Training:
         except RetrainingError as error:
             log.warning("BES job %s stays at the service and is never started: %s", bes_job, error)
 
-    def _step(self, job: RetrainingJob) -> RetrainingJob:
+    def _step(self, course: Course) -> RetrainingJob:
+        job = course.job
         pipeline = self.pipelines.get(job.pipeline)
         if pipeline is None:
             raise BadConfiguration(
@@ -159,16 +192,18 @@ class Training:
             )
         match job.state:
             case JobState.RECEIVED:
+                course.submitted = True
                 return self._submit(job, pipeline)
-            case JobState.SUBMITTED:
+            case JobState.SUBMITTED if course.submitted:
+                # Not written: the next poll sees by its state that it was started, and starts it again if not.
                 self.service(pipeline).start(_known(job.bes_job))
-                return job.move_to(JobState.TRAINING, self.now(), "BES job started")
-            case JobState.TRAINING:
+                return job
+            case JobState.SUBMITTED | JobState.TRAINING:
                 with alone_if(pipeline.gate.rows_at_most > MANY):
-                    return self._follow(job, pipeline)
+                    return self._follow(course, pipeline)
             case JobState.JUDGING:
                 with alone_if(pipeline.gate.rows_at_most > MANY):
-                    return self.judging.judge(job, pipeline)
+                    return self.judging.judge(job, pipeline, course.held_out)
             case JobState.AWAITING:
                 return self._unless_expired(job)
             case JobState.ACCEPTED:
@@ -221,9 +256,14 @@ class Training:
         parts = [*(former.parts if former and not former.joined else ()), *job.parts]
         return bring(job.joined, [part.dataset for part in parts], former.joined if former else None)
 
-    def _follow(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
-        service, training = self.service(pipeline), pipeline.training
-        match service.status(_known(job.bes_job)):
+    def _follow(self, course: Course, pipeline: Pipeline) -> RetrainingJob:
+        job, service, training = course.job, self.service(pipeline), pipeline.training
+        status = service.status(_known(job.bes_job))
+        if job.state is JobState.SUBMITTED:
+            if isinstance(status, NotStarted):
+                service.start(_known(job.bes_job))
+            job = job.move_to(JobState.TRAINING, self.now(), "BES job started")
+        match status:
             case NotStarted():
                 return self._unless_late(job, pipeline, "waited", job.submitted_at, training.waiting)
             case Running() if job.running_since is None:
@@ -239,7 +279,8 @@ class Training:
             case Cancelled():
                 return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
             case Finished(results):
-                return self.judging.take_results(job, pipeline, results)
+                job, course.held_out = self.judging.take_results(job, pipeline, results)
+                return job
 
     def _unless_late(
         self, job: RetrainingJob, pipeline: Pipeline, did: str, since: datetime | None, limit: float

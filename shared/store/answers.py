@@ -7,21 +7,30 @@ answers/{digest}/{model}.json    the scored columns that the model of this SHA-2
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from shared.domain.ports import Documents
 from shared.domain.rows import Rows
 from shared.store.shelf import Shelf, encode
 
 
+@dataclass(frozen=True)
+class KeptRows:
+    """Rows by their digest. `new`: they were not there before, and so no answers for them either."""
+
+    digest: str
+    rows: Rows
+    new: bool = False
+
+
 class AnswerRecords:
     def __init__(self, documents: Documents) -> None:
         self._rows = Shelf(documents, Rows)
 
-    def keep_rows(self, rows: Rows) -> str:
-        """Store the rows and return their digest."""
-        digest = hashlib.sha256(encode(rows)).hexdigest()
-        self._rows.create(_rows(digest), rows)
-        return digest
+    def keep_rows(self, rows: Rows) -> KeptRows:
+        """Store the rows unless they are there."""
+        digest = digest_of(rows)
+        return KeptRows(digest, rows, new=self._rows.create(_rows(digest), rows) is not None)
 
     def rows(self, digest: str) -> Rows | None:
         return self._read(_rows(digest))
@@ -36,6 +45,10 @@ class AnswerRecords:
     def _read(self, name: str) -> Rows | None:
         stored = self._rows.load(name)
         return stored.record if stored else None
+
+
+def digest_of(rows: Rows) -> str:
+    return hashlib.sha256(encode(rows)).hexdigest()
 
 
 def _rows(digest: str) -> str:

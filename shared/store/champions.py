@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -22,6 +23,8 @@ from shared.domain.ports import Documents, Lease
 from shared.store.shelf import Shelf, Stored, decode, encode, stem
 
 log = logging.getLogger("relearn.records")
+
+SURE_FOR = timedelta(seconds=20)  #: after which a lease of a minute is renewed before it is relied on
 
 
 class ChangeMark(msgspec.Struct, frozen=True):
@@ -36,13 +39,27 @@ class HeldChampion:
     `abandoned`: the run before did not give it back. It may have died, or have been stopped and go on some day.
     """
 
-    def __init__(self, shelf: Shelf[Champion], stored: Stored[Champion], lease: Lease, *, abandoned: bool) -> None:
+    def __init__(
+        self,
+        shelf: Shelf[Champion],
+        stored: Stored[Champion],
+        lease: Lease,
+        now: Callable[[], datetime],
+        since: datetime,
+        *,
+        abandoned: bool,
+    ) -> None:
         self.abandoned = abandoned
         self._shelf, self._stored, self._lease = shelf, stored, lease
+        self._now, self._renewed = now, since
 
     @property
     def champion(self) -> Champion:
         return self._stored.record
+
+    def write_later(self, champion: Champion) -> None:
+        """Have the next `save` write this too: nothing is lost if there is none."""
+        self._stored = replace(self._stored, record=champion)
 
     def save(self, champion: Champion) -> None:
         self._stored = self._shelf.replace(self._stored, champion, self._lease)
@@ -52,7 +69,14 @@ class HeldChampion:
 
         A lease that ran out is renewed only while nobody leased or wrote the record since: no run has overtaken this.
         """
+        asked = self._now()
         self._lease.renew()
+        self._renewed = asked
+
+    def keep(self) -> None:
+        """Renew the lease unless that was done a short time ago: nobody else can have the record then."""
+        if not timedelta() <= self._now() - self._renewed < SURE_FOR:
+            self.renew()
 
 
 class ChampionRecords:
@@ -75,15 +99,22 @@ class ChampionRecords:
         return [stem(name) for name in self._documents.names("champions/")]
 
     @contextmanager
-    def hold(self, pipeline: str) -> Iterator[HeldChampion]:
-        """Give this run alone the champion's record; raise `Busy` when another has it."""
+    def hold(self, pipeline: str, now: Callable[[], datetime]) -> Iterator[HeldChampion]:
+        """Give this run alone the champion's record; raise `Busy` when another has it, or has just had it.
+
+        The record is leased as it was read, so that it need not be read again. Only before it is leased it shows
+        whether its last holder gave it back.
+        """
         name = _champion(pipeline)
-        former = self._documents.read(name)
-        if former is None:
-            self._champions.create(name, Champion(pipeline=pipeline))
-        with self._documents.lease(name) as lease:
-            stored = self._champions.require(name)
-            yield HeldChampion(self._champions, stored, lease, abandoned=former is not None and former.held)
+        document = self._documents.read(name)
+        if document:
+            stored = Stored(name, decode(document.content, Champion, name), document.etag)
+        else:
+            stored = self._champions.create(name, Champion(pipeline=pipeline)) or self._champions.require(name)
+        since = now()
+        with self._documents.lease(name, stored.etag) as lease:
+            abandoned = document is not None and document.held
+            yield HeldChampion(self._champions, stored, lease, now, since, abandoned=abandoned)
 
     def entry(self, pipeline: str, number: int) -> HistoryEntry | None:
         stored = self._history.load(_entry(pipeline, number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -109,9 +109,11 @@ class FakeDocuments:
         return (name for name in self.names(prefix) if self.written[name] < moment)
 
     @contextmanager
-    def lease(self, name: str) -> Iterator[Lease]:
+    def lease(self, name: str, etag: str | None = None) -> Iterator[Lease]:
         if name in self.leased:
             raise Busy(name)
+        if etag and str(self.versions[name]) != etag:
+            raise RecordChanged(name)
         lease = self.leased[name] = FakeLease(self, name)
         self.expired.pop(name, None)
         self.abandoned.discard(name)
@@ -203,7 +205,10 @@ class FakeModels:
     def find(self, sha256: str) -> list[Model]:
         return [Model(sha256=each, size=len(self.kept[each])) for each in sorted(self.kept) if each.startswith(sha256)]
 
-    def identify(self, reference: BlobReference) -> Model | None:
+    def identify(self, reference: BlobReference, known: Collection[Model] = ()) -> Model | None:
+        for model in known:
+            if self.link(model).address == reference.address:
+                return model
         for sha256, content in list(self.kept.items()):
             model = Model(sha256=sha256, size=len(content))
             if self.link(model).address == reference.address:

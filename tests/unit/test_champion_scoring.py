@@ -27,8 +27,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World(gate=Gate(rules=[parse_rule("AUC >= champion")], label="label"))
     world.service.answer = Running()
     job_id = world.drop("a.csv")
+    world.flows.training.poll()
     stored = world.records.jobs.require(job_id)
-    digest = world.records.answers.keep_rows(TABLE)
+    digest = world.records.answers.keep_rows(TABLE).digest
     model, evaluation = world.models.keep(iter([b"new"])), judging.read_evaluation(b"AUC\n0.9\n")
     facts = {"model": model, "evaluation": evaluation, "held_out": HeldOut(digest=digest, rows=40, of=40)}
     world.records.jobs.save(stored, stored.record.move_to(JobState.JUDGING, world.clock.now(), **facts))

@@ -114,8 +114,9 @@ def test_scored_rows_without_a_column_of_the_proof_end_their_job_at_once(world: 
     world.alone["income"] = msgspec.structs.replace(world.alone["income"], gate=gate)
     world.service.answer = Running()
     job_id = world.drop("a.csv", b"age,hours\n1,2\n")
+    world.flows.training.poll()
     stored = world.records.jobs.require(job_id)
-    digest = world.records.answers.keep_rows(Rows(["age", "label", "Scored Labels"], [["1", "yes", "no"]]))
+    digest = world.records.answers.keep_rows(Rows(["age", "label", "Scored Labels"], [["1", "yes", "no"]])).digest
     model, evaluation = world.models.keep(iter([b"new"])), judging.read_evaluation(b"AUC\n0.9\n")
     facts = {"model": model, "evaluation": evaluation, "held_out": HeldOut(digest=digest, rows=1, of=1)}
     world.records.jobs.save(stored, stored.record.move_to(JobState.JUDGING, world.clock.now(), **facts))

@@ -179,7 +179,7 @@ def test_a_person_may_promote_what_the_gate_refused() -> None:
 
 def test_two_runs_at_once_exclude_each_other(world: World) -> None:
     job_id = world.accepted()
-    with world.records.champions.hold("income"), pytest.raises(Busy):
+    with world.records.champions.hold("income", world.clock.now), pytest.raises(Busy):
         promote(world, job_id)
     assert state(world, job_id) is JobState.ACCEPTED
 
@@ -298,6 +298,7 @@ def test_a_training_asked_for_again_after_a_rollback_is_promoted_although_newer_
     again = world.flows.intake.retrain("income", {}, "m2")
     assert again.parts == world.records.jobs.require(first).record.parts
     world.flows.training.start(again)
+    world.flows.training.poll()
     promote(world, again.id)
     assert state(world, again.id) is JobState.PROMOTED
     # And data that came before that, and is newer than all that was promoted, is not older than it.

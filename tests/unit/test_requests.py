@@ -86,7 +86,7 @@ def test_a_decision_reaches_the_job_that_it_names() -> None:
 def test_a_resume_finishes_the_change_that_a_run_left() -> None:
     world = World()
     job_id = world.accepted()
-    world.documents.die_after = 9
+    world.documents.die_after = 4
     with pytest.raises(KeyboardInterrupt):
         world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m1")
     world.documents.die_after = None

@@ -116,7 +116,7 @@ def test_both_models_of_a_change_under_way_stay_also_of_a_pipeline_that_the_file
     world = World()
     promoted(world, "a.csv")
     job_id = world.accepted("b.csv")
-    world.documents.die_after = 4
+    world.documents.die_after = 1
     with pytest.raises(KeyboardInterrupt):
         world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     world.documents.die_after = None

@@ -82,6 +82,7 @@ def switch(endpoint: FakeEndpoint, models: FakeModels, clock: Clock) -> Switch:
         timeout=60.0,
         link=models.link,
         renew=lambda: None,
+        keep=lambda: None,
         now=clock.now,
         sleep=clock.sleep,
     )

@@ -49,20 +49,13 @@ class BlobDocuments:
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         held: Any = {"lease": lease.id} if lease else {}
         with storage_errors(f"writing {name}"):
-            written = self._blob(name).upload_blob(
-                content,
-                overwrite=True,
-                etag=etag,
-                match_condition=MatchConditions.IfNotModified,
-                **held,
-            )
+            written = self._blob(name).upload_blob(content, overwrite=True, **_only(etag), **held)
             return str(written["etag"])
 
     def delete(self, name: str, etag: str | None = None) -> None:
-        only: Any = {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
         with storage_errors(f"deleting {name}"):
             try:
-                self._blob(name).delete_blob(**only)
+                self._blob(name).delete_blob(**_only(etag))
             except ResourceNotFoundError:
                 return
 
@@ -90,9 +83,9 @@ class BlobDocuments:
                 return
 
     @contextmanager
-    def lease(self, name: str) -> Iterator[Lease]:
+    def lease(self, name: str, etag: str | None = None) -> Iterator[Lease]:
         held = _BlobLease(self._blob(name), name)
-        held.acquire()
+        held.acquire(etag)
         try:
             yield held
         finally:
@@ -108,10 +101,10 @@ class _BlobLease:
         self._name = name
         self._client = BlobLeaseClient(blob, lease_id=self.id)
 
-    def acquire(self) -> None:
+    def acquire(self, etag: str | None) -> None:
         # With its own id given, an acquisition whose answer was lost can be asked for again.
         with storage_errors(f"leasing {self._name}"):
-            self._client.acquire(LEASE_SECONDS)
+            self._client.acquire(LEASE_SECONDS, **_only(etag))
 
     def renew(self) -> None:
         with storage_errors(f"renewing the lease of {self._name}"):
@@ -133,6 +126,11 @@ def upload(container: ContainerClient, name: str, content: bytes, *, overwrite: 
     except ResourceNotFoundError:
         create_container(container)
         return str(blob.upload_blob(content, overwrite=overwrite)["etag"])
+
+
+def _only(etag: str | None) -> dict[str, Any]:
+    """Return the condition that the document still has this etag, if one is given."""
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified} if etag else {}
 
 
 def create_container(container: ContainerClient) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -92,11 +92,13 @@ class BlobModels:
         found = [(_NAME.fullmatch(blob.name), blob.size) for blob in blobs]
         return [Model(sha256=match["sha256"], size=size) for match, size in found if match]
 
-    def identify(self, reference: BlobReference) -> Model | None:
+    def identify(self, reference: BlobReference, known: Collection[Model] = ()) -> Model | None:
         prefix = f"{self._store.address}{self._name}/"
         match = _NAME.fullmatch(reference.address.removeprefix(prefix))
         if match is None or not reference.address.startswith(prefix):
             return None
+        if model := next((each for each in known if each.sha256 == match["sha256"]), None):
+            return model
         with storage_errors(f"looking up the model {match[0]}"):
             try:
                 size = self._container.get_blob_client(match[0]).get_blob_properties().size

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from shared.base.errors import BadMessage
-from shared.domain.champions import Action, Change, HistoryEntry, LateWrite
+from shared.domain.champions import Action, Change, HistoryEntry, LateWrite, ProofAnswers
 from shared.domain.gate.verdict import Outcome
 from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.messages import Command, Request
@@ -27,14 +27,16 @@ from shared.flows.judging import judged_against
 from shared.flows.live import live_model
 from shared.flows.promotion.settle import PATIENCE, Settlement
 from shared.flows.promotion.switch import Served, Switch
+from shared.flows.retention import YOUNG
 from shared.store import Records
+from shared.store.answers import digest_of
 from shared.store.champions import HeldChampion
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
 
 LATE_WRITES_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
-HELD_OUT_AT_MOST = 50  #: held-out rows that are scored beside the kept ones
+LOOKED_THROUGH = 100  #: entries of the history, for the answers of a model that a person names
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,16 @@ class ChangePlanner:
         assert self.held.champion.live is not None, "what is live is recorded before anything is changed"
         return self.held.champion.live
 
-    def carry_out(self, request: Request, message_id: str) -> None:
+    def carry_out(self, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> None:
+        """`job` is the one that the message names, read before the record was held.
+
+        If it changed since, the champion's record says that it is settled, or the first write of it fails, which
+        comes before any endpoint is touched.
+        """
         self._take_over()
         if request.action is Command.RESUME:
             self.records.champions.unmark_change(self.pipeline.name)
-        elif order := self._accepted(request, message_id):
+        elif order := self._accepted(request, message_id, job):
             entry = self._planned(order)
             if entry.models == self.live.models:
                 self.settlement.settle_unchanged(order.request_id, order.job if order.own else None)
@@ -84,9 +91,8 @@ class ChangePlanner:
             self.settlement.finish(self.held.champion.change)
         self._repair()
 
-    def _accepted(self, request: Request, message_id: str) -> _Order | None:
+    def _accepted(self, request: Request, message_id: str, stored: Stored[RetrainingJob] | None) -> _Order | None:
         """Return what to change, or None when that is done, not wanted any more, or has to wait."""
-        stored = self.records.jobs.require(request.job) if request.job else None
         own = stored is not None and not stored.record.final
         request_id = stored.record.id if stored and own else message_id
         if request_id in self.held.champion.settled or (stored and not wanted(stored.record, request)):
@@ -109,8 +115,9 @@ class ChangePlanner:
 
     def _make_change(self, order: _Order, entry: HistoryEntry) -> None:
         """Record the change, and only then make it."""
-        for model in entry.models.values():
-            if not self.models.touch(model):  # from here on it is not removed
+        for model in {*entry.models.values()}:
+            # From here on it is not removed. One that was kept a short time ago is not removed anyway.
+            if not (order.own and self._is_young(order.job)) and not self.models.touch(model):
                 raise BadMessage(f"The model {model.sha256} is not kept any more")
         rows, expected = self._kept_rows(order.job.record if order.job else None)
         served = self.switch.answers(rows)
@@ -124,16 +131,25 @@ class ChangePlanner:
             expected=expected or self._recorded(entry, served),
         )
         self.held.save(self.held.champion.replace(change=change))
-        self.settlement.finish(change, served)
+        self.settlement.finish(change, served, order.job if order.own else None)
+
+    def _is_young(self, stored: Stored[RetrainingJob] | None) -> bool:
+        """Return whether the job's model was kept so lately that retention leaves it alone for hours."""
+        kept = [step.at for step in stored.record.steps if step.state is JobState.TRAINING] if stored else []
+        return bool(kept) and self.now() - kept[-1] < YOUNG / 2
 
     def _claim(self) -> None:
-        """Raise the fence. Who held the record with a change under way may be dead, or only stopped."""
+        """Raise the fence, with the first write of this run. Who held the record with a change under way may be dead, or only stopped."""
         champion, now = self.held.champion, self.now()
         late_writes = [late_write for late_write in champion.late_writes if late_write.until > now]
         if champion.change and self.held.abandoned:
             models = {*champion.change.entry.models.values(), *champion.change.before.values()}
             late_writes += [LateWrite(sha256=model.sha256, until=now + LATE_WRITES_FOR) for model in models]
-        self.held.save(champion.replace(fence=champion.fence + 1, late_writes=tuple(late_writes)))
+        champion = champion.replace(fence=champion.fence + 1, late_writes=tuple(late_writes))
+        if champion.change and self.held.abandoned:
+            self.held.save(champion)
+        else:
+            self.held.write_later(champion)
 
     def _repair(self) -> None:
         """Restore the model of the history on endpoints where an overtaken run has written its own late."""
@@ -150,10 +166,7 @@ class ChangePlanner:
             # This run may be overtaken in its turn, after a model that is newer than this one.
             late_write = LateWrite(sha256=right.sha256, until=self.now() + LATE_WRITES_FOR)
             self.held.save(self.held.champion.replace(late_writes=(*self.held.champion.late_writes, late_write)))
-            rows = self.pipeline.rows
-            self.switch.repair(
-                name, right, rows, self.records.answers.load(self.records.answers.keep_rows(rows), right.sha256)
-            )
+            self.switch.repair(name, right, self.pipeline.rows, self._known(self.live))
             entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.REVERTED, reason=reason)
             self.held.save(self.records.champions.append(self.held.champion, entry))
             self.settlement.watch_late_writes(self.held.champion)
@@ -192,6 +205,8 @@ class ChangePlanner:
         They are those of the configuration and the held-out rows that candidate and champion differ most on.
         """
         kept = self.pipeline.rows
+        if job and job.telling and self._was_champion(job) and job.telling.asked.columns == kept.columns:
+            return Rows(kept.columns, kept.values + job.telling.asked.values), job.telling.given
         table = self.records.answers.rows(job.held_out.digest) if job and job.held_out else None
         if table is None or job is None or job.held_out is None:
             return kept, None
@@ -201,8 +216,13 @@ class ChangePlanner:
             log.warning("Job %s: its held-out rows cannot be scored for the proof: the table %s", job.id, error)
             return kept, None
         champion = self.live.models[self.pipeline.targets[0].name]
-        places = most_telling(given, self.records.answers.load(job.held_out.digest, champion.sha256), HELD_OUT_AT_MOST)
+        places = most_telling(given, self.records.answers.load(job.held_out.digest, champion.sha256))
         return Rows(kept.columns, kept.values + asked.at(places).values), given.at(places)
+
+    def _was_champion(self, job: RetrainingJob) -> bool:
+        """Return whether the job was compared on the same rows with what is live."""
+        live = self.live.models[self.pipeline.targets[0].name]
+        return job.verdict is not None and bool(job.verdict.same_rows) and job.verdict.champion == live.sha256
 
     def _recorded(self, entry: HistoryEntry, served: Mapping[str, Served]) -> Rows | None:
         """Return what a former model is known to answer, where the one that is live answers the same.
@@ -210,12 +230,18 @@ class ChangePlanner:
         Nothing can then show the switch. Elsewhere changed answers do, also if the experiment around the model
         was published again since.
         """
-        models = {model.sha256 for model in entry.models.values()}
-        if len(models) > 1:
-            return None  # each target would have answers of its own
-        known = self.records.answers.load(self.records.answers.keep_rows(self.pipeline.rows), models.pop())
+        known = self._known(entry)
         alike = known and all(same_answers(known, each.answers, ALIKE) for each in served.values())
         return known if alike else None
+
+    def _known(self, entry: HistoryEntry) -> Rows | None:
+        """Return what the entry's model answered for the kept rows when it was made live, if that is recorded."""
+        digest, models = digest_of(self.pipeline.rows), {model.sha256 for model in entry.models.values()}
+        if len(models) > 1:
+            return None  # each target would have answers of its own
+        if entry.answered and entry.answered.rows == digest:
+            return entry.answered.answers
+        return self.records.answers.load(digest, models.pop())  # where earlier versions kept them
 
     def _promoted(self, request: Request, job: RetrainingJob) -> HistoryEntry:
         assert job.model is not None, "only a job with a model is wanted"
@@ -240,7 +266,8 @@ class ChangePlanner:
                 Action.ROLLED_BACK, _reason(f"back to the kept model {request.model}", request), request.by
             )
             models = dict.fromkeys(self.endpoints, self._kept(request.model))
-            return HistoryEntry(**facts, previous=self.live.number, models=models)
+            answered = self._answered_by(models)
+            return HistoryEntry(**facts, previous=self.live.number, models=models, answered=answered)
         number = self.live.previous if request.to is None else request.to
         former = None if number is None else self.records.champions.entry(self.pipeline.name, number)
         if former is None:
@@ -252,6 +279,15 @@ class ChangePlanner:
             self._kept(former.models[name].sha256)
         facts = self._facts(Action.ROLLED_BACK, _reason(f"back to entry {former.number}", request), request.by)
         return msgspec.structs.replace(former, **facts, proof={})
+
+    def _answered_by(self, models: Mapping[str, Model]) -> ProofAnswers | None:
+        """Return what the newest of the latest entries with these models has of their answers."""
+        last = self.held.champion.last
+        for number in range(last, max(0, last - LOOKED_THROUGH), -1):
+            entry = self.records.champions.entry(self.pipeline.name, number)
+            if entry and entry.models == models and entry.answered:
+                return entry.answered
+        return None
 
     def _facts(self, action: Action, reason: str, by: str | None = None) -> dict[str, Any]:
         """Return what is new with each entry, whatever model it has."""
@@ -282,7 +318,9 @@ class ChangePlanner:
     def _record_live(self) -> None:
         """Keep the models that are live, so that they can be put back, and note what others deployed."""
         champion = self.held.champion
-        models = {name: live_model(self.models, self.reader, name, each) for name, each in self.endpoints.items()}
+        models: dict[str, Model] = {}
+        for name, each in self.endpoints.items():  # what this run has just looked up, it need not look up again
+            models[name] = live_model(self.models, self.reader, name, each, models.values())
         if champion.live and champion.live.models == models:
             return
         entry = HistoryEntry(

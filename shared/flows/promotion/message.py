@@ -44,11 +44,11 @@ class Promotion:
         Raises `TryLater` or `AskHuman` when another delivery is worth it, `NeverAgain` when none is.
         """
         pipeline = self.pipelines[request.pipeline]
-        self._job(request)
+        job = self._job(request)
         self._entry(request, request_id)
         try:
-            with self.records.champions.hold(pipeline.name) as held:
-                self._run(pipeline, held).carry_out(request, request_id)
+            with self.records.champions.hold(pipeline.name, self.now) as held:
+                self._run(pipeline, held).carry_out(request, request_id, job)
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
@@ -79,6 +79,7 @@ class Promotion:
             timeout=pipeline.proof_timeout,
             link=self.models.link,
             renew=held.renew,
+            keep=held.keep,
             now=self.now,
             sleep=self.sleep,
         )

@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.base.errors import Busy, RecordChanged, RetrainingError, TryLater
-from shared.domain.champions import Action, Champion, Change, Phase, Watch
+from shared.domain.champions import Action, Champion, Change, Phase, ProofAnswers, Watch
 from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
 from shared.domain.pipelines import Pipeline
 from shared.domain.proof_rows import first
 from shared.flows.promotion.switch import Made, Served, Switch
 from shared.store import Records
+from shared.store.answers import digest_of
 from shared.store.champions import HeldChampion
 from shared.store.shelf import Stored
 
@@ -38,9 +39,18 @@ class Settlement:
     switch: Switch
     now: Callable[[], datetime]
 
-    def finish(self, change: Change, served: Mapping[str, Served] | None = None) -> None:
-        """Take the change to its end: proven, or reverted and the revert proven."""
-        stored = self.records.jobs.require(change.request_id) if change.request_id == change.entry.job else None
+    def finish(
+        self,
+        change: Change,
+        served: Mapping[str, Served] | None = None,
+        stored: Stored[RetrainingJob] | None = None,
+    ) -> None:
+        """Take the change to its end: proven, or reverted and the revert proven.
+
+        The run that has just begun it gives what the endpoints `served` then, and the job as it has read it.
+        """
+        if stored is None and change.request_id == change.entry.job:
+            stored = self.records.jobs.require(change.request_id)
         if stored and stored.record.final and stored.record.state not in SWITCHED:
             # It was cancelled before it became `promoting`, and so before any endpoint was touched.
             self._settle(change.request_id, stored, self.held.champion)
@@ -51,7 +61,7 @@ class Settlement:
             job = stored.record.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.record.not_before)
             stored = self.records.jobs.save(stored, job)
         if change.phase is Phase.UPDATING:
-            made = self._made(change)
+            made = self._made(change, fresh=served is not None)
             if isinstance(made, Made):
                 # Proven is proven: trouble from here on, however long, puts nothing back.
                 self._settle_proven(change, stored, made, served or {})
@@ -61,10 +71,10 @@ class Settlement:
             self.held.save(self.held.champion.replace(change=change))
         self._settle_reverted(change, stored, self.switch.revert(change))
 
-    def _made(self, change: Change) -> Made | str:
+    def _made(self, change: Change, *, fresh: bool) -> Made | str:
         """Switch the endpoints; return the proof, or the reason to revert to the former models."""
         try:
-            return self.switch.make(change)
+            return self.switch.make(change, fresh=fresh)
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
@@ -75,17 +85,20 @@ class Settlement:
     def _settle_proven(
         self, change: Change, stored: Stored[RetrainingJob] | None, made: Made, served: Mapping[str, Served]
     ) -> None:
-        kept = self.records.answers.keep_rows(self.pipeline.rows)
-        if change.rows.values[: len(self.pipeline.rows.values)] == self.pipeline.rows.values:
-            for name, answers in made.answers.items():
-                model = change.entry.models[name]
-                self.records.answers.keep(kept, model.sha256, first(answers, len(self.pipeline.rows.values)))
-        entry = msgspec.structs.replace(change.entry, proof=made.proof)
+        self.held.renew()  # before the history is written: a run that was overtaken must not
+        entry = msgspec.structs.replace(change.entry, proof=made.proof, answered=self._answered(change, made))
         champion = self.records.champions.append(self.held.champion, entry)
         told = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
         self._end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
         self._watch(change, champion, made, served)
         self._settle(change.request_id, stored, champion.having_promoted(stored.record) if stored else champion)
+
+    def _answered(self, change: Change, made: Made) -> ProofAnswers | None:
+        """Return what the model answers for the kept rows; None where each target has one of its own."""
+        rows, names = self.pipeline.rows, list(made.answers)
+        if len({*change.entry.models.values()}) > 1 or change.rows.values[: len(rows.values)] != rows.values:
+            return None
+        return ProofAnswers(rows=digest_of(rows), answers=first(made.answers[names[0]], len(rows.values)))
 
     def _watch(self, change: Change, champion: Champion, made: Made, served: Mapping[str, Served]) -> None:
         """Have what is live now looked at for the bake time, and while a run that was overtaken may come late."""
@@ -133,7 +146,7 @@ class Settlement:
             self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
             log.info("Pipeline %s, request %s is %s", self.pipeline.name, request_id, outcome)
         elif not stored.record.final:
-            self.save(stored, stored.record.end(state, self.now(), reason))
+            self.save(stored, stored.record.end(state, self.now(), reason, telling=None))
 
     def _settle(self, request_id: str, stored: Stored[RetrainingJob] | None, champion: Champion) -> None:
         """Clear the change. Delete its marker last, because the poll resumes every change that has a marker."""

@@ -47,12 +47,16 @@ class Made:
 
 @dataclass(frozen=True)
 class Switch:
-    """`renew` keeps the right to change the endpoints, or raises `Busy` when another run has it."""
+    """`renew` keeps the right to change the endpoints, or raises `Busy` when another run has it.
+
+    `keep` does so only where that was not done a short time ago.
+    """
 
     endpoints: Endpoints
     timeout: float  #: seconds
     link: Callable[[Model], BlobReference]
     renew: Callable[[], None]
+    keep: Callable[[], None]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
 
@@ -60,8 +64,11 @@ class Switch:
         """Return what each endpoint answers for the rows now."""
         return {name: self._served(endpoint, rows) for name, endpoint in self.endpoints.items()}
 
-    def make(self, change: Change) -> Made:
-        """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time."""
+    def make(self, change: Change, *, fresh: bool = False) -> Made:
+        """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time.
+
+        `fresh`: this run has just seen that the endpoints name the former models.
+        """
         proof, answers = {}, {}
         for name in change.before:
             endpoint, after = self._endpoint(name), change.entry.models[name]
@@ -69,11 +76,10 @@ class Switch:
                 proof[name], answers[name] = Proof(proven=True, text="served this model already"), change.answers[name]
                 continue
             link = self.link(after)
-            if endpoint.model().address != link.address:
-                self.renew()
+            if fresh or endpoint.model().address != link.address:
+                self.keep()
                 endpoint.update(link, self._wait)
             proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name])
-            self.renew()
         return Made(proof, answers)
 
     def revert(self, change: Change) -> str:

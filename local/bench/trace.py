@@ -1,0 +1,53 @@
+"""`run.py bench app --trace`: every call of one retraining, in order, with its time and the functions that need it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from local.azurite import azurite
+from local.bench.app import app_that_waits_for_nothing, taken_up
+from local.bench.calls import Call, recorded
+from local.bench.rows import ms
+from local.datasets import as_csv
+from local.workplace import PIPELINE, workplace
+from shared.app import App
+from shared.domain.jobs import JobState
+from shared.domain.ports import Finished
+
+TARGETS = (1, 2)
+
+
+def trace(folder: Path) -> None:
+    """Print the calls of a retraining with one target, then with two. One before it has made what is made once."""
+    with azurite() as storage, workplace(storage, folder / "trace") as place:
+        for targets in TARGETS:
+            app = app_that_waits_for_nothing(place.settings, targets)
+            for rows in (300 + targets, 400 + targets):
+                path = place.drop(f"{rows}.csv", as_csv(place.header, place.rows[:rows]))
+                calls = retraining(app, storage.blob_address, path)
+            print(f"A retraining with {targets} target{'s'[: targets - 1]}")
+            for number, call in enumerate(calls, 1):
+                told = f"{number:3} {call.to:7} {call.method:6} {call.what:70.70} {call.status} {ms(call.seconds):>8}"
+                print(f"{told}  {call.reason}")
+            for to in ("storage", "service"):
+                methods = Counter(call.method for call in calls if call.to == to)
+                told = ", ".join(f"{count} {method}" for method, count in methods.most_common())
+                print(f"{to} calls: {methods.total()} ({told})")
+            print()
+
+
+def retraining(app: App, storage: str, path: str) -> list[Call]:
+    """Take the dropped file to its promotion; return the calls, without those of the wait for its BES job."""
+    with recorded(storage) as calls:
+        job = taken_up(app, path)
+    service = app.training_service(app.pipelines[PIPELINE])
+    while not isinstance(service.status(str(job.bes_job)), Finished):
+        time.sleep(0.02)
+    with recorded(storage) as more:
+        for request in app.flows.training.poll():
+            app.flows.requests.carry_out(request, "bench")
+    ended = app.records.jobs.require(job.id).record
+    assert ended.state is JobState.PROMOTED, ended.reason
+    return [*calls, *more]
