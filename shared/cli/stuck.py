@@ -29,10 +29,8 @@ def readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
 
 
 def active_jobs(app: App, broken: list[str]) -> list[RetrainingJob]:
-    found = at_once(
-        lambda each: readable(lambda: app.records.jobs.look_at(each), None, broken), app.records.jobs.active()
-    )
-    return [job for job in found if job and not job.final]
+    found = at_once(lambda each: readable(lambda: app.records.jobs.load(each), None, broken), app.records.jobs.active())
+    return [stored.record for stored in found if stored and not stored.record.final]
 
 
 def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]) -> list[Stuck]:
@@ -43,7 +41,8 @@ def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]
     running: dict[str, list[str]] = {}
     for job in active:
         running.setdefault(job.pipeline, []).append(job.id)
-    marks = app.records.arrivals.marks()
+    marked = app.records.marks().arrivals
+    marks = [(pipeline, arrival_id) for pipeline, ids in marked.items() for arrival_id in ids]
     found = at_once(lambda mark: readable(lambda: app.records.arrivals.load(*mark), None, broken), marks)
     arrivals = [stored.record for stored in found if stored and stored.record.open]
     return stuck_files(arrivals, running, pipelines, datetime.now(UTC))

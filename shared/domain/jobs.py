@@ -90,7 +90,7 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Telling(msgspec.Struct, frozen=True, kw_only=True):
-    """Held-out rows that the new model and the champion differ most on, as they are asked, and the new one's answers."""
+    """Held-out rows that the new model and the champion differ most on, as asked, and what the new one answers."""
 
     asked: Rows
     given: Rows

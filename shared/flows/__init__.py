@@ -62,7 +62,11 @@ class Flows:
 
     def poll(self) -> list[Request]:
         """Advance rollouts and jobs, check promoted models; return the requests for the promotion queue."""
-        requests = [*self.rollouts.advance(), *self.training.poll(), *self.bake.poll()]
+        marks, requests = self._ports.records.marks(), list[Request]()
+        if marks.rollouts:
+            requests += self.rollouts.advance(marks.rollouts)
+            marks = self._ports.records.marks()  # with the jobs that the rollouts ask for
+        requests += [*self.training.poll(marks), *self.bake.poll(marks.watches)]
         try:
             self._ports.records.polls.note(self._clock.now())
         except RetrainingError as error:  # the requests must reach the queue all the same

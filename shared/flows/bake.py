@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,9 +40,9 @@ class Bake:
     endpoints: Callable[[Pipeline], Endpoints]
     now: Callable[[], datetime]
 
-    def poll(self) -> list[Request]:
+    def poll(self, watched: Sequence[str] | None = None) -> list[Request]:
         """Check every watched pipeline once; return the requests for the promotion queue."""
-        begun, names = self.now(), self.records.watches.pipelines()
+        begun, names = self.now(), list(self.records.marks().watches if watched is None else watched)
         random.shuffle(names)  # where the time is too short for all, each has its turn
         requests = []
         for name in names:

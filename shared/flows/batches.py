@@ -6,12 +6,14 @@ next, and no file is taken twice or left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.base.guard import guarded
 from shared.base.threads import at_once
 from shared.domain.arrivals import Arrival, ArrivalState, faults_of, name_of, next_batch
 from shared.domain.checks import summed_up
@@ -22,6 +24,9 @@ from shared.store import Records
 from shared.store.arrivals import Batches, OpenBatch
 from shared.store.shelf import Stored
 
+log = logging.getLogger("relearn.intake")
+
+NOT_TAKEN = frozenset({ArrivalState.SETTLING, ArrivalState.READY})
 CLAIMED = timedelta(minutes=1)  #: how long a new job is left to the run that made it
 
 
@@ -37,14 +42,39 @@ class BatchCloser:
         return self.arrivals.now()
 
     def close(
-        self, pipeline: Pipeline, stored: Stored[Batches], arrivals: list[Stored[Arrival]]
+        self, pipeline: Pipeline, stored: Stored[Batches], arrivals: list[Stored[Arrival]], active: Sequence[str]
     ) -> list[RetrainingJob]:
-        if stored.record.closing:
-            self._finish(pipeline, stored.record.closing, stored, {})
-            return []  # what is ready has to be read again
-        jobs = []
+        """Close each batch for which it is time, while fewer jobs are `active` than the pipeline allows.
+
+        What is ready and in no batch is written at the end: until then its check would only be made again.
+        """
         known = {each.record.id: each for each in arrivals if each.record.open}
-        while known and self._running(pipeline) < pipeline.arriving.jobs:
+        try:
+            return self._closed(pipeline, stored, known, active)
+        finally:
+            self.write(known.values())
+
+    def finish(self, pipeline: Pipeline, batches: Batches, active: Sequence[Stored[Arrival]]) -> bool:
+        """Finish the batch that was closed last if a run died before it could; return whether that was so."""
+        known = {each.record.id: each for each in active if each.record.state in NOT_TAKEN}
+        unfinished = batches.closing is not None and not known.keys().isdisjoint(batches.closing.arrivals)
+        if batches.closing and unfinished:
+            self._finish(pipeline, batches.closing, known)
+        return unfinished
+
+    def write(self, arrivals: Iterable[Stored[Arrival]]) -> None:
+        """Write the arrivals whose records are not written yet."""
+
+        def written(stored: Stored[Arrival]) -> None:
+            guarded(lambda: self.records.arrivals.save(stored, stored.record), None, stored.record.dataset.path, log)
+
+        at_once(written, [each for each in arrivals if not each.written])
+
+    def _closed(
+        self, pipeline: Pipeline, stored: Stored[Batches], known: dict[str, Stored[Arrival]], active: Sequence[str]
+    ) -> list[RetrainingJob]:
+        jobs: list[RetrainingJob] = []
+        while known and self._running([*active, *(job.id for job in jobs)], pipeline) < pipeline.arriving.jobs:
             decision = next_batch([each.record for each in known.values()], pipeline.arriving, self.now())
             for marker, reason in decision.refused:
                 self.arrivals.refuse(known.pop(marker.id), pipeline, reason)
@@ -53,11 +83,10 @@ class BatchCloser:
                     break
                 continue
             closing = self._closing(pipeline, decision.batch)
-            batches = msgspec.structs.replace(stored.record, closing=closing)
+            last = closing.job.id if closing.job else stored.record.last
+            batches = msgspec.structs.replace(stored.record, closing=closing, last=last)
             stored = self.records.arrivals.save_batches(stored, batches)
-            stored = self._finish(pipeline, closing, stored, known)
-            for done in closing.arrivals:
-                known.pop(done)
+            self._finish(pipeline, closing, known)
             if job := closing.job:
                 jobs.append(job)
                 for older in decision.superseded:
@@ -71,31 +100,31 @@ class BatchCloser:
             return OpenBatch(faults=faults, arrivals=arrivals)
         return OpenBatch(job=self._received(pipeline, batch), arrivals=arrivals)
 
-    def _finish(
-        self, pipeline: Pipeline, closing: OpenBatch, batches: Stored[Batches], known: Mapping[str, Stored[Arrival]]
-    ) -> Stored[Batches]:
-        """Record the batch's job, or set all of it aside, and forget the batch: each step may have been done before.
+    def _finish(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
+        """Record the batch's job, or set all of it aside: each step may have been done before.
 
-        `known` are arrivals as this run has just read them.
+        Its arrivals are closed last of all: while one is open, a run comes by. `known` are arrivals as this run has
+        just read them.
         """
         job = closing.job
+        taken = {each: known.pop(each) for each in closing.arrivals if each in known}
+        batch = [taken.get(each) or self.records.arrivals.require(pipeline.name, each) for each in closing.arrivals]
+        hashes = {part.dataset: part.sha256 for part in job.parts} if job else {}
         if job:
-            self.records.jobs.open(job)
-
-        def tell(arrival: str) -> Arrival:
-            stored = known.get(arrival) or self.records.arrivals.require(pipeline.name, arrival)
-            if stored.record.state is ArrivalState.READY and job:
-                self.arrivals.end(stored, ArrivalState.TAKEN, f"in job {job.id}", job=job.id)
-            elif stored.record.state is ArrivalState.READY:
-                self.arrivals.refuse(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
-            return stored.record
-
-        arrivals = at_once(tell, closing.arrivals)
+            self.records.jobs.announce(job)
         if job and pipeline.checks.drift:
-            self.records.arrivals.accept_profile(max(arrivals, key=lambda each: each.rows or 0))
-        last = job.id if job else batches.record.last
-        closed = msgspec.structs.replace(batches.record, closing=None, last=last)
-        return self.records.arrivals.save_batches(batches, closed)
+            self.records.arrivals.accept_profile(max((each.record for each in batch), key=lambda each: each.rows or 0))
+
+        def tell(stored: Stored[Arrival]) -> None:
+            if stored.record.state not in NOT_TAKEN:
+                return
+            if job:
+                sha256 = hashes.get(stored.record.dataset, stored.record.sha256)
+                self.arrivals.end(stored, ArrivalState.TAKEN, f"in job {job.id}", job=job.id, sha256=sha256)
+            else:
+                self.arrivals.refuse(stored, pipeline, summed_up(closing.faults), faults=closing.faults)
+
+        at_once(tell, batch)
 
     def _received(self, pipeline: Pipeline, batch: Sequence[Arrival]) -> RetrainingJob:
         after = None
@@ -112,9 +141,8 @@ class BatchCloser:
             job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")
         return job
 
-    def _running(self, pipeline: Pipeline) -> int:
+    def _running(self, active: Sequence[str], pipeline: Pipeline) -> int:
         """Return how many jobs the pipeline has; one that cannot be read does not count and so holds up no new job."""
-        active = self.records.jobs.active(pipeline.name)
         if len(active) < pipeline.arriving.jobs:
             return len(active)
         return sum(self.records.jobs.is_readable(job_id) for job_id in active)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
@@ -30,7 +31,7 @@ from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id
 from shared.domain.checks import Report, check
 from shared.domain.fleets import Pipelines
-from shared.domain.jobs import Dataset, RetrainingJob, received
+from shared.domain.jobs import Dataset, RetrainingJob, pipeline_of, received
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import TrainingData
 from shared.flows.arrivals import Arrivals
@@ -41,6 +42,8 @@ from shared.store.arrivals import Batches
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.intake")
+
+T = TypeVar("T")
 
 _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
@@ -75,9 +78,21 @@ class Intake:
 
     def take_up(self) -> list[RetrainingJob]:
         """Take every open arrival as far as it goes, while there is time; return the jobs that were made."""
-        taken = in_time(
-            self._guarded, self._to_take_up(), TAKE_UP_SECONDS, self.now, "pipelines with data to be taken up"
-        )
+        pipelines = list(self._to_take_up())
+        # Read before the marks are: a batch that another run closes meanwhile makes this run's write fail.
+        batches = at_once(lambda each: self._guarded(each, lambda: self._batches(each), None), pipelines)
+        marks = self.records.marks()
+        active: dict[str, list[str]] = {}
+        for job_id in marks.jobs:
+            active.setdefault(pipeline_of(job_id), []).append(job_id)
+
+        def take_up(work: tuple[Pipeline, Stored[Batches]]) -> list[RetrainingJob]:
+            pipeline, stored = work
+            arrivals, jobs = marks.arrivals.get(pipeline.name, ()), active.get(pipeline.name, ())
+            return self._guarded(pipeline, lambda: self._take_up(pipeline, stored, arrivals, jobs), [])
+
+        work = [(pipeline, stored) for pipeline, stored in zip(pipelines, batches, strict=True) if stored]
+        taken = in_time(take_up, work, TAKE_UP_SECONDS, self.now, "pipelines with data to be taken up")
         return [job for jobs in taken for job in jobs]
 
     def _to_take_up(self) -> Iterator[Pipeline]:
@@ -152,19 +167,26 @@ class Intake:
             return first.record
         return next(each for each in self.arrivals.see(dataset, request_id) if each.pipeline == pipeline)
 
-    def _guarded(self, pipeline: Pipeline) -> list[RetrainingJob]:
-        return guarded(lambda: self._take_up(pipeline), [], f"The data of pipeline {pipeline.name}", log)
+    def _guarded(self, pipeline: Pipeline, work: Callable[[], T], otherwise: T) -> T:
+        return guarded(work, otherwise, f"The data of pipeline {pipeline.name}", log)
 
-    def _take_up(self, pipeline: Pipeline) -> list[RetrainingJob]:
-        # Read before the arrivals are: a batch that another run closes meanwhile makes this run's write fail.
-        batches = self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
-        active = self.records.arrivals.active(pipeline.name)
+    def _batches(self, pipeline: Pipeline) -> Stored[Batches]:
+        return self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
+
+    def _take_up(
+        self, pipeline: Pipeline, batches: Stored[Batches], marked: Sequence[str], jobs: Sequence[str]
+    ) -> list[RetrainingJob]:
+        active = self.records.arrivals.active(pipeline.name, marked)
+        closer = BatchCloser(self.arrivals)
+        if closer.finish(pipeline, batches.record, active):
+            return []  # what is ready has to be read again
         advanced = self._advanced(active, pipeline)
         known = {stored.record.id for stored in active if stored.record.state is _S.READY}
         ready = [each.record for each in advanced if each.record.state is _S.READY]
         if any(each.marker and each.id not in known for each in ready):
+            closer.write(advanced)
             return []  # reading a marker took its folder's files up, which are not among these yet
-        return BatchCloser(self.arrivals).close(pipeline, batches, advanced)
+        return closer.close(pipeline, batches, advanced, jobs)
 
     def _retrained_on_time(self, pipeline: Pipeline, stored: Stored[Batches]) -> Stored[Batches]:
         """Make the job that the schedule asks for: one job, however many scheduled times have passed."""
@@ -272,7 +294,9 @@ class Intake:
         if pipeline.checks.drift and report.profile:
             self.records.arrivals.keep_profile(arrival, report.profile)
         ready = arrival.become(_S.READY, self.now(), sha256=report.sha256, summary=report.summary)
-        return self.records.arrivals.save(stored, ready)
+        if pipeline.arriving.batching.several:
+            return self.records.arrivals.save(stored, ready)
+        return stored.ahead(ready)  # it may be taken at once, which is written instead
 
     def _read_marker(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         """Record the files of the folder, also those without an event, and what a manifest lists."""

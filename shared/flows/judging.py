@@ -71,7 +71,7 @@ class Judging:
     def take_results(
         self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]
     ) -> tuple[RetrainingJob, KeptRows | None]:
-        """Keep what the training gave, before the links to it expire. Return its held-out rows too, if it gives some."""
+        """Keep what the training gave, before the links to it expire; return its held-out rows too, if it has some."""
         training = pipeline.training
         for port in (training.model, training.evaluation, training.scored):
             if port is not None and port not in results:

@@ -14,7 +14,8 @@ def live_model(
 ) -> Model:
     """Return the model that is live, and keep it first if somebody else deployed it.
 
-    One of the `known` is not looked up again. Raises `BadConfiguration` when it cannot be read: without it there is no way back.
+    One of the `known` is not looked up again. Raises `BadConfiguration` when it cannot be read: without it there is no
+    way back.
     """
     reference = endpoint.model()
     if kept := models.identify(reference, known):

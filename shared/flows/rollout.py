@@ -8,7 +8,7 @@ read from their own records. Members without an outcome are asked again, because
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -56,9 +56,10 @@ class Rollouts:
                 stored = self._begun(fleet, latest, request, request_id)
         return self._marked(stored.record)
 
-    def advance(self) -> list[Request]:
+    def advance(self, running: Sequence[str] | None = None) -> list[Request]:
         """Take every running rollout as far as it goes; return what is to be asked of the promotion queue."""
-        return [request for fleet in self.records.rollouts.running() for request in self._guarded(fleet)]
+        fleets = self.records.marks().rollouts if running is None else running
+        return [request for fleet in fleets for request in self._guarded(fleet)]
 
     def _guarded(self, fleet: str) -> list[Request]:
         return guarded(lambda: self._advance(fleet), [], f"The rollout of {fleet}", log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ from shared.domain.ports import (
 from shared.flows.judging import Judging
 from shared.store import Records
 from shared.store.answers import KeptRows
+from shared.store.marks import Marks
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.training")
@@ -43,6 +44,7 @@ T = TypeVar("T")
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
 MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
+JUST_READ = timedelta(seconds=10)  #: within which data that was checked is not looked at again before its training
 #: states whose next step only reads, or writes what it would write again
 TAKEN_AGAIN = frozenset({JobState.JUDGING, JobState.AWAITING, JobState.ACCEPTED})
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
@@ -54,7 +56,8 @@ class Course:
 
     stored: Stored[RetrainingJob]
     job: RetrainingJob
-    submitted: bool = False  #: its BES job was made by this run
+    new: bool = False  #: this run has just checked its data
+    submitted: bool = False  #: this run has made its BES job
     held_out: KeptRows | None = None
 
 
@@ -71,20 +74,23 @@ class Training:
         """Take a new job of this run as far as it goes. The poll leaves it to this run for a while."""
 
         def started() -> RetrainingJob:
-            stored = self.records.jobs.require(job.id)
-            if stored.record == job:
-                stored = replace(stored, record=msgspec.structs.replace(job, not_before=None))
-            course = Course(stored, stored.record)
+            if job.state is JobState.RECEIVED and job.not_before:
+                # This run has announced it, and it has no record yet: who writes that first has the job.
+                stored = self.records.jobs.announced(msgspec.structs.replace(job, not_before=None))
+            else:
+                stored = self.records.jobs.require(job.id)
+            course = Course(stored, stored.record, new=bool(job.not_before))
             self._advance(course)
             return self._written(course).record
 
         return guarded(started, job, f"Job {job.id}", log)
 
-    def poll(self) -> list[Request]:
+    def poll(self, marks: Marks | None = None) -> list[Request]:
         """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
-        polled = in_time(self._guarded, self.records.jobs.active(), ADVANCE_SECONDS, self.now, "active jobs")
+        marks = marks or self.records.marks()
+        polled = in_time(self._guarded, marks.jobs, ADVANCE_SECONDS, self.now, "active jobs")
         requests = [request for request in polled if request]
-        for pipeline in self.records.champions.changes_to_finish(self.now()):
+        for pipeline in self.records.champions.changes_to_finish(marks.changes, self.now()):
             if pipeline not in self.pipelines:
                 log.error("active/changes/%s.json is about no pipeline of the file; its change waits", pipeline)
                 continue
@@ -96,7 +102,7 @@ class Training:
         return guarded(lambda: self._poll_one(job_id), None, f"Job {job_id}", log)
 
     def _poll_one(self, job_id: str) -> Request | None:
-        stored = self.records.jobs.load_active(job_id)
+        stored = self.records.jobs.load(job_id)
         if stored is None:
             return None
         if stored.record.state in SWITCHED:
@@ -193,7 +199,7 @@ class Training:
         match job.state:
             case JobState.RECEIVED:
                 course.submitted = True
-                return self._submit(job, pipeline)
+                return self._submit(course, pipeline)
             case JobState.SUBMITTED if course.submitted:
                 # Not written: the next poll sees by its state that it was started, and starts it again if not.
                 self.service(pipeline).start(_known(job.bes_job))
@@ -211,8 +217,8 @@ class Training:
             case _:
                 return job
 
-    def _submit(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
-        training, place = pipeline.training, _place(job, pipeline)
+    def _submit(self, course: Course, pipeline: Pipeline) -> RetrainingJob:
+        job, training, place = course.job, pipeline.training, _place(course.job, pipeline)
         if place != job.joined:
             return job.noting(self.now(), f"its data goes to batches/{place}", joined=place)
         link, parameters = None, {**training.parameters, **job.parameters}
@@ -220,7 +226,8 @@ class Training:
             if training.folder:
                 parameters[training.folder] = self._brought(job, self.data.gather)
             else:
-                link = self._link(job, training.patience + LINK_SLACK)
+                just_read = course.new and self.now() - job.received_at < JUST_READ
+                link = self._link(job, training.patience + LINK_SLACK, just_read=just_read)
         except DataChanged as error:
             return self._without_the_changed(job, error)
         bes_job = self.service(pipeline).submit(link, parameters)
@@ -240,10 +247,10 @@ class Training:
             facts["joined"] = f"{job.pipeline}/{job.id}-{len(left)}/"
         return job.noting(self.now(), f"{error}; it goes on with {len(left)} files", **facts)
 
-    def _link(self, job: RetrainingJob, seconds: float) -> BlobReference:
+    def _link(self, job: RetrainingJob, seconds: float, *, just_read: bool) -> BlobReference:
         """Return where the training reads its rows: the one file itself, or a copy that joins several."""
         if job.joined is None:
-            if self.data.find(job.dataset.path) != job.dataset:
+            if not just_read and self.data.find(job.dataset.path) != job.dataset:
                 raise DataChanged(f"{job.dataset.path} was overwritten or deleted before it was trained on")
             return self.data.link(job.dataset, seconds)
         self._brought(job, self.data.join)

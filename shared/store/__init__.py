@@ -7,6 +7,7 @@ from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
 from shared.store.champions import ChampionRecords
 from shared.store.jobs import JobRecords
+from shared.store.marks import Marks, read_marks
 from shared.store.polls import PollRecords
 from shared.store.requests import RequestRecords
 from shared.store.rollouts import RolloutRecords
@@ -17,6 +18,7 @@ class Records:
     """All records over one store of documents."""
 
     def __init__(self, documents: Documents) -> None:
+        self._documents = documents
         self.arrivals = ArrivalRecords(documents)
         self.jobs = JobRecords(documents)
         self.answers = AnswerRecords(documents)
@@ -25,3 +27,6 @@ class Records:
         self.rollouts = RolloutRecords(documents)
         self.polls = PollRecords(documents)
         self.requests = RequestRecords(documents)
+
+    def marks(self) -> Marks:
+        return read_marks(self._documents)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -31,9 +32,9 @@ log = logging.getLogger("relearn.records")
 
 
 class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch whose job may not be recorded yet, and whose arrivals may not know of it.
+    """The batch that was closed last: its job or its faults, for which all of it is refused, and its arrivals.
 
-    It has a job, or faults for which all of it is refused.
+    As long as one of these is open, the job may not be recorded yet.
     """
 
     job: RetrainingJob | None = None
@@ -42,7 +43,7 @@ class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batches(msgspec.Struct, frozen=True, kw_only=True):
-    """The batch being closed, if one is, and `last`, the job of the one before."""
+    """The batch that was closed last, and `last`, the last job of one."""
 
     closing: OpenBatch | None = None
     last: str | None = None
@@ -81,13 +82,14 @@ class ArrivalRecords:
 
     def open(self, arrival: Arrival) -> Stored[Arrival]:
         """Record the arrival, or return the record that is there already."""
-        if stored := self.load(arrival.pipeline, arrival.id):
-            return stored
         self._arrivals.create(_active(arrival.pipeline, arrival.id), arrival)
-        created = self._arrivals.create(_arrival(arrival.pipeline, arrival.id), arrival)
-        if created:
+        if created := self._arrivals.create(_arrival(arrival.pipeline, arrival.id), arrival):
             log.info("%s arrived, for pipeline %s", arrival.dataset.path, arrival.pipeline)
-        return created or self.require(arrival.pipeline, arrival.id)
+            return created
+        stored = self.require(arrival.pipeline, arrival.id)
+        if not stored.record.open:
+            self.close(stored.record)
+        return stored
 
     def load(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:
         return self._arrivals.load(_arrival(pipeline, arrival_id))
@@ -105,18 +107,20 @@ class ArrivalRecords:
     def close(self, arrival: Arrival) -> None:
         self._documents.delete(_active(arrival.pipeline, arrival.id))
 
-    def active(self, pipeline: str) -> list[Stored[Arrival]]:
-        """Return the open arrivals; records that a run marked and died before it wrote are written now.
+    def active(self, pipeline: str, marked: Iterable[str] | None = None) -> list[Stored[Arrival]]:
+        """Return the open arrivals, of those `marked` if these are given.
 
-        One whose record cannot be read is left out: it must not hold up the others.
+        Records that a run marked and died before it wrote are written now. One whose record cannot be read is left out:
+        it must not hold up the others.
         """
-        names = self._documents.names(f"active/arrivals/{pipeline}/")
-        return [stored for stored in at_once(lambda name: self._open_at(pipeline, name), names) if stored]
+        if marked is None:
+            marked = [stem(name) for name in self._documents.names(f"active/arrivals/{pipeline}/")]
+        return [stored for stored in at_once(lambda each: self._open(pipeline, each), marked) if stored]
 
-    def _open_at(self, pipeline: str, name: str) -> Stored[Arrival] | None:
+    def _open(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:
         try:
-            stored = self.load(pipeline, stem(name))
-            if stored is None and (mark := self._arrivals.load(name)):
+            stored = self.load(pipeline, arrival_id)
+            if stored is None and (mark := self._arrivals.load(_active(pipeline, arrival_id))):
                 stored = self.open(mark.record)
         except BadConfiguration as error:
             log.error("%s", error)
@@ -125,10 +129,6 @@ class ArrivalRecords:
             self.close(stored.record)  # the run that closed it died before it took the mark off
             return None
         return stored
-
-    def marks(self) -> list[tuple[str, str]]:
-        """Return the pipeline and the id of every arrival that may be open."""
-        return [(name.split("/")[2], stem(name)) for name in self._documents.names("active/arrivals/")]
 
     def with_open(self, prefix: str) -> set[str]:
         """Return the pipelines, by names that begin so, that have an open arrival."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -59,7 +58,7 @@ class HeldChampion:
 
     def write_later(self, champion: Champion) -> None:
         """Have the next `save` write this too: nothing is lost if there is none."""
-        self._stored = replace(self._stored, record=champion)
+        self._stored = self._stored.ahead(champion)
 
     def save(self, champion: Champion) -> None:
         self._stored = self._shelf.replace(self._stored, champion, self._lease)
@@ -159,13 +158,16 @@ class ChampionRecords:
     def unmark_change(self, pipeline: str) -> None:
         self._documents.delete(_change(pipeline))
 
-    def changes_to_finish(self, now: datetime) -> list[str]:
-        """Return the pipelines whose change by hand was left unfinished; also where the mark cannot be read."""
-        return [stem(name) for name in self._documents.names("active/changes/") if self._is_due(name, now)]
+    def changes_to_finish(self, marked: Sequence[str], now: datetime) -> list[str]:
+        """Return the pipelines, of those marked, whose change by hand was left unfinished.
 
-    def _is_due(self, name: str, now: datetime) -> bool:
+        Also where the mark cannot be read.
+        """
+        return [pipeline for pipeline in marked if self._is_due(pipeline, now)]
+
+    def _is_due(self, pipeline: str, now: datetime) -> bool:
         try:
-            mark = self._changes.load(name)
+            mark = self._changes.load(_change(pipeline))
             return mark is not None and mark.record.not_before <= now
         except BadConfiguration as error:
             log.error("%s; the change is finished now", error)

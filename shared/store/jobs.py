@@ -1,7 +1,8 @@
 """Records of jobs, and the marks of those that are not finished.
 
 jobs/{id}.json                 one retraining
-active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all
+active/jobs/{id}.json          a mark while the job is not final, so that a poll costs what is active, not all;
+                               it has the job as it was made, until the first step writes the record
 parked/{fleet}/{id}.json       a mark in place of that one while an accepted job waits for a rollout of its fleet
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from shared.base.errors import BadConfiguration, BadMessage
+from shared.base.errors import BadConfiguration, BadMessage, RecordChanged
 from shared.domain.jobs import RetrainingJob, pipeline_of
 from shared.domain.messages import Request
 from shared.domain.ports import Documents
@@ -24,16 +25,33 @@ class JobRecords:
 
     def open(self, job: RetrainingJob) -> Stored[RetrainingJob]:
         """Record the job, or return the record that is there already."""
-        if stored := self.load(job.id):
-            return stored
+        self.announce(job)
+        if created := self._jobs.create(_job(job.id), job):
+            return created
+        stored = self.require(job.id)
+        if stored.record.final:
+            self.close(stored.record)
+        return stored
+
+    def announce(self, job: RetrainingJob) -> None:
+        """Mark the job; its first step writes the record. The mark of one that has ended is taken off by the poll."""
         self._jobs.create(_active(job.id), job)
-        return self._jobs.create(_job(job.id), job) or self.require(job.id)
+
+    def announced(self, job: RetrainingJob) -> Stored[RetrainingJob]:
+        """Return a job that this run has announced, whose record is not written yet."""
+        return Stored(_job(job.id), job, "")
 
     def load(self, job_id: str) -> Stored[RetrainingJob] | None:
-        return self._jobs.load(_job(job_id))
+        """Return the job's record, or what its mark has where no step has written the record yet."""
+        if stored := self._jobs.load(_job(job_id)):
+            return stored
+        mark = self._jobs.load(_active(job_id))
+        return self.announced(mark.record) if mark else None
 
     def require(self, job_id: str) -> Stored[RetrainingJob]:
-        return self._jobs.require(_job(job_id))
+        if stored := self.load(job_id):
+            return stored
+        raise RecordChanged(f"The record of job {job_id} is gone")
 
     def job_of(self, request: Request) -> Stored[RetrainingJob]:
         """Return the job that a message names, or raise `BadMessage`."""
@@ -54,21 +72,9 @@ class JobRecords:
         names = self._documents.names(f"active/jobs/{pipeline}-" if pipeline else "active/jobs/")
         return [job_id for job_id in map(stem, names) if pipeline is None or pipeline_of(job_id) == pipeline]
 
-    def load_active(self, job_id: str) -> Stored[RetrainingJob] | None:
-        """Return an active job's record. Write it if the run that marked the job died before it could."""
-        if stored := self.load(job_id):
-            return stored
-        mark = self._jobs.load(_active(job_id))
-        return self.open(mark.record) if mark else None
-
-    def look_at(self, job_id: str) -> RetrainingJob | None:
-        """Return an active job as its record has it, or the mark of a run that has not written the record yet."""
-        stored = self.load(job_id) or self._jobs.load(_active(job_id))
-        return stored.record if stored else None
-
     def is_readable(self, job_id: str) -> bool:
         try:
-            self.look_at(job_id)
+            self.load(job_id)
         except BadConfiguration as error:
             log.error("%s", error)
             return False
@@ -91,8 +97,10 @@ class JobRecords:
 
     def ids(self, pipeline: str | None = None) -> list[str]:
         """Return the ids of all jobs, or of the pipeline's, those of the newest data first."""
-        ids = [stem(name) for name in self._documents.names(f"jobs/{pipeline}-" if pipeline else "jobs/")]
-        ids = [each for each in ids if pipeline in (None, pipeline_of(each))]
+        of_these = f"jobs/{pipeline}-" if pipeline else "jobs/"
+        found = {stem(name) for name in self._documents.names(of_these)}
+        found |= {stem(name) for name in self._documents.names(f"active/{of_these}")}
+        ids = [each for each in found if pipeline in (None, pipeline_of(each))]
         return sorted(ids, key=lambda each: each.rsplit("-", 2)[1:], reverse=True)
 
 

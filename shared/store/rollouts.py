@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from shared.domain.ports import Documents
 from shared.domain.rollouts import Rollout
-from shared.store.shelf import Shelf, Stored, stem
+from shared.store.shelf import Shelf, Stored
 
 
 class RolloutRecords:
@@ -38,10 +38,6 @@ class RolloutRecords:
 
     def unmark(self, fleet: str) -> None:
         self._documents.delete(_active(fleet))
-
-    def running(self) -> list[str]:
-        """Return the fleets of which a rollout may be running."""
-        return [stem(name) for name in self._documents.names("active/rollouts/")]
 
 
 def _active(fleet: str) -> str:

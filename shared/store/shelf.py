@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,11 +16,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Stored(Generic[T]):
-    """A record, and the version of its document that it was read from."""
+    """A record, and the version of its document that it was read from.
+
+    `written`: the document has this record. Without it there is another one, or, where the etag is empty, none yet.
+    """
 
     name: str
     record: T
     etag: str
+    written: bool = True
+
+    def ahead(self, record: T) -> Stored[T]:
+        """Return it with a record that a later write brings."""
+        return replace(self, record=record, written=False)
 
 
 class Shelf(Generic[T]):
@@ -44,6 +52,10 @@ class Shelf(Generic[T]):
 
     def replace(self, stored: Stored[T], record: T, lease: Lease | None = None) -> Stored[T]:
         """Write the record, unless another run wrote first: then raise `RecordChanged`."""
+        if not stored.etag:
+            if created := self.create(stored.name, record):
+                return created
+            raise RecordChanged(f"The record {stored.name} was made by another run")
         etag = self._documents.replace(stored.name, encode(record), stored.etag, lease)
         return Stored(stored.name, record, etag)
 

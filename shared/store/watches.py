@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from shared.domain.champions import Watch
 from shared.domain.ports import Documents
-from shared.store.shelf import Shelf, Stored, stem
+from shared.store.shelf import Shelf, Stored
 
 
 class WatchRecords:
@@ -17,10 +17,6 @@ class WatchRecords:
     def begin(self, pipeline: str, watch: Watch) -> None:
         """Have the pipeline's endpoints looked at, in place of an earlier watch."""
         self._watches.put(_watch(pipeline), watch)
-
-    def pipelines(self) -> list[str]:
-        """Return the pipelines whose endpoints are to be looked at."""
-        return [stem(name) for name in self._documents.names("active/watches/")]
 
     def load(self, pipeline: str) -> Stored[Watch] | None:
         return self._watches.load(_watch(pipeline))

@@ -62,9 +62,9 @@ def notes(world: World, job_id: str) -> list[str]:
 def test_a_model_that_stays_well_passes_its_bake_and_the_job_says_so(world: World) -> None:
     job_id = promoted(world)
     assert looks(world, 39) == []
-    assert world.records.watches.pipelines() == ["income"]
+    assert world.records.marks().watches == ["income"]
     assert looks(world, 5) == []
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
     assert notes(world, job_id)[-1] == "the bake of entry 2 is passed: all is well after 40 looks"
 
 
@@ -125,7 +125,7 @@ def test_what_was_rolled_back_is_not_promoted_again_nor_rolled_back_further(worl
     errors(world)
     assert looks(world, 50) == []
     assert world.flows.training.poll() == []
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
     assert world.records.champions.load("income").last == 4
     assert not any("passed" in note for note in notes(world, second))
 
@@ -150,7 +150,7 @@ def test_a_fast_endpoint_may_become_many_times_slower_and_one_slow_answer_is_ign
     assert looks(world, 2) == []
     world.endpoints["one"].slow = 0.002
     assert looks(world, 60) == []
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
 
 
 def test_a_definition_that_cannot_be_read_says_nothing_about_the_model(world: World) -> None:
@@ -164,7 +164,7 @@ def test_a_definition_that_cannot_be_read_says_nothing_about_the_model(world: Wo
     assert looks(world, 10) == []
     world.endpoints["one"].model = named  # type: ignore[method-assign]
     assert looks(world, 40) == []
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
 
 
 def test_a_rollback_whose_message_is_lost_is_asked_for_again_after_a_while(world: World) -> None:
@@ -194,7 +194,7 @@ def test_a_deployment_of_somebody_else_ends_the_bake_and_is_left_alone(world: Wo
     other_answers(world)
     world.endpoints["two"].named = world.endpoints["two"].serves
     assert looks(world, 5) == []
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
     assert notes(world, job_id)[-1] == "somebody else deployed a model on two, which ends the bake of entry 2"
 
 
@@ -217,7 +217,7 @@ def test_nothing_is_looked_at_while_a_change_is_under_way(world: World) -> None:
     other_answers(world)
     assert looks(world, 10) == []
     assert world.endpoints["two"].fails
-    assert world.records.watches.pipelines() == ["income"]
+    assert world.records.marks().watches == ["income"]
 
 
 def late_write(world: World) -> None:
@@ -257,11 +257,11 @@ def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
         late_write = LateWrite(sha256="0" * 64, until=world.clock.now() + timedelta(hours=1))
         held.save(held.champion.replace(late_writes=(late_write,)))
     world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
-    assert world.records.watches.pipelines() == ["income"]
+    assert world.records.marks().watches == ["income"]
     errors(world)
     assert looks(world, 4 * 60 + 1) == []
     assert world.endpoints["two"].fails  # nothing was scored
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
     assert not any("bake" in note for note in notes(world, job_id))
 
 
@@ -269,7 +269,7 @@ def test_a_pipeline_that_the_file_has_no_more_is_not_watched(world: World) -> No
     promoted(world)
     world.alone.clear()
     assert looks(world, 1) == []
-    assert world.records.watches.pipelines() == []
+    assert world.records.marks().watches == []
 
 
 def test_a_look_that_a_promotion_overtakes_does_not_end_the_new_watch(world: World) -> None:

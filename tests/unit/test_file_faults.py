@@ -38,7 +38,8 @@ def record(world: World, name: str) -> Arrival:
 
 
 def open_arrivals(world: World) -> list[Arrival]:
-    return [world.records.arrivals.require(*mark).record for mark in world.records.arrivals.marks()]
+    marks = world.records.marks().arrivals
+    return [world.records.arrivals.require(name, each).record for name, ids in marks.items() for each in ids]
 
 
 def arrival(world: World, name: str) -> tuple[ArrivalState, str]:

@@ -136,12 +136,11 @@ def test_storage_that_is_away_is_one_line_of_the_log_and_no_traceback(
     def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(type(world.records.jobs), "load_active", fail)
+    monkeypatch.setattr(type(world.records.jobs), "load", fail)
     monkeypatch.setattr(type(world.records.watches), "load", fail)
-    monkeypatch.setattr(type(world.records.watches), "pipelines", lambda _: ["income"])
     with caplog.at_level(logging.WARNING):
         world.flows.training.poll()
-        world.flows.bake.poll()
+        world.flows.bake.poll(["income"])
     assert len(caplog.records) == 2
     assert [each.exc_info for each in caplog.records] == [None, None]
     assert all(str(error) in each.getMessage() for each in caplog.records)

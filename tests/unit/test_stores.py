@@ -22,6 +22,6 @@ def test_a_job_whose_run_dies_at_its_first_write_is_found_by_the_poll() -> None:
         Records(documents).jobs.open(job)
     documents.die_after = None
     assert Records(documents).jobs.active() == [job.id]
-    stored = Records(documents).jobs.load_active(job.id)
+    stored = Records(documents).jobs.load(job.id)
     assert stored is not None
     assert stored.record == job == Records(documents).jobs.require(job.id).record

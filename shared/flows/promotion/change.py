@@ -139,7 +139,10 @@ class ChangePlanner:
         return bool(kept) and self.now() - kept[-1] < YOUNG / 2
 
     def _claim(self) -> None:
-        """Raise the fence, with the first write of this run. Who held the record with a change under way may be dead, or only stopped."""
+        """Raise the fence, with the first write of this run.
+
+        Who held the record with a change under way may be dead, or only stopped: that is written at once.
+        """
         champion, now = self.held.champion, self.now()
         late_writes = [late_write for late_write in champion.late_writes if late_write.until > now]
         if champion.change and self.held.abandoned:

@@ -1,0 +1,32 @@
+"""All marks by one list: what there is something to do for, so that a timer costs what is open, not what ever came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shared.domain.ports import Documents
+from shared.store.shelf import stem
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The ids of open arrivals by pipeline, and of active jobs; the pipelines and fleets that have the other marks."""
+
+    arrivals: Mapping[str, Sequence[str]]
+    jobs: Sequence[str]
+    changes: Sequence[str]
+    rollouts: Sequence[str]
+    watches: Sequence[str]
+
+
+def read_marks(documents: Documents) -> Marks:
+    arrivals: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {"jobs": [], "changes": [], "rollouts": [], "watches": []}
+    for name in documents.names("active/"):
+        match name.split("/"):
+            case ["active", "arrivals", pipeline, _]:
+                arrivals.setdefault(pipeline, []).append(stem(name))
+            case ["active", kind, _] if kind in others:
+                others[kind].append(stem(name))
+    return Marks(arrivals, **others)
