@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +19,6 @@ from shared.base.budgets import TAKE_UP_SECONDS
 from shared.base.decoding import from_json
 from shared.base.errors import (
     AskHuman,
-    BadConfiguration,
     BadMessage,
     Busy,
     DataChanged,
@@ -31,7 +31,7 @@ from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id
 from shared.domain.checks import Report, check
 from shared.domain.fleets import Pipelines
-from shared.domain.jobs import Dataset, RetrainingJob, pipeline_of, received
+from shared.domain.jobs import RetrainingJob, pipeline_of, received
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import TrainingData
 from shared.flows.arrivals import Arrivals
@@ -49,6 +49,7 @@ _S = ArrivalState
 MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
 OUT_OF_ARCHIVE = timedelta(days=2)  #: the longest wait for a blob that is brought back from the archive
+HOUR = len("20261126T14")  #: of the id of an arrival
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -104,28 +105,26 @@ class Intake:
             yield from self.pipelines.of_fleet(name, sorted(self.records.arrivals.with_open(f"{name}-")))
 
     def sweep(self, container: str) -> int:
-        """Record files that had no event; return how many. Blobs older than the last sweep are skipped by timestamp."""
+        """Record files that had no event; return how many.
+
+        Blobs older than the last sweep are skipped by timestamp, and what is recorded of the others is listed by the hour.
+        """
         begun = self.now()
         since = self.records.arrivals.swept_until(container)
+        recorded = cache(self.records.arrivals.ids_that_begin)
         missed = 0
         for dataset in self.data.listed():
             if since and dataset.modified < since - OVERLAP:
                 continue
             for pipeline in self.pipelines.taking(dataset.path):
-                if not self._is_recorded(pipeline.name, dataset):
+                arrival = arrival_id(dataset)
+                if arrival not in recorded(pipeline.name, arrival[:HOUR]):
                     self.arrivals.see(dataset)
                     missed += 1
         self.records.arrivals.set_swept(container, begun)
         if missed:
             log.warning("The sweep found %d blobs that had no event", missed)
         return missed
-
-    def _is_recorded(self, pipeline: str, dataset: Dataset) -> bool:
-        try:
-            return self.records.arrivals.load(pipeline, arrival_id(dataset)) is not None
-        except BadConfiguration as error:
-            log.error("%s", error)  # the others are swept
-            return True
 
     def retrain(self, pipeline: str, parameters: dict[str, str], request_id: str) -> RetrainingJob:
         """Make a job on the data that is live, or was trained on last; the same request makes the same job."""

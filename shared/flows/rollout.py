@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from shared.base.errors import BadConfiguration, BadMessage, RecordChanged
 from shared.base.guard import guarded
+from shared.base.threads import at_once
 from shared.domain.fleets import Fleet, Pipelines
 from shared.domain.jobs import WELL, JobState, RetrainingJob
 from shared.domain.messages import Command, Request
@@ -70,14 +71,15 @@ class Rollouts:
             self.records.rollouts.unmark(fleet)
             return []
         rollout, now = stored.record, self.now()
-        rollout = rollout.having({member.pipeline: self._looked_at_alone(rollout, member) for member in rollout.asked})
+        looked_at = at_once(lambda member: self._looked_at_alone(stored.record, member), rollout.asked)
+        rollout = rollout.having({member.pipeline: member for member in looked_at})
         unanswered = [member for member in rollout.asked if member.ask_again is None or member.ask_again <= now]
         rollout = rollout.having({member.pipeline: member.asked(now) for member in unanswered}).gone_on(now)
         if rollout != stored.record:
             self.records.rollouts.save(stored, rollout)
         before = {member.pipeline: member for member in stored.record.members}
         asked = [member for member in rollout.asked if member != before[member.pipeline]]
-        requests = [request for member in asked if (request := self._asked(rollout, member))]
+        requests = [request for request in at_once(lambda member: self._asked(rollout, member), asked) if request]
         if rollout.state is not RolloutState.RUNNING:
             log.info("%s", rollout.text)
             self.records.rollouts.unmark(fleet)
@@ -135,8 +137,8 @@ class Rollouts:
     def _to_promote(self, fleet: Fleet) -> Iterator[Member]:
         """Yield each member's newest accepted job; those that newer data was there for are done with."""
         newest: dict[str, Stored[RetrainingJob]] = {}
-        for job_id in self.records.jobs.parked(fleet.name):
-            stored = self.records.jobs.load(job_id)
+        parked = self.records.jobs.parked(fleet.name)
+        for job_id, stored in zip(parked, at_once(self.records.jobs.load, parked), strict=True):
             if stored is None or stored.record.state is not JobState.ACCEPTED:
                 self.records.jobs.unpark(fleet.name, job_id)  # promoted or cancelled by hand meanwhile
                 continue
@@ -159,8 +161,8 @@ class Rollouts:
         rollouts = (stored.record for stored in self.records.rollouts.all(fleet.name))
         last = next((each for each in rollouts if each.action is Command.PROMOTE), None)
         promoted = {member.pipeline: member.job for member in last.members} if last else {}
-        for name in promoted or self.pipelines.members(fleet.name):
-            live = self.records.champions.load(name).live
+        for champion in at_once(self.records.champions.load, promoted or self.pipelines.members(fleet.name)):
+            live, name = champion.live, champion.pipeline
             if live and live.previous and (not promoted or live.job == promoted[name]):
                 yield Member(pipeline=name, live=live.number)
 

@@ -144,6 +144,10 @@ class ArrivalRecords:
         found = [(name.split("/")[1], stem(name)) for name in names]
         return sorted(found, key=lambda each: each[1], reverse=True)
 
+    def ids_that_begin(self, pipeline: str, beginning: str) -> frozenset[str]:
+        """Return the ids, of the pipeline's arrivals, that begin so."""
+        return frozenset(map(stem, self._documents.names(f"arrivals/{pipeline}/{beginning}")))
+
     def newest(self, pipeline: str, now: datetime) -> Arrival | None:
         """Return the arrival of the newest version; looked for by day, month and year, so that no history is listed."""
         for period in ("%Y%m%d", "%Y%m", "%Y", ""):

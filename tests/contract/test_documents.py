@@ -91,6 +91,15 @@ def test_one_run_at_a_time_holds_a_document(documents: Documents) -> None:
         pass
 
 
+def test_a_document_that_changed_since_it_was_read_is_not_leased(documents: Documents) -> None:
+    first = created(documents)
+    second = documents.replace(NAME, b"second", first)
+    with pytest.raises(RecordChanged), documents.lease(NAME, first):
+        pass
+    with documents.lease(NAME, second) as lease:
+        documents.replace(NAME, b"third", second, lease)
+
+
 def test_only_the_holder_of_the_lease_writes_and_deletes(documents: Documents) -> None:
     first = created(documents)
     with documents.lease(NAME) as lease:

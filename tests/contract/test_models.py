@@ -26,6 +26,7 @@ def test_a_link_names_its_model_and_no_other_blob_does(models: Models) -> None:
     link = models.link(model)
     assert models.identify(BlobReference(link.base, link.relative)) == model
     assert models.identify(models.link(OTHER)) is None
+    assert models.identify(models.link(OTHER), [OTHER]) == OTHER  # it is known, and not looked up
     assert models.identify(BlobReference("https://other.example/", link.relative)) is None
 
 

@@ -1,0 +1,108 @@
+"""How often the records are read and written: counts that a change of a flow must not raise unseen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.jobs import JobState
+from shared.domain.messages import Command, Request
+from tests.support.fakes import World
+
+
+@contextmanager
+def counted(world: World) -> Iterator[Counter[str]]:
+    """Count the calls of the store of documents by method."""
+    calls: Counter[str] = Counter()
+    documents, own = world.documents, {}
+    for method in ("read", "create", "replace", "delete", "names", "lease"):
+        own[method] = getattr(documents, method)
+
+        def counting(*arguments: Any, _method: str = method, **options: Any) -> Any:
+            calls[_method] += 1
+            return own[_method](*arguments, **options)
+
+        setattr(documents, method, counting)
+    try:
+        yield calls
+    finally:
+        for method in own:
+            delattr(documents, method)
+
+
+def test_an_arrival_becomes_a_started_job_with_so_many_reads_and_writes() -> None:
+    world = World()
+    world.drop("first.csv")  # makes what is made once
+    path = world.put("a.csv")
+    with counted(world) as calls:
+        world.flows.intake.see(path)
+        world.take_up()
+    # mark, arrival, its content, mark of the job, job | checking, batch, taken | batches, arrival | all marks
+    assert calls == {"create": 5, "replace": 3, "delete": 1, "read": 2, "names": 1}
+
+
+def test_an_idle_take_up_and_an_idle_poll_cost_one_list_and_one_read_a_pipeline() -> None:
+    world = World()
+    world.accepted()
+    world.run(lambda: not world.records.jobs.active())
+    with counted(world) as calls:
+        world.take_up()
+    assert calls == {"read": 1, "names": 1}
+    with counted(world) as calls:
+        world.flows.training.poll()
+    assert calls == {"names": 1}
+
+
+def test_a_poll_takes_a_finished_training_to_its_promotion_message_with_one_write_of_the_job() -> None:
+    world = World()
+    job_id = world.drop("a.csv")
+    with counted(world) as calls:
+        [request] = world.flows.training.poll()
+    assert request == Request(pipeline="income", action=Command.PROMOTE, job=job_id)
+    assert calls == {"names": 1, "read": 2, "replace": 1}  # job and champion are read
+
+
+def test_a_promotion_reads_job_and_champion_once_and_writes_each_outcome_once() -> None:
+    world = World()
+    world.accepted("first.csv")
+    world.run(lambda: not world.records.jobs.active())
+    job_id = world.accepted("b.csv")
+    with counted(world) as calls:
+        world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
+    assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
+    # Read are job, champion, and, as there are no held-out rows, whether the model's answers are recorded. Written are
+    # the change and what is live; the job promoting and promoted; the entry of the history; the job's mark.
+    assert calls == {"read": 3, "lease": 1, "replace": 4, "create": 1, "delete": 1}
+
+
+def test_a_duplicate_of_an_event_leaves_no_mark_of_what_is_done_with() -> None:
+    world = World()
+    world.drop("a.csv")
+    world.flows.intake.see("income/a.csv")
+    assert list(world.documents.names("active/arrivals/")) == []
+
+
+@pytest.mark.parametrize("files", [3, 30])
+def test_a_sweep_lists_what_is_recorded_by_the_hour_however_much_that_is(files: int) -> None:
+    world = World()
+    for number in range(files):
+        world.flows.intake.see(world.put(f"{number}.csv"))
+    world.flows.intake.sweep("training-data")
+    with counted(world) as calls:
+        assert world.flows.intake.sweep("training-data") == 0
+    # How far the last sweep went is read twice: before it, and to be replaced.
+    assert calls == {"names": 1, "read": 2, "create": 1, "replace": 1}
+
+
+def test_a_sweep_finds_what_no_event_told_of_in_each_hour() -> None:
+    world = World()
+    world.flows.intake.see(world.put("a.csv"))
+    world.data.modified += timedelta(hours=1)
+    world.put("b.csv")
+    assert world.flows.intake.sweep("training-data") == 1
+    assert len(world.records.arrivals.active("income")) == 2
