@@ -29,12 +29,12 @@ def trace(folder: Path) -> None:
                 calls = retraining(app, storage.blob_address, path)
             print(f"A retraining with {targets} target{'s'[: targets - 1]}")
             for number, call in enumerate(calls, 1):
-                told = f"{number:3} {call.to:7} {call.method:6} {call.what:70.70} {call.status} {ms(call.seconds):>8}"
-                print(f"{told}  {call.reason}")
+                line = f"{number:3} {call.to:7} {call.method:6} {call.what:70.70} {call.status} {ms(call.seconds):>8}"
+                print(f"{line}  {call.reason}")
             for to in ("storage", "service"):
                 methods = Counter(call.method for call in calls if call.to == to)
-                told = ", ".join(f"{count} {method}" for method, count in methods.most_common())
-                print(f"{to} calls: {methods.total()} ({told})")
+                line = ", ".join(f"{count} {method}" for method, count in methods.most_common())
+                print(f"{to} calls: {methods.total()} ({line})")
             print()
 
 

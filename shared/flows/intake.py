@@ -293,7 +293,7 @@ class Intake:
         if pipeline.checks.drift and report.profile:
             self.records.arrivals.keep_profile(arrival, report.profile)
         ready = arrival.become(_S.READY, self.now(), sha256=report.sha256, summary=report.summary)
-        if pipeline.arriving.batching.several:
+        if pipeline.arriving.several:
             return self.records.arrivals.save(stored, ready)
         return stored.ahead(ready)  # it may be taken at once, which is written instead
 
