@@ -35,8 +35,8 @@ _S = ArrivalState
 CHECKS_AT_MOST = 3  #: checks of one arrival that begin; of a file that stops its reader none ever ends
 CHECK_LASTS = timedelta(seconds=CALL_SECONDS)  #: at most, as the host ends a call after that
 NEXT = {
-    # Straight from SETTLING: what was found ready is not written where it can be taken at once.
-    _S.SETTLING: frozenset({_S.READY, _S.TAKEN, _S.SAME, _S.SUPERSEDED, _S.MOVING, _S.QUARANTINED, _S.GONE}),
+    # Straight to TAKEN: that it is ready is not written where it is taken at once.
+    _S.SETTLING: frozenset({_S.READY, _S.TAKEN, _S.SAME, _S.MOVING, _S.QUARANTINED, _S.GONE}),
     _S.READY: frozenset({_S.TAKEN, _S.SUPERSEDED, _S.MOVING, _S.QUARANTINED, _S.GONE}),
     _S.MOVING: frozenset({_S.QUARANTINED}),
 }

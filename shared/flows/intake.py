@@ -210,18 +210,26 @@ class Intake:
 
     def _advanced(self, active: Sequence[Stored[Arrival]], pipeline: Pipeline) -> list[Stored[Arrival]]:
         """Take each as far as it goes: small files several at once, large ones one after another for the memory."""
+        # Where it is the only one and may be taken at once, that it is ready is written with that.
+        only = len(active) == 1 and not pipeline.arriving.several
+
+        def further(stored: Stored[Arrival]) -> Stored[Arrival]:
+            return self._further(stored, pipeline, only=only)
+
         if pipeline.checks.drift:
-            return [self._further(each, pipeline) for each in active]  # each is compared with the one before
+            return [further(each) for each in active]  # each is compared with the one before
         small = [each for each in active if each.record.dataset.size <= SMALL]
         large = [each for each in active if each.record.dataset.size > SMALL]
-        return [
-            *at_once(lambda each: self._further(each, pipeline), small),
-            *(self._further(each, pipeline) for each in large),
-        ]
+        return [*at_once(further, small), *map(further, large)]
 
-    def _further(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
+    def _further(self, stored: Stored[Arrival], pipeline: Pipeline, *, only: bool) -> Stored[Arrival]:
         """Take the arrival as far as it goes. Where that fails, as it was read it keeps its batch from being closed."""
-        return guarded(lambda: self._step(stored, pipeline), stored, stored.record.dataset.path, log)
+
+        def step() -> Stored[Arrival]:
+            taken = self._step(stored, pipeline)
+            return taken if taken.written or only else self.records.arrivals.save(taken, taken.record)
+
+        return guarded(step, stored, stored.record.dataset.path, log)
 
     def _step(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         if stored.record.not_before and self.now() < stored.record.not_before:
@@ -293,9 +301,7 @@ class Intake:
         if pipeline.checks.drift and report.profile:
             self.records.arrivals.keep_profile(arrival, report.profile)
         ready = arrival.become(_S.READY, self.now(), sha256=report.sha256, summary=report.summary)
-        if pipeline.arriving.several:
-            return self.records.arrivals.save(stored, ready)
-        return stored.ahead(ready)  # it may be taken at once, which is written instead
+        return stored.ahead(ready)
 
     def _read_marker(self, stored: Stored[Arrival], pipeline: Pipeline) -> Stored[Arrival]:
         """Record the files of the folder, also those without an event, and what a manifest lists."""

@@ -74,12 +74,13 @@ class Training:
         """Take a new job of this run as far as it goes. The poll leaves it to this run for a while."""
 
         def started() -> RetrainingJob:
-            if job.state is JobState.RECEIVED and job.not_before:
+            new = len(job.steps) == 1 and job.not_before is not None and self.now() < job.not_before
+            if new:
                 # This run has announced it, and it has no record yet: who writes that first has the job.
                 stored = self.records.jobs.announced(msgspec.structs.replace(job, not_before=None))
             else:
                 stored = self.records.jobs.require(job.id)
-            course = Course(stored, stored.record, new=bool(job.not_before))
+            course = Course(stored, stored.record, new=new)
             self._advance(course)
             return self._written(course).record
 

@@ -168,7 +168,7 @@ def test_killed_between_copies_the_folder_is_finished_by_the_next_run_and_nothin
     while len(seen) < 5 and killed(poll, settings, 2):
         seen.append(copied())
     assert any(0 < len(each) < len(files) for each in seen), seen
-    started = flow.app.flows.training.start(job)
+    started = flow.app.flows.training.start(flow.job(job.id))
     assert started.bes_job
     assert sorted(folder_of(flow, job).values()) == sorted(files.values())
     for former, later in zip(seen, [*seen[1:], copied()], strict=True):

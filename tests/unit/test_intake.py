@@ -822,10 +822,9 @@ def test_whatever_is_lost_doubled_or_killed_every_content_is_trained_on_exactly_
 
 def _trained(world: World) -> Iterator[list[bytes]]:
     """Yield the rows of each job that there is."""
-    for name in sorted(world.documents.contents):
-        if name.startswith("jobs/"):
-            job = world.records.jobs.require(name.removeprefix("jobs/").removesuffix(".json")).record
-            yield [world.data.contents[part.dataset.path].split()[1] for part in job.parts]
+    for job_id in world.records.jobs.ids():
+        job = world.records.jobs.require(job_id).record
+        yield [world.data.contents[part.dataset.path].split()[1] for part in job.parts]
 
 
 def test_a_clock_that_stands_still_closes_no_batch(world: World) -> None:
