@@ -135,7 +135,7 @@ class Intake:
         if self.pipelines[pipeline].training.folder in parameters:
             raise BadMessage(f"The app itself gives {self.pipelines[pipeline].training.folder!r}: the path of the data")
         live = self.records.champions.load(pipeline).live
-        last = (live and live.job) or self.records.arrivals.batches(pipeline).record.last
+        last = (live and live.job) or self.records.arrivals.batches(pipeline).record.newest
         stored = self.records.jobs.load(last) if last else None
         if stored is None or not stored.record.parts:
             raise BadMessage(f"Pipeline {pipeline} has no data yet to train on again; drop some")

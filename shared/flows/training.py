@@ -287,7 +287,8 @@ class Training:
             case Cancelled():
                 return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
             case Finished(results):
-                job, course.held_out = self.judging.take_results(job, pipeline, results)
+                job, held_out = self.judging.take_results(job, pipeline, results)
+                course.held_out = held_out if pipeline.gate.rows_at_most <= MANY else None
                 return job
 
     def _unless_late(

@@ -49,6 +49,11 @@ class Batches(msgspec.Struct, frozen=True, kw_only=True):
     last: str | None = None
     scheduled: Moment | None = None  #: up to when the pipeline's schedule was looked at
 
+    @property
+    def newest(self) -> str | None:
+        """The last job of a batch; an earlier version wrote `last` only once the batch was finished."""
+        return self.closing.job.id if self.closing and self.closing.job else self.last
+
 
 class PutBack(msgspec.Struct, frozen=True, kw_only=True):
     """What a request puts back: `source`, whose copy it is, and the arrival that this became, once it is recorded."""
