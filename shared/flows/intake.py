@@ -107,7 +107,7 @@ class Intake:
     def sweep(self, container: str) -> int:
         """Record files that had no event; return how many.
 
-        Blobs older than the last sweep are skipped by timestamp, and what is recorded of the others is listed by the hour.
+        Blobs older than the last sweep are skipped by timestamp; what is recorded of the others is listed by the hour.
         """
         begun = self.now()
         since = self.records.arrivals.swept_until(container)
