@@ -75,7 +75,7 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], ports: Sequence[int
                 raise NotStarted(f"Azurite did not start: {output.strip()[-300:] or 'it gave no reason'}")
             if time.monotonic() > deadline:
                 raise NotStarted(f"Azurite did not listen on port {port} within {PATIENCE:.0f} s")
-            time.sleep(0.02)
+            time.sleep(0.02)  # it does not say when it listens
 
 
 def _listens(port: int) -> bool:

@@ -234,7 +234,7 @@ class Demo:
                 return job
             if time.monotonic() > deadline:
                 raise NotShown(f"{job_id} is still {job.state.value} after {PATIENCE:.0f} s: {job.trouble}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # the demo is the timer here
 
     def _arrive(self, name: str, content: bytes) -> Arrival:
         """Drop the data set and show what becomes of it until it is taken by a job, or set aside."""

@@ -1,4 +1,4 @@
-"""What a model answered for rows whose truth is known, as numbers to be drawn. Needs numpy: import it late."""
+"""The curves of a model that are drawn, from its answers for rows whose truth is known. Needs numpy: import it late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Roc:
-    """`points` go from (0, 0) to (1, 1): the share of false alarms, and of the positive rows that were found."""
+    """`points` are (false positive rate, true positive rate), from (0, 0) to (1, 1)."""
 
     points: list[Point]
     area: float
@@ -23,7 +23,7 @@ class Roc:
 
 @dataclass(frozen=True)
 class Residuals:
-    """By row: what was predicted, and the truth less that."""
+    """`points` are (predicted value, actual - predicted) of each row."""
 
     points: list[Point]
     root_mean_square: float
@@ -57,11 +57,11 @@ def curve(model: Answered) -> Curve:
 
 def _roc(model: TwoClass) -> list[Point]:
     """Go from the highest score down; rows of one score are one step."""
-    alarms, found = (
+    false_positive, true_positive = (
         np.concatenate([[0.0], np.cumsum(model.scores.sums(rows)[::-1]) / rows.sum()])
         for rows in (1 - model.truth, model.truth)
     )
-    return _points(alarms, found)
+    return _points(false_positive, true_positive)
 
 
 def _confusion(model: Multiclass) -> list[list[int]]:

@@ -108,7 +108,7 @@ def _follow(session: requests.Session, operation: str | None) -> None:
                 raise Failed(f"the operation was accepted and is {ended}: {_reason(status)}")
         if time.monotonic() > deadline:
             raise Failed(f"the operation is still {status.get('status')} after {_SECONDS:.0f} s: {operation}")
-        time.sleep(float(answer.headers.get("Retry-After", 1)))
+        time.sleep(float(answer.headers.get("Retry-After", 1)))  # as the service asks
 
 
 def _called(session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:

@@ -133,7 +133,7 @@ class JobRunner:
             return "Failed", details("Train Model", 0, "ProcessExited", text)
         stopping = self._queues.stopping
         while time.monotonic() - begun < self._pace.slow and not self._cancelled(job_id) and not stopping.is_set():
-            time.sleep(PAUSE)
+            time.sleep(PAUSE)  # nothing else says that a job was cancelled: another process may have done it
         return state, outcome
 
     def _cancelled(self, job_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Takes a recorded change of models to its end: proven, or reverted and the revert proven.
 
-The outcome is written on the job first, then the champion's record is settled, and the marks are taken off last: while
-they are there, a run comes by.
+The outcome is written on the job first, then the champion's record is settled, and the marks are deleted last: the
+poll resumes every change that has one.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Settlement:
             self.save(stored, stored.record.end(state, self.now(), reason, telling=None))
 
     def _settle(self, request_id: str, stored: Stored[RetrainingJob] | None, champion: Champion) -> None:
-        """Clear the change. Delete its marker last, because the poll resumes every change that has a marker."""
+        """Clear the change. Delete its mark last, because the poll resumes every change that has a mark."""
         self.held.save(champion.settle(request_id))
         if stored:
             self.records.jobs.close(stored.record)
