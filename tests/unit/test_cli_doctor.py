@@ -1,4 +1,4 @@
-"""What `doctor` decides without calling anybody: settings, names of ports, clocks, rights, versions."""
+"""What `doctor` decides without a call to a service: settings, names of ports, clocks, rights, versions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from threading import Event
 import pytest
 
 from local.children import ROOT
+from shared.__main__ import main
 from shared.adapters.studio.arm_rights import WRITE, allows
 from shared.adapters.studio.swagger import read_description
 from shared.app import App
@@ -25,7 +26,7 @@ from shared.cli.doctor.command import in_time
 from shared.cli.doctor.finding import Finding, Health, looked, ok, wrong
 from shared.cli.doctor.services import kind_of_rules, scoring_ports, training_ports
 from shared.cli.doctor.storage import skew
-from shared.cli.place import Stopped
+from shared.cli.place import FAILED, Stopped
 from shared.domain.gate.rules import parse_rule
 from shared.domain.rows import Rows
 from shared.domain.services import Description, ScoringService, TrainingService
@@ -119,6 +120,16 @@ def test_a_part_of_an_account_key_is_noticed_by_its_length() -> None:
 def test_a_connection_string_is_named_by_its_kind(name: str, value: str, health: Health, said: str) -> None:
     [found] = [each for each in of_settings.look(Settings({name: value})) if each.what == f"setting {name}"]
     assert (found.health, said in found.found, "sig=y" in found.found) == (health, True, False)
+
+
+def test_a_setting_that_is_wrong_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sas = "BlobEndpoint=https://127.0.0.1:1/;QueueEndpoint=https://127.0.0.1:1/;SharedAccessSignature=sig=y"
+    names = ("TRAINING_DATA", "RETRAINING_STORE", "PROMOTIONS")
+    file = tmp_path / "local.settings.json"
+    file.write_text(json.dumps({"Values": {**dict.fromkeys(names, sas), "PROMOTIONS_QUEUE": "promotions"}}))
+    assert main(["doctor", "--json", "--settings", str(file)]) == FAILED
+    found = [each["told"] for each in json.loads(capsys.readouterr().out) if "a shared access" in each["told"]]
+    assert [text.split()[1] for text in found] == list(names)
 
 
 def test_every_part_of_the_app_is_built_and_its_error_is_found_once() -> None:

@@ -72,15 +72,15 @@ def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
 
 
 def _of_app(app: App, source: str) -> Iterator[Finding]:
-    from shared.cli.doctor import settings, storage, versions
+    from shared.cli.doctor import settings, versions
 
     yield ok("settings", f"from {source}")
     yield from versions.look()
-    yield from settings.look(app.settings)
-    yield from settings.of_the_file(app.settings.pipelines_file, app.settings)
-    yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
-    yield _timers(app)
-    yield from _records(app)
+    of_settings = [*settings.look(app.settings), *settings.of_the_file(app.settings.pipelines_file, app.settings)]
+    yield from of_settings
+    known = {each.found for each in of_settings if each.health is not Health.OK}
+    # A setting that is wrong is named once, and not again by everything that needs it.
+    yield from (each for each in _of_storage(app) if each.found not in known)
     try:
         pipelines = app.pipelines
     except BadConfiguration as error:
@@ -88,6 +88,14 @@ def _of_app(app: App, source: str) -> Iterator[Finding]:
         return
     yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
     yield from _guarded("files and jobs", lambda: _stuck(app))
+
+
+def _of_storage(app: App) -> Iterator[Finding]:
+    from shared.cli.doctor import storage
+
+    yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
+    yield _timers(app)
+    yield from _records(app)
 
 
 def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
