@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aml.faults import Faults
 from aml.jobs.runner import JobRunner
 from aml.serving.runner import Serving
 from aml.state.workspace import Workspace
@@ -15,4 +16,5 @@ class Context:
     workspace: Workspace
     jobs: JobRunner
     serving: Serving
+    faults: Faults
     buckets: Buckets = field(default_factory=Buckets)

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +24,8 @@ from aml.identity import doors
 from aml.identity.senders import check_sender
 from aml.runs import history, tracking
 from aml.serving.gateway import Gateway
+from service.faults.calls import misbehave
+from service.faults.orders import Fault
 from service.guard import BodyTooLarge, read_at_most
 
 log = logging.getLogger("aml.server")
@@ -30,6 +33,11 @@ log = logging.getLogger("aml.server")
 Handler = Callable[[Context, Call], Response]
 
 MOST = 16 << 20  #: bytes of a body
+#: how calls are refused on order
+ON_ORDER: Mapping[str, ArmError] = {
+    "throttled": ArmError(429, "ResourceRequestsThrottled", "The request was throttled on order. Please try later."),
+    "unavailable": ArmError(503, "ServiceUnavailable", "The service is unavailable on order. Please try later."),
+}
 
 #: operation, method, address, handler. The operation's first word is its plane
 ADDRESSES: list[tuple[str, str, str, Handler]] = [
@@ -72,7 +80,7 @@ def build(context: Context, names: Collection[str] = ()) -> Starlette:
             await run_in_threadpool(context.jobs.stop)
             await run_in_threadpool(context.serving.stop)
 
-    gateway = Middleware(Gateway, serving=context.serving, identity=context.workspace.identity, names=hosts)
+    gateway = Middleware(Gateway, context=context, names=hosts)
     handlers = {404: _unknown, 405: _unknown, 500: _broken}
     return Starlette(routes=routes, middleware=[gateway], lifespan=running, exception_handlers=handlers)
 
@@ -92,6 +100,15 @@ class _Answering:
     def by(self, operation: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         plane = operation.partition(".")[0]
         check, refused = CHECKS[plane], REFUSALS.get(plane, scope.refused)
+
+        def on_order(kind: str, _: Fault) -> Response:
+            return scope.numbered(refused(ON_ORDER[kind]))
+
+        async def misbehaving(request: Request) -> Response:
+            if not self._context.faults.any:
+                return await answer(request)
+            called = list(map(str, request.path_params.values())), operation
+            return await misbehave(request, self._context.faults, called, on_order, partial(answer, request))
 
         async def answer(request: Request) -> Response:
             call = Call(
@@ -119,7 +136,7 @@ class _Answering:
             response.headers.update(left)
             return scope.numbered(response)
 
-        return answer
+        return misbehaving
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service.faults.calls import misbehave
+from service.faults.orders import Fault
 from service.keys import new_id
 from studio import page
 from studio.api import arm, bes, classic, rrs, workspace
 from studio.api.context import Call, Context
 from studio.entrance import check_sender, with_body
 from studio.errors import StudioError, body_invalid, not_found
-from studio.faults import connection
-from studio.faults.orders import Fault
 from studio.state.records import Endpoint
 
 Handler = Callable[[Context, Call], Response]
@@ -84,10 +84,12 @@ class _Answering:
             # Polls of jobs take nothing away from the endpoint's scoring, so each operation is counted apart.
             counted = f"{operation} {request.path_params.get('endpoint', '')}"
             self._at_once[counted] += 1
+            answered = partial(self._answer, request, operation, handler, self._at_once[counted])
             try:
                 if not self._context.faults.any:
-                    return await self._answer(request, operation, handler, self._at_once[counted])
-                return await self._misbehave(request, operation, handler, self._at_once[counted])
+                    return await answered()
+                called = self._called(request.path_params), operation
+                return await misbehave(request, self._context.faults, called, _refused, answered)
             finally:
                 self._at_once[counted] -= 1
                 if not self._at_once[counted]:
@@ -120,26 +122,6 @@ class _Answering:
         response.headers["x-ms-request-id"] = new_id()
         return response
 
-    async def _misbehave(self, request: Request, operation: str, handler: Handler, at_once: int) -> Response:
-        names = self._called(request.path_params)
-
-        def struck(kind: str) -> Fault | None:
-            return self._context.faults.strike(kind, names, operation)
-
-        if struck("reset"):
-            return await connection.reset(request)
-        for kind, error in _REFUSALS.items():
-            if fault := struck(kind):
-                return JSONResponse(error.body, error.status, {"Retry-After": f"{fault.delay:.0f}"})
-        response = await self._answer(request, operation, handler, at_once)
-        if response.status_code < 400 and struck("lost answer"):
-            return await connection.drop(request)
-        if fault := struck("slow"):
-            await asyncio.sleep(fault.delay)
-        if struck("truncated"):
-            return await connection.cut(request, response)
-        return response
-
     def _called(self, names: Mapping[str, str]) -> set[str]:
         """Return what the endpoint of an address may be called in an order: its id, its name."""
         found = {names[key] for key in ("endpoint", "name") if key in names}
@@ -158,6 +140,10 @@ _REFUSALS = {
     "unavailable": StudioError("ServiceUnavailable", "NoMoreResources", "No resources are available for the request."),
     "throttled": StudioError("TooManyRequests", "RequestThrottled", "The request was throttled; try again later."),
 }
+
+
+def _refused(kind: str, _: Fault) -> Response:
+    return JSONResponse(_REFUSALS[kind].body, _REFUSALS[kind].status)
 
 
 async def _unknown(request: Request, _: Exception) -> Response:

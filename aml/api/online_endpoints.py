@@ -133,6 +133,7 @@ def deployments_of(context: Context, endpoint_id: str) -> dict[str, Deployment]:
 def make_or_begin(context: Context, fresh: S, kind: str, changes: Mapping[str, Any]) -> tuple[S, Operation, bool]:
     """Record the new resource, or that a change of the one that is there begins; return whether it is new."""
     records = context.workspace.records
+    check_no_fault(context, fresh)
     operation = operations.begin(records, kind, fresh.id)
     made = fresh.begun("Creating", operation.id, **changes)
     kept = records.find_or_make(type(fresh), fresh.id, lambda: made)
@@ -140,20 +141,26 @@ def make_or_begin(context: Context, fresh: S, kind: str, changes: Mapping[str, A
         context.serving.carry_out(made)
         return made, operation, True
     records.delete(operation)
-    return *begin(context, kept, kind, "Updating", changes), False
+    return *_begun(context, kept, operations.begin(records, kind, kept.id), "Updating", changes), False
 
 
 def begin(
     context: Context, resource: S, kind: str, state: str, changes: Mapping[str, Any] | None = None
 ) -> tuple[S, Operation]:
     """Record that a change begins, and have it carried out. Raises while another change goes on."""
+    check_no_fault(context, resource)
+    operation = operations.begin(context.workspace.records, kind, resource.id)
+    return _begun(context, resource, operation, state, changes or {})
+
+
+def _begun(
+    context: Context, resource: S, operation: Operation, state: str, changes: Mapping[str, Any]
+) -> tuple[S, Operation]:
     records = context.workspace.records
-    check_still(resource)
-    operation = operations.begin(records, kind, resource.id)
 
     def change(found: S) -> S | None:
         # Another call may have begun since.
-        return None if found.moves else found.begun(state, operation.id, **(changes or {}))
+        return None if found.moves else found.begun(state, operation.id, **changes)
 
     changed = records.change(type(resource), resource.id, change)
     if changed is None:
@@ -167,12 +174,22 @@ def begin(
 def check_still(resource: Served) -> None:
     """Raise while the resource is being changed."""
     if resource.moves:
-        kind = "endpoint" if isinstance(resource, Endpoint) else "deployment"
-        message = (
-            f"Cannot perform this operation on the {kind} {resource.name}, because it is in {resource.state} "
-            "provisioning state. Try again when the operation has ended."
-        )
-        raise ArmError(400, "BadRequest", message, "properties.provisioningState")
+        raise _moves(resource, resource.state)
+
+
+def check_no_fault(context: Context, resource: Served) -> None:
+    """Raise what is ordered for a write."""
+    if context.faults.strike("updating", resource.names):
+        raise _moves(resource, "Updating")
+
+
+def _moves(resource: Served, state: str) -> ArmError:
+    kind = "endpoint" if isinstance(resource, Endpoint) else "deployment"
+    message = (
+        f"Cannot perform this operation on the {kind} {resource.name}, because it is in {state} provisioning state. "
+        "Try again when the operation has ended."
+    )
+    return ArmError(400, "BadRequest", message, "properties.provisioningState")
 
 
 def answer(context: Context, call: Call, endpoint: Endpoint, operation: Operation, status: int) -> Response:

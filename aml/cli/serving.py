@@ -28,6 +28,7 @@ def add(commands: Any) -> None:
         help="YAML file of which Python runs the jobs of an environment; aml/environments.yaml",
     )
     serve.add_argument("--deploying", type=float, default=1.0, help="least seconds that a deployment takes; 1")
+    serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
     serve.add_argument("--subscription", default="", help="a new workspace's subscription; a random one unless given")
     serve.add_argument("--group", default="relearn", help="a new workspace's resource group")
     serve.add_argument("--workspace", default="local", help="a new workspace's name")
@@ -45,13 +46,15 @@ def _serve(chosen: argparse.Namespace) -> int:
     import uvicorn
 
     from aml.context import Context
+    from aml.faults import Faults
     from aml.identity.authority import write_certificates
     from aml.jobs.pythons import NotEnvironments, read_pythons
     from aml.jobs.runner import JobRunner
     from aml.jobs.variables import JobVariables
-    from aml.server import build
+    from aml.server import OPERATIONS, build
     from aml.serving.runner import Pace, Serving
     from aml.state.workspace import Names
+    from service.faults.control import run_control
 
     try:
         pythons = read_pythons(chosen.environments)
@@ -65,14 +68,18 @@ def _serve(chosen: argparse.Namespace) -> int:
     )
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
     variables = JobVariables(workspace, addresses["address"], trusted)
+    faults = Faults([*OPERATIONS, "score"])
     jobs = JobRunner(workspace, pythons, variables.of)
+    serving = Serving(workspace, pythons, Pace(chosen.deploying), faults)
     config = uvicorn.Config(
-        build(Context(workspace, jobs, Serving(workspace, pythons, Pace(chosen.deploying)))),
+        build(Context(workspace, jobs, serving, faults)),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,
         ssl_certfile=certificate,
     )
+    if chosen.control:
+        addresses["control"] = run_control(faults)
     # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with announced(chosen.data, **addresses):

@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection
+from functools import partial
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aml.context import Context
 from aml.errors import ArmError, unauthorized
 from aml.identity import tokens
 from aml.identity.senders import check_sender
 from aml.serving.backend import Broken, Gone, Reply, TimedOut, TooManyPending
 from aml.serving.routes import Live, Route
-from aml.serving.runner import Serving
-from aml.state.records import Identity
+from service.faults.calls import misbehave
+from service.faults.orders import Fault
 from service.guard import BodyTooLarge, read_at_most
 from service.keys import carried, is_one_of, new_id
 
@@ -34,25 +38,33 @@ Answer = tuple[int, bytes, dict[str, str]]
 class Gateway:
     """The server's application `app`, with the addresses below `/score/` before it."""
 
-    def __init__(self, app: ASGIApp, serving: Serving, identity: Identity, names: Collection[str]) -> None:
-        self._app, self._serving, self._identity, self._names = app, serving, identity, names
+    def __init__(self, app: ASGIApp, context: Context, names: Collection[str]) -> None:
+        self._app, self._names = app, names
+        self._serving, self._faults, self._identity = context.serving, context.faults, context.workspace.identity
         self._mirrored: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].lower().startswith(PATH):
             await self._app(scope, receive, send)
             return
+        request = Request(scope, receive)
+        if self._faults.any:
+            names = (scope["path"][len(PATH) :], request.headers.get(DEPLOYMENT, ""))
+            answer = partial(self._respond, request)
+            response = await misbehave(request, self._faults, (names, "score"), _refused, answer)
+        else:
+            response = await self._respond(request)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
         try:
-            status, body, headers = await self._answer(scope, receive)
+            status, body, headers = await self._answer(request)
         except ArmError as error:
             status, body, headers = error.status, json.dumps(error.body).encode(), error.headers
-        given = {"content-type": "application/json", "content-length": str(len(body)), "x-request-id": new_id()}
-        raw = [(name.encode(), value.encode("latin-1", "replace")) for name, value in {**given, **headers}.items()]
-        await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        return Response(body, status, {"x-request-id": new_id(), **headers}, "application/json")
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        request = Request(scope, receive)
+    async def _answer(self, request: Request) -> Answer:
+        scope = request.scope
         check_sender(request, self._names)
         name = scope["path"][len(PATH) :].lower()
         route = self._serving.routes.get(name)
@@ -84,6 +96,8 @@ class Gateway:
             raise ArmError(403, "Forbidden", "The token is for another endpoint.")
 
     async def _scored(self, name: str, headers: Headers, body: bytes) -> Answer:
+        if self._faults.strike("dropped traffic", (name,)):
+            await run_in_threadpool(self._serving.drop_traffic, name)
         while True:
             route = self._serving.routes.get(name)  # as it is now: the body may have taken its time
             if route is None:
@@ -95,6 +109,8 @@ class Gateway:
             backend = live.backend if live else None
             if backend is None:
                 return failed(given, 503, "model_not_ready", "The container is not ready.")
+            if self._faults.strike("model error", (name, chosen)):
+                return answered(given, Reply(500, 0.0, _error("ModelError", "The container failed on order.")))
             try:
                 return answered(given, await backend.ask(body))
             except Gone:
@@ -157,6 +173,11 @@ def answered(given: dict[str, str], reply: Reply) -> Answer:
 def failed(given: dict[str, str], status: int, reason: str, message: str) -> Answer:
     """Return 424 for a container that did not answer."""
     return 424, _error("FailedDependency", message), {**given, STATUS: str(status), REASON: reason}
+
+
+def _refused(kind: str, _: Fault) -> Response:
+    status, code = (429, "TooManyRequests") if kind == "throttled" else (503, "ServiceUnavailable")
+    return Response(_error(code, "Refused on order; try again later."), status, media_type="application/json")
 
 
 def _error(code: str, message: str) -> bytes:

@@ -16,7 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from aml.errors import ArmError
+from aml.faults import Faults
 from aml.jobs.pythons import Pythons
 from aml.serving.replica import Order, Started, Stopped, fetch, start
 from aml.serving.routes import Live, Route, make_route
@@ -42,9 +45,11 @@ class Pace:
 class Serving:
     """`routes` are the endpoints by their names in lower case."""
 
-    def __init__(self, workspace: Workspace, pythons: Pythons, pace: Pace | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, pythons: Pythons, pace: Pace | None = None, faults: Faults | None = None
+    ) -> None:
         self._workspace, self._records = workspace, workspace.records
-        self._pythons, self._pace = pythons, pace or Pace()
+        self._pythons, self._pace, self._faults = pythons, pace or Pace(), faults or Faults()
         self.folder = workspace.folder / "deployments"
         self.routes: dict[str, Route] = {}
         self._live: dict[str, Live] = {}
@@ -91,15 +96,20 @@ class Serving:
     def _change_endpoint(self, endpoint: Endpoint) -> None:
         if not self._wait(self._pace.endpoint, lambda: False):
             return
-        properties = endpoint.properties
+        faults = {kind: self._faults.strike(kind, (endpoint.name,)) for kind in ("no effect", "deaf", "late")}
+        former, late = faults["no effect"] or faults["late"], faults["late"]
 
         def changed(found: Endpoint) -> Endpoint | None:
-            traffic, mirror = properties["traffic"], properties["mirrorTraffic"]
-            return found.ended(endpoint.operation, traffic=traffic, mirror=mirror)
+            if former:
+                return found.ended(endpoint.operation, properties=found.with_former_traffic)
+            return found.ended(endpoint.operation) if faults["deaf"] else found.with_traffic(endpoint)
 
         self._records.change(Endpoint, endpoint.id, changed)
         self.refresh(endpoint.id)
         operations.end(self._records, endpoint.operation)
+        if late and self._wait(late.delay, lambda: False):
+            self._records.change(Endpoint, endpoint.id, lambda found: found.with_traffic(endpoint))
+            self.refresh(endpoint.id)
 
     def _delete_endpoint(self, endpoint: Endpoint) -> None:
         """Delete the endpoint with its deployments, also those that are being made."""
@@ -115,7 +125,7 @@ class Serving:
 
     def _deploy(self, deployment: Deployment) -> None:
         """Start what the deployment shall serve, and have it take over."""
-        order = Order(self.folder / deployment.folder, deployment.properties, deployment.capacity)
+        order = Order(self.folder / deployment.folder, self._to_serve(deployment), deployment.capacity)
 
         def is_over() -> bool:
             found = self._records.find(Deployment, deployment.id)
@@ -125,6 +135,8 @@ class Serving:
         try:
             if not self._wait(self._pace.deployment, is_over):
                 return
+            if self._faults.strike("out of quota", deployment.names):
+                raise ArmError(400, "OutOfQuota", "Not enough quota available for the instances in this region.")
             fetch(self._workspace, order)
             with self._starts:
                 started = start(order, self._pythons, is_over)
@@ -143,7 +155,7 @@ class Serving:
         live = Live(order, started)
         changes: dict[str, Any] = {
             "served": deployment.folder,
-            "serves": deployment.properties,
+            "serves": order.properties,
             "instances": order.instances,
         }
         with self._lock:
@@ -166,6 +178,18 @@ class Serving:
         """Record that it failed. It stays, and what served before goes on."""
         self._records.change(Deployment, deployment.id, lambda found: found.ended(deployment.operation, state="Failed"))
         operations.end(self._records, deployment.operation, error)
+
+    def _to_serve(self, deployment: Deployment) -> dict[str, Any]:
+        """Return the properties that a deployment shall serve: its own, or by a fault with a former model."""
+        if not self._faults.strike("deaf", deployment.names):
+            return deployment.properties
+        endpoint = self._records.find(Endpoint, deployment.endpoint)
+        others = self._records.all(Deployment, deployment.parent)
+        traffic = endpoint.traffic if endpoint else {}
+        former = deployment.serves or max(others, key=lambda each: traffic.get(each.name, 0)).serves
+        parts = ("model", "codeConfiguration")
+        own = {name: value for name, value in deployment.properties.items() if name not in parts}
+        return {**own, **{name: former[name] for name in parts if name in former}}
 
     def _restore(self, deployment: Deployment) -> None:
         """Start what was served when the server before ended."""
@@ -270,6 +294,18 @@ class Serving:
             deployments = self._records.all(Deployment, f"{endpoint_id}/deployments")
             self.routes[name] = make_route(endpoint, deployments, self._live, self.routes.get(name))
 
+    def drop_traffic(self, name: str) -> None:
+        """Have an endpoint be as after a PUT without traffic. A fault on order."""
+        endpoint_id = f"onlineendpoints/{name}"
+        nothing: dict[str, dict[str, int]] = {"traffic": {}, "mirrorTraffic": {}}
+
+        def dropped(found: Endpoint) -> Endpoint:
+            properties = {**found.properties, **nothing}
+            return msgspec.structs.replace(found, properties=properties, traffic={}, mirror={})
+
+        self._records.change(Endpoint, endpoint_id, dropped)
+        self.refresh(endpoint_id)
+
     def discard(self, deployment: Deployment) -> None:
         """Remove the files of a change that failed; what answers has others."""
         if deployment.folder and deployment.folder != deployment.served:
@@ -283,17 +319,35 @@ class Serving:
         return not over
 
     def _spawn(self, work: Callable[[Any], None], resource: Endpoint | Deployment) -> None:
-        thread = threading.Thread(target=partial(self._run, work, resource), name="aml-serving", daemon=True)
+        thread = threading.Thread(
+            target=partial(self._run, work, resource), name=f"aml-serving: {type(resource).__name__}", daemon=True
+        )
         self._threads.add(thread)
         thread.start()
 
     def _run(self, work: Callable[[Any], None], resource: Endpoint | Deployment) -> None:
         try:
-            work(resource)
+            if not resource.moves or not self._misbehaves(resource):
+                work(resource)
         except Exception:
             log.exception("A change of %s could not be carried out", resource.path)
         finally:
             self._threads.discard(threading.current_thread())
+
+    def _misbehaves(self, resource: Endpoint | Deployment) -> bool:
+        """Return whether a fault has the change end otherwise than it should, or not at all."""
+        if self._faults.strike("endless operation", resource.names):
+            return True
+        failing = self._faults.strike("failing operation", resource.names)
+        if not failing:
+            return False
+        if self._wait(failing.delay, lambda: False):
+            kind = type(resource)
+            self._records.change(kind, resource.id, lambda found: found.ended(resource.operation, state="Failed"))
+            self.refresh(resource.id.partition("/deployments/")[0])
+            error = ArmError(500, "InternalServerError", "The operation failed on order.")
+            operations.end(self._records, resource.operation, error)
+        return True
 
     def _remove_leftovers(self, deployments: list[Deployment]) -> None:
         """Remove the folders of what is not there any more: the server before may have died before it did."""

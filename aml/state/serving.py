@@ -18,6 +18,11 @@ class Served(Resource, frozen=True):
     operation: str = ""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """How an order for a fault names it: a deployment also by its endpoint."""
+        return tuple(self.path.split("/")[1::2])
+
+    @property
     def moves(self) -> bool:
         return self.state in MOVING
 
@@ -41,6 +46,17 @@ class Endpoint(Served, frozen=True):
     secondary: str = ""
     traffic: dict[str, int] = {}
     mirror: dict[str, int] = {}
+
+    def with_traffic(self, asked: Endpoint) -> Self | None:
+        """Return the endpoint with the traffic that was asked for applied, or None when another change has begun."""
+        maps = {name: asked.properties[name] for name in ("traffic", "mirrorTraffic")}
+        applied = {"traffic": maps["traffic"], "mirror": maps["mirrorTraffic"]}
+        return self.ended(asked.operation, properties={**self.properties, **maps}, **applied)
+
+    @property
+    def with_former_traffic(self) -> dict[str, Any]:
+        """Its properties, with the traffic that was applied."""
+        return {**self.properties, "traffic": self.traffic, "mirrorTraffic": self.mirror}
 
     def without(self, deployment: str) -> Self:
         """Return the endpoint without the zero that its maps may have for a deployment that is deleted."""

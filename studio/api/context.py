@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.faults.orders import Fault
 from service.json_body import NotJson, read_json
 from service.keys import carried
 from studio.api.casing import cased
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
-from studio.faults.orders import Fault, Faults
+from studio.faults.orders import Faults
 from studio.jobs.runner import JobRunner
 from studio.publishing import Studio
 from studio.state.records import NEVER, Endpoint, Service, Workspace

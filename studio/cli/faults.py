@@ -7,10 +7,13 @@ from typing import Any
 
 import requests
 
+from service.faults.orders import MEMBERS, OF_CALLS
 from service.listening import running
 from studio.cli.output import add_json, show
 from studio.cli.place import Failed, Stopped, add_data
-from studio.faults.orders import KINDS, MEMBERS, OF_CALLS
+from studio.faults.orders import Faults
+
+KINDS = Faults.KINDS
 
 
 def add(commands: Any) -> None:

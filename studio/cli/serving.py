@@ -7,7 +7,6 @@ import json
 import signal
 import ssl
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +44,8 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     import uvicorn
 
+    from service.faults.control import run_control
     from studio.api.context import Context
-    from studio.faults.control import build_control
     from studio.faults.orders import Faults
     from studio.jobs.runner import JobRunner, Pace
     from studio.server import OPERATIONS, build
@@ -61,10 +60,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     app = build(Context(studio, jobs, faults, chosen.control), chosen.host)
     addresses = {"address": address_of(listening, "https" if secured else "http")}
     if chosen.control:
-        control = listen(0)
-        addresses["control"] = address_of(control, "http")
-        answering = server(build_control(faults))
-        threading.Thread(target=answering.run, args=([control],), name="control", daemon=True).start()
+        addresses["control"] = run_control(faults)
     # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with announced(chosen.data, **addresses):

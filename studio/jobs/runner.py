@@ -13,10 +13,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from service.faults.orders import Fault
 from service.keys import new_id
 from service.queue import PAUSE, Queues, Work
 from studio.errors import ModuleError, StudioError
-from studio.faults.orders import Fault, Faults
+from studio.faults.orders import Faults
 from studio.state.blobs import Blobs
 from studio.state.database import Records
 from studio.state.records import Endpoint, Job, Reference

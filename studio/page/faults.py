@@ -14,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from service.faults.orders import MEMBERS, STATES, WrongOrder, read_order
 from studio.api.context import Context
-from studio.errors import StudioError
-from studio.faults.orders import KINDS, MEMBERS, STATES, read_order
 from studio.page import answers, views
 from studio.page.answers import Form
 
@@ -45,7 +44,7 @@ class _Faults:
         given = {name: value.strip() for name, value in form if value.strip()}
         try:
             self._faults.order(read_order(given))
-        except StudioError as error:
+        except WrongOrder as error:
             return self._page(given, error)
         return RedirectResponse(PLACE, 303)
 
@@ -55,15 +54,15 @@ class _Faults:
         self._faults.lift(dict(form).get("id"))
         return RedirectResponse(PLACE, 303)
 
-    def _page(self, given: Mapping[str, str], error: StudioError | None = None) -> Response:
+    def _page(self, given: Mapping[str, str], error: WrongOrder | None = None) -> Response:
         choices: dict[str, Any] = {"operation": sorted(self._faults.operations), "state": STATES}
         return answers.answer(
             "faults.html",
-            error.status if error else 200,
+            400 if error else 200,
             place=PLACE,
             control=self._control,
             orders=[views.view_fault(fault) for fault in self._faults.orders()],
-            kinds=KINDS,
+            kinds=self._faults.KINDS,
             members={name: what for name, (_, what) in MEMBERS.items()},
             choices=choices,
             given=given,

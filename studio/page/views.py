@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from service.faults.orders import MEMBERS, Fault
 from studio.api import ports
 from studio.experiments.types import Experiment
-from studio.faults.orders import MEMBERS, Fault
 from studio.learning.ilearner import TrainedModel
 from studio.publishing import DEFAULT
 from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Service, WebService

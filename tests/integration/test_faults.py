@@ -17,7 +17,7 @@ from local.datasets import as_csv
 from local.workplace import Workplace
 from local.workplace import workplace as run_workplace
 from shared.adapters.studio.bes_details import innermost_message
-from studio.faults.orders import KINDS
+from studio.faults.orders import Faults
 from studio.state.records import Job
 from tests.support.waiting import PATIENCE, until
 
@@ -344,7 +344,7 @@ def test_an_order_that_means_nothing_is_refused_and_says_what_would(rehearsal: R
 
 def test_without_being_asked_for_there_is_no_control(rehearsal: Rehearsal) -> None:
     assert requests.get(f"{rehearsal.place.studio.address}/faults", timeout=PATIENCE).status_code == 404
-    assert set(KINDS) >= {"lost answer", "stuck", "no effect", "late", "failing operation"}
+    assert set(Faults.KINDS) >= {"lost answer", "stuck", "no effect", "late", "failing operation"}
 
 
 def _jobs(rehearsal: Rehearsal) -> set[str]:

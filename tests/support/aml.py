@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from starlette.applications import Starlette
 
 from aml.context import Context
+from aml.faults import Faults
 from aml.identity import tokens
 from aml.jobs.pythons import Pythons
 from aml.jobs.runner import JobRunner
 from aml.jobs.variables import JobVariables
-from aml.server import build
+from aml.server import OPERATIONS, build
 from aml.serving.runner import Pace, Serving
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
@@ -41,8 +42,9 @@ class Here:
         self.workspace = Workspace(folder, storage)
         variables = JobVariables(self.workspace, ADDRESS, folder / "ca.pem")
         self.jobs = JobRunner(self.workspace, Pythons(), variables.of)
-        self.serving = Serving(self.workspace, Pythons(), pace)
-        self.context = Context(self.workspace, self.jobs, self.serving, buckets or Buckets(UNLIMITED))
+        self.faults = Faults([*OPERATIONS, "score"])
+        self.serving = Serving(self.workspace, Pythons(), pace, self.faults)
+        self.context = Context(self.workspace, self.jobs, self.serving, self.faults, buckets or Buckets(UNLIMITED))
         self.app: Starlette = build(self.context)
         self.token = tokens.issue(self.workspace.identity, "https://management.azure.com/")[0]
 

@@ -22,9 +22,11 @@ from tests.support.waiting import PATIENCE, until
 
 #: answers with what it is given, its environment, and errors by order
 SCRIPT = """
-import json, os, time
+import json, os, subprocess, time
 
 def init():
+    if os.environ.get("STARTS"):
+        subprocess.Popen(os.environ["STARTS"].split(), start_new_session=True)
     print("init of", os.environ.get("NAME"))
     if os.environ.get("FAILS"):
         raise ValueError("no such model")
@@ -67,6 +69,10 @@ class ServingHere:
         until(over, lambda: found)
         assert found["status"] == state, found
         return found
+
+    def idle(self) -> bool:
+        """Return whether no endpoint is being changed."""
+        return not any(thread.name == "aml-serving: Endpoint" for thread in threading.enumerate())
 
     def endpoint(self, name: str, traffic: Mapping[str, int] | None = None, **properties: Any) -> None:
         self.made("PUT", f"onlineEndpoints/{name}", endpoint_body(traffic, **properties))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 
+from service.faults.control import build_control
 from studio import entrance, server
-from studio.faults.control import build_control
 from studio.faults.orders import Faults
 from tests.support.asgi import Answer, ask
 from tests.support.samples import cellar

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.faults.orders import Fault
 from service.keys import new_id
 from studio.api import bes, classic, rrs
 from studio.api.arm import plans
 from studio.errors import StudioError
-from studio.faults.orders import Fault, Faults
+from studio.faults.orders import Faults
 from studio.jobs.runner import JobRunner, Pace
 from studio.learning.tables import Columns
 from studio.state.records import FINAL, FORMER_AT_MOST, CommitmentPlan, Job, Reference, Resource, now

@@ -5,7 +5,11 @@ GET /faults lists the orders, POST /faults gives one, DELETE /faults lifts all, 
 
 from __future__ import annotations
 
+import threading
+from functools import partial
+
 import msgspec
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -13,11 +17,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from service.faults.orders import Fault, Faults, WrongOrder
 from service.guard import BodyTooLarge, read_at_most
-from studio.errors import StudioError, bad_argument
-from studio.faults.orders import Fault, Faults
+from service.listening import address_of, listen
 
 _MOST = 64 << 10  #: bytes of an order
+
+
+def run_control(faults: Faults) -> str:
+    """Run the control in a thread that ends with the program; return its address."""
+    listening = listen(0)
+    config = uvicorn.Config(build_control(faults), log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    run = partial(uvicorn.Server(config).run, [listening])
+    threading.Thread(target=run, name="control", daemon=True).start()
+    return address_of(listening, "http")
 
 
 def build_control(faults: Faults) -> Starlette:
@@ -29,19 +42,16 @@ def build_control(faults: Faults) -> Starlette:
     async def ordered(request: Request) -> Response:
         if not request.headers.get("content-type", "").startswith("application/json"):
             # A page of another site in the same browser could send anything else without being asked first.
-            wrong = bad_argument("RequestBodyInvalid", "Send the fault as application/json.", "Content-Type")
-            return JSONResponse(wrong.body, 400)
+            return _refused("RequestBodyInvalid", "Send the fault as application/json.", "Content-Type")
         try:
             fault = msgspec.json.decode(await read_at_most(request, _MOST), type=Fault)
             return JSONResponse(msgspec.to_builtins(faults.order(fault)), 201)
         except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-            wrong = bad_argument("RequestBodyInvalid", f"This is not a fault: {error}")
-            return JSONResponse(wrong.body, 400)
+            return _refused("RequestBodyInvalid", f"This is not a fault: {error}")
+        except WrongOrder as error:
+            return _refused("BadParameterValue", error.message, error.target)
         except BodyTooLarge as error:
-            wrong = StudioError("MemoryQuotaViolation", "OutOfMemoryLimit", str(error))
-            return JSONResponse(wrong.body, wrong.status)
-        except StudioError as error:
-            return JSONResponse(error.body, error.status)
+            return _refused("RequestBodyTooLarge", str(error), status=413)
 
     async def lifted(request: Request) -> Response:
         return JSONResponse({"lifted": faults.lift(request.path_params.get("fault"))})
@@ -55,3 +65,8 @@ def build_control(faults: Faults) -> Starlette:
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
     )
+
+
+def _refused(code: str, message: str, target: str | None = None, status: int = 400) -> Response:
+    detail = {"code": code, **({"target": target} if target else {}), "message": message}
+    return JSONResponse({"error": {"code": "BadArgument", "message": message, "details": [detail]}}, status)

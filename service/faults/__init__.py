@@ -1,0 +1,1 @@
+"""Misbehaving on order."""
