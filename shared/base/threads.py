@@ -46,21 +46,19 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
 def ahead(items: Iterator[T]) -> Iterator[T]:
     """Give the items in their order; another thread makes the next one while one is used.
 
-    Where no thread is free, the calling one makes it. Nothing is being made any more when this ends, however it ends.
+    It is one thread of its own: what many allocate in turn, the C library keeps for each of them. Nothing is being made
+    any more when this ends, however it ends.
     """
     end = object()
+    with ThreadPoolExecutor(1, "relearn-ahead") as one:
 
-    def begin() -> Future[T | object]:
-        return _POOL.submit(copy_context().run, _entered, lambda of: next(of, end), items)
+        def begin() -> Future[T | object]:
+            return one.submit(copy_context().run, _entered, lambda of: next(of, end), items)
 
-    future = begin()
-    try:
-        while (item := next(items, end) if future.cancel() else future.result()) is not end:
+        future = begin()
+        while (item := future.result()) is not end:
             future = begin()
             yield cast(T, item)
-    finally:
-        if not future.cancel():
-            wait([future])
 
 
 def _entered(work: Callable[[T], R], thing: T) -> R:

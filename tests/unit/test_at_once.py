@@ -149,5 +149,5 @@ def test_no_item_is_made_any_more_when_the_use_has_ended() -> None:
         assert not running.locked()
 
 
-def test_items_are_made_also_where_all_threads_wait_for_their_use() -> None:
+def test_items_are_made_also_where_all_threads_of_the_pool_use_some() -> None:
     assert at_once(lambda count: sum(ahead(iter(range(count)))), [1000] * 4 * WORKERS) == [499_500] * 4 * WORKERS

@@ -29,7 +29,7 @@ def cells_of(text: str, width: int) -> list[list[str]] | None:
     columns = [["" for _ in range(cells.rows)] for _ in range(width)]
     for index, column in enumerate(columns):
         seen = cells.column(index, 0)
-        for row, cell in zip(seen.rows.tolist(), seen.cells, strict=True):
+        for row, cell in zip(seen.rows, seen.cells, strict=True):
             column[row] = cell
     return [list(row) for row in zip(*columns, strict=True)]
 

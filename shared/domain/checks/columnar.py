@@ -7,9 +7,9 @@ asks for it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.domain.table.grid import Grid
@@ -26,7 +26,7 @@ _POINT, _MINUS, _PLUS, _SPACE, _TAB = b".-+ \t"
 class Seen(NamedTuple):
     """Cells that are looked at one by one: the (first) row of each in the block, and how many rows have it."""
 
-    rows: Any
+    rows: list[int]
     cells: list[str]
     counts: list[int]
 
@@ -55,6 +55,17 @@ class Cells:
     def _bounds(self) -> list[int]:
         return list(self._grid.row_bounds.tolist())
 
+    @cached_property
+    def _line_ends(self) -> Any:
+        return self._grid.places[self._grid.signs == ord("\n")]
+
+    @cached_property
+    def _words(self) -> Any:
+        """For each place in the block, the number that the eight bytes from there on make."""
+        import numpy as np
+
+        return np.ndarray((len(self._grid.lines) + 1,), "<u8", self._grid.lines + bytes(_WORD), 0, (1,))
+
     def raw(self, row: int) -> bytes:
         """Return a row as it is in the file, without its line end."""
         start = self._bounds[row - 1] + 1 if row else 0
@@ -68,36 +79,26 @@ class Cells:
         rows = lines.split(b"\n")[:-1]
         return [row.removesuffix(b"\r") for row in rows] if b"\r" in lines else rows
 
-    def lines_of(self, rows: Any) -> list[int]:
+    def lines_of(self, rows: list[int]) -> list[int]:
         """Return in which line of the block each of these rows begins, from 0."""
-        import numpy as np
+        if self._grid.line_count == self.rows:
+            return rows
+        starts = [self._bounds[row - 1] + 1 if row else 0 for row in rows]
+        return list(self._line_ends.searchsorted(starts).tolist())
 
-        if self._grid.line_count > self.rows:
-            starts = np.append(-1, self._grid.row_bounds)[rows]
-            ends = self._grid.places[self._grid.signs == ord("\n")]
-            return list(np.searchsorted(ends, starts, side="right").tolist())
-        return list(rows.tolist())
+    def column(self, index: int, above: int, once: bool = False) -> Seen:
+        """Return the cells of a column that are of a kind above that one, in their order.
 
-    def column(self, index: int, above: int) -> Seen:
-        """Return the cells of a column that are of a kind above that one."""
-        rows = (self._kinds[:, index] > above).nonzero()[0]
-        cells = self._texts(self._starts[rows, index], self._ends[rows, index])
-        return Seen(rows, cells, [1] * len(cells))
-
-    def distinct(self, index: int, above: int) -> Seen:
-        """Return the different ones of these cells, in the order of their first rows."""
-        import numpy as np
-
+        With `once` those of many rows are given once, with their first row, where there are few different ones.
+        """
         rows = (self._kinds[:, index] > above).nonzero()[0]
         starts, ends = self._starts[rows, index], self._ends[rows, index]
-        found = _distinct(self._grid, starts, ends)
-        if found is not None:
-            at, counts = found
-            return Seen(rows[at], self._texts(starts[at], ends[at]), counts.tolist())
-        cells = self._texts(starts, ends)
-        count = Counter(cells)
-        first = dict(zip(reversed(cells), reversed(rows.tolist()), strict=True))
-        return Seen(np.array([first[cell] for cell in count]), [*count], [*count.values()])
+        # With few rows for each column the calls of NumPy take longer than the cells.
+        found = _distinct(self._words, starts, ends) if once and len(rows) >= self._kinds.shape[1] else None
+        if found is None:
+            return Seen(rows.tolist(), self._texts(starts, ends), [1] * len(rows))
+        at, counts = found
+        return Seen(rows[at].tolist(), self._texts(starts[at], ends[at]), counts.tolist())
 
     def _texts(self, starts: Any, ends: Any) -> list[str]:
         lines = self._grid.lines
@@ -117,12 +118,15 @@ class Cells:
         # Of a no-break space the first byte is 0xC2 and the last 0xA0, as those of other letters are.
         may = (first == _SPACE) | (first == _TAB) | (first == 0xC2) | (last == _SPACE) | (last == _TAB) | (last == 0xA0)
         rows, columns = np.divmod(others[may], self._kinds.shape[1])
-        found = {}
-        for index in np.unique(columns).tolist():
-            where = rows[columns == index]
-            cells = self._texts(self._starts[where, index], self._ends[where, index])
-            found[index] = Seen(where, cells, [1] * len(cells))
-        return found
+        order = np.argsort(columns, kind="stable")
+        rows, columns = rows[order], columns[order]
+        cells, numbers = self._texts(self._starts[rows, columns], self._ends[rows, columns]), rows.tolist()
+        bounds = [0, *(np.flatnonzero(np.diff(columns)) + 1).tolist(), len(cells)]
+        return {
+            int(columns[start]): Seen(numbers[start:end], cells[start:end], [1] * (end - start))
+            for start, end in pairwise(bounds)
+            if start < end
+        }
 
     def blank(self, marks: Iterable[bytes]) -> dict[bytes, Sequence[int]]:
         """Take the cells that are one of these marks for missing; return in which columns each mark is."""
@@ -187,22 +191,22 @@ def _with_exponent(grid: Grid, cells: Any, marks: Any) -> Any:
     return cells[right & (exponent > 0) & (exponent < 3)]
 
 
-def _distinct(grid: Grid, starts: Any, ends: Any) -> tuple[Any, Any] | None:
-    """Return where each different cell is for the first time, and how often; None where there are many or long ones."""
+def _distinct(every: Any, starts: Any, ends: Any) -> tuple[Any, Any] | None:
+    """Return where each different cell is for the first time, and how often; None where there are many or long ones.
+
+    A cell is compared by the words from its start on, less what is behind its end.
+    """
     import numpy as np
 
     lengths = ends - starts
-    longest = int(lengths.max(initial=0))
+    longest = int(lengths.max())
     if longest > _WORD * _WORDS_AT_MOST:
         return None
-    padded = grid.lines + bytes(_WORD)
-    # Every eight bytes in a row as one number: a cell is the one that begins where it does, less what is behind it.
-    every = np.ndarray((len(grid.lines),), "<u8", padded, 0, (1,))
     masks = np.array([(1 << 8 * size) - 1 for size in range(_WORD + 1)], np.uint64)
     words = []
-    for offset in range(0, max(1, longest), _WORD):
+    for offset in range(0, longest, _WORD):
         left = np.clip(lengths - offset, 0, _WORD)
-        words.append(every[np.minimum(starts + offset, len(grid.lines) - 1)] & masks[left])
+        words.append(every[np.minimum(starts + offset, ends)] & masks[left])
     keys = words[0]
     for word in words[1:]:
         keys = (keys ^ (keys >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) + word

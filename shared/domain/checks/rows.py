@@ -1,6 +1,6 @@
 """The rows of a table against the rules, block by block.
 
-A large block of plain lines is looked at as a whole (`columnar.py`), and only those cells one by one that are not
+A large block that is regular is looked at as a whole (`columnar.py`), and only those cells one by one that are not
 surely good; another block is parsed. Both say the same.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -63,7 +62,7 @@ class RowChecks:
                 seen = spaced[index]
                 column.count_spaces(seen.cells, [first + line for line in cells.lines_of(seen.rows)], seen.counts)
             elif above is not None and highest > above:
-                seen = cells.distinct(index, above) if column.looked_at_once else cells.column(index, above)
+                seen = cells.column(index, above, column.looked_at_once)
                 numbers = [first + line for line in cells.lines_of(seen.rows)]
                 raw = _row_by_number(numbers, seen.rows, cells.raw)
                 self._by_cell(column, seen.cells, numbers, seen.counts, raw)
@@ -184,7 +183,7 @@ class RowChecks:
         return Fault(kind=kind, message=message, row=row, line=None if line is None else shown(line), column=column)
 
 
-def _row_by_number(numbers: list[int], rows: Any, raw: Callable[[int], bytes]) -> Callable[[int], bytes]:
+def _row_by_number(numbers: list[int], rows: list[int], raw: Callable[[int], bytes]) -> Callable[[int], bytes]:
     return lambda number: raw(rows[numbers.index(number)])
 
 
