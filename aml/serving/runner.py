@@ -319,9 +319,8 @@ class Serving:
         return not over
 
     def _spawn(self, work: Callable[[Any], None], resource: Endpoint | Deployment) -> None:
-        thread = threading.Thread(
-            target=partial(self._run, work, resource), name=f"aml-serving: {type(resource).__name__}", daemon=True
-        )
+        name = f"aml-serving: {type(resource).__name__}"
+        thread = threading.Thread(target=partial(self._run, work, resource), name=name, daemon=True)
         self._threads.add(thread)
         thread.start()
 

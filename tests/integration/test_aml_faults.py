@@ -117,11 +117,11 @@ def test_an_operation_that_never_ends_ends_with_the_server(one_azurite: Azurite,
 
 
 def test_a_write_that_is_refused_as_in_updating(place: ServingHere) -> None:
-    for path in (INCOME, f"{INCOME}/deployments/blue"):
+    for path in (INCOME, f"{INCOME}/deployments/green"):
         order(place, "updating")
         refused = place.here.call("DELETE", path)
         assert refusal(refused) == (400, "BadRequest")
-    assert "in Updating provisioning state" in refused.json["error"]["message"]
+        assert "in Updating provisioning state" in refused.json["error"]["message"]
 
 
 def test_a_call_that_the_container_fails(place: ServingHere) -> None:
