@@ -131,12 +131,11 @@ def replay_of(app: App, request: Request) -> Plan:
 
 def rollout_of(app: App, fleet: str, action: Command) -> Plan:
     """Return which rollout would be stopped, or go on. Raises `BadMessage` where there is none."""
-    from shared.domain.rollouts import MemberState
     from shared.flows.rollout import to_resume, to_stop
 
     latest = app.records.rollouts.latest(fleet)
     rollout = (to_stop if action is Command.CANCEL else to_resume)(fleet, latest).record
-    failed = [member.pipeline for member in rollout.members if member.state is MemberState.FAILED]
+    failed = [member.pipeline for member in rollout.failures]
     facts: list[Fact] = [("action", action.value), ("rollout", rollout.text)]
     if failed and action is Command.RESUME:
         facts.append(("forgiven", ", ".join(failed)))

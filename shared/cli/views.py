@@ -201,8 +201,9 @@ def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
 def became_of(arrival: Arrival, named: Callable[[str], str]) -> str:
     """Return what became of the data, in a few words behind its state; `named` gives the job's id as it is shown."""
     rows = f"{arrival.rows:,} rows" if arrival.rows is not None else ""
-    job = f"in job {named(arrival.job)}" if arrival.job and arrival.state is ArrivalState.TAKEN else ""
-    return ", ".join(filter(None, [rows, arrival.reason or job]))
+    if arrival.job and arrival.state is ArrivalState.TAKEN:
+        return ", ".join(filter(None, [rows, f"in job {named(arrival.job)}"]))
+    return ", ".join(filter(None, [rows, arrival.reason]))
 
 
 def arrival_facts(arrival: Arrival, report: Report | None) -> list[Fact]:

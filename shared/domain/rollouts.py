@@ -155,7 +155,8 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
         if len(failures) - self.forgiven <= self.failures_at_most:
             return ""
         last = max(failures, key=lambda member: member.asked_at or self.begun)
-        counts = f"{len(failures)} of {len(self.members)} failed, and {self.failures_at_most + self.forgiven} may"
+        most = self.failures_at_most + self.forgiven
+        counts = f"{len(failures)} of {len(self.members)} failed, and at most {most} may"
         return f"{counts}; {last.pipeline}: {last.reason}"
 
     def resumed_by(self, request_id: str) -> Rollout:

@@ -258,5 +258,7 @@ def test_every_table_shows_the_last_ten_digits_of_an_id_and_commands_take_them(t
         _, *rows = screen(200, "-m", "shared", command, "--settings", str(terminal.folder / SETTINGS))
         shown = [row.split()[0] for row in rows if not row.startswith(" ")]
         assert shown == [each[-10:] for each in ids], command
+        taken = [each["job"] for each in found if each.get("state") == "taken"]
+        assert all(any(f"in job {job[-10:]}" in row for row in rows) for job in taken)
         rest = terminal.json(command, "--before", shown[0]) if len(ids) > 1 else {command: []}
         assert rest[command] == found[1:], command

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from shared.base.errors import AskHuman, BadMessage, ServiceUnavailable
 from shared.cli.output import Brief
+from shared.cli.plans import rollout_of
 from shared.cli.views import member_rows
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
@@ -84,10 +88,12 @@ def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> N
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
     assert fleet.rollout.state is RolloutState.STOPPED
-    assert fleet.rollout.stop_reason.startswith("1 of 30 failed, and 0 may; bike-01: After 180 s the answers")
+    assert fleet.rollout.stop_reason.startswith("1 of 30 failed, and at most 0 may; bike-01: After 180 s the answers")
     assert fleet.standing(MemberState.ROLLED_BACK) == ["bike-01"]
     assert [fleet.endpoint(member).updates for member in fleet.members[1:]] == [0] * 29
     assert fleet.served("bike-01") == "first.ilearner"
+    app: Any = SimpleNamespace(records=fleet.world.records)
+    assert ("forgiven", "bike-01") in rollout_of(app, fleet.rollout.fleet, RESUME).facts
     canary, second, *_ = member_rows(fleet.rollout.members)
     job = fleet.jobs("bike-02")[0].id
     assert canary[:2] == ("bike-01", ("rolled back", "yellow"))
