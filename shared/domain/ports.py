@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from shared.base.errors import RetrainingError
 from shared.base.secret import Secret
 from shared.domain.jobs import Dataset, Model
 from shared.domain.rows import Rows
@@ -229,6 +230,10 @@ class BatchService(Protocol):
         ...
 
     def status(self, bes_job: str) -> BesJob: ...
+    def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
+        """Return the states of many jobs in as few calls as the service allows; an error for one it does not give."""
+        ...
+
     def cancel(self, bes_job: str) -> None:
         """Cancel it; one that has ended, or that the service does not know, is left as it is."""
         ...

@@ -18,12 +18,13 @@ from shared.base.budgets import ADVANCE_SECONDS
 from shared.base.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
 from shared.base.guard import guarded
 from shared.base.retry import delay
-from shared.base.threads import alone_if, in_time
+from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.jobs import NEXT, SWITCHED, WELL, Dataset, JobState, RetrainingJob
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
     BatchService,
+    BesJob,
     BlobReference,
     Cancelled,
     Failed,
@@ -41,8 +42,10 @@ from shared.store.shelf import Stored
 log = logging.getLogger("relearn.training")
 
 T = TypeVar("T")
+State = BesJob | RetrainingError
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
+TOGETHER = 100  #: active jobs that are read together, so that their states are few calls
 MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
 JUST_READ = timedelta(seconds=10)  #: within which data that was checked is not looked at again before its training
 #: states whose next step only reads, or writes what it would write again
@@ -58,6 +61,7 @@ class Course:
     job: RetrainingJob
     new: bool = False  #: this run has just checked its data
     submitted: bool = False  #: this run has made its BES job
+    state: State | None = None  #: of its BES job, if that was asked for already
     held_out: KeptRows | None = None
 
 
@@ -89,8 +93,10 @@ class Training:
     def poll(self, marks: Marks | None = None) -> list[Request]:
         """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
         marks = marks or self.records.marks()
-        polled = in_time(self._guarded, marks.jobs, ADVANCE_SECONDS, self.now, "active jobs")
-        requests = [request for request in polled if request]
+        until = self.now() + timedelta(seconds=ADVANCE_SECONDS)
+        groups = [marks.jobs[begin : begin + TOGETHER] for begin in range(0, len(marks.jobs), TOGETHER)]
+        polled = in_time(lambda ids: self._poll_group(ids, until), groups, ADVANCE_SECONDS, self.now, "groups of jobs")
+        requests = [request for of_group in polled for request in of_group]
         for pipeline in self.records.champions.changes_to_finish(marks.changes, self.now()):
             if pipeline not in self.pipelines:
                 log.error("active/changes/%s.json is about no pipeline of the file; its change waits", pipeline)
@@ -99,16 +105,42 @@ class Training:
             requests.append(Request(pipeline=pipeline, action=Command.RESUME))
         return requests
 
-    def _guarded(self, job_id: str) -> Request | None:
-        return guarded(lambda: self._poll_one(job_id), None, f"Job {job_id}", log)
+    def _poll_group(self, ids: Sequence[str], until: datetime) -> list[Request]:
+        """Advance some active jobs. The states of their BES jobs are asked for together."""
+        loaded = at_once(lambda each: guarded(lambda: self.records.jobs.load(each), None, f"Job {each}", log), ids)
+        jobs = [stored for stored in loaded if stored]
+        states = self._states([stored.record for stored in jobs])
+        seconds = (until - self.now()).total_seconds()
 
-    def _poll_one(self, job_id: str) -> Request | None:
-        stored = self.records.jobs.load(job_id)
-        if stored is None:
-            return None
+        def poll(stored: Stored[RetrainingJob]) -> Request | None:
+            state = states.get(stored.record.id)
+            return guarded(lambda: self._poll_one(stored, state), None, f"Job {stored.record.id}", log)
+
+        return [request for request in in_time(poll, jobs, seconds, self.now, "active jobs") if request]
+
+    def _states(self, jobs: Sequence[RetrainingJob]) -> dict[str, State]:
+        """Return the states of the BES jobs that train, by job; those of one service are asked for at once."""
+        of_service: dict[str, list[RetrainingJob]] = {}
+        for job in jobs:
+            if (
+                job.state in (JobState.SUBMITTED, JobState.TRAINING)
+                and self._due(job)
+                and job.pipeline in self.pipelines
+            ):
+                of_service.setdefault(str(self.pipelines[job.pipeline].training.address), []).append(job)
+
+        def asked(some: list[RetrainingJob]) -> dict[str, State]:
+            states = self.service(self.pipelines[some[0].pipeline]).statuses([_known(job.bes_job) for job in some])
+            return {job.id: states[bes_job] for job in some if (bes_job := _known(job.bes_job)) in states}
+
+        nothing: dict[str, State] = {}
+        found = at_once(lambda some: guarded(lambda: asked(some), nothing, "BES jobs", log), of_service.values())
+        return {job_id: state for states in found for job_id, state in states.items()}
+
+    def _poll_one(self, stored: Stored[RetrainingJob], state: State | None) -> Request | None:
         if stored.record.state in SWITCHED:
             return self._unsettled(stored.record)
-        course = Course(stored, stored.record)
+        course = Course(stored, stored.record, state=state)
         self._advance(course)
         return self._asking(course)
 
@@ -266,7 +298,9 @@ class Training:
 
     def _follow(self, course: Course, pipeline: Pipeline) -> RetrainingJob:
         job, service, training = course.job, self.service(pipeline), pipeline.training
-        status = service.status(_known(job.bes_job))
+        status, course.state = course.state or service.status(_known(job.bes_job)), None
+        if isinstance(status, RetrainingError):
+            raise status
         if job.state is JobState.SUBMITTED:
             if isinstance(status, NotStarted):
                 service.start(_known(job.bes_job))

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from shared.base.errors import Busy, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
+from shared.base.errors import Busy, DataChanged, RecordChanged, RetrainingError, ServiceRefused, ServiceUnavailable
 from shared.base.secret import Secret
 from shared.domain.arrivals import ArrivalSettings
 from shared.domain.checks import Checks, Column
@@ -346,6 +346,7 @@ class FakeService:
         self.lose: list[str] = []
         self.fails: list[Exception] = []
         self.answer: BesJob | None = None
+        self.asked: list[list[str]] = []  #: the jobs whose states were asked for at once
         self._one = Lock()
 
     def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
@@ -378,6 +379,16 @@ class FakeService:
                 "output1": BlobReference("https://store.example/", f"results/{bes_job}.ilearner"),
             }
         )
+
+    def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
+        self.asked.append(list(bes_jobs))
+        found: dict[str, BesJob | RetrainingError] = {}
+        for bes_job in bes_jobs:
+            try:
+                found[bes_job] = self.status(bes_job)
+            except RetrainingError as error:
+                found[bes_job] = error
+        return found
 
     def cancel(self, bes_job: str) -> None:
         self.cancelled.append(bes_job)

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from shared.base.errors import ServiceUnavailable
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
+from shared.domain.ports import Running
 from tests.support.fakes import World
 
 
@@ -106,3 +108,23 @@ def test_a_sweep_finds_what_no_event_told_of_in_each_hour() -> None:
     world.put("b.csv")
     assert world.flows.intake.sweep("training-data") == 1
     assert len(world.records.arrivals.active("income")) == 2
+
+
+def test_the_states_of_many_jobs_of_one_service_are_asked_for_at_once() -> None:
+    world = World()
+    world.service.answer = Running()
+    for number in range(5):
+        world.drop(f"{number}.csv")
+    world.flows.training.poll()
+    assert [sorted(asked) for asked in world.service.asked] == [[f"bes-{number}" for number in range(1, 6)]]
+    assert {world.records.jobs.require(each).record.state for each in world.records.jobs.ids()} == {JobState.TRAINING}
+
+
+def test_a_state_that_cannot_be_given_holds_up_no_other_job() -> None:
+    world = World()
+    one, other = world.drop("a.csv"), world.drop("b.csv")
+    world.service.fails = [ServiceUnavailable("503")]
+    requests = world.flows.training.poll()
+    states = {world.records.jobs.require(each).record.state for each in (one, other)}
+    assert states == {JobState.SUBMITTED, JobState.ACCEPTED}
+    assert len(requests) == 1
