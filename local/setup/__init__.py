@@ -53,6 +53,7 @@ MADE = (
     ".venv-runtime",
     ".venv-mlflow",
     ".venv-azmlclient",
+    ".venv-azureml",
     FOLDER,
     ".relearn",
     "local/azurite/node_modules",
@@ -130,7 +131,19 @@ def for_tests(root: Path) -> Ready:
     else:
         settings["RELEARN_AZMLCLIENT_MISSING"] = _no_python("azmlclient", AZMLCLIENT_PYTHON)
     prepare(root, *parts)
+    settings |= azureml_clients(root)
     return Ready(development.python, settings | _node_setting(root))
+
+
+def azureml_clients(root: Path) -> dict[str, str]:
+    """Return where Microsoft's clients of Azure Machine Learning are, or why they are not there."""
+    modules = ("azure.ai.ml", "azureml.mlflow", "mlflow.sklearn", "mlflow.pyfunc", "pandas", "skops.io")
+    environment = Environment(root, ".venv-azureml", "tests/clients/azureml/requirements.txt", 460, modules)
+    try:
+        prepare(root, environment)
+    except Missing as missing:
+        return {"RELEARN_AZUREML_MISSING": f"not installed: {missing}"}
+    return {"RELEARN_AZUREML_PYTHON": str(environment.python)}
 
 
 def prepare(root: Path, *parts: Environment | NodePackages) -> None:

@@ -20,6 +20,7 @@ SOURCES = {
     "requirements-dev.in": "3.11",
     "tests/runtime/requirements.in": "3.13",
     "tests/clients/requirements.in": "3.7.1",
+    "tests/clients/azureml/requirements.in": "3.11",
     "local/bench/mlflow.in": "3.11",
 }
 _OPTIONS = ("--quiet", "--universal", "--fork-strategy", "fewest", "--generate-hashes", "--annotation-style", "line")

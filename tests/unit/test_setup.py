@@ -65,6 +65,20 @@ def test_without_pip_and_venv_the_message_says_what_to_install(tmp_path: Path, m
     assert "\n" not in str(missing.value)
 
 
+def test_clients_that_cannot_be_installed_leave_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "python3"
+    bare.write_text("#!/bin/sh\nexit 1\n")
+    bare.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(bare))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    requirements = tmp_path / "tests" / "clients" / "azureml" / "requirements.txt"
+    requirements.parent.mkdir(parents=True)
+    requirements.write_text("tiny-package==1.0\n")
+    settings = setup.azureml_clients(tmp_path)
+    assert ".venv-azureml could not be installed" in settings.pop("RELEARN_AZUREML_MISSING")
+    assert settings == {}
+
+
 def test_a_python_that_is_too_old_can_read_the_line_that_says_so() -> None:
     """Python 3.6 knows no `from __future__ import annotations`, and would show a syntax error instead."""
     parsed = ast.parse((ROOT / "run.py").read_text("utf-8"), feature_version=(3, 6))

@@ -1,0 +1,164 @@
+"""Microsoft's clients of Azure Machine Learning as they are published, against the local workspace.
+
+A user's program runs once, from the workspace to predictions; it knows nothing of this machine but its environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from local.azurite import ACCOUNT, Azurite
+from local.children import ROOT
+from tests.support.running_aml import RunningAml, running_aml
+from tests.support.waiting import PATIENCE
+
+FOLDER = ROOT / "tests" / "clients" / "azureml"
+CLIENTS = os.environ.get("RELEARN_AZUREML_PYTHON")
+MISSING = os.environ.get("RELEARN_AZUREML_MISSING", "python3 run.py test sets the clients up")
+
+pytestmark = pytest.mark.skipif(CLIENTS is None, reason=MISSING)
+
+#: what each step of the driver reports, in their order
+STEPS: dict[str, Any] = {
+    "the workspace is read": ["local", "westeurope"],
+    "the workspaces of the group are listed": ["local"],
+    "the datastores are listed": ["workspaceartifactstore", "workspaceblobstore"],
+    "the default datastore is known": "workspaceblobstore",
+    "a datastore is made": "own",
+    "the computes are listed": ["cpu-cluster"],
+    "a compute is read": "amlcompute",
+    "an environment is made": ["sklearn", "1"],
+    "the latest environment is found": "1",
+    "data is registered by its address": ["1", {"of": "income"}, True],
+    "a component is published from YAML": ["count_rows", "7"],
+    "a component is read with its inputs": {"data": "uri_file", "times": "integer", "text": "string"},
+    "the components are listed": ["count_rows"],
+    "a model is registered by its address": ["custom_model", {"a": "b"}, True],
+    "the client numbers the next version": "2",
+    "the latest model is found": "2",
+    "the versions are listed": ["2", "1"],
+    "the files of a version cannot change": ["HttpResponseError", "UserError"],
+    "an archived version is not listed": ["2"],
+    "a restored version is listed again": ["2", "1"],
+    "a model that is not there is refused": ["ResourceNotFoundError", "UserError"],
+    "a job is submitted from YAML": ["income", "income of November", {"pipeline": "income"}],
+    "a pipeline job is submitted": ["pipeline", ["first", "second"]],
+    "a job whose environment is not there is refused": ["HttpResponseError", "UserError"],
+    "the log of a job is streamed": [True, None],
+    "a job completes": ["Completed", ["c", "data"], ["model"]],
+    "a job that fails says so to whom streams it": "JobException",
+    "a job that failed is read": "Failed",
+    "a job is cancelled": "Canceled",
+    "the tags of a job are changed": {"kind": "changed"},
+    "jobs are listed by a tag": [True],
+    "an archived job is not listed": [],
+    "a restored job is listed again": [True],
+    "a pipeline job completes": "Completed",
+    "the steps of a pipeline job are listed": ["first", "second"],
+    "a job's run has the metric of its script": ["FINISHED", True],
+    "autolog has recorded the parameters": "0.5",
+    "a run of one's own is kept": ["FINISHED", {"depth": "3"}, "try"],
+    "the last value of a metric counts": 0.75,
+    "a metric that is not a number comes back so": True,
+    "a metric has its history": [[0, 0.5], [1, 0.75]],
+    "a run is found by its metric": ["first"],
+    "a run is not found by its metric": [],
+    "endpoints are made": [["income", "Succeeded", "key"], ["tokens", "Succeeded", "aml_token"]],
+    "a model is registered from a job's output": ["income", "mlflow_model"],
+    "a deployment that is being made is not changed": ["HttpResponseError", "BadRequest"],
+    "a deployment that cannot start fails": ["HttpResponseError", "ResourceNotReady"],
+    "a deployment that failed stays": "Failed",
+    "the log of a deployment that failed says why": True,
+    "its other log has the download": True,
+    "a deployment that failed gets no traffic": ["HttpResponseError", "BadRequest"],
+    "deployments are made": ["Succeeded", "Succeeded"],
+    "the deployments are listed": ["blue", "green"],
+    "a deployment has its log": True,
+    "without traffic nothing answers": ["ResourceNotFoundError", "NoTraffic"],
+    "the traffic is read back": {"blue": 100, "green": 0},
+    "the endpoint answers with predictions": [0, 1],
+    "the mirrored traffic is read back": {"green": 50},
+    "calls that are mirrored have one answer": [[0, 1], [0, 1]],
+    "half of them were mirrored": 1,
+    "the traffic is divided": {"blue": 90, "green": 10},
+    "calls follow the divided traffic": [1, 9],
+    "a deployment with traffic is not deleted": ["HttpResponseError", "BadRequest"],
+    "traffic for a deployment that is not there is refused": ["HttpResponseError", "BadRequest"],
+    "all calls go to the other deployment": [{"rows": 2}, {"green": 100, "blue": 0}],
+    "a call reaches the deployment that it names": [0, 1],
+    "the client itself keeps the header of that call": [0, 1],
+    "the primary key is made again, the other stays": [False, True],
+    "a call with the new key is answered": [0, 1],
+    "an endpoint gives a token": [True, "Bearer"],
+    "a deployment without traffic is deleted": ["green"],
+    "the endpoints are deleted": [],
+    "an endpoint that is not there is refused": ["ResourceNotFoundError", "UserError"],
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the driver reported, how it ended, and what it printed beside."""
+
+    steps: dict[str, Any]
+    status: int
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def done(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
+    folder = tmp_path_factory.mktemp("azureml")
+    environments = folder / "environments.yaml"
+    environments.write_text(json.dumps({"environments": dict.fromkeys(("sklearn", "mlflow"), CLIENTS)}))
+    flags = ("--environments", str(environments), "--deploying", "1")
+    with running_aml(folder / "aml", one_azurite.connection_string, *flags) as aml:
+        publish(aml, one_azurite)
+        run = subprocess.run(
+            [str(CLIENTS), "driver.py"],
+            cwd=FOLDER,
+            env={**os.environ, **aml.settings},
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+        )
+    steps = [json.loads(line) for line in run.stdout.splitlines()]
+    yield Done({name: found for each in steps for name, found in each.items()}, run.returncode, run.stderr)
+
+
+def publish(aml: RunningAml, azurite: Azurite) -> None:
+    """Put the rows and the code into the storage: a client's own upload needs the storage under its real name."""
+    container = aml.call("GET", "datastores/workspaceblobstore").json()["properties"]["containerName"]
+    cells = np.random.default_rng(0).normal(size=(200, 2))
+    lines = [f"{a},{b},{int(a + b / 10 > 0)}\n" for a, b in cells]
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
+        blobs.create_container(container)
+        for name, content in {
+            "income/rows.csv": "".join(["a,b,label\n", *lines]),
+            "train/train.py": (FOLDER / "train.py").read_text(),
+            "score/score.py": (FOLDER / "score.py").read_text(),
+            "models/a/readme.txt": "not a model",
+        }.items():
+            blobs.get_blob_client(container, name).upload_blob(content)
+    for name in ("train", "score"):
+        code = {"codeUri": f"https://{ACCOUNT}.blob.core.windows.net/{container}/{name}"}
+        assert aml.call("PUT", f"codes/{name}/versions/1", {"properties": code}).status_code == 201
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_of_microsofts_client(done: Done, step: str) -> None:
+    assert step in done.steps, done.printed[-3000:]
+    assert done.steps[step] == STEPS[step]
+
+
+def test_every_step_is_checked(done: Done) -> None:
+    assert done.status == 0, done.printed[-3000:]
+    assert list(done.steps) == list(STEPS)
