@@ -1,6 +1,6 @@
 """`python -m aml`: run the local Azure Machine Learning workspace, and lead programs to it.
 
-Exit codes: 0 done, 2 not done (wrong or missing input).
+Exit codes: 0 done, 1 refused by the server, 2 not asked (wrong or missing input).
 """
 
 from __future__ import annotations
@@ -8,8 +8,19 @@ from __future__ import annotations
 import argparse
 import sys
 
-from aml.cli import env, serving
-from aml.cli.place import Stopped
+try:
+    from aml.cli import env, serving
+    from aml.cli.place import add_data
+    from aml.faults import Faults
+    from service.commands import Failed, Stopped
+    from service.faults import command as faults
+except ModuleNotFoundError as missing:
+    if str(missing.name).partition(".")[0] in ("aml", "service"):
+        raise
+    sys.exit(
+        f"{missing.name} is not installed for {sys.executable}; run: python3 run.py aml COMMAND, "
+        "which installs what it needs"
+    )
 
 
 def main() -> int:
@@ -23,11 +34,9 @@ def main() -> int:
     except Stopped as error:
         print(f"aml: {error}", file=sys.stderr)
         return 2
-    except ModuleNotFoundError as missing:
-        if str(missing.name).partition(".")[0] in ("aml", "service"):
-            raise
-        what = "python3 run.py aml COMMAND, which installs what it needs"
-        sys.exit(f"{missing.name} is not installed for {sys.executable}; run: {what}")
+    except Failed as error:
+        print(f"aml: {error}", file=sys.stderr)
+        return 1
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -35,11 +44,12 @@ def make_parser() -> argparse.ArgumentParser:
         prog="python -m aml",
         description="A local Azure Machine Learning workspace: unmodified clients use it as they use the service.",
         epilog="Records are in --data (setting AML_DATA), blobs in the storage of AML_STORAGE; both default "
-        "to what `run.py up` made. Exit codes: 0 done, 2 wrong or missing input.",
+        "to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for subject in (serving, env):
         subject.add(commands)
+    faults.add(commands, Faults, add_data, "python -m aml serve --control")
     return parser
 
 

@@ -37,6 +37,7 @@ MOST = 16 << 20  #: bytes of a body
 ON_ORDER: Mapping[str, ArmError] = {
     "throttled": ArmError(429, "ResourceRequestsThrottled", "The request was throttled on order. Please try later."),
     "unavailable": ArmError(503, "ServiceUnavailable", "The service is unavailable on order. Please try later."),
+    "expired token": ArmError(401, "ExpiredAuthenticationToken", "The access token has expired on order."),
 }
 
 #: operation, method, address, handler. The operation's first word is its plane

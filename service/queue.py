@@ -37,6 +37,7 @@ class Queues:
         self._queued: dict[str, deque[tuple[float, str]]] = {}  # by group: since when, and what
         self._begun: dict[str, deque[str]] = {}  # by group: what runs, as is said, and has no thread yet
         self._at_work: dict[str, set[threading.Thread]] = {}  # by group
+        self._items: set[str] = set()  # that a thread is at work on
         self._thread = threading.Thread(target=self._loop, name=f"{name}s", daemon=True)
 
     def start(self) -> None:
@@ -48,14 +49,16 @@ class Queues:
             self._queued.setdefault(group, deque()).append((time.monotonic(), item))
         self._woken.set()
 
-    def remove(self, group: str, item: str) -> None:
-        """Give the place of an item that has begun to the next one; one at work ends by itself."""
+    def remove(self, group: str, item: str) -> bool:
+        """Give the place of an item that has begun to the next one. Return whether a thread is at work on it."""
         with self._lock:
+            at_work = item in self._items
             if item in (begun := self._begun.get(group, deque())):
                 begun.remove(item)
                 if not begun:
                     del self._begun[group]
         self._woken.set()
+        return at_work
 
     def stop(self) -> None:
         """Begin nothing more, and wait for what is at work: it looks at `stopping`."""
@@ -116,6 +119,7 @@ class Queues:
         group = min(self._begun, key=lambda each: len(self._at_work.get(each, ())))
         items = self._begun[group]
         thread = threading.Thread(target=self._carry_out, args=(items[0],), name=self._name)
+        self._items.add(items[0])
         thread.start()
         self._at_work.setdefault(group, set()).add(thread)
         items.popleft()
@@ -126,4 +130,5 @@ class Queues:
         try:
             self._work.carry_out(item)
         finally:
+            self._items.discard(item)
             self._woken.set()

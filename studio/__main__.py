@@ -10,11 +10,14 @@ import os
 import sys
 
 try:
-    from studio.cli import definitions, experiments, faults, services, serving
-    from studio.cli.place import Failed, Stopped
+    from service.commands import Failed, Stopped
+    from service.faults import command as faults
+    from studio.cli import definitions, experiments, services, serving
+    from studio.cli.place import add_data
     from studio.errors import ModuleError, StudioError
+    from studio.faults.orders import Faults
 except ModuleNotFoundError as missing:
-    if str(missing.name).startswith("studio"):
+    if str(missing.name).partition(".")[0] in ("studio", "service"):
         raise
     sys.exit(
         f"{missing.name} is not installed for {sys.executable}; run: python3 run.py studio COMMAND, "
@@ -49,8 +52,10 @@ def make_parser() -> argparse.ArgumentParser:
         "both default to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subject in (serving, experiments, services, definitions, faults):
+    for subject in (serving, experiments, services, definitions):
         subject.add(commands)
+    start = "python -m studio serve --control, or run.py up --faults"
+    faults.add(commands, Faults, add_data, start)
     return parser
 
 

@@ -165,8 +165,18 @@ def _shown(context: Context, call: Call, job: Job) -> dict[str, Any]:
         "Studio": {"jobServiceType": "Studio", "endpoint": place},
     }
     answer = scope.shown(context, job)
-    answer["properties"] = {**job.properties, "status": job.status, "services": services}
+    answer["properties"] = {**job.properties, "status": _status(context, job), "services": services}
     return answer
+
+
+def _status(context: Context, job: Job) -> str:
+    """Return the state as it is shown, which may be another on order."""
+    faults, names = context.faults, (job.name, job.id.rpartition("/")[2])
+    if job.status == "Running" and faults.strike("not responding", names):
+        return "NotResponding"
+    if job.status not in FINAL and faults.strike("unknown status", names):
+        return "Unknown"
+    return job.status
 
 
 _JOBS = f"{scope.WORKSPACE}/jobs"

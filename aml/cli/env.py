@@ -8,7 +8,8 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aml.cli.place import Stopped, add_data
+from aml.cli.place import add_data
+from service.commands import Stopped
 from service.listening import running
 
 SHELLS: Mapping[str, Callable[[str, str], str]] = {

@@ -8,15 +8,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service.commands import Stopped
+
 if TYPE_CHECKING:  # the libraries behind it take seconds to load, which --help need not wait for
     from aml.state.workspace import Names, Workspace
 
 DATA, STORAGE = "AML_DATA", "AML_STORAGE"
 _UP = Path(__file__).resolve().parent.parent.parent / ".relearn"  #: what `run.py up` makes beside the checkout
-
-
-class Stopped(Exception):
-    """The command cannot be carried out; the message is one line that says what to do."""
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from aml.cli.place import Stopped, add_data, open_workspace
+from aml.cli.place import add_data, open_workspace
+from service.commands import Stopped
 from service.listening import address_of, announced, listen
 
 _CONNECTIONS = 16  #: to the records that stay open
@@ -69,7 +70,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
     variables = JobVariables(workspace, addresses["address"], trusted)
     faults = Faults([*OPERATIONS, "score"])
-    jobs = JobRunner(workspace, pythons, variables.of)
+    jobs = JobRunner(workspace, pythons, variables.of, faults)
     serving = Serving(workspace, pythons, Pace(chosen.deploying), faults)
     config = uvicorn.Config(
         build(Context(workspace, jobs, serving, faults)),

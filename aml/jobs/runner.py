@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from aml.errors import ArmError
+from aml.faults import Faults
 from aml.jobs.pythons import Pythons
 from aml.jobs.task import Port, Task, read_command, read_node, read_nodes, read_ports
 from aml.jobs.work import Ended, Watch, carry_out
@@ -31,9 +32,9 @@ Variables = Callable[[Job], dict[str, str]]
 class JobRunner:
     """`variables` returns what the service sets in the environment of a job's command."""
 
-    def __init__(self, workspace: Workspace, pythons: Pythons, variables: Variables) -> None:
+    def __init__(self, workspace: Workspace, pythons: Pythons, variables: Variables, faults: Faults) -> None:
         self._workspace, self._records = workspace, workspace.records
-        self._pythons, self._variables = pythons, variables
+        self._pythons, self._variables, self._faults = pythons, variables, faults
         self._queues = Queues("aml-job", Work(self._begin, self._run, self._at_once, THREADS), log)
 
     def start(self) -> None:
@@ -57,10 +58,9 @@ class JobRunner:
 
     def cancel(self, job: Job) -> None:
         """Have the job end. One that runs is ended soon, one that waits at once."""
-        asked = self._records.change(Job, job.id, Job.asked_to_cancel)
-        if asked and job.status not in ("Running", "Finalizing"):
+        self._records.change(Job, job.id, Job.asked_to_cancel)
+        if not self._queues.remove(job.queue, job.id):
             self._cancel(job.id)
-        self._queues.remove(job.queue, job.id)
 
     def stop(self) -> None:
         self._queues.stop()
@@ -70,7 +70,11 @@ class JobRunner:
         return int(compute.properties["properties"]["scaleSettings"]["maxNodeCount"]) if compute else AT_ONCE
 
     def _begin(self, _: str, job_id: str) -> bool:
-        return self._pass(job_id, "Running") is not None
+        """Return whether the job is to be worked on: not if it was cancelled, or a fault has it stuck."""
+        stuck = self._faults.strike("stuck", _names(job_id))
+        if stuck and stuck.state == "Queued":
+            return False
+        return self._pass(job_id, "Running") is not None and not stuck
 
     def _pass(self, job_id: str, status: str) -> Job | None:
         return self._records.change(Job, job_id, lambda job: job.passed_to(status))
@@ -99,11 +103,21 @@ class JobRunner:
             self._end(job_id, _STOPPED)
 
     def _carry_out(self, job: Job, task: Task) -> None:
-        watch = Watch(lambda: self._is_over(job.id), lambda: self._finalize(job.id))
+        watch = Watch(
+            is_over=lambda: self._is_over(job.id),
+            finalizing=lambda: self._finalize(job.id),
+            keeps=lambda: not self._faults.strike("missing output", _names(job.id)),
+            empties=lambda: self._faults.strike("empty output", _names(job.id)) is not None,
+        )
         python = self._pythons.of(task.environment)
         carry_out(self._workspace, job.name, task, python, self._variables(job), watch)
 
     def _finalize(self, job_id: str) -> None:
+        """Pass to the state in which outputs are kept; raise where the job shall end another way."""
+        if self._faults.strike("failed job", _names(job_id)):
+            raise ArmError(400, "UserError", "The job failed on order.")
+        if self._faults.strike("canceled job", _names(job_id)):
+            self._records.change(Job, job_id, Job.asked_to_cancel)
         if self._pass(job_id, "Finalizing") is None:
             raise Ended
 
@@ -175,6 +189,11 @@ def component_of(workspace: Workspace, component: str) -> dict[str, Any]:
         message = f"The component {component[:300]!r} is not there."
         raise ArmError(400, "UserError", message, "componentId")
     return msgspec.json.decode(msgspec.json.encode(version.properties["componentSpec"]), type=dict[str, Any])
+
+
+def _names(job_id: str) -> list[str]:
+    """Return what an order may call the job: its own name, and that of its pipeline."""
+    return job_id.split("/")[1::2]
 
 
 def _shown(kind_member: str, port: Port) -> dict[str, str]:

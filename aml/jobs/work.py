@@ -26,10 +26,15 @@ class Ended(Exception):
 
 @dataclass(frozen=True)
 class Watch:
-    """How a command is watched: `is_over` says that it shall end, `finalizing` that it has ended well."""
+    """How a command is watched: `is_over` says that it shall end, `finalizing` is called when it has ended well.
+
+    `keeps` says whether its outputs are kept, `empties` whether they are emptied before.
+    """
 
     is_over: Callable[[], bool]
     finalizing: Callable[[], None]
+    keeps: Callable[[], bool]
+    empties: Callable[[], bool]
 
 
 def carry_out(
@@ -45,7 +50,10 @@ def carry_out(
             work = _Work(workspace, job, task, folder)
             _run(work, python, variables, log, watch)
             watch.finalizing()
-            work.keep_outputs()
+            if watch.empties():
+                work.empty_outputs()
+            if watch.keeps():
+                work.keep_outputs()
         except AzureError as error:
             raise ArmError(503, "StorageError", f"The storage could not be used: {type(error).__name__}.") from None
     except ArmError as error:
@@ -109,6 +117,11 @@ class _Work:
             if not port.is_direct and path.exists():
                 place = place_of(self._workspace, self._address(name, port), f"outputs.{name}")
                 upload(self._workspace.account, place, path)
+
+    def empty_outputs(self) -> None:
+        for file in (self._folder / "outputs").rglob("*"):
+            if file.is_file():
+                file.write_bytes(b"")
 
     def _fetched(self, name: str, port: Port) -> str:
         if port.kind == LITERAL or port.is_direct:

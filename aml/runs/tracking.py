@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -229,12 +230,27 @@ def _shown(context: Context, call: Call, run: Run) -> dict[str, Any]:
     }
     if ended is not None:
         info["end_time"] = ended
+    metrics = _metrics(context, run, job)
     data = {
-        "metrics": [{"key": key, **msgspec.to_builtins(point)} for key, point in run.metrics.items()],
+        "metrics": [{"key": key, **msgspec.to_builtins(point)} for key, point in metrics.items()],
         "params": [{"key": key, "value": value} for key, value in run.params.items()],
         "tags": [{"key": key, "value": value} for key, value in run.tags.items()],
     }
     return {"info": info, "data": data}
+
+
+def _metrics(context: Context, run: Run, job: Job | None) -> dict[str, Point]:
+    """Return the latest values, which may be NaN on order, or late."""
+    names, faults = (run.name, run.id), context.faults
+    if not faults.any:
+        return run.metrics
+    if job and (late := faults.strike("late metrics", names)):
+        shown_from = job.ended.timestamp() + late.delay if job.ended else None
+        if shown_from is None or time.time() < shown_from:
+            return {}
+    if faults.strike("nan metrics", names):
+        return {name: msgspec.structs.replace(point, value="NaN") for name, point in run.metrics.items()}
+    return run.metrics
 
 
 def _artifact_uri(context: Context, call: Call, run: Run) -> str:

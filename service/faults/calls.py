@@ -13,7 +13,7 @@ from service.faults.orders import Fault, Faults
 
 #: of the kinds that refuse a call: what answers it
 Refusal = Callable[[str, Fault], Response]
-_REFUSED = ("throttled", "unavailable")
+_REFUSED = ("throttled", "unavailable", "expired token")
 
 
 async def misbehave(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -89,7 +89,10 @@ class Faults:
     """The orders in force. Any thread may ask."""
 
     KINDS: ClassVar[Mapping[str, str]]  #: what each kind does that the service has, those of calls too
+    OF_CALLS: ClassVar[Collection[str]] = tuple(OF_CALLS)  #: those that strike any call; the others have their place
     SECONDS: ClassVar[Mapping[str, float]] = {}  #: by kind: the option `seconds` unless it is given
+    MEMBERS: ClassVar = MEMBERS  #: what limits an order
+    STATES: ClassVar[Sequence[str]] = STATES  #: of a stuck job
 
     def __init__(self, operations: Collection[str] = ()) -> None:
         self.operations = frozenset(operations)
@@ -152,7 +155,7 @@ class Faults:
         if fault.kind not in self.KINDS:
             raise WrongOrder("kind", fault.kind, ", ".join(self.KINDS))
         if fault.operation is not None:
-            if fault.kind not in OF_CALLS:
+            if fault.kind not in self.OF_CALLS:
                 raise WrongOrder("operation", fault.operation, f"none, as {fault.kind!r} has its own place")
             if fault.operation not in self.operations:
                 raise WrongOrder("operation", fault.operation, ", ".join(sorted(self.operations)))
@@ -162,5 +165,5 @@ class Faults:
             raise WrongOrder("probability", fault.probability, "a number above 0, up to 1")
         if not 0 <= self._seconds(fault) <= 86400:
             raise WrongOrder("seconds", fault.seconds, "a number from 0 to 86400")
-        if fault.state not in STATES:
-            raise WrongOrder("state", fault.state, ", ".join(STATES))
+        if fault.state not in self.STATES:
+            raise WrongOrder("state", fault.state, ", ".join(self.STATES))

@@ -15,11 +15,12 @@ from typing import Any
 
 import requests
 
+from service.commands import Failed, Stopped
 from service.listening import running
+from service.output import print_json
 from shared.base.errors import BadConfiguration
 from shared.base.json_file import read_json
-from studio.cli.output import print_json
-from studio.cli.place import Failed, Stopped, add_data, open_made
+from studio.cli.place import add_data, open_made
 
 _VERSION = {"api-version": "2017-01-01"}
 _GROUP = re.compile(r"/resourceGroups/([^/]+)/", re.IGNORECASE)

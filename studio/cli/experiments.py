@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.commands import Stopped
 from service.listening import running
-from studio.cli.output import add_json, print_json, print_table
-from studio.cli.place import Stopped, add_data, open_new
+from service.output import add_json, print_json, print_table
+from studio.cli.place import add_data, open_new
 from studio.experiments.loading import load_experiment
 from studio.experiments.types import Experiment
 

@@ -8,19 +8,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from service.commands import Stopped
+
 if TYPE_CHECKING:  # the libraries behind it take seconds to load, which --help and fault need not wait for
     from studio.publishing import Studio
 
 DATA, STORAGE, ACCOUNTS = "STUDIO_DATA", "STUDIO_STORAGE", "STUDIO_ACCOUNTS"
 _UP = Path(__file__).resolve().parent.parent.parent / ".relearn"  #: what `run.py up` makes beside the checkout
-
-
-class Failed(Exception):
-    """What the command asked for was refused; the message is one line that says why."""
-
-
-class Stopped(Exception):
-    """The command cannot start; the message is one line that says what to do."""
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from service.commands import Stopped
 from service.listening import running
-from studio.cli.output import add_json, show
-from studio.cli.place import Stopped, add_data, open_made
+from service.output import add_json, show
+from studio.cli.place import add_data, open_made
 
 if TYPE_CHECKING:
     from studio.publishing import Studio

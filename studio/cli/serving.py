@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from service.commands import Stopped
 from service.listening import address_of, announced, listen
-from studio.cli.place import Stopped, add_data, open_new
+from studio.cli.place import add_data, open_new
 
 _CONNECTIONS = 16  #: to the records that stay open
 

@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from azure.storage.blob import BlobServiceClient
 from aml.state.records import ORDER, Job
 from local.azurite import Azurite
 from tests.support.aml import Here, refusal
+from tests.support.aml_jobs import PYTHON, ended, error_of, log_of, paths, started, status, store, submitted, with_data
 from tests.support.processes import TELLS, UNTOLD, lives
 from tests.support.waiting import until
-
-FINAL = ("Completed", "Failed", "Canceled")
-PYTHON = shlex.quote(sys.executable)
 
 
 @pytest.fixture
@@ -30,59 +27,11 @@ def blobs(azurite: Azurite) -> Iterator[BlobServiceClient]:
         yield client
 
 
-@contextmanager
-def started(folder: Path, azurite: Azurite) -> Iterator[Here]:
-    here = Here(folder, azurite.connection_string)
-    here.jobs.start()
-    try:
-        yield here
-    finally:
-        here.jobs.stop()
-
-
 @pytest.fixture
 def here(tmp_path: Path, azurite: Azurite, blobs: BlobServiceClient) -> Iterator[Here]:
     with started(tmp_path / "aml", azurite) as here:
-        here.put("environments/python/versions/1", image="python:3.12")
-        store = here.call("GET", "datastores/workspaceblobstore").json["properties"]["containerName"]
-        blobs.create_container(store)
-        blobs.get_blob_client(store, "in/rows.csv").upload_blob(b"a,b\n1,2\n")
-        blobs.get_blob_client(store, "in/more/rows.csv").upload_blob(b"a,b\n3,4\n")
+        with_data(here, blobs)
         yield here
-
-
-def store(here: Here) -> str:
-    return str(here.call("GET", "datastores/workspaceblobstore").json["properties"]["containerName"])
-
-
-def submitted(here: Here, name: str, command: str, **more: Any) -> dict[str, Any]:
-    place = f"{here.workspace.id}/environments/python/versions/1"
-    answer = here.put(f"jobs/{name}", jobType="Command", command=command, environmentId=place, **more)
-    assert answer.status == 201, answer.body
-    return dict(answer.json["properties"])
-
-
-def status(here: Here, name: str) -> str:
-    return str(here.call("GET", f"jobs/{name}").json["properties"]["status"])
-
-
-def ended(here: Here, name: str) -> str:
-    until(lambda: status(here, name) in FINAL, lambda: status(here, name))
-    return status(here, name)
-
-
-def log_of(blobs: BlobServiceClient, name: str) -> str:
-    blob = blobs.get_blob_client("azureml", f"ExperimentRun/dcid.{name}/user_logs/std_log.txt")
-    return blob.download_blob().readall().decode()
-
-
-def error_of(here: Here, name: str) -> str:
-    details = here.call("GET", f"/history/v1.0{here.workspace.id}/runs/{name}/details").json
-    return str(details["error"]["error"]["message"])
-
-
-def paths(text: str) -> dict[str, str]:
-    return {"jobInputType": "uri_folder" if text.endswith("/") else "uri_file", "uri": text}
 
 
 def test_a_command_gets_its_data_by_every_form_of_address_and_its_outputs_are_kept(

@@ -41,8 +41,8 @@ class Here:
     ) -> None:
         self.workspace = Workspace(folder, storage)
         variables = JobVariables(self.workspace, ADDRESS, folder / "ca.pem")
-        self.jobs = JobRunner(self.workspace, Pythons(), variables.of)
         self.faults = Faults([*OPERATIONS, "score"])
+        self.jobs = JobRunner(self.workspace, Pythons(), variables.of, self.faults)
         self.serving = Serving(self.workspace, Pythons(), pace, self.faults)
         self.context = Context(self.workspace, self.jobs, self.serving, self.faults, buckets or Buckets(UNLIMITED))
         self.app: Starlette = build(self.context)

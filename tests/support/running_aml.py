@@ -63,9 +63,9 @@ def running_aml(folder: Path, storage: str, *flags: str) -> Iterator[RunningAml]
 def command(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of `python -m aml` over the folder."""
     return subprocess.run(
-        [sys.executable, "-m", "aml", name, "--data", str(folder), *arguments],
+        [sys.executable, "-m", "aml", name, *arguments],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("AML_")},
+        env={**os.environ, "AML_DATA": str(folder), "AML_STORAGE": ""},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.host.settings import Wrong, read_host_json, take_settings
+from service.commands import Stopped
 from shared.base.errors import BadConfiguration
 from shared.base.json_file import read_json
 from shared.base.yaml_file import load
 from shared.cli.place import Stopped as CommandStopped
 from shared.cli.place import chosen_settings
 from studio.cli.definitions import _read as read_definition
-from studio.cli.place import Stopped
 
 BODY = {"IsEncrypted": False, "Values": {"RETRAINING_STORE": "é"}, "properties": {}}
 TEXT = json.dumps(BODY, indent=2, ensure_ascii=False)

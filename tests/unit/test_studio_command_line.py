@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from local.children import ROOT
+from service.commands import Stopped
 from service.keys import new_id
+from service.output import print_table
 from service.private import make_private
-from studio.cli.output import print_table
-from studio.cli.place import Stopped
 from studio.cli.services import find_endpoint
 from studio.experiments.loading import load_experiment
 from studio.publishing import GROUP, Studio, new_endpoint

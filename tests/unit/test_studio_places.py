@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from service.commands import Stopped
 from shared.domain.blob_pattern import fault_of
-from studio.cli.place import Stopped, open_new
+from studio.cli.place import open_new
 from studio.errors import StudioError
 from studio.state.blobs import Blobs, parts
 from studio.state.places import NoPlace, Places, read_accounts
