@@ -10,6 +10,7 @@ microseconds, and the body. The first request of a connection is the secret of t
 from __future__ import annotations
 
 import hmac
+import importlib
 import importlib.util
 import json
 import os
@@ -47,6 +48,7 @@ def main() -> None:
     print("The model is loaded; the server is ready.", flush=True)
     while True:
         connection, _ = listening.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         arguments = (connection, settings["secret"].encode(), score)
         threading.Thread(target=serve, args=arguments, daemon=True).start()
 
@@ -64,7 +66,6 @@ def load(settings: dict[str, Any]) -> Score:
 def serve(connection: socket.socket, secret: bytes, score: Score) -> None:
     """Answer the requests of a connection until its other end closes it."""
     with connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reader = connection.makefile("rb")
         if not hmac.compare_digest(secret, _read(reader)):
             return
@@ -173,7 +174,7 @@ def read_rows(body: bytes) -> tuple[list[Any], list[list[Any]]]:
 
 
 class SklearnModel:
-    """A scikit-learn model in skops' format: loading it makes objects of the types that skops trusts, no others."""
+    """A scikit-learn model in skops' format: loading it makes objects of scikit-learn's types, and runs no code."""
 
     def __init__(self, file: Path, described: dict[str, Any]) -> None:
         import warnings
@@ -183,7 +184,7 @@ class SklearnModel:
 
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         self._numpy = numpy
-        self._model = skops.io.load(file)
+        self._model = skops.io.load(file, trusted=_trusted(skops.io.get_untrusted_types(file=file)))
         names = _names_of(self._model)
         self._names = names or [column.get("name") for column in described.get("inputs") or []]
         self._method = getattr(self._model, described.get("predict") or "predict")
@@ -213,6 +214,22 @@ class SklearnModel:
         cells = self._numpy.empty((len(rows), len(rows[0])), dtype=object)
         cells[:] = [[nan if cell is None else cell for cell in row] for row in rows]
         return cells
+
+
+def _trusted(types: list[str]) -> list[str]:
+    """Return those of the types that skops does not know and that are safe: a type of a number, and sklearn's classes.
+
+    A function is never one of them: a model could have it called with the rows.
+    """
+    return [name for name in types if name == "numpy.dtype" or (name.startswith("sklearn.") and _is_class(name))]
+
+
+def _is_class(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    try:
+        return isinstance(getattr(importlib.import_module(module), attribute, None), type)
+    except ImportError:
+        return False
 
 
 def _names_of(model: Any) -> list[Any]:
