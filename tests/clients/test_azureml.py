@@ -18,6 +18,7 @@ from azure.storage.blob import BlobServiceClient
 
 from local.azurite import ACCOUNT, Azurite
 from local.children import ROOT
+from tests.support import aml_models
 from tests.support.running_aml import RunningAml, running_aml
 from tests.support.waiting import PATIENCE
 
@@ -107,9 +108,10 @@ STEPS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Done:
-    """What the driver reported, how it ended, and what it printed beside."""
+    """What the driver reported, the server's calls, how the driver ended, and what it printed beside."""
 
     steps: dict[str, Any]
+    calls: list[dict[str, Any]]
     status: int
     printed: str
 
@@ -120,7 +122,8 @@ def done(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iter
     environments = folder / "environments.yaml"
     environments.write_text(json.dumps({"environments": dict.fromkeys(("sklearn", "mlflow"), CLIENTS)}))
     flags = ("--environments", str(environments), "--deploying", "1")
-    with running_aml(folder / "aml", one_azurite.connection_string, *flags) as aml:
+    record = folder / "calls"
+    with running_aml(folder / "aml", one_azurite.connection_string, *flags, record=record) as aml:
         publish(aml, one_azurite)
         run = subprocess.run(
             [str(CLIENTS), "driver.py"],
@@ -131,7 +134,8 @@ def done(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iter
             timeout=2 * PATIENCE,
         )
     steps = [json.loads(line) for line in run.stdout.splitlines()]
-    yield Done({name: found for each in steps for name, found in each.items()}, run.returncode, run.stderr)
+    calls = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+    yield Done({name: found for each in steps for name, found in each.items()}, calls, run.returncode, run.stderr)
 
 
 def publish(aml: RunningAml, azurite: Azurite) -> None:
@@ -162,3 +166,19 @@ def test_a_step_of_microsofts_client(done: Done, step: str) -> None:
 def test_every_step_is_checked(done: Done) -> None:
     assert done.status == 0, done.printed[-3000:]
     assert list(done.steps) == list(STEPS)
+
+
+@pytest.mark.skipif(not aml_models.there(), reason=aml_models.MISSING)
+def test_what_the_client_sends_and_is_answered_has_the_members_of_its_types(done: Done) -> None:
+    judged = set()
+    for call in done.calls:
+        operation = aml_models.operation_of(call["method"], call["path"])
+        if operation:
+            judged.add((operation["group"], operation["operation"]))
+            found = aml_models.faults_of_call(operation, call["status"], call["sent"], call["answered"])
+            assert found == [], (call["method"], call["path"], call["status"])
+    assert len(judged) >= 30, sorted(judged)
+
+
+def test_no_call_of_the_client_breaks_the_server(done: Done) -> None:
+    assert [(each["path"], each["status"]) for each in done.calls if each["status"] >= 500] == []

@@ -31,6 +31,10 @@ _SIMPLE: dict[str, dict[str, Any]] = {
     "datetime.datetime": {"type": "string", "format": "date-time"},
     "datetime.timedelta": {"type": "string", "pattern": r"^P(\d+D)?(T(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?$"},
 }
+#: the type of a group's resources, where it is not the group's name, and of what single operations answer
+_KINDS = {"Jobs": "JobBase", "DataVersions": "DataVersionBase"}
+_ANSWERS = {"list_keys": "EndpointAuthKeys", "get_token": "EndpointAuthToken", "get_logs": "DeploymentLogs"}
+_RESOURCES = ("get", "create_or_update", "update")
 #: what every resource has, by the type that it comes from
 _RESOURCE = {"id": {"type": "string"}, "name": {"type": "string"}, "type": {"type": "string"}, "systemData": {}}
 _BASES: dict[str, dict[str, Any]] = {
@@ -57,6 +61,32 @@ def operations() -> dict[tuple[str, str], list[int]]:
     """Return the statuses of success by method and path, with each part of a path that varies written as `{}`."""
     listed = json.loads((FOLDER / f"operations-{VERSION}.json").read_text("utf-8"))
     return {(each["method"], re.sub(r"{[^}]*}", "{}", each["path"])): each["success"] for each in listed}
+
+
+def operation_of(method: str, path: str) -> dict[str, Any] | None:
+    """Return the operation that a call is, if it is one of those at hand."""
+    return next((each for each, place in _places() if each["method"] == method and place.fullmatch(path)), None)
+
+
+def faults_of_call(operation: dict[str, Any], status: int, sent: Any, answered: Any) -> list[str]:
+    """Return what the operation and its types have against what a client sent and was answered."""
+    if status >= 400:
+        return faults("ErrorResponse", answered)
+    name = operation["operation"]
+    kind = _KINDS.get(operation["group"], operation["group"].removesuffix("s"))
+    bodies = [(_ANSWERS.get(name, ""), answered)]
+    if operation["method"] == "GET" and name.startswith("list"):
+        bodies = [(kind, each) for each in answered["value"]]
+    elif name in _RESOURCES:
+        bodies = [(kind, answered), *([(kind, sent)] if name == "create_or_update" else [])]
+    found = [] if status in operation["success"] else [f"the status {status}"]
+    return found + [fault for kind, body in bodies if kind in _definitions() for fault in faults(kind, body)]
+
+
+@cache
+def _places() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
+    listed = json.loads((FOLDER / f"operations-{VERSION}.json").read_text("utf-8"))
+    return [(each, re.compile(re.sub(r"{[^}]*}", "[^/]+", each["path"]), re.IGNORECASE)) for each in listed]
 
 
 @cache

@@ -53,9 +53,13 @@ class RunningAml:
 
 
 @contextmanager
-def running_aml(folder: Path, storage: str, *flags: str) -> Iterator[RunningAml]:
-    """Run the workspace on a free port until the context ends. `storage` is its connection string."""
-    with python_child(["aml", "serve", "--data", str(folder), *flags], {"AML_STORAGE": storage}) as child:
+def running_aml(folder: Path, storage: str, *flags: str, record: Path | None = None) -> Iterator[RunningAml]:
+    """Run the workspace on a free port until the context ends. `storage` is its connection string.
+
+    The file `record` gets its calls and their answers.
+    """
+    program = ["tests.support.recorded_aml", str(record)] if record else ["aml"]
+    with python_child([*program, "serve", "--data", str(folder), *flags], {"AML_STORAGE": storage}) as child:
         settings = json.loads(command(folder, "env", "--shell", "json").stdout)
         yield RunningAml(str(child.said["address"]), str(child.said["workspace"]), settings, child)
 
