@@ -65,6 +65,7 @@ class FakeDocuments:
         self.expired: dict[str, FakeLease] = {}  #: leases that can be renewed, for nobody wrote or leased since
         self.abandoned: set[str] = set()  #: documents whose holder died, or lost its lease
         self.reads = 0
+        self.renewals = 0
         self.die_after: int | None = None  #: writes until the process dies, after the last of them took effect
         self.death: type[BaseException] = KeyboardInterrupt
         self.lease_lost = False
@@ -162,6 +163,7 @@ class FakeLease:
         self._documents, self._name = documents, name
 
     def renew(self) -> None:
+        self._documents.renewals += 1
         if self._documents.expired.get(self._name) is self:
             self._documents.leased[self._name] = self._documents.expired.pop(self._name)
         if self._documents.lease_lost or self._documents.leased.get(self._name) is not self:

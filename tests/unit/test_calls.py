@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared.base.errors import ServiceUnavailable
+from shared.domain.arrivals import ArrivalState
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from shared.domain.ports import Running
@@ -74,11 +75,13 @@ def test_a_promotion_reads_job_and_champion_once_and_writes_each_outcome_once() 
     world.accepted("first.csv")
     world.run(lambda: not world.records.jobs.active())
     job_id = world.accepted("b.csv")
+    renewals = world.documents.renewals
     with counted(world) as calls:
         world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
     # Read are job, champion, and, as there are no held-out rows, whether the model's answers are recorded. Written are
     # the change and what is live; the job promoting and promoted; the entry of the history; the job's mark.
+    assert world.documents.renewals - renewals == 1
     assert calls == {"read": 3, "lease": 1, "replace": 4, "create": 1, "delete": 1}
 
 
@@ -87,6 +90,25 @@ def test_a_duplicate_of_an_event_leaves_no_mark_of_what_is_done_with() -> None:
     world.drop("a.csv")
     world.flows.intake.see("income/a.csv")
     assert list(world.documents.names("active/arrivals/")) == []
+
+
+def test_a_batch_whose_run_died_once_it_was_written_is_finished_without_another_check() -> None:
+    world = World()
+    world.flows.intake.see(world.put("a.csv"))
+    world.documents.die_after = 3  # an empty batch, the check that began, the content; then the batch is written
+    with pytest.raises(KeyboardInterrupt):
+        world.flows.intake.take_up()
+    world.documents.die_after = None
+    world.data.unreadable["income/a.csv"] = AssertionError("it is read again")
+    assert world.flows.intake.take_up() == []
+    [job_id] = world.records.jobs.ids()
+    job = world.records.jobs.require(job_id).record
+    [(pipeline, arrival_id)] = world.records.arrivals.ids()
+    arrival = world.records.arrivals.require(pipeline, arrival_id).record
+    assert (arrival.state, arrival.job, arrival.sha256) == (ArrivalState.TAKEN, job_id, job.parts[0].sha256)
+    world.clock.sleep(60)
+    world.flows.training.poll()
+    assert world.service.started == ["bes-1"]
 
 
 @pytest.mark.parametrize("files", [3, 30])
