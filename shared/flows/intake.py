@@ -99,10 +99,11 @@ class Intake:
     def _to_take_up(self) -> Iterator[Pipeline]:
         """Yield every pipeline that is alone, each fleet for its schedule, and its members with open arrivals."""
         yield from self.pipelines.alone.values()
+        marked = sorted(self.records.marks().arrivals) if self.pipelines.fleets else []
         for name, fleet in self.pipelines.fleets.items():
             if fleet.template.schedule:
                 yield fleet.template
-            yield from self.pipelines.of_fleet(name, sorted(self.records.arrivals.with_open(f"{name}-")))
+            yield from self.pipelines.of_fleet(name, [each for each in marked if each.startswith(f"{name}-")])
 
     def sweep(self, container: str) -> int:
         """Record files that had no event; return how many.

@@ -135,10 +135,6 @@ class ArrivalRecords:
             return None
         return stored
 
-    def with_open(self, prefix: str) -> set[str]:
-        """Return the pipelines, by names that begin so, that have an open arrival."""
-        return {name.split("/")[2] for name in self._documents.names(f"active/arrivals/{prefix}")}
-
     def known(self, prefix: str) -> list[str]:
         """Return the pipelines, by names that begin so, that data was taken up for."""
         return [stem(name) for name in self._documents.names(f"batches/{prefix}")]
