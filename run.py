@@ -63,7 +63,7 @@ def run(command: str, rest: Sequence[str]) -> int:
     if command == "check":
         return _check()
     if command == "bench":
-        return _call(setup.for_bench(ROOT, options.subject in (None, "studio")), ["local.bench", *rest])
+        return _call(setup.for_bench(ROOT, options.subject in (None, "studio", "endpoints")), ["local.bench", *rest])
     if command in ("addresses", "drop", "sample"):
         return _call(setup.for_commands(ROOT), ["local." + command, *rest], cwd=Path.cwd())
     return _call(setup.for_running(ROOT), [f"local.{command}", *rest])

@@ -1,4 +1,4 @@
-"""`run.py bench [app|arrival|checks|studio|fleet]`: everything measured in one run, as one table; or each call."""
+"""`run.py bench [SUBJECT]`: everything measured in one run, or one subject, as one table; or each call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.bench import app, arrival, checks, fleet, studio
+from local.bench import app, arrival, checks, endpoints, fleet, studio
 from local.bench.rows import Row
 from local.bench.trace import trace
 from local.children import end_in_order
@@ -24,6 +24,7 @@ def main() -> int:
         "arrival": arrival.measure,
         "checks": lambda _, gib: checks.measure(gib),
         "studio": lambda folder, _: studio.measure(folder),
+        "endpoints": lambda folder, _: endpoints.measure(folder),
         "fleet": lambda folder, _: fleet.measure(folder, chosen.endpoints),
     }
     end_in_order()

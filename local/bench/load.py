@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,19 +22,21 @@ class Target:
     body: bytes
     labels: Callable[[Any], list[str]]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    authority: str = ""  #: the file of the certificate to trust, for https
 
 
 class Client:
     def __init__(self, target: Target) -> None:
         self._target, parts = target, urlsplit(target.url)
-        self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
+        self._connection = _connection(str(parts.hostname), parts.port, target.authority)
+        self.answered: Mapping[str, str] = {}  #: the headers of the last answer
         self._path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         self._headers = {"Content-Type": "application/json", **target.headers}
 
     def score(self) -> bytes:
         self._connection.request("POST", self._path, self._target.body, self._headers)
         answer = self._connection.getresponse()
-        content = answer.read()
+        content, self.answered = answer.read(), dict(answer.headers)
         if answer.status != 200:
             raise RuntimeError(f"{self._target.url} answered {answer.status}: {content[:300]!r}")
         return content
@@ -49,6 +52,13 @@ class Client:
         while not ended():
             times.append(timed(self.score))
         return times
+
+
+def _connection(host: str, port: int | None, authority: str) -> http.client.HTTPConnection:
+    if not authority:
+        return http.client.HTTPConnection(host, port, timeout=120)
+    trusting = ssl.create_default_context(cafile=authority)
+    return http.client.HTTPSConnection(host, port, timeout=120, context=trusting)
 
 
 def timed(call: Callable[[], Any]) -> float:
