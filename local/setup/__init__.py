@@ -118,14 +118,14 @@ def for_tests(root: Path) -> Ready:
     runtime = next(pythons(RUNTIME_PYTHON), None)
     if runtime:
         requirements = "tests/runtime/requirements.txt"
-        environment = Environment(root, ".venv-runtime", requirements, 70, ("azure_functions_runtime",), runtime)
+        environment = Environment(root, ".venv-runtime", requirements, 130, ("azure_functions_runtime",), runtime)
         parts.append(environment)
         settings["RELEARN_RUNTIME_PYTHON"] = str(environment.python)
     else:
         settings["RELEARN_RUNTIME_MISSING"] = _no_python("Microsoft's runtime for Functions", RUNTIME_PYTHON)
     old = next(pythons(AZMLCLIENT_PYTHON), None)
     if old:
-        environment = Environment(root, ".venv-azmlclient", "tests/clients/requirements.txt", 125, ("azmlclient",), old)
+        environment = Environment(root, ".venv-azmlclient", "tests/clients/requirements.txt", 150, ("azmlclient",), old)
         parts.append(environment)
         settings["RELEARN_AZMLCLIENT_PYTHON"] = str(environment.python)
     else:
@@ -138,7 +138,7 @@ def for_tests(root: Path) -> Ready:
 def azureml_clients(root: Path) -> dict[str, str]:
     """Return where Microsoft's clients of Azure Machine Learning are, or why they are not there."""
     modules = ("azure.ai.ml", "azureml.mlflow", "mlflow.sklearn", "mlflow.pyfunc", "pandas", "skops.io")
-    environment = Environment(root, ".venv-azureml", "tests/clients/azureml/requirements.txt", 460, modules)
+    environment = Environment(root, ".venv-azureml", "tests/clients/azureml/requirements.txt", 450, modules)
     try:
         prepare(root, environment)
     except Missing as missing:
@@ -193,12 +193,12 @@ def _make(parts: Sequence[Environment | NodePackages], new: Path) -> None:
 
 
 def _local(root: Path) -> Environment:
-    return Environment(root, ".venv-local", "requirements-local.txt", 320, _USED_HERE)
+    return Environment(root, ".venv-local", "requirements-local.txt", 310, _USED_HERE)
 
 
 def _development(root: Path) -> Environment:
     modules = (*_USED_HERE, "pandas", "pytest", "xdist", "mypy", "hypothesis", "playwright")
-    return Environment(root, ".venv", "requirements-dev.txt", 600, modules)
+    return Environment(root, ".venv", "requirements-dev.txt", 650, modules)
 
 
 def _azurite(root: Path) -> NodePackages:
