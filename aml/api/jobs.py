@@ -118,13 +118,13 @@ def _check(context: Context, properties: dict[str, Any]) -> str:
     """Return the queue of a new job. Raises for an environment, component or compute that is not there."""
     workspace = context.workspace
     if properties["jobType"] == "Command":
-        _check_environment(context, read_command(properties).environment)
+        check_environment(context, read_command(properties).environment)
     else:
         for node in read_nodes(properties).values():
             component = component_of(workspace, node["componentId"])
             environment = component.get("environment")
             if isinstance(environment, str):
-                _check_environment(context, environment.removeprefix("azureml:"))
+                check_environment(context, environment.removeprefix("azureml:"))
     settings = properties.get("settings")
     default = settings.get("default_compute") if isinstance(settings, dict) else None
     compute = properties.get("computeId") or default
@@ -136,7 +136,8 @@ def _check(context: Context, properties: dict[str, Any]) -> str:
     return name
 
 
-def _check_environment(context: Context, environment: str) -> None:
+def check_environment(context: Context, environment: str) -> None:
+    """Raise unless the environment, given by its id, is there."""
     path = environment.partition("/workspaces/")[2].partition("/")[2].rstrip("/").lower()
     if environment.lower().startswith("azureml://registries/"):
         return  # one of the service's own: its name says which Python runs it

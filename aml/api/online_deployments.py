@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from pathlib import Path
 from typing import Any
 
 from starlette.responses import Response
 
 from aml.api import operations as following
 from aml.api import scope
+from aml.api.jobs import check_environment
 from aml.api.listing import listed
 from aml.api.online_endpoints import (
     accepted,
@@ -24,12 +25,12 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request, not_found
 from aml.serving.replica import LOGS
-from aml.state.records import Operation, Version, make
+from aml.state.records import Operation, make
 from aml.state.serving import Deployment, Endpoint
 from aml.storage.addresses import place_of
 from service.keys import new_id
 
-MOST_LINES, LINES = 5000, 50
+MOST_LINES, LINES, MOST_BYTES = 5000, 50, 1 << 20
 _KINDS = {name.lower(): name for name in LOGS}
 
 
@@ -108,12 +109,18 @@ def get_logs(context: Context, call: Call) -> Response:
     if not isinstance(tail, int) or isinstance(tail, bool) or not tail > 0:
         raise bad_request("'tail' must be a whole number above 0.", "tail")
     file = context.serving.folder / deployment.folder / LOGS[_KINDS[kind.lower()]]
+    return scope.answer({"content": last_lines(file, min(tail, MOST_LINES))})
+
+
+def last_lines(file: Path, count: int) -> str:
+    """Return the last lines of a log, which may be large: no more of it is read than an answer may have."""
     try:
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            content = "".join(deque(lines, min(tail, MOST_LINES)))
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - MOST_BYTES))
+            lines = opened.read(MOST_BYTES).decode(errors="replace").splitlines(keepends=True)
     except FileNotFoundError:
-        content = ""
-    return scope.answer({"content": content})
+        return ""
+    return "".join(lines[-count:])
 
 
 def list_skus(context: Context, call: Call) -> Response:
@@ -157,12 +164,8 @@ def _check_references(context: Context, properties: dict[str, Any]) -> None:
         place_of(context.workspace, properties["model"], "properties.model")
     if code := properties.get("codeConfiguration"):
         place_of(context.workspace, code["codeId"], "properties.codeConfiguration.codeId")
-    environment = properties.get("environmentId", "")
-    if environment and not environment.lower().startswith("azureml://registries/"):
-        path = environment.partition("/workspaces/")[2].partition("/")[2].rstrip("/").lower()
-        if not path.startswith("environments/") or context.workspace.records.find(Version, path) is None:
-            message = f"The environment {environment[:300]!r} is not there."
-            raise bad_request(message, "properties.environmentId")
+    if environment := properties.get("environmentId"):
+        check_environment(context, environment)
 
 
 def _check_without_traffic(endpoint: Endpoint, deployment: Deployment) -> None:

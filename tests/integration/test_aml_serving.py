@@ -194,6 +194,28 @@ def test_a_change_that_fails_leaves_what_answers(place: ServingHere) -> None:
     until(lambda: len(folders_of(place, "kept")) == 1, "the files of the others are removed")
 
 
+def test_a_call_that_is_worked_on_is_answered_by_the_process_that_has_it(place: ServingHere, tmp_path: Path) -> None:
+    settings = {"requestTimeout": "PT180S"}
+    place.deploy("income", "drained", requestSettings=settings, environmentVariables={"NAME": "former"})
+    gate, answers = tmp_path / "gate", list[requests.Response]()
+    headers = {"Authorization": f"Bearer {place.key('income')}", "azureml-model-deployment": "drained"}
+    body = {"seconds": PATIENCE, "until": str(gate)}
+
+    def call() -> None:
+        answers.append(requests.post(f"{place.address}/score/income", json=body, headers=headers, timeout=PATIENCE))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    live = place.here.serving.routes["income"].deployments["drained"][1]
+    assert live and live.backend
+    until(lambda: bool(live.backend and live.backend.pending), "the call is worked on")
+    place.deploy("income", "drained", requestSettings=settings, environmentVariables={"NAME": "later"})
+    assert place.score("income", {}, "drained").json()["name"] == "later"
+    gate.touch()
+    thread.join()
+    assert (answers[0].status_code, answers[0].json()["name"]) == (200, "former")
+
+
 def test_neither_a_traffic_change_nor_a_new_model_drops_a_request(place: ServingHere) -> None:
     place.deploy("income", "moved", model="models/aye/versions/1")
     place.endpoint("income", {"moved": 100})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aml.api.online_deployments import MOST_BYTES, last_lines
 from aml.api.online_forms import read_deployment
 from aml.serving.runner import Pace
 from aml.state.records import Operation, make
@@ -257,6 +258,14 @@ def test_an_endpoint_has_only_so_many_deployments(here: Here, monkeypatch: pytes
     serve(here, "one1", "two2")
     assert refusal(here.call("PUT", f"{INCOME}/deployments/three", deployment_body(here)))[0] == 400
     assert here.call("PUT", f"{INCOME}/deployments/one1", deployment_body(here)).status == 200
+
+
+def test_of_a_large_log_only_the_end_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"first\n" + b"x" * (MOST_BYTES + 5) + "\nlast ü\n".encode())
+    assert last_lines(log, 1) == "last ü\n"
+    assert len(last_lines(log, 50)) <= MOST_BYTES
+    assert last_lines(tmp_path / "none", 5) == ""
 
 
 def test_endpoints_are_listed_by_tags_and_name(here: Here) -> None:
