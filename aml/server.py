@@ -16,14 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml.api import assets, jobs, online_deployments, online_endpoints, operations, scope, stores, workspaces
+from aml.api import assets, jobs, online_deployments, online_endpoints, operations, scope, stores, uploads, workspaces
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
 from aml.identity import doors
 from aml.identity.senders import check_sender
-from aml.runs import history, tracking
+from aml.runs import history, outputs, tracking
 from aml.serving.gateway import Gateway
+from aml.storage.plane import StoragePlane
 from service.faults.calls import misbehave
 from service.faults.orders import Fault
 from service.guard import BodyTooLarge, read_at_most
@@ -47,9 +48,11 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *operations.ADDRESSES,
     *assets.ADDRESSES,
     *stores.ADDRESSES,
+    *uploads.ADDRESSES,
     *jobs.ADDRESSES,
     *tracking.ADDRESSES,
     *history.ADDRESSES,
+    *outputs.ADDRESSES,
     *online_endpoints.ADDRESSES,
     *online_deployments.ADDRESSES,
 ]
@@ -83,7 +86,8 @@ def build(context: Context, names: Collection[str] = ()) -> Starlette:
 
     gateway = Middleware(Gateway, context=context, names=hosts)
     handlers = {404: _unknown, 405: _unknown, 500: _broken}
-    return Starlette(routes=routes, middleware=[gateway], lifespan=running, exception_handlers=handlers)
+    storage = Middleware(StoragePlane, workspace=context.workspace)
+    return Starlette(routes=routes, middleware=[storage, gateway], lifespan=running, exception_handlers=handlers)
 
 
 def _route(path: str, method: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:

@@ -48,10 +48,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 process.wait(GRACE)
         _signal(process, getattr(signal, "SIGKILL", signal.SIGTERM))
         deadline = time.monotonic() + GRACE
-        while (orphans := _orphans(process.pid)) and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            process.poll()
+            orphans = _orphans(process.pid)
             for each in orphans:
                 with suppress(OSError):
                     os.kill(each, signal.SIGKILL)
+            # A process that is not gone yet may still leave an orphan behind.
+            if not orphans and not _group_lives(process):
+                break
             time.sleep(0.01)
 
 
@@ -61,6 +66,16 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
             os.killpg(process.pid, number)
     elif process.poll() is None:
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+
+
+def _group_lives(process: subprocess.Popen[bytes]) -> bool:
+    if os.name != "posix":
+        return False
+    try:
+        os.killpg(process.pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _adopt_orphans() -> None:

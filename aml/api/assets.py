@@ -15,9 +15,13 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, not_found
 from aml.state.records import Asset, Version, make, now
+from aml.storage.addresses import resolved
 
 #: members of a version, and of an asset, that may change
 CHANGEABLE = ("description", "tags", "properties", "isArchived", "stage", "provisioningState", "flavors")
+
+
+_ADDRESSES = frozenset({"modelUri", "dataUri"})  #: of data; an output of a job is kept by the place that it has
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,6 @@ class Assets:
         return scope.answer(None, 200)
 
     def list_versions(self, context: Context, call: Call) -> Response:
-        asset = self._asset(context, call)
         order = (call.query.get("$orderBy") or "createdtime desc").lower()
         if order not in ("createdtime desc", "createdtimeutc desc"):
             raise bad_request(f"$orderBy is {order[:40]!r}; it can be 'createdtime desc'.", "$orderBy")
@@ -117,7 +120,7 @@ class Assets:
             hashed = (version.properties.get("properties") or {}).get("hash_sha256")
             return tagged(version) and (digest is None or hashed == digest)
 
-        parent = f"{asset.id}/versions"
+        parent = f"{self._path(call)}/versions"  # of an asset that is not there the list is empty
         return listed(context, call, Version, parent, lambda each: scope.shown(context, each), wanted)
 
     def get_version(self, context: Context, call: Call) -> Response:
@@ -131,6 +134,9 @@ class Assets:
         scope.check_name(call.names["version"], "version")
         properties = scope.properties_of(call.json())
         self._collection.check(properties)
+        for member in _ADDRESSES & properties.keys():
+            if properties[member].lower().startswith("azureml://jobs/"):
+                properties[member] = resolved(context.workspace, properties[member], f"properties.{member}")
         given = {**properties, **self._collection.adds, **_common(properties)}
         given = {**self._collection.defaults, **given}
         given["isAnonymous"] = bool(properties.get("isAnonymous"))

@@ -84,13 +84,13 @@ def text_of(properties: Mapping[str, Any], name: str, *, required: bool = True) 
 
 
 def texts_of(members: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return a member that is an object of texts, such as `tags`. What is null in it is left out."""
+    """Return a member that is an object of texts, such as `tags`. Numbers become texts, what is null is left out."""
     value = members.get(name)
     if value is None:
         return {}
-    if not isinstance(value, dict) or not all(isinstance(each, str | None) for each in value.values()):
+    if not isinstance(value, dict) or not all(isinstance(each, str | int | float | None) for each in value.values()):
         raise bad_request(f"The member '{name}' must be an object of names and texts.", name)
-    return {key: each for key, each in value.items() if each is not None}
+    return {key: str(each) for key, each in value.items() if each is not None}
 
 
 def shown(context: Context, resource: Resource) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from aml.api import scope
 from aml.call import Call
 from aml.context import Context
+from aml.identity.doors import data_plane
 from aml.state.records import stamp
 from aml.state.workspace import PROVIDER
 
@@ -36,7 +37,7 @@ def permissions(_: Context, __: Call) -> Response:
 
 def tracking_uri(context: Context, call: Call) -> str:
     """Return where MLflow finds the workspace."""
-    return f"azureml://{call.base.partition('://')[2]}/mlflow/v1.0{context.workspace.id}"
+    return f"azureml://{data_plane(context, call).partition('://')[2]}/mlflow/v1.0{context.workspace.id}"
 
 
 def _shown(context: Context, call: Call) -> dict[str, Any]:

@@ -22,6 +22,9 @@ def add(commands: Any) -> None:
     env = commands.add_parser("env", help="print the variables that lead an unchanged program here; they hold a secret")
     add_data(env)
     env.add_argument("--shell", choices=[*SHELLS, "json"], default="bash", help="how they are written; bash")
+    env.add_argument(
+        "--proxy", action="store_true", help="lead the service's real host names here; needs serve --proxy"
+    )
     env.set_defaults(run=_env)
 
 
@@ -36,6 +39,12 @@ def _env(chosen: argparse.Namespace) -> int:
     identity = Records(chosen.data).find(Identity, IDENTITY)
     assert identity is not None, "a server that runs has made it"
     values = variables(identity, address, str((chosen.data / AUTHORITY).resolve()))
+    if chosen.proxy:
+        if not (proxy := running(chosen.data, "proxy")):
+            raise Stopped(f"the server over {chosen.data} has no proxy; start it with: python -m aml serve --proxy")
+        # Names that are not the service's are refused by the proxy. The identity endpoint is called without it.
+        del values["ARM_CLOUD_METADATA_URL"]
+        values |= {"HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost"}
     if chosen.shell == "json":
         print(json.dumps(values, indent=2))
     else:

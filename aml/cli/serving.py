@@ -34,6 +34,9 @@ def add(commands: Any) -> None:
     serve.add_argument("--group", default="relearn", help="a new workspace's resource group")
     serve.add_argument("--workspace", default="local", help="a new workspace's name")
     serve.add_argument("--location", default="westeurope", help="a new workspace's region")
+    serve.add_argument(
+        "--proxy", action="store_true", help="lead the service's real host names here, on a port of its own"
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -49,23 +52,21 @@ def _serve(chosen: argparse.Namespace) -> int:
     from aml.context import Context
     from aml.faults import Faults
     from aml.identity.authority import write_certificates
-    from aml.jobs.pythons import NotEnvironments, read_pythons
     from aml.jobs.runner import JobRunner
     from aml.jobs.variables import JobVariables
+    from aml.proxy import Proxy, real_names
     from aml.server import OPERATIONS, build
     from aml.serving.runner import Pace, Serving
     from aml.state.workspace import Names
     from service.faults.control import run_control
 
-    try:
-        pythons = read_pythons(chosen.environments)
-    except NotEnvironments as error:
-        raise Stopped(str(error)) from None
-    names = Names(chosen.subscription, chosen.group, chosen.workspace, chosen.location)
-    workspace = open_workspace(chosen.data, names)
+    pythons = _pythons(chosen.environments)
+    called = Names(chosen.subscription, chosen.group, chosen.workspace, chosen.location)
+    workspace = open_workspace(chosen.data, called)
     workspace.records.idle_at_most = _CONNECTIONS
+    names = real_names(workspace) if chosen.proxy else []
     trusted, certificate = write_certificates(
-        chosen.data, workspace.identity.authority, [chosen.address, "127.0.0.1", "localhost"]
+        chosen.data, workspace.identity.authority, [chosen.address, "127.0.0.1", "localhost", *names]
     )
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
     variables = JobVariables(workspace, addresses["address"], trusted)
@@ -73,12 +74,14 @@ def _serve(chosen: argparse.Namespace) -> int:
     jobs = JobRunner(workspace, pythons, variables.of, faults)
     serving = Serving(workspace, pythons, Pace(chosen.deploying), faults)
     config = uvicorn.Config(
-        build(Context(workspace, jobs, serving, faults)),
+        build(Context(workspace, jobs, serving, faults), names),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,
         ssl_certfile=certificate,
     )
+    if chosen.proxy:
+        addresses["proxy"] = Proxy(names, listening.getsockname()).run()
     if chosen.control:
         addresses["control"] = run_control(faults)
     # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
@@ -87,6 +90,15 @@ def _serve(chosen: argparse.Namespace) -> int:
         print(json.dumps(addresses), flush=True)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _pythons(file: Path) -> Any:
+    from aml.jobs.pythons import NotEnvironments, read_pythons
+
+    try:
+        return read_pythons(file)
+    except NotEnvironments as error:
+        raise Stopped(str(error)) from None
 
 
 def _check_loopback(address: str) -> None:

@@ -12,6 +12,7 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request
 from aml.identity import tokens
+from service.guard import is_for_this_machine
 
 CLOUD = "Relearn"  #: not the name of a cloud that a client knows: it would take its own addresses
 PORTAL = "https://portal.azure.local/"
@@ -46,9 +47,16 @@ def metadata(context: Context, call: Call) -> Response:
     return scope.answer([cloud])
 
 
-def discovery(_: Context, call: Call) -> Response:
+def discovery(context: Context, call: Call) -> Response:
+    """Answer where the data planes are: here, or behind the real name of the region."""
     names = ("api", "history", "experimentation", "modelmanagement", "mlflow", "hyperdrive", "catalog")
-    return scope.answer(dict.fromkeys(names, call.base))
+    return scope.answer(dict.fromkeys(names, data_plane(context, call)))
+
+
+def data_plane(context: Context, call: Call) -> str:
+    """Return the address of the data planes, as the caller reaches this server."""
+    host = call.base.partition("://")[2].partition(":")[0]
+    return call.base if is_for_this_machine(host) else f"https://{context.workspace.identity.location}.api.azureml.ms"
 
 
 def token(context: Context, call: Call) -> Response:

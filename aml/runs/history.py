@@ -17,6 +17,9 @@ from aml.runs.tracking import job_of_run, run_of
 from aml.state.records import Job, now, stamp
 from aml.state.runs import Run, log, run_of_job
 
+#: how run history calls the kinds of models; it calls data as jobs do
+_TYPES = {"custom_model": "CustomModel", "mlflow_model": "MLFlowModel", "triton_model": "TritonModel"}
+
 
 def run_data(context: Context, call: Call) -> Response:
     name = call.json().get("runId")
@@ -94,9 +97,13 @@ def _shown(context: Context, job: Job) -> dict[str, Any]:
 def _asset(context: Context, job: Job, name: str, port: dict[str, Any]) -> dict[str, str]:
     """Return the asset that an output is: its data is found by this id."""
     known = context.workspace.identity
-    collection = "models" if port["jobOutputType"].endswith("_model") else "data"
+    kind = port["jobOutputType"]
+    collection = "models" if kind in _TYPES else "data"
     asset = f"{collection}/azureml_{job.name}_output_{name}/versions/1"
-    return {"assetId": f"azureml://locations/{known.location}/workspaces/{known.guid}/{asset}", "type": "UriFolder"}
+    return {
+        "assetId": f"azureml://locations/{known.location}/workspaces/{known.guid}/{asset}",
+        "type": _TYPES.get(kind, kind),
+    }
 
 
 def _log_files(context: Context, job: Job) -> dict[str, str]:

@@ -26,6 +26,7 @@ class Account:
         self._connection_string = connection_string
         if not self.client.account_name:
             raise ValueError("the connection string names no account")
+        _ = self.key
 
     @cached_property
     def client(self) -> BlobServiceClient:
@@ -34,6 +35,14 @@ class Account:
     @property
     def name(self) -> str:
         return str(self.client.account_name)
+
+    @property
+    def key(self) -> str:
+        """The account's key, which signs; raises for a connection string without one."""
+        key = getattr(self.client.credential, "account_key", None)
+        if not key:
+            raise ValueError("the connection string has no AccountKey")
+        return str(key)
 
     @property
     def address(self) -> str:

@@ -51,6 +51,22 @@ def _place_of(workspace: Workspace, address: str, target: str, depth: int) -> Pl
     return _in_account(workspace, address, target)
 
 
+def resolved(workspace: Workspace, address: str, target: str = "uri") -> str:
+    """Return the address with the datastore that is meant, in its long form, where it names an output or an asset."""
+    for _ in range(5):
+        if found := _STORE.fullmatch(address):
+            known = workspace.identity
+            place = f"subscriptions/{known.subscription}/resourcegroups/{known.group}/workspaces/{known.workspace}"
+            return f"azureml://{place}/datastores/{found['store']}/paths/{found['path']}"
+        if found := _OUTPUT.fullmatch(address):
+            address = f"{output_address(workspace, found['job'], found['output'], target)}{found['path'] or ''}"
+        elif found := _ASSET.fullmatch(address):
+            address = _asset_address(workspace, found, target)
+        else:
+            return address
+    raise bad_request(f"The address {address[:200]!r} leads to itself.", target)
+
+
 def output_address(workspace: Workspace, job: str, output: str, target: str = "uri") -> str:
     """Return the address of a job's output."""
     record = workspace.records.find(Job, f"jobs/{job}".lower())

@@ -101,7 +101,8 @@ def test_a_deleted_version_is_gone_and_deleting_it_again_is_no_fault(here: Here)
     assert refusal(here.call("GET", "models/income/versions/1")) == (404, "UserError")
     here.put("models/income/versions/2", **MODEL)
     assert [here.call("DELETE", "models/income").status for _ in range(2)] == [200, 204]
-    assert refusal(here.call("GET", "models/income/versions")) == (404, "UserError")
+    assert refusal(here.call("GET", "models/income")) == (404, "UserError")
+    assert here.names("models/income/versions") == []
 
 
 def test_what_was_made_is_there_after_a_restart(here: Here) -> None:
