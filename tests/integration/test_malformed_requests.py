@@ -212,7 +212,8 @@ def test_a_body_is_taken_or_refused_however_deep_it_is(world: World) -> None:
     )
     headers = [(b"host", b"127.0.0.1:1"), (b"authorization", f"Bearer {scene['key']}".encode())]
     statuses = set()
-    for depth in (10, *range(900, 1000, 2), 2000):
+    # Python 3.13 reads ten times as deep as the others.
+    for depth in (10, *range(900, 1000, 2), *range(9_900, 10_000, 2), 20_000):
         value = b"[" * depth + b"]" * depth
         body = b'{"properties": {"packageType": "Graph", "parameters": {"a": {"value": %b}}}}' % value
         status, answer = world.ask("PATCH", place.format_map(scene), b"api-version=2017-01-01", headers, body)
