@@ -11,9 +11,9 @@ from pathlib import Path
 
 from local.azurite import Azurite, azurite
 from local.children import ROOT, NotStarted
-from local.exclusive import hold
 from local.studio import RunningStudio, running_studio
 from local.workplace import publish
+from service.exclusive import hold
 from service.private import make_private
 from shared.base.settings import read_settings
 

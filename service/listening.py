@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from service.commands import Stopped
+from service.exclusive import hold
+
 _RUNNING = "running.json"
+_LOCK = "serving.lock"  #: held while a server works on the folder; the system releases it when the server is killed
 
 
 def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
@@ -30,15 +34,20 @@ def address_of(listening: socket.socket, scheme: str) -> str:
 
 @contextmanager
 def announced(folder: Path, **addresses: str) -> Iterator[None]:
-    """Have other commands find this server's addresses until the context ends."""
-    file = folder / _RUNNING
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as opened:
-        json.dump(addresses, opened)
-    try:
-        yield
-    finally:
-        if _addresses(folder) == addresses:  # another server may serve the same folder by now
+    """Have other commands find this server's addresses until the context ends.
+
+    Raises `Stopped` if another server works on the folder: both would run the same jobs.
+    """
+    with (folder / _LOCK).open("w") as lock:
+        if not hold(lock.fileno(), wait=False):
+            raise Stopped(f"another server works on {folder}; stop it, or give another folder as --data")
+        file = folder / _RUNNING
+        file.unlink(missing_ok=True)
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as opened:
+            json.dump(addresses, opened)
+        try:
+            yield
+        finally:
             file.unlink(missing_ok=True)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.exclusive import hold
 from local.setup.problems import Missing, read_only
 from local.setup.progress import say
+from service.exclusive import hold
 
 FOLDER = ".install"  #: lock, uv, its cache and what is being made; on the same disk as what is made
 
