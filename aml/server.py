@@ -22,7 +22,7 @@ from aml.context import Context
 from aml.errors import ArmError
 from aml.identity import doors
 from aml.identity.senders import check_sender
-from aml.runs import history, outputs, tracking
+from aml.runs import artifacts, history, outputs, tracking
 from aml.serving.gateway import Gateway
 from aml.storage.plane import StoragePlane
 from service.faults.calls import misbehave
@@ -51,6 +51,7 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *uploads.ADDRESSES,
     *jobs.ADDRESSES,
     *tracking.ADDRESSES,
+    *artifacts.ADDRESSES,
     *history.ADDRESSES,
     *outputs.ADDRESSES,
     *online_endpoints.ADDRESSES,

@@ -67,6 +67,7 @@ STEPS: dict[str, Any] = {
     "the steps of a pipeline job are listed": ["first", "second"],
     "a job's run has the metric of its script": ["FINISHED", True],
     "autolog has recorded the parameters": "0.5",
+    "autolog has recorded the training's own metrics": True,
     "a run of one's own is kept": ["FINISHED", {"depth": "3"}, "try"],
     "the last value of a metric counts": 0.75,
     "a metric that is not a number comes back so": True,

@@ -52,6 +52,7 @@ class Here:
         self,
         method: str,
         path: str,
+        /,
         body: Any = None,
         *,
         token: str | None = None,

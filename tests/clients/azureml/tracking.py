@@ -12,6 +12,7 @@ def run(client, trained):
     logged = mlflow.get_run(trained.name)
     report("a job's run has the metric of its script", [logged.info.status, logged.data.metrics.get("auc", 0) > 0.9])
     report("autolog has recorded the parameters", logged.data.params.get("C"))
+    report("autolog has recorded the training's own metrics", "training_accuracy_score" in logged.data.metrics)
 
     mlflow.set_experiment("by-hand")
     with mlflow.start_run(run_name="first") as begun:
