@@ -33,7 +33,7 @@ def bare(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The files that --help needs, in a folder where nothing is installed."""
-    for name in ("run.py", "local", "docs"):
+    for name in ("run.py", "local", "service", "docs"):
         (tmp_path / name).symlink_to(ROOT / name)
     copied = tmp_path / "run.py"
     copied.unlink()
