@@ -114,7 +114,10 @@ def for_tests(root: Path) -> Ready:
     development = _development(root)
     parts: list[Environment | NodePackages] = [development, _azurite(root)]
     parts.append(NodePackages(root, "the clients of the tests", "tests/clients", 35))
-    settings = {"RELEARN_CLIENTS": str(root / "tests" / "clients" / "node_modules")}
+    settings = {
+        "RELEARN_CLIENTS": str(root / "tests" / "clients" / "node_modules"),
+        "PYTHONDONTWRITEBYTECODE": "",  # the hundreds of programs that are started do not compile the project again
+    }
     runtime = next(pythons(RUNTIME_PYTHON), None)
     if runtime:
         requirements = "tests/runtime/requirements.txt"
