@@ -12,7 +12,7 @@ try:
     from aml.cli import env, serving
     from aml.cli.place import add_data
     from aml.faults import Faults
-    from service.commands import Failed, Stopped
+    from service.commands import run_command
     from service.faults import command as faults
 except ModuleNotFoundError as missing:
     if str(missing.name).partition(".")[0] in ("aml", "service"):
@@ -25,18 +25,7 @@ except ModuleNotFoundError as missing:
 
 def main() -> int:
     chosen = make_parser().parse_args()
-    try:
-        code = int(chosen.run(chosen))
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        return 130
-    except Stopped as error:
-        print(f"aml: {error}", file=sys.stderr)
-        return 2
-    except Failed as error:
-        print(f"aml: {error}", file=sys.stderr)
-        return 1
+    return run_command("aml", lambda: int(chosen.run(chosen)))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -6,11 +6,10 @@ Exit codes: 0 done, 1 refused (the experiment, the Studio or the server said no)
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 try:
-    from service.commands import Failed, Stopped
+    from service.commands import Failed, run_command
     from service.faults import command as faults
     from studio.cli import definitions, experiments, services, serving
     from studio.cli.place import add_data
@@ -27,21 +26,16 @@ except ModuleNotFoundError as missing:
 
 def main() -> int:
     chosen = make_parser().parse_args()
+    return run_command("studio", lambda: _carried_out(chosen))
+
+
+def _carried_out(chosen: argparse.Namespace) -> int:
     try:
-        code = int(chosen.run(chosen))
-        sys.stdout.flush()  # the reader may have closed the pipe
-        return code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe early
-        return 141
-    except KeyboardInterrupt:
-        return 130
-    except Stopped as error:
-        return _refused(str(error), 2)
-    except (Failed, ModuleError) as error:
-        return _refused(str(error), 1)
+        return int(chosen.run(chosen))
+    except ModuleError as error:
+        raise Failed(str(error)) from None
     except StudioError as error:
-        return _refused(error.message, 1)
+        raise Failed(error.message) from None
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,11 +51,6 @@ def make_parser() -> argparse.ArgumentParser:
     start = "python -m studio serve --control, or run.py up --faults"
     faults.add(commands, Faults, add_data, start)
     return parser
-
-
-def _refused(message: str, code: int) -> int:
-    print(f"studio: {message}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

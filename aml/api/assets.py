@@ -14,6 +14,7 @@ from aml.api.listing import has_tags, listed
 from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, not_found
+from aml.members import text_of
 from aml.state.records import Asset, Version, make, now
 from aml.storage.addresses import resolved
 
@@ -37,7 +38,7 @@ class Collection:
 def _required(*members: str) -> Callable[[dict[str, Any]], None]:
     def check(properties: dict[str, Any]) -> None:
         for member in members:
-            scope.text_of(properties, member)
+            text_of(properties, member)
 
     return check
 
@@ -51,7 +52,7 @@ def _check_component(properties: dict[str, Any]) -> None:
     specification = properties.get("componentSpec")
     if not isinstance(specification, dict):
         raise bad_request("A component has an object 'componentSpec'.", "properties.componentSpec")
-    scope.text_of(specification, "type")
+    text_of(specification, "type")
 
 
 COLLECTIONS = (

@@ -16,6 +16,7 @@ from aml.context import Context
 from aml.errors import ArmError, bad_request, conflict, not_found
 from aml.jobs.runner import component_of
 from aml.jobs.task import read_command, read_nodes, read_ports
+from aml.members import text_of
 from aml.state import operations
 from aml.state.records import FINAL, SERVERLESS, Compute, Job, Version, make, now
 
@@ -95,7 +96,7 @@ def _properties(name: str, given: dict[str, Any]) -> dict[str, Any]:
         message = f"The job type {str(kind)[:40]!r} does not run here; it can be: {', '.join(_TYPES)}."
         raise bad_request(message, "properties.jobType")
     for member in ("displayName", "experimentName", "computeId", "description"):
-        scope.text_of(given, member, required=False)
+        text_of(given, member, required=False)
     properties = {
         **given,
         "displayName": given.get("displayName") or name,

@@ -16,6 +16,7 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request, not_found
 from aml.identity import tokens
+from aml.members import text_of
 from aml.serving.gateway import audience_of, scoring_uri
 from aml.state import operations
 from aml.state.records import Operation, make
@@ -101,7 +102,7 @@ def regenerate_keys(context: Context, call: Call) -> Response:
     kind = str(body.get("keyType") or "").lower()
     if kind not in ("primary", "secondary"):
         raise bad_request("keyType can be Primary or Secondary.", "keyType")
-    value = scope.text_of(body, "keyValue", required=False)
+    value = text_of(body, "keyValue", required=False)
     if value in ("", getattr(endpoint, kind)):  # the official client sends the present key, and wants another one
         value = new_key()
     return accepted(context, call, begin(context, endpoint, "oeidp", "Updating", {kind: value})[1])
@@ -237,7 +238,7 @@ def _given_keys(given: dict[str, Any]) -> dict[str, str]:
         return {}
     if not isinstance(keys, dict):
         raise bad_request("The member 'properties.keys' must be an object.", "properties.keys")
-    return {name: scope.text_of(keys, name, required=False) for name in ("primaryKey", "secondaryKey")}
+    return {name: text_of(keys, name, required=False) for name in ("primaryKey", "secondaryKey")}
 
 
 def _check_mode(endpoint: Endpoint, mode: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from aml.api import scope
 from aml.errors import ArmError, bad_request
 from aml.jobs.task import variables_of
+from aml.members import text_of
 from aml.state.serving import Deployment
 from service.durations import seconds_of
 
@@ -36,13 +37,13 @@ def check_deployment_name(name: str) -> None:
 
 def read_endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties of an endpoint. Traffic that is not named is nothing: a PUT replaces all."""
-    mode = scope.text_of(given, "authMode")
+    mode = text_of(given, "authMode")
     if mode.lower() not in AUTHENTICATION:
         known = ", ".join(AUTHENTICATION.values())
         raise bad_request(f"authMode is {mode[:40]!r}; it can be: {known}.", "properties.authMode")
     return {
         **_described(given),
-        **({"compute": scope.text_of(given, "compute")} if "compute" in given else {}),
+        **({"compute": text_of(given, "compute")} if "compute" in given else {}),
         "authMode": AUTHENTICATION[mode.lower()],
         "publicNetworkAccess": _word(given, "publicNetworkAccess", _SWITCH),
         "traffic": _percents(given, "traffic"),
@@ -87,23 +88,23 @@ def check_traffic(properties: dict[str, Any], deployments: Mapping[str, Deployme
 
 def read_deployment(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties of a deployment, with a default for each that is not named."""
-    kind = scope.text_of(given, "endpointComputeType")
+    kind = text_of(given, "endpointComputeType")
     if kind.lower() != "managed":
         message = f"endpointComputeType is {kind[:40]!r}; here it can be Managed."
         raise bad_request(message, "properties.endpointComputeType")
     code = _object(given, "codeConfiguration")
     if code:
-        code = {"codeId": scope.text_of(code, "codeId"), "scoringScript": scope.text_of(code, "scoringScript")}
+        code = {"codeId": text_of(code, "codeId"), "scoringScript": text_of(code, "scoringScript")}
     if not code and not given.get("model"):
         message = "A deployment has a 'model', or a 'codeConfiguration', or both."
         raise bad_request(message, "properties.model")
-    kept = {name: scope.text_of(given, name) for name in ("model", "environmentId", "modelMountPath") if name in given}
+    kept = {name: text_of(given, name) for name in ("model", "environmentId", "modelMountPath") if name in given}
     return {
         **_described(given),
         **kept,
         **({"codeConfiguration": code} if code else {}),
         "endpointComputeType": "Managed",
-        "instanceType": scope.text_of(given, "instanceType", required=False) or "Standard_F4s_v2",
+        "instanceType": text_of(given, "instanceType", required=False) or "Standard_F4s_v2",
         "environmentVariables": variables_of(given, "environmentVariables"),
         "appInsightsEnabled": given.get("appInsightsEnabled") is True,
         "egressPublicNetworkAccess": _word(given, "egressPublicNetworkAccess", _SWITCH),
@@ -169,7 +170,7 @@ def _scale(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(given: Mapping[str, Any]) -> dict[str, Any]:
-    text = scope.text_of(given, "description", required=False) if given.get("description") else ""
+    text = text_of(given, "description", required=False) if given.get("description") else ""
     properties = scope.texts_of(given, "properties")
     properties.pop("AzureAsyncOperationUri", None)  # the service's own, which a client sends back
     return {**({"description": text} if text else {}), "properties": properties}

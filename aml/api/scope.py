@@ -73,16 +73,6 @@ def properties_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def text_of(properties: Mapping[str, Any], name: str, *, required: bool = True) -> str:
-    """Return a member that must be a text."""
-    value = properties.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or not value:
-        raise bad_request(f"The member 'properties.{name}' must be a text.", f"properties.{name}")
-    return value
-
-
 def texts_of(members: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return a member that is an object of texts, such as `tags`. Numbers become texts, what is null is left out."""
     value = members.get(name)

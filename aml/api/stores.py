@@ -12,6 +12,7 @@ from aml.api.listing import listed
 from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, conflict, not_found
+from aml.members import text_of
 from aml.state.records import Compute, Datastore, make, now
 from aml.state.workspace import ARTIFACTS, DEFAULT_DATASTORE, compute_properties
 
@@ -41,12 +42,12 @@ def put_datastore(context: Context, call: Call) -> Response:
     if properties.get("datastoreType") != "AzureBlob":
         kind = str(properties.get("datastoreType"))[:40]
         raise bad_request(f"The datastore type {kind!r} is not here; it can be AzureBlob.", "properties.datastoreType")
-    account = scope.text_of(properties, "accountName")
+    account = text_of(properties, "accountName")
     if account != context.workspace.account.name:
         known = context.workspace.account.name
         message = f"The account {account[:80]!r} is not the workspace's own, {known!r}; no other account is used."
         raise bad_request(message, "properties.accountName")
-    container = scope.text_of(properties, "containerName")
+    container = text_of(properties, "containerName")
     made = make(Datastore, f"datastores/{name}", _without_secrets(properties, container))
     kept = context.workspace.records.find_or_make(Datastore, made.id, lambda: made)
     if kept is made:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aml.errors import bad_request
+from aml.members import text_of
 from service.durations import seconds_of
 
 FILES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
@@ -51,11 +52,11 @@ class Task:
 def read_command(properties: Mapping[str, Any]) -> Task:
     """Return the task of a command job. Raises for what is wrong in its properties."""
     task = Task(
-        command=_text(properties, "command"),
-        environment=_text(properties, "environmentId"),
+        command=text_of(properties, "command"),
+        environment=text_of(properties, "environmentId"),
         inputs=_ports(properties, "inputs", "jobInputType"),
         outputs=_ports(properties, "outputs", "jobOutputType"),
-        code=_text(properties, "codeId", required=False),
+        code=text_of(properties, "codeId", required=False),
         variables=variables_of(properties, "environmentVariables"),
         seconds=_seconds(_object(properties, "limits").get("timeout")),
     )
@@ -100,7 +101,7 @@ def read_nodes(properties: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if not isinstance(node, dict) or str(node.get("type", "command")).lower() != "command":
             message = f"The node {name!r} is not a command; only commands and command components run here."
             raise bad_request(message, f"properties.jobs.{name}")
-        _text(node, "componentId", f"properties.jobs.{name}")
+        text_of(node, "componentId", f"properties.jobs.{name}")
     order: dict[str, dict[str, Any]] = {}
     left = dict(given)
     while left:
@@ -134,11 +135,11 @@ def read_node(
         for port, declared in _object(component, "outputs").items()
     }
     task = Task(
-        command=_text(component, "command"),
-        environment=_reference(_text(component, "environment")),
+        command=text_of(component, "command"),
+        environment=_reference(text_of(component, "environment")),
         inputs=inputs,
         outputs=outputs,
-        code=_reference(_text(component, "code", required=False)),
+        code=_reference(text_of(component, "code", required=False)),
         variables={**variables_of(component, "environment_variables"), **variables_of(node, "environment_variables")},
         seconds=_seconds(_object(node, "limits").get("timeout")),
     )
@@ -251,15 +252,6 @@ def _object(members: Mapping[str, Any], name: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
         raise bad_request(f"The member '{name}' must be an object.", name)
     return value or {}
-
-
-def _text(members: Mapping[str, Any], name: str, where: str = "properties", required: bool = True) -> str:
-    value = members.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or not value:
-        raise bad_request(f"The member '{where}.{name}' must be a text.", f"{where}.{name}")
-    return value
 
 
 def variables_of(members: Mapping[str, Any], name: str) -> dict[str, str]:

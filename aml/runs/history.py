@@ -13,6 +13,7 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request
 from aml.jobs.log import NAME, link_to, log_blob
+from aml.members import text_of
 from aml.runs.tracking import job_of_run, run_of
 from aml.state.records import Job, now, stamp
 from aml.state.runs import Run, log, run_of_job
@@ -45,7 +46,7 @@ def change(context: Context, call: Call) -> Response:
     job, body = _job(context, call.names["run"]), call.json()
     changes: dict[str, Any] = {}
     for member in ("displayName", "description"):
-        if text := scope.text_of(body, member, required=False):
+        if text := text_of(body, member, required=False):
             changes[member] = text
     for member in ("tags", "properties"):
         changes[member] = {**job.properties[member], **scope.texts_of(body, member)}

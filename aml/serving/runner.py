@@ -328,7 +328,7 @@ class Serving:
         try:
             if not resource.moves or not self._misbehaves(resource):
                 work(resource)
-        except Exception:
+        except Exception:  # a fault of this program ends this change only; the log has the traceback
             log.exception("A change of %s could not be carried out", resource.path)
         finally:
             self._threads.discard(threading.current_thread())

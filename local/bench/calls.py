@@ -35,7 +35,7 @@ class Call:
 
 @contextmanager
 def recorded(storage: str) -> Iterator[list[Call]]:
-    """Record every HTTP call of this process; what goes to the storage's address is told from the services."""
+    """Record every HTTP call of this process: to the storage by its address, and else to a service."""
     calls: list[Call] = []
     send: Callable[..., requests.Response] = requests.adapters.HTTPAdapter.send
     place = urlsplit(storage)

@@ -69,8 +69,11 @@ class Bench:
     def target(self, body: bytes) -> Target:
         key = self.call("POST", "onlineEndpoints/bench/listKeys").json()["primaryKey"]
         headers = {"Authorization": f"Bearer {key}"}
-        labels = lambda answer: [str(label) for label in answer]  # noqa: E731
-        return Target(f"{self.address}/score/bench", body, labels, headers, self.authority)
+        return Target(f"{self.address}/score/bench", body, _labels, headers, self.authority)
+
+
+def _labels(answer: Any) -> list[str]:
+    return [str(label) for label in answer]
 
 
 def measure(folder: Path) -> Iterator[Row]:
