@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from local.bench.app import app_that_waits_for_nothing
+from local.bench.app import Bare, app_that_waits_for_nothing, peaks
 from local.bench.calls import Call
 from local.bench.trace import retraining
 from local.datasets import as_csv
-from local.workplace import Workplace
+from local.workplace import PIPELINE, Workplace
 
 STORAGE, SERVICES = 36, {1: 10, 2: 17}
 
@@ -28,6 +28,23 @@ def test_a_retraining_makes_no_more_calls_than_the_documents_name(workplace: Wor
     assert made["storage"] <= STORAGE, listed
     assert made["service"] <= SERVICES[targets], listed
     assert again(calls) == [], listed
+
+
+def test_the_bare_calls_that_a_retraining_is_compared_with_are_answered(workplace: Workplace) -> None:
+    app = app_that_waits_for_nothing(workplace.settings)
+    path = workplace.drop("250.csv", as_csv(workplace.header, workplace.rows[:250]))
+    retraining(app, workplace.azurite.blob_address, path)
+    live = app.records.champions.load(PIPELINE).live
+    assert live and live.job
+    bare = Bare(workplace, app, path)
+    assert bare.start() > 0
+    assert bare.promote(str(app.records.jobs.require(live.job).record.bes_job)) > 0
+
+
+def test_the_benchmark_of_memory_starts_both_jobs(workplace: Workplace) -> None:
+    small, large = (workplace.drop(f"{n}.csv", as_csv(workplace.header, workplace.rows[:n])) for n in (100, 400))
+    risen, peak = peaks(workplace.settings, small, large)
+    assert 0 <= risen < peak
 
 
 def again(calls: list[Call]) -> list[str]:
