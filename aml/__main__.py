@@ -1,4 +1,4 @@
-"""`python -m aml`: run the local Azure Machine Learning workspace, and lead programs to it.
+"""`python -m aml`: run the local Azure Machine Learning workspace, lead programs to it, and look at it.
 
 Exit codes: 0 done, 1 refused by the server, 2 not asked (wrong or missing input).
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 try:
-    from aml.cli import env, serving
+    from aml.cli import env, resources, serving, traffic
     from aml.cli.place import add_data
     from aml.faults import Faults
     from service.commands import run_command
@@ -23,8 +24,8 @@ except ModuleNotFoundError as missing:
     )
 
 
-def main() -> int:
-    chosen = make_parser().parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    chosen = make_parser().parse_args(arguments)
     return run_command("aml", lambda: int(chosen.run(chosen)))
 
 
@@ -36,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
         "to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subject in (serving, env):
+    for subject in (serving, env, resources, traffic):
         subject.add(commands)
     faults.add(commands, Faults, add_data, "python -m aml serve --control")
     return parser

@@ -53,11 +53,12 @@ def announced(folder: Path, **addresses: str) -> Iterator[None]:
 
 def running(folder: Path, what: str) -> str | None:
     """Return the address of that name of the server that runs over the folder."""
-    address = _addresses(folder).get(what)
+    address = noted(folder).get(what)
     return address if isinstance(address, str) and _listens(address) else None
 
 
-def _addresses(folder: Path) -> dict[str, Any]:
+def noted(folder: Path) -> dict[str, Any]:
+    """Return what the server that runs over the folder announced, or the last one if it was killed."""
     try:
         return dict(json.loads((folder / _RUNNING).read_text()))
     except (OSError, ValueError, TypeError):

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from shared.base.errors import printable
+
 _WIDE = 1000  #: where no terminal says how wide it is, nothing is wrapped
 
 
@@ -38,7 +40,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     with console.capture() as printed:
         console.print(table)
     print(printed.get(), end="")  # rich would hide that the reader has gone

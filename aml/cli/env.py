@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aml.cli.place import add_data
+from aml.cli.place import add_data, identity_of, running_address
 from service.commands import Stopped
 from service.listening import running
 
@@ -29,16 +29,11 @@ def add(commands: Any) -> None:
 
 
 def _env(chosen: argparse.Namespace) -> int:
-    address = running(chosen.data, "address")
-    if address is None:
-        raise Stopped(f"no workspace runs over {chosen.data}; start one: python -m aml serve, or give --data")
+    address = running_address(chosen.data)
 
     from aml.identity.authority import AUTHORITY
-    from aml.state.records import IDENTITY, Identity, Records
 
-    identity = Records(chosen.data).find(Identity, IDENTITY)
-    assert identity is not None, "a server that runs has made it"
-    values = variables(identity, address, str((chosen.data / AUTHORITY).resolve()))
+    values = variables(identity_of(chosen.data), address, str((chosen.data / AUTHORITY).resolve()))
     if chosen.proxy:
         if not (proxy := running(chosen.data, "proxy")):
             raise Stopped(f"the server over {chosen.data} has no proxy; start it with: python -m aml serve --proxy")

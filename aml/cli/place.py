@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.commands import Stopped
+from service.listening import running
 
 if TYPE_CHECKING:  # the libraries behind it take seconds to load, which --help need not wait for
+    from aml.state.records import Identity
     from aml.state.workspace import Names, Workspace
 
 DATA, STORAGE = "AML_DATA", "AML_STORAGE"
@@ -32,6 +34,23 @@ def storage() -> str:
         return str(values["AzureWebJobsStorage"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def running_address(folder: Path) -> str:
+    """Return the address of the server over the folder. Raises `Stopped` where none runs."""
+    address = running(folder, "address")
+    if address is None:
+        raise Stopped(f"no workspace runs over {folder}; start one: python -m aml serve, or give --data")
+    return address
+
+
+def identity_of(folder: Path) -> Identity:
+    """Return who the workspace of a server that runs is."""
+    from aml.state.records import IDENTITY, Identity, Records
+
+    identity = Records(folder).find(Identity, IDENTITY)
+    assert identity is not None, "a server that runs has made it"
+    return identity
 
 
 def open_workspace(folder: Path, names: Names | None = None) -> Workspace:

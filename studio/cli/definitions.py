@@ -9,13 +9,11 @@ import argparse
 import copy
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from service.commands import Failed, Stopped
+from service.client import Client
+from service.commands import Stopped
 from service.listening import running
 from service.output import print_json
 from shared.base.errors import BadConfiguration
@@ -25,7 +23,6 @@ from studio.cli.place import add_data, open_made
 _VERSION = {"api-version": "2017-01-01"}
 _GROUP = re.compile(r"/resourceGroups/([^/]+)/", re.IGNORECASE)
 _NAME = re.compile(r"[\w.-]+")
-_SECONDS = 120.0  #: that an operation may take
 
 
 def add(commands: Any) -> None:
@@ -75,13 +72,10 @@ def _import(chosen: argparse.Namespace) -> int:
     arm_id = (
         f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.MachineLearning/webServices/{name}"
     )
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy; but the certificate of a Studio that answers HTTPS is the user's own
-        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
-        session.headers["Authorization"] = f"Bearer {studio.identity.arm_token}"
-        body = {**definition, "id": arm_id, "name": name}
-        accepted = _called(session, "PUT", f"{address}{arm_id}", params=_VERSION, json=body)
-        _follow(session, accepted.headers.get("Azure-AsyncOperation"))
+    # The certificate of a Studio that answers HTTPS is the user's own.
+    client = Client(studio.identity.arm_token, os.environ.get("REQUESTS_CA_BUNDLE") or True)
+    body = {**definition, "id": arm_id, "name": name}
+    client.follow(client.call("PUT", f"{address}{arm_id}", params=_VERSION, json=body))
     print(arm_id)
     return 0
 
@@ -94,45 +88,3 @@ def _read(file: Path) -> dict[str, Any]:
     if not isinstance(definition, dict) or not isinstance(definition.get("properties"), dict):
         raise Stopped(f"{file} is not a web service definition: it has no properties")
     return definition
-
-
-def _follow(session: requests.Session, operation: str | None) -> None:
-    """Return when the operation succeeded, as acceptance says nothing yet."""
-    deadline = time.monotonic() + _SECONDS
-    while operation:
-        answer = _called(session, "GET", operation)
-        status = answer.json()
-        match status.get("status"):
-            case "Succeeded":
-                return
-            case "Failed" | "Canceled" as ended:
-                raise Failed(f"the operation was accepted and is {ended}: {_reason(status)}")
-        if time.monotonic() > deadline:
-            raise Failed(f"the operation is still {status.get('status')} after {_SECONDS:.0f} s: {operation}")
-        time.sleep(float(answer.headers.get("Retry-After", 1)))  # as the service asks
-
-
-def _called(session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
-    try:
-        answer = session.request(method, url, timeout=60, **options)
-    except requests.RequestException as error:
-        raise Stopped(f"{method} {url} got no answer ({type(error).__name__}); is the server running?") from None
-    if not answer.ok:
-        raise Failed(f"{method} {url} answered {answer.status_code}: {_reason_of(answer)}")
-    return answer
-
-
-def _reason_of(answer: requests.Response) -> str:
-    try:
-        return _reason(answer.json())
-    except ValueError:
-        return answer.text[:300]
-
-
-def _reason(body: Any) -> str:
-    """Return what an error says, its details before the sentence that every error of its kind has."""
-    error = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(error, dict):
-        return "no reason was given"
-    details = [f"{each.get('code')}: {each.get('message')}" for each in error.get("details") or []]
-    return "; ".join(details) or f"{error.get('code')}: {error.get('message')}"

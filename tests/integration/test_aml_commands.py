@@ -1,0 +1,207 @@
+"""The commands of `python -m aml`, run in this process against a server with jobs, models and endpoints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from aml.__main__ import main
+from local.azurite import Azurite
+from service.listening import announced
+from tests.support.aml_jobs import ended, submitted, with_data
+from tests.support.serving import ServingHere, publish, serving
+
+
+@pytest.fixture(scope="module")
+def served(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServingHere]:
+    """A job that ended well, one that failed, and an endpoint with two deployments."""
+    folder = tmp_path_factory.mktemp("commands")
+    with (
+        serving(folder / "aml", one_azurite.connection_string) as served,
+        BlobServiceClient.from_connection_string(one_azurite.connection_string) as blobs,
+        announced(folder / "aml", address=served.address, workspace=served.here.workspace.id),
+    ):
+        publish(served.here, folder)
+        served.endpoint("income")
+        for name, model in (("blue", "aye"), ("green", "nay")):
+            served.deploy("income", name, model=f"models/{model}/versions/1")
+        with_data(served.here, blobs)
+        submitted(
+            served.here,
+            "good",
+            "for n in 1 2 3; do echo line $n; done; echo ${{inputs.rate}} > ${{outputs.model}}",
+            inputs={"rate": {"jobInputType": "literal", "value": "0.5"}},
+            outputs={"model": {"jobOutputType": "uri_file"}},
+            displayName="a good one",
+            tags={"kind": "trial"},
+        )
+        submitted(served.here, "bad", "exit 3")
+        assert (ended(served.here, "good"), ended(served.here, "bad")) == ("Completed", "Failed")
+        log_metric(served, "good", "auc", 0.75)
+        yield served
+
+
+def log_metric(served: ServingHere, run: str, name: str, value: float) -> None:
+    place = f"/mlflow/v1.0{served.here.workspace.id}/api/2.0/mlflow/runs/log-metric"
+    assert served.here.call("POST", place, {"run_id": run, "key": name, "value": value, "step": 0}).status == 200
+
+
+@dataclass
+class Terminal:
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Return the exit code, what was printed, and what was printed on stderr."""
+        code = main([*arguments, "--data", str(self.folder)])
+        printed = self.capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return code, printed.out, printed.err
+
+    def json(self, *arguments: str) -> Any:
+        code, out, err = self.run(*arguments, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+    def table(self, *arguments: str) -> list[list[str]]:
+        """Return the words of each line."""
+        code, out, err = self.run(*arguments)
+        assert code == 0, err
+        return [line.split() for line in out.splitlines()]
+
+
+@pytest.fixture
+def terminal(served: ServingHere, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(served.here.workspace.folder, capsys)
+
+
+def test_each_kind_of_resource_is_listed(terminal: Terminal) -> None:
+    def names(kind: str) -> list[str]:
+        return [each["name"] for each in terminal.json("list", kind)]
+
+    assert names("jobs") == ["bad", "good"]
+    assert names("models") == ["nay", "aye"]
+    assert names("endpoints") == ["income"]
+    assert sorted(names("deployments")) == ["blue", "green"]
+    assert names("environments") == ["python"]
+    assert names("computes") == ["cpu-cluster"]
+    assert sorted(names("datastores")) == ["served", "workspaceartifactstore", "workspaceblobstore"]
+    assert names("components") == names("data") == []
+
+
+def test_a_list_is_a_table_of_what_a_person_looks_for(terminal: Terminal) -> None:
+    assert terminal.table("list", "jobs")[0] == ["name", "status", "created", "experiment", "title"]
+    assert [row[:2] for row in terminal.table("jobs")[1:]] == [["bad", "Failed"], ["good", "Completed"]]
+    assert terminal.table("list", "deployments")[1:] == [
+        ["income", "green", "Succeeded", "1", "nay:1"],
+        ["income", "blue", "Succeeded", "1", "aye:1"],
+    ]
+    assert terminal.table("endpoints")[1][:3] == ["income", "Succeeded", "Key"]
+
+
+def test_a_list_that_was_cut_says_so(terminal: Terminal) -> None:
+    code, out, err = terminal.run("list", "jobs", "--top", "1")
+    assert (code, len(out.splitlines()), err) == (0, 2, "aml: the newest 1 are shown; --top N shows more\n")
+
+
+def test_a_job_is_shown_with_its_inputs_outputs_metrics_and_error(terminal: Terminal) -> None:
+    good = terminal.json("jobs", "good")
+    assert (good["status"], good["title"], good["tags"]) == ("Completed", "a good one", {"kind": "trial"})
+    assert good["inputs"] == {"rate": "0.5"}
+    assert good["outputs"] == {"model": "azureml://jobs/good/outputs/model"}
+    assert good["metrics"] == {"auc": 0.75}
+    assert good["started"] <= good["ended"]
+    table = terminal.table("jobs", "good")
+    assert ["auc", "0.75"] in table
+    assert ["status", "Completed"] in table
+    code, out, _ = terminal.run("jobs", "bad")
+    assert code == 0
+    assert "3" in out.partition("error")[2]
+
+
+def test_the_log_of_a_job_is_printed_whole_or_its_end(terminal: Terminal) -> None:
+    assert terminal.run("logs", "good")[1] == "line 1\nline 2\nline 3\n"
+    assert terminal.run("logs", "good", "--tail", "2")[1] == "line 2\nline 3\n"
+
+
+def test_the_logs_of_a_deployment_are_printed(terminal: Terminal) -> None:
+    code, out, _ = terminal.run("logs", "income", "blue", "--storage")
+    assert code == 0
+    assert "Downloading" in out
+    assert terminal.run("logs", "income", "blue", "--tail", "1")[0] == 0
+    assert terminal.run("logs", "good", "--storage")[0] == 2
+
+
+def test_an_endpoint_is_shown_with_its_addresses_and_deployments(terminal: Terminal, served: ServingHere) -> None:
+    table = terminal.table("endpoints", "income")
+    assert ["scoring", f"{served.address}/score/income"] in table
+    assert ["blue", "Succeeded", "1", "aye:1"] in table
+    assert [each["name"] for each in terminal.json("endpoints", "income")["deployments"]] == ["green", "blue"]
+
+
+def test_traffic_is_divided_and_what_is_not_named_stays(terminal: Terminal, served: ServingHere) -> None:
+    before = served.here.call("GET", "onlineEndpoints/income").json
+    assert terminal.table("traffic", "income", "blue=100", "--mirror", "green=20")[1:] == [
+        ["green", "0%", "20%"],
+        ["blue", "100%"],
+    ]
+    assert served.score("income", {"input_data": [[1.0, 0.0]]}).json() == ["aye"]
+    assert terminal.json("traffic", "income", "blue=90", "green=10%") == {
+        "traffic": {"blue": 90, "green": 10},
+        "mirrorTraffic": {},
+    }
+    assert terminal.json("traffic", "income")["traffic"] == {"blue": 90, "green": 10}
+    after = served.here.call("GET", "onlineEndpoints/income").json
+    for body in (before, after):
+        for name in ("traffic", "mirrorTraffic", "properties"):
+            body["properties"].pop(name)
+        body.pop("systemData")
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        (["blue=50"], "The sum of the traffic is 50; it must be 0 or 100."),
+        (["red=100"], "The deployment 'red' of 'traffic' is not there; make it first."),
+        (["blue=100", "--mirror", "green=70"], "mirrorTraffic names one deployment, with 50 percent at most."),
+    ],
+)
+def test_traffic_that_the_service_refuses_is_refused_with_its_reason(
+    terminal: Terminal, parts: list[str], reason: str
+) -> None:
+    before = terminal.json("traffic", "income")
+    code, out, err = terminal.run("traffic", "income", *parts)
+    assert (code, out) == (1, "")
+    assert err.rstrip().endswith(reason)
+    assert terminal.json("traffic", "income") == before
+
+
+@pytest.mark.parametrize("part", ["blue", "blue=", "=90", "blue=9x", "blue=-1", "blue=²"])
+def test_a_part_that_cannot_be_read_is_refused_before_any_call(terminal: Terminal, part: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        terminal.run("traffic", "income", part)
+    assert stopped.value.code == 2
+
+
+def test_a_deployment_that_is_given_twice_is_refused(terminal: Terminal) -> None:
+    assert terminal.run("traffic", "income", "blue=50", "Blue=50")[2] == "aml: the deployment 'blue' is given twice\n"
+
+
+@pytest.mark.parametrize("command", [["jobs", "x"], ["endpoints", "x"], ["logs", "x"], ["logs", "income", "x"]])
+def test_what_is_not_there_is_refused_with_the_services_reason(terminal: Terminal, command: list[str]) -> None:
+    code, out, err = terminal.run(*command)
+    assert (code, out) == (1, "")
+    assert "answered 404" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_without_a_server_a_command_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "jobs", "--data", str(tmp_path)]) == 2
+    assert "start one: python -m aml serve" in capsys.readouterr().err
