@@ -25,7 +25,7 @@ try:
         status,
     )
     from shared.cli.output import show_json, tell
-    from shared.cli.place import EXIT_CODES, FAILED, WAITING, Stopped, add_common
+    from shared.cli.place import EXIT_CODES, FAILED, WAITING, Commands, Stopped, add_common
 except ModuleNotFoundError as missing:
     if str(missing.name).startswith("shared"):
         raise
@@ -65,9 +65,12 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_common(parser, before=True)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = Commands(parser)
     for subject in SUBJECTS:
         subject.add(commands)
+    for command in commands.parsers.choices.values():
+        if command.get_default("json") is None:  # of the others it is fixed
+            add_common(command)
     return parser
 
 

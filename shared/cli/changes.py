@@ -20,7 +20,7 @@ from shared.cli.jobs import find_job
 from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
 from shared.cli.output import say, show_facts, show_json, spinner, tell
 from shared.cli.pages import count
-from shared.cli.place import DONE, FAILED, WAITING, Stopped, add_common, open_app
+from shared.cli.place import DONE, FAILED, WAITING, Commands, Stopped, open_app
 from shared.cli.plans import Plan, members_of, promotion_of, replay_of, rollback_of, training_of
 from shared.domain.messages import Command, Request
 
@@ -30,39 +30,32 @@ if TYPE_CHECKING:
 TRIES = 5  #: as the host gives a message
 
 
-def add(commands: Any) -> None:
-    promote = commands.add_parser("promote", help="make a job's model live, with proof; also one that was refused")
+def add(commands: Commands) -> None:
+    promote = commands.add("promote", _promote, "make a job's model live, with proof; also one that was refused")
     add_job_or_fleet(promote)
     _add_switch(promote)
-    promote.set_defaults(run=_promote)
 
-    rollback = commands.add_parser("rollback", help="make a former model live again, with proof")
+    rollback = commands.add("rollback", _rollback, "make a former model live again, with proof")
     add_pipeline_or_fleet(rollback)
     where = rollback.add_mutually_exclusive_group()
     where.add_argument("--to", type=int, metavar="N", help="to this entry of the history; else the one before")
     where.add_argument("--model", metavar="SHA256", help="to this kept model; 8 digits or more of its hash")
     _add_switch(rollback)
-    rollback.set_defaults(run=_rollback)
 
-    retrain = commands.add_parser("retrain", help="train once more on the data that is live")
+    retrain = commands.add("retrain", _retrain, "train once more on the data that is live")
     add_pipeline_or_fleet(retrain)
     retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
     add_change(retrain)
-    add_common(retrain)
-    retrain.set_defaults(run=_retrain)
 
-    replay = commands.add_parser("replay", help="take up once more what was set aside or left out")
+    replay = commands.add("replay", _replay, "take up once more what was set aside or left out")
     replay.add_argument("pipeline", metavar="PIPELINE")
     replay.add_argument("path", metavar="PATH", help="the blob's path within its container: income/2026-11.csv")
     add_change(replay)
-    add_common(replay)
-    replay.set_defaults(run=_replay)
 
 
 def _add_switch(parser: argparse.ArgumentParser) -> None:
     add_change(parser)
     parser.add_argument("--tries", type=count, default=TRIES, metavar="N", help=f"how often to try; {TRIES}")
-    add_common(parser)
 
 
 def _parameter(text: str) -> tuple[str, str]:

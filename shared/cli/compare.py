@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from shared.base.errors import BadConfiguration, BadEvaluation
 from shared.cli.jobs import add_job, find_job
 from shared.cli.output import Cell, short, show_facts, show_json, show_table, tell
-from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
+from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from shared.domain.jobs import RetrainingJob
 
 
-def add(commands: Any) -> None:
-    compare = commands.add_parser("compare", help="a job's model against the champion, as a table and as a picture")
+def add(commands: Commands) -> None:
+    compare = commands.add("compare", _compare, "a job's model against the champion, as a table and as a picture")
     add_job(compare)
     compare.add_argument(
         "--svg",
@@ -31,8 +31,6 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="draw what both answered for the held-out rows: ROC, residuals or confusion, by what was learnt",
     )
-    add_common(compare)
-    compare.set_defaults(run=_compare)
 
 
 @dataclass(frozen=True)

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from shared.adf.command import add_arguments, import_adf
 from shared.base.settings import Settings
 from shared.cli.jobs import find_job
 from shared.cli.output import show_facts, show_json, show_table
-from shared.cli.place import DONE, FAILED, add_common, chosen_settings, open_app
+from shared.cli.place import DONE, FAILED, Commands, chosen_settings, open_app
 
 
-def add(commands: Any) -> None:
-    check = commands.add_parser("check", help="read the pipelines file with the settings; --against JOB tries its gate")
+def add(commands: Commands) -> None:
+    check = commands.add("check", _check, "read the pipelines file with the settings; --against JOB tries its gate")
     check.add_argument(
         "--against",
         metavar="JOB",
         help="what the gate of the file says of this job's model now, on the rows and answers that the records have",
     )
-    add_common(check)
-    check.set_defaults(run=_check)
 
-    schema = commands.add_parser("schema", help="print the JSON Schema of pipelines.yaml, for editors")
-    schema.set_defaults(run=_schema, json=True, verbose=False)
+    schema = commands.add("schema", _schema, "print the JSON Schema of pipelines.yaml, for editors")
+    schema.set_defaults(json=True, verbose=False)
 
-    imported = commands.add_parser("import-adf", help="turn Data Factory pipelines into entries of pipelines.yaml")
+    summary = "turn Data Factory pipelines into entries of pipelines.yaml"
+    imported = commands.add("import-adf", lambda chosen: import_adf(chosen.files, chosen.into), summary)
     add_arguments(imported)
-    imported.set_defaults(run=lambda chosen: import_adf(chosen.files, chosen.into), json=False, verbose=False)
+    imported.set_defaults(json=False, verbose=False)
 
 
 def _check(chosen: argparse.Namespace) -> int:

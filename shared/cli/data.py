@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.base.errors import DataChanged
 from shared.cli.names import find_id, ids_of
 from shared.cli.output import show_facts, show_json, show_table, tell
 from shared.cli.pages import add_page, first, one_of, show_page
-from shared.cli.place import DONE, NOTHING, USAGE, Stopped, add_common, open_app
+from shared.cli.place import DONE, NOTHING, USAGE, Commands, Stopped, open_app
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -22,10 +22,11 @@ _NEWEST = 200  #: arrivals whose paths are compared with a file name
 _FORMER = 50  #: arrivals that are looked at for the data that was trained on before
 
 
-def add(commands: Any) -> None:
-    data = commands.add_parser(
+def add(commands: Commands) -> None:
+    data = commands.add(
         "data",
-        help="what was dropped and what became of it; `data show DATA`: its columns, and its drift",
+        _data,
+        "what was dropped and what became of it; `data show DATA`: its columns, and its drift",
         usage="python -m shared data [PIPELINE|FLEET] [--state STATE] [--limit N] [--before DATA]\n"
         "       python -m shared data show DATA",
         description="`data show` reads the data set, compares it with what was trained on before, and changes nothing.",
@@ -34,8 +35,6 @@ def add(commands: Any) -> None:
     data.add_argument("shown", nargs="?", metavar="DATA", help="a path in the container, or the end of an id in `data`")
     data.add_argument("--state", metavar="STATE", help="only what is in this state: quarantined, taken, settling, ...")
     add_page(data, "data")
-    add_common(data)
-    data.set_defaults(run=_data)
 
 
 def _data(chosen: argparse.Namespace) -> int:

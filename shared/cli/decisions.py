@@ -10,7 +10,7 @@ from shared.cli.confirm import add_change, agreed, sure
 from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
-from shared.cli.place import DONE, FAILED, USAGE, Stopped, add_common, add_person, open_app, person
+from shared.cli.place import DONE, FAILED, USAGE, Commands, Stopped, add_person, open_app, person
 from shared.cli.plans import Plan, cancellation_of, rollout_of
 from shared.domain.messages import Command, Request
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from shared.domain.jobs import RetrainingJob
 
 
-def add(commands: Any) -> None:
+def add(commands: Commands) -> None:
     effects = {Command.APPROVE: "let a job's model be promoted", Command.REJECT: "refuse a job's model"}
     for action, effect in effects.items():
-        parser = commands.add_parser(
+        parser = commands.add(
             action.value,
-            help=f"{effect} that awaits it",
+            _answer,
+            f"{effect} that awaits it",
             description="Shows model and verdict and asks. The decision holds for what was shown: it is void once "
             "either changes.",
         )
@@ -33,14 +34,11 @@ def add(commands: Any) -> None:
         sure = parser.add_mutually_exclusive_group()
         sure.add_argument("--seen", metavar="DIGEST", help="the `seen` of what you decide on, as `job` shows it")
         sure.add_argument("--yes", action="store_true", help="decide on what is shown without being asked")
-        add_common(parser)
-        parser.set_defaults(run=_answer, action=action)
+        parser.set_defaults(action=action)
 
-    cancel = commands.add_parser("cancel", help="end a retraining that is not promoted yet, or stop a fleet's rollout")
+    cancel = commands.add("cancel", _cancel, "end a retraining that is not promoted yet, or stop a fleet's rollout")
     add_job_or_fleet(cancel)
     add_change(cancel)
-    add_common(cancel)
-    cancel.set_defaults(run=_cancel)
 
 
 def _answer(chosen: argparse.Namespace) -> int:

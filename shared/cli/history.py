@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.cli.names import fleets_of, listed
 from shared.cli.output import show_facts, show_json, show_table, tell, utc
-from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, add_common, open_app
+from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Commands, Stopped, open_app
 
 if TYPE_CHECKING:
     from shared.domain.champions import HistoryEntry
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Moment = tuple[datetime, datetime]  #: from, and until which time it is asked for
 
 
-def add(commands: Any) -> None:
-    history = commands.add_parser("history", help="what was live, since when, and why")
+def add(commands: Commands) -> None:
+    history = commands.add("history", _history, "what was live, since when, and why")
     history.add_argument("pipeline")
     history.add_argument(
         "--on",
@@ -26,14 +26,10 @@ def add(commands: Any) -> None:
         metavar="DATE",
         help="all that was live on this day, 2026-11-03, or at this time, 2026-11-03T14:00 (UTC unless it says so)",
     )
-    add_common(history)
-    history.set_defaults(run=_history)
 
-    verify = commands.add_parser("verify", help="find any later edit of the history, or gap in it")
+    verify = commands.add("verify", _verify, "find any later edit of the history, or gap in it")
     verify.add_argument("pipeline", nargs="?", help="else all of them")
     verify.add_argument("--head", metavar="SHA256", help="the head that an earlier verify showed must be in it still")
-    add_common(verify)
-    verify.set_defaults(run=_verify)
 
 
 def read_moment(text: str) -> Moment:

@@ -13,7 +13,7 @@ from shared.adf.report import Report
 from shared.adf.translation import AZURE, classic_endpoint, new_service, plain_address
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
-from shared.cli.place import DONE, USAGE, Stopped, add_common, chosen_settings
+from shared.cli.place import DONE, USAGE, Commands, Stopped, chosen_settings
 from shared.configuration.starting import gate
 from shared.configuration.writing import Remarked, file_text, write_entries
 from shared.domain.evaluation import Kind
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 PORTS = ("model", "evaluation", "scored")
 
 
-def add(commands: Any) -> None:
-    init = commands.add_parser(
+def add(commands: Commands) -> None:
+    init = commands.add(
         "init",
-        help="make the first entry of pipelines.yaml from the addresses of your web services",
+        _init,
+        "make the first entry of pipelines.yaml from the addresses of your web services",
         description="Ask the training service and the scoring service for their ports and columns, and write an entry "
         "of pipelines.yaml. The keys come from the settings NAME_TRAINING_KEY and NAME_ENDPOINT_KEY, or are asked for.",
     )
@@ -49,8 +50,6 @@ def add(commands: Any) -> None:
     init.add_argument("--label", required=True, metavar="COLUMN", help="the column to predict")
     init.add_argument("--kind", required=True, choices=[kind.value for kind in Kind], help="what the label is")
     init.add_argument("--into", type=Path, metavar="FILE", help="add to this pipelines file, or make it; else stdout")
-    add_common(init)
-    init.set_defaults(run=_init)
 
 
 def _init(chosen: argparse.Namespace) -> int:

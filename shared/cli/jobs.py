@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.cli.names import find_id, ids_of
 from shared.cli.output import show_facts, show_json, show_table
 from shared.cli.pages import add_page, one_of, show_page
-from shared.cli.place import DONE, add_common, open_app
+from shared.cli.place import DONE, Commands, open_app
 
 if TYPE_CHECKING:
     from shared.domain.jobs import RetrainingJob
@@ -18,18 +18,14 @@ if TYPE_CHECKING:
 STATES = "received, submitted, training, judging, awaiting approval, accepted, promoting, promoted, rejected, ..."
 
 
-def add(commands: Any) -> None:
-    jobs = commands.add_parser("jobs", help="the retrainings, those of the newest data first")
+def add(commands: Commands) -> None:
+    jobs = commands.add("jobs", _jobs, "the retrainings, those of the newest data first")
     jobs.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET")
     jobs.add_argument("--state", metavar="STATE", help=f"only those in this state: {STATES}")
     add_page(jobs, "job")
-    add_common(jobs)
-    jobs.set_defaults(run=_jobs)
 
-    job = commands.add_parser("job", help="what happened to one retraining, step by step")
+    job = commands.add("job", _job, "what happened to one retraining, step by step")
     add_job(job)
-    add_common(job)
-    job.set_defaults(run=_job)
 
 
 def add_job(parser: argparse.ArgumentParser) -> None:

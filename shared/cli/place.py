@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from shared.base.settings import Settings, read_settings
 
 if TYPE_CHECKING:  # the storage libraries behind it take a second to load, which --help need not wait for
     from shared.app import App
+
+Run = Callable[[argparse.Namespace], int]  #: carries a command out, and returns its exit code
 
 DONE, FAILED, USAGE, NOTHING, WAITING = 0, 1, 2, 3, 4
 EXIT_CODES = """exit codes:
@@ -48,6 +50,19 @@ def add_common(parser: argparse.ArgumentParser, *, before: bool = False) -> None
     )
     parser.add_argument("--json", action="store_true", **absent, help="print JSON, for machines")
     parser.add_argument("--verbose", action="store_true", **absent, help="log to stderr what happens meanwhile")
+
+
+class Commands:
+    """The commands of a parser."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(self, name: str, run: Run, summary: str, **texts: Any) -> argparse.ArgumentParser:
+        """Return the parser of a new command."""
+        parser = self.parsers.add_parser(name, help=summary, **texts)
+        parser.set_defaults(run=run)
+        return parser
 
 
 def add_person(parser: argparse.ArgumentParser, why: str = "--reason") -> None:

@@ -10,17 +10,15 @@ from typing import Any
 from shared.cli.names import fleet_of
 from shared.cli.output import show_table
 from shared.cli.pages import add_page, show_page
-from shared.cli.place import add_common, open_app
+from shared.cli.place import Commands, open_app
 
 Note = tuple[str, datetime, dict[str, str]]  #: a request's id, when it was written down last, and what was
 
 
-def add(commands: Any) -> None:
-    requests = commands.add_parser("requests", help="what became of messages and commands of people, the newest first")
+def add(commands: Commands) -> None:
+    requests = commands.add("requests", _requests, "what became of messages and commands of people, the newest first")
     requests.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET", help="only of this one")
     add_page(requests, "request")
-    add_common(requests)
-    requests.set_defaults(run=_requests)
 
 
 def _requests(chosen: argparse.Namespace) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.cli.confirm import add_change
 from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
 from shared.cli.pages import one_of
-from shared.cli.place import DONE, FAILED, NOTHING, Stopped, add_common, open_app
+from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
 from shared.cli.plans import rollout_of
 from shared.domain.messages import Command
 
@@ -18,19 +18,15 @@ if TYPE_CHECKING:
     from shared.app import App
 
 
-def add(commands: Any) -> None:
-    rollout = commands.add_parser("rollout", help="a fleet's newest rollout, with a line for each endpoint")
+def add(commands: Commands) -> None:
+    rollout = commands.add("rollout", _rollout, "a fleet's newest rollout, with a line for each endpoint")
     _add_fleet(rollout)
     rollout.add_argument("--number", type=int, metavar="N", help="this rollout, not the newest")
     rollout.add_argument("--standing", metavar="STANDING", help="only the members that stand so: failed")
-    add_common(rollout)
-    rollout.set_defaults(run=_rollout)
 
-    resume = commands.add_parser("resume", help="go on with a fleet's rollout that was stopped; forgives what failed")
+    resume = commands.add("resume", _resume, "go on with a fleet's rollout that was stopped; forgives what failed")
     _add_fleet(resume)
     add_change(resume)
-    add_common(resume)
-    resume.set_defaults(run=_resume)
 
 
 def _add_fleet(parser: argparse.ArgumentParser) -> None:

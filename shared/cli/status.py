@@ -12,7 +12,7 @@ from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.cli.names import fleet_of, known
 from shared.cli.output import say, show_json, show_table, tell, utc
-from shared.cli.place import DONE, NOTHING, Stopped, add_common, open_app
+from shared.cli.place import DONE, NOTHING, Commands, Stopped, open_app
 from shared.cli.stuck import active_jobs, files_that_wait, readable
 from shared.store.polls import EVERY
 
@@ -28,12 +28,10 @@ GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may star
 Row = tuple["Cell", ...]
 
 
-def add(commands: Any) -> None:
-    status = commands.add_parser("status", help="what is live, what is under way, what waits for a person")
+def add(commands: Commands) -> None:
+    status = commands.add("status", _status, "what is live, what is under way, what waits for a person")
     status.add_argument("names", nargs="*", metavar="PIPELINE|FLEET", help="only these; else all, fleets as one line")
     status.add_argument("--members", action="store_true", help="a line for each member of a fleet too")
-    add_common(status)
-    status.set_defaults(run=_status)
 
 
 def _status(chosen: argparse.Namespace) -> int:

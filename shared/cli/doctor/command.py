@@ -17,7 +17,7 @@ from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wron
 from shared.cli.names import known
 from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
-from shared.cli.place import DONE, FAILED, add_common, chosen_settings
+from shared.cli.place import DONE, FAILED, Commands, chosen_settings
 from shared.cli.status import alive_until
 
 if TYPE_CHECKING:
@@ -28,10 +28,11 @@ WITHIN = 120  #: seconds
 _STILL = timedelta(hours=1)  #: without a sweep: the app seems not to run
 
 
-def add(commands: Any) -> None:
-    doctor = commands.add_parser(
+def add(commands: Commands) -> None:
+    doctor = commands.add(
         "doctor",
-        help="check settings, storage, rights, services, keys, ports and names, and say what to do about each",
+        _doctor,
+        "check settings, storage, rights, services, keys, ports and names, and say what to do about each",
         description="Changes nothing: a probe is written to the container `retraining`, and deleted. Of a fleet, what "
         "its members share is looked at once, and members that are named.",
     )
@@ -40,8 +41,6 @@ def add(commands: Any) -> None:
     doctor.add_argument(
         "--within", type=count, default=WITHIN, metavar="SECONDS", help=f"give up after so many seconds; {WITHIN}"
     )
-    add_common(doctor)
-    doctor.set_defaults(run=_doctor)
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
