@@ -22,6 +22,7 @@ from shared.cli.output import say, show_facts, show_json, spinner, tell
 from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, WAITING, Commands, Stopped, open_app
 from shared.cli.plans import Plan, members_of, promotion_of, replay_of, rollback_of, training_of
+from shared.cli.views import entry_facts
 from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 def _change(app: App, chosen: argparse.Namespace, request: Request, plan: Plan) -> int:
     """Carry the request out, trying again as the host would, and show what became of it."""
-    if not agreed(chosen, request.pipeline, plan.facts, plan.shown, "make this model live?"):
+    if not agreed(chosen, request, plan, "make this model live?"):
         return DONE if chosen.dry_run else FAILED
     request_id = f"command-{uuid4().hex}"
     before = app.records.champions.load(request.pipeline).last
@@ -122,8 +123,6 @@ def _change(app: App, chosen: argparse.Namespace, request: Request, plan: Plan) 
     else:
         say(f"{request.pipeline}: {outcome}")
         if entry and champion.head:
-            from shared.cli.views import entry_facts
-
             show_facts(f"{request.pipeline}, entry {entry.number}", entry_facts(entry, champion.head, None))
     return state
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from shared.base.errors import BadConfiguration, BadEvaluation
 from shared.cli.jobs import add_job, find_job
-from shared.cli.output import Cell, short, show_facts, show_json, show_table, tell
+from shared.cli.output import Cell, Fact, short, show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
+from shared.cli.views import data_facts, styled, verdict_facts
+from shared.domain.evaluation import Evaluation
+from shared.domain.gate.decision import LiveModel, ScoredRows, judge
+from shared.domain.gate.verdict import Verdict
+from shared.domain.jobs import RetrainingJob
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.domain.evaluation import Evaluation
     from shared.domain.gate.metrics import Answered
-    from shared.domain.gate.verdict import Verdict
-    from shared.domain.jobs import RetrainingJob
 
 
 def add(commands: Commands) -> None:
@@ -146,8 +148,6 @@ def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[An
 
 def judged_now(app: App, job: RetrainingJob) -> Verdict:
     """Return what the gate of the pipelines file says of the job, by what the records have of it."""
-    from shared.domain.gate.decision import LiveModel, ScoredRows, judge
-
     if job.evaluation is None:
         raise Stopped(f"job {job.id} is {job.state.value} and has no evaluation to judge", NOTHING)
     if job.pipeline not in app.pipelines:
@@ -163,11 +163,9 @@ def judged_now(app: App, job: RetrainingJob) -> Verdict:
 
 
 def _show(compared: Compared) -> None:
-    from shared.cli.views import data_facts, state, verdict_facts
-
     job = compared.job
-    facts = [
-        ("state", state(job)),
+    facts: list[Fact] = [
+        ("state", styled(job.state)),
         ("candidate", job.model.sha256 if job.model else ""),
         ("champion", compared.champion or "not known; the gate uses its baseline"),
         *data_facts(job.parts),

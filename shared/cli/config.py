@@ -7,9 +7,14 @@ import json
 
 from shared.adf.command import add_arguments, import_adf
 from shared.base.settings import Settings
+from shared.cli.compare import judged_now
 from shared.cli.jobs import find_job
 from shared.cli.output import show_facts, show_json, show_table
 from shared.cli.place import DONE, FAILED, Commands, chosen_settings, open_app
+from shared.cli.views import data_facts, verdict_facts
+from shared.configuration.file import schema
+from shared.configuration.loading import load_pipelines
+from shared.domain.gate.verdict import Outcome
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +35,6 @@ def add(commands: Commands) -> None:
 
 
 def _check(chosen: argparse.Namespace) -> int:
-    from shared.configuration.loading import load_pipelines
     from shared.flows.retention import read_rule
 
     if chosen.against:
@@ -49,10 +53,6 @@ def _check(chosen: argparse.Namespace) -> int:
 
 def _against(chosen: argparse.Namespace) -> int:
     """Judge the job once more by the file's gate. Nothing is trained, scored or recorded."""
-    from shared.cli.compare import judged_now
-    from shared.cli.views import data_facts, verdict_facts
-    from shared.domain.gate.verdict import Outcome
-
     app = open_app(chosen)
     job = find_job(app.records, chosen.against)
     verdict = judged_now(app, job)
@@ -74,12 +74,10 @@ def _against(chosen: argparse.Namespace) -> int:
             *verdict_facts(verdict)[1:],
             ("a new job would be", became),
         ]
-        show_facts(job.id, [fact for fact in facts if fact[1]])
+        show_facts(job.id, facts)
     return FAILED if became == "rejected" else DONE
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from shared.configuration.file import schema
-
     print(json.dumps(schema(), indent=2))
     return DONE

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from shared.cli.output import Fact, show_facts, show_json, tell
+from shared.cli.output import show_facts, show_json, tell
 from shared.cli.place import USAGE, Stopped, add_person
+from shared.cli.plans import Plan
+from shared.domain.messages import Request
 
 
 def add_change(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +19,12 @@ def add_change(parser: argparse.ArgumentParser) -> None:
     add_person(parser)
 
 
-def agreed(
-    chosen: argparse.Namespace, title: str, facts: Sequence[Fact], shown: Mapping[str, Any], question: str
-) -> bool:
-    """Show what would be done (`shown` is the same for machines); return whether to do it."""
+def agreed(chosen: argparse.Namespace, request: Request, plan: Plan, question: str) -> bool:
+    """Show what would be done; return whether to do it."""
     if chosen.dry_run and chosen.json:
-        show_json({"dry_run": True, **shown})
+        show_json({"dry_run": True, "pipeline": request.pipeline, "action": request.action, **plan.shown})
     if not chosen.json:
-        show_facts(title, facts)
+        show_facts(request.pipeline, plan.facts)
     if chosen.dry_run:
         tell("dry run: nothing was changed")
         return False

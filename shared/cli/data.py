@@ -7,16 +7,19 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from shared.base.errors import DataChanged
 from shared.cli.names import find_id, ids_of
 from shared.cli.output import show_facts, show_json, show_table, tell
 from shared.cli.pages import add_page, first, one_of, show_page
 from shared.cli.place import DONE, NOTHING, USAGE, Commands, Stopped, open_app
+from shared.cli.views import COLUMNS, DATA, arrival_facts, column_rows, data_rows
+from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
+from shared.domain.checks import Checks, Drift, Profile, Report, check, columns_of
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.domain.arrivals import Arrival
-    from shared.domain.checks import Profile, Report
 
 _NEWEST = 200  #: arrivals whose paths are compared with a file name
 _FORMER = 50  #: arrivals that are looked at for the data that was trained on before
@@ -38,9 +41,6 @@ def add(commands: Commands) -> None:
 
 
 def _data(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import DATA, data_rows
-    from shared.domain.arrivals import ArrivalState
-
     if chosen.pipeline == "show" and chosen.shown:
         return _show(chosen)
     if chosen.shown:
@@ -61,9 +61,6 @@ def _data(chosen: argparse.Namespace) -> int:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import COLUMNS, arrival_facts, column_rows
-    from shared.domain.checks import columns_of
-
     app = open_app(chosen)
     arrival = _find(app, chosen.shown)
     former, profile = _former(app, arrival)
@@ -87,8 +84,6 @@ def _show(chosen: argparse.Namespace) -> int:
 
 def _find(app: App, given: str) -> Arrival:
     """Return the arrival of this id, of its beginning or end, or of what is or was at this path."""
-    from shared.domain.arrivals import arrival_id
-
     arrivals = app.records.arrivals
     keys = {"/".join(key): key for key in arrivals.ids()}
     dataset = app.data.find(given)
@@ -111,10 +106,6 @@ def _find(app: App, given: str) -> Arrival:
 
 def _read(app: App, arrival: Arrival, former: Profile | None = None) -> Report | None:
     """Return what a check of this very version finds, read where it is: dropped, or in quarantine."""
-    from msgspec.structs import replace
-
-    from shared.domain.checks import Checks, Drift, check
-
     pipeline = app.pipelines.get(arrival.pipeline)
     checks = replace(pipeline.checks if pipeline else Checks(), drift=Drift(at_most=math.inf) if former else None)
     for content in _contents(app, arrival):
@@ -139,8 +130,6 @@ def _set_aside(app: App, path: str, folder: str) -> Iterator[bytes]:
 
 def _former(app: App, arrival: Arrival) -> tuple[Arrival | None, Profile | None]:
     """Return the newest data before this that was trained on, with its profile."""
-    from shared.domain.arrivals import ArrivalState
-
     arrivals = app.records.arrivals
     earlier = [key for key in arrivals.ids(arrival.pipeline) if key[1] < arrival.id]
     for key in earlier[:_FORMER]:

@@ -12,11 +12,12 @@ from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, USAGE, Commands, Stopped, add_person, open_app, person
 from shared.cli.plans import Plan, cancellation_of, rollout_of
+from shared.cli.views import approval_facts, data_facts, verdict_facts
+from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.domain.jobs import RetrainingJob
 
 
 def add(commands: Commands) -> None:
@@ -69,7 +70,7 @@ def _cancel(chosen: argparse.Namespace) -> int:
         return ask_fleet(app, chosen, chosen.job, Command.CANCEL, plan, "stop this rollout?")
     job = find_job(app.records, chosen.job)
     request = requested(chosen, job.pipeline, Command.CANCEL, job=job.id)
-    return ask(app, chosen, request, cancellation_of(request, job), "cancel this job?")
+    return ask(app, chosen, request, cancellation_of(job), "cancel this job?")
 
 
 def requested(chosen: argparse.Namespace, pipeline: str, action: Command, **facts: Any) -> Request:
@@ -78,7 +79,7 @@ def requested(chosen: argparse.Namespace, pipeline: str, action: Command, **fact
 
 def ask(app: App, chosen: argparse.Namespace, request: Request, plan: Plan, question: str) -> int:
     """Show the plan, and do what the message of the same name does if the person agrees."""
-    if not agreed(chosen, request.pipeline, plan.facts, plan.shown, question):
+    if not agreed(chosen, request, plan, question):
         return DONE if chosen.dry_run else FAILED
     return carry_out(app, chosen, request)
 
@@ -105,7 +106,5 @@ def ask_fleet(
 
 
 def _show(job: RetrainingJob) -> None:
-    from shared.cli.views import approval_facts, data_facts, verdict_facts
-
     facts = [("model", job.model.sha256 if job.model else ""), *data_facts(job.parts)]
     show_facts(job.id, [*facts, *verdict_facts(job.verdict), *approval_facts(job.approval)])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgspec
 
 from shared.cli.names import fleets_of, listed
 from shared.cli.output import show_facts, show_json, show_table, tell, utc
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Commands, Stopped, open_app
-
-if TYPE_CHECKING:
-    from shared.domain.champions import HistoryEntry
+from shared.cli.views import HISTORY, entry_facts, entry_rows
+from shared.domain.champions import HistoryEntry
+from shared.store.history_check import verify
 
 Moment = tuple[datetime, datetime]  #: from, and until which time it is asked for
 
@@ -57,8 +59,6 @@ def live_during(
 
 
 def _history(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import HISTORY, entry_facts, entry_rows
-
     app = open_app(chosen)
     records = app.records
     champion = records.champions.load(chosen.pipeline)
@@ -89,14 +89,10 @@ def _history(chosen: argparse.Namespace) -> int:
 
 
 def _shown(entry: HistoryEntry, digest: str) -> dict[str, Any]:
-    import msgspec
-
     return {**msgspec.to_builtins(entry), "sha256": digest}
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    from shared.store.history_check import verify
-
     if chosen.head and not chosen.pipeline:
         raise Stopped("a head is that of one history; name its pipeline", USAGE)
     records = open_app(chosen).records

@@ -18,12 +18,11 @@ from shared.configuration.starting import gate
 from shared.configuration.writing import Remarked, file_text, write_entries
 from shared.domain.evaluation import Kind
 from shared.domain.fleets import NAME
-from shared.domain.services import ScoringService
+from shared.domain.services import Description, ScoringService
 from shared.domain.values import Address, read_key
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.domain.services import Description
 
 PORTS = ("model", "evaluation", "scored")
 

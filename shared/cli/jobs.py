@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from shared.cli.names import find_id, ids_of
 from shared.cli.output import show_facts, show_json, show_table
 from shared.cli.pages import add_page, one_of, show_page
 from shared.cli.place import DONE, Commands, open_app
-
-if TYPE_CHECKING:
-    from shared.domain.jobs import RetrainingJob
-    from shared.store import Records
+from shared.cli.views import JOBS, job_facts, job_rows
+from shared.domain.jobs import JobState, RetrainingJob, pipeline_of
+from shared.store import Records
 
 STATES = "received, submitted, training, judging, awaiting approval, accepted, promoting, promoted, rejected, ..."
 
@@ -40,9 +38,6 @@ def find_job(records: Records, given: str) -> RetrainingJob:
 
 
 def _jobs(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import JOBS, job_rows
-    from shared.domain.jobs import JobState, pipeline_of
-
     one_of(chosen.state, JobState, "a state of a job")
     app = open_app(chosen)
     jobs = app.records.jobs
@@ -58,8 +53,6 @@ def _jobs(chosen: argparse.Namespace) -> int:
 
 
 def _job(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import job_facts
-
     job = find_job(open_app(chosen).records, chosen.job)
     if chosen.json:
         show_json(job)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+import msgspec
+
 from shared.base.errors import printable
 
 if TYPE_CHECKING:
@@ -39,8 +41,6 @@ Fact = tuple[str, Cell]  #: what it is, and what it says
 
 def show_json(value: Any) -> None:
     """Print the value; records become objects of their members' names, times ISO texts."""
-    import msgspec
-
     print(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False))
 
 
@@ -72,8 +72,11 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]], below: str
 
 
 def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
-    """Print a title and, indented below it, one line a fact; an empty name continues the one before."""
-    texts = [(_text(name, "dim"), _text(cell)) for name, cell in facts]
+    """Print a title and, indented below it, one line a fact; an empty name continues the one before.
+
+    A fact that says nothing is left out.
+    """
+    texts = [(_text(name, "dim"), _text(cell)) for name, cell in facts if cell]
     if not sys.stdout.isatty():
         print(_text(title).plain)
         wide = max((name.cell_len for name, _ in texts), default=0)

@@ -11,6 +11,7 @@ from shared.cli.names import fleet_of
 from shared.cli.output import show_table
 from shared.cli.pages import add_page, show_page
 from shared.cli.place import Commands, open_app
+from shared.cli.views import REQUESTS, request_rows
 
 Note = tuple[str, datetime, dict[str, str]]  #: a request's id, when it was written down last, and what was
 
@@ -22,8 +23,6 @@ def add(commands: Commands) -> None:
 
 
 def _requests(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import REQUESTS, request_rows
-
     records = open_app(chosen).records
     times = dict(records.requests.all())
 

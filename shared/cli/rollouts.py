@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shared.cli.confirm import add_change
 from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
@@ -12,7 +14,9 @@ from shared.cli.output import say, show_json, show_table
 from shared.cli.pages import one_of
 from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
 from shared.cli.plans import rollout_of
+from shared.cli.views import MEMBERS, member_rows
 from shared.domain.messages import Command
+from shared.domain.rollouts import MemberState, RolloutState
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -34,11 +38,6 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
 
 
 def _rollout(chosen: argparse.Namespace) -> int:
-    import msgspec
-
-    from shared.cli.views import MEMBERS, member_rows
-    from shared.domain.rollouts import MemberState, RolloutState
-
     one_of(chosen.standing, MemberState, "a standing")
     app = open_app(chosen)
     _known_fleet(app, chosen.fleet)

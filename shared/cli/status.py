@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.cli.names import fleet_of, known
-from shared.cli.output import say, show_json, show_table, tell, utc
+from shared.cli.output import Cell, say, show_json, show_table, tell, utc
 from shared.cli.place import DONE, NOTHING, Commands, Stopped, open_app
 from shared.cli.stuck import active_jobs, files_that_wait, readable
+from shared.cli.views import STATUS, LastData, attention, fleet_row, status_row
+from shared.domain.champions import Champion
+from shared.domain.jobs import RetrainingJob
+from shared.domain.stuck import Stuck
 from shared.store.polls import EVERY
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.cli.output import Cell
-    from shared.cli.views import LastData
-    from shared.domain.jobs import RetrainingJob
-    from shared.domain.stuck import Stuck
 
 GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may start late
 
-Row = tuple["Cell", ...]
+Row = tuple[Cell, ...]
 
 
 def add(commands: Commands) -> None:
@@ -35,8 +35,6 @@ def add(commands: Commands) -> None:
 
 
 def _status(chosen: argparse.Namespace) -> int:
-    from shared.cli.views import STATUS
-
     app = open_app(chosen)
     fleets, names = _names(app, chosen)
     broken: list[str] = []
@@ -96,8 +94,6 @@ def alive_until(last: datetime, schedule: str | None) -> datetime:
 
 
 def _last_data(app: App, name: str) -> LastData | None:
-    from shared.cli.views import LastData
-
     arrival = app.records.arrivals.newest(name, datetime.now(UTC))
     stored = app.records.jobs.load(arrival.job) if arrival and arrival.job else None
     return LastData(arrival, stored.record if stored else None) if arrival else None
@@ -106,9 +102,6 @@ def _last_data(app: App, name: str) -> LastData | None:
 def _pipeline_status(
     app: App, name: str, active: Sequence[RetrainingJob], files: Sequence[Stuck]
 ) -> tuple[dict[str, Any], Row]:
-    from shared.cli.views import attention, status_row
-    from shared.domain.champions import Champion
-
     broken: list[str] = []
     last = readable(lambda: _last_data(app, name), None, broken)
     champion = readable(lambda: app.records.champions.load(name), Champion(pipeline=name), broken)
@@ -116,6 +109,7 @@ def _pipeline_status(
     watch = watched.record if watched else None
     jobs, now = [job for job in active if job.pipeline == name], datetime.now(UTC)
     held = [each for each in files if each.pipeline == name]
+    looked_at = [*broken, *attention(jobs, watch, held, now, last)]
     shown = {
         "pipeline": name,
         "live": champion.live,
@@ -131,16 +125,14 @@ def _pipeline_status(
             "reason": last.arrival.reason,
             "job": last.arrival.job,
         },
-        "attention": [*broken, *attention(jobs, watch, held, now, last)],
+        "attention": looked_at,
     }
-    return shown, status_row(name, champion, last, jobs, watch, held, now, broken)
+    return shown, status_row(champion, last, jobs, watch if watch and watch.until > now else None, looked_at)
 
 
 def _fleet_status(
     app: App, fleet: str, active: Sequence[RetrainingJob], files: Sequence[Stuck]
 ) -> tuple[dict[str, Any], Row]:
-    from shared.cli.views import attention, fleet_row
-
     members = app.pipelines.members(fleet)
     broken: list[str] = []
     recorded = [name for name in app.records.champions.pipelines() if name in set(members)]

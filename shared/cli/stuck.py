@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
+from shared.domain.jobs import RetrainingJob
+from shared.domain.pipelines import Pipeline
 from shared.domain.stuck import Stuck, stuck_files
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.domain.jobs import RetrainingJob
-    from shared.domain.pipelines import Pipeline
 
 
 T = TypeVar("T")

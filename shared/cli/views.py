@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from enum import Enum
 from typing import Any, NamedTuple
 
 from shared.cli.output import Brief, Cell, Fact, brief_ids, moment, short, short_id, utc
@@ -17,34 +18,15 @@ from shared.domain.jobs import Approval, BatchFile, JobState, Model, RetrainingJ
 from shared.domain.rollouts import Member, MemberState, RolloutState
 from shared.domain.stuck import Stuck, lines, stuck_jobs
 
-_STYLES = {
-    JobState.PROMOTED: "green",
-    JobState.ACCEPTED: "green",
-    JobState.AWAITING: "bold magenta",
-    JobState.REJECTED: "yellow",
-    JobState.SUPERSEDED: "dim",
-    JobState.CANCELLED: "dim",
-    JobState.REVERTED: "red",
-    JobState.FAILED: "red",
-    JobState.TIMED_OUT: "red",
+_A, _J, _M = ArrivalState, JobState, MemberState
+#: by style, the states that have it; what is under way has none of these
+_STYLES: dict[str, set[Enum]] = {
+    "green": {_J.PROMOTED, _J.ACCEPTED, _A.TAKEN, _M.PROMOTED, Action.PROMOTED},
+    "yellow": {_J.REJECTED, _M.ROLLED_BACK, Action.ROLLED_BACK},
+    "red": {_J.REVERTED, _J.FAILED, _J.TIMED_OUT, _A.MOVING, _A.QUARANTINED, _M.FAILED, Action.REVERTED},
+    "dim": {_J.SUPERSEDED, _J.CANCELLED, _A.SAME, _A.SUPERSEDED, _A.GONE, _M.WAITING, _M.SUPERSEDED, _M.LEFT_OUT},
+    "bold magenta": {_J.AWAITING},
 }
-_ARRIVALS = {
-    ArrivalState.TAKEN: "green",
-    ArrivalState.MOVING: "red",
-    ArrivalState.QUARANTINED: "red",
-    ArrivalState.SAME: "dim",
-    ArrivalState.SUPERSEDED: "dim",
-    ArrivalState.GONE: "dim",
-}
-_MEMBERS = {
-    MemberState.WAITING: "dim",
-    MemberState.PROMOTED: "green",
-    MemberState.ROLLED_BACK: "yellow",
-    MemberState.SUPERSEDED: "dim",
-    MemberState.LEFT_OUT: "dim",
-    MemberState.FAILED: "red",
-}
-_ACTIONS = {Action.PROMOTED: "green", Action.ROLLED_BACK: "yellow", Action.REVERTED: "red", Action.FOUND: "cyan"}
 _OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
 
 STATUS = ("pipeline", "live", "since (UTC)", "model", "last data", "under way", "waits for you")
@@ -58,29 +40,27 @@ HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
 
 
 def status_row(
-    pipeline: str,
     champion: Champion,
     last: LastData | None,
     jobs: Sequence[RetrainingJob],
     watch: Watch | None,
-    files: Sequence[Stuck],
-    now: datetime,
-    broken: Sequence[str] = (),
+    looked_at: Sequence[str],
 ) -> tuple[Cell, ...]:
+    """Return the line of a pipeline. `watch` is that of a bake that goes on; `looked_at` is for a person."""
     live = champion.live
     under_way = [f"{job.id} {job.state.value}" for job in jobs]
     if champion.change:
         under_way.append(f"change to entry {champion.change.entry.number}, {champion.change.phase.value}")
-    if watch and watch.until > now:
+    if watch:
         under_way.append(f"watched until {utc(watch.until)}")
     return (
-        pipeline,
+        champion.pipeline,
         f"entry {live.number}, {live.action.value}" if live else ("nothing recorded yet", "dim"),
         moment(live.at) if live else "",
         models(live.models) if live else "",
         last_data(last) if last else "",
         "\n".join(under_way),
-        ("\n".join([*broken, *attention(jobs, watch, files, now, last)]), "bold magenta"),
+        ("\n".join(looked_at), "bold magenta"),
     )
 
 
@@ -117,11 +97,10 @@ class LastData(NamedTuple):
 def last_data(last: LastData) -> Cell:
     """Return the newest data of a pipeline with what became of it."""
     arrival, job = last
-    style = _ARRIVALS.get(arrival.state, "")
     text = f"{arrival.dataset.path}, {utc(arrival.dataset.modified)[:16]}: {arrival.state.value}"
     if job and arrival.state is ArrivalState.TAKEN:
-        return f"{text} in job {short_id(job.id)}, which is {job.state.value}", _STYLES.get(job.state, "")
-    return (f"{text}: {arrival.reason}" if arrival.reason else text), style
+        return f"{text} in job {short_id(job.id)}, which is {job.state.value}", styled(job.state)[1]
+    return (f"{text}: {arrival.reason}" if arrival.reason else text), styled(arrival.state)[1]
 
 
 def attention(
@@ -151,7 +130,7 @@ def job_rows(jobs: Sequence[RetrainingJob]) -> list[tuple[Cell, ...]]:
         (
             ids[job.id],
             job.pipeline,
-            state(job),
+            styled(job.state),
             moment(job.received_at),
             job.dataset.path if len(job.parts) < 2 else f"{job.dataset.path} and {len(job.parts) - 1} more",
             job.reason or job.trouble or job.steps[-1].note,
@@ -160,13 +139,14 @@ def job_rows(jobs: Sequence[RetrainingJob]) -> list[tuple[Cell, ...]]:
     ]
 
 
-def state(job: RetrainingJob) -> Cell:
-    return job.state.value, _STYLES.get(job.state, "cyan")
+def styled(state: Enum) -> tuple[str, str]:
+    """Return the state's own word, and the style of its kind."""
+    return state.value, next((style for style, states in _STYLES.items() if state in states), "cyan")
 
 
 def job_facts(job: RetrainingJob) -> list[Fact]:
     """Return all there is to say of a job, in the order in which it happened."""
-    facts: list[Fact] = [("state", state(job)), ("reason", job.reason or "")]
+    facts: list[Fact] = [("state", styled(job.state)), ("reason", job.reason or "")]
     if job.trouble:
         next_try = f" (tried again at {utc(job.not_before)})" if job.not_before else ""
         facts.append(("trouble", (f"{job.trouble}{next_try}", "red")))
@@ -179,8 +159,7 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
     facts += verdict_facts(job.verdict)
     facts += approval_facts(job.approval)
     steps = [f"{utc(step.at)}  {step.state.value}  {step.note}" for step in job.steps]
-    facts += [("steps (UTC)" if number == 0 else "", step) for number, step in enumerate(steps)]
-    return [(name, cell) for name, cell in facts if cell]
+    return facts + [("steps (UTC)" if number == 0 else "", step) for number, step in enumerate(steps)]
 
 
 def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
@@ -189,7 +168,7 @@ def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
         (
             replace(ids[f"{each.pipeline}/{each.id}"], full=each.id),
             each.pipeline,
-            (each.state.value, _ARRIVALS.get(each.state, "cyan")),
+            styled(each.state),
             moment(each.dataset.modified),
             each.dataset.path,
             Brief(became_of(each, str), became_of(each, short_id)),
@@ -210,7 +189,7 @@ def arrival_facts(arrival: Arrival, report: Report | None) -> list[Fact]:
     facts: list[Fact] = [
         ("id", arrival.id),
         ("pipeline", arrival.pipeline),
-        ("state", (arrival.state.value, _ARRIVALS.get(arrival.state, "cyan"))),
+        ("state", styled(arrival.state)),
         ("reason", "" if arrival.state is ArrivalState.TAKEN else arrival.reason or ""),
         ("job", arrival.job or ""),
         ("dropped", f"{utc(arrival.dataset.modified)} (UTC), {arrival.dataset.size:,} bytes"),
@@ -220,8 +199,7 @@ def arrival_facts(arrival: Arrival, report: Report | None) -> list[Fact]:
     ]
     faults = [each.message for each in (report.faults if report else ()) if each.message != arrival.reason]
     facts += [("fault", (each, "red")) for each in faults]
-    facts += [("note", (each, "yellow")) for each in (report.notes if report else ())]
-    return [(name, cell) for name, cell in facts if cell]
+    return facts + [("note", (each, "yellow")) for each in (report.notes if report else ())]
 
 
 def column_rows(columns: Iterable[ColumnDescription]) -> list[tuple[Cell, ...]]:
@@ -246,7 +224,7 @@ def member_rows(members: Sequence[Member]) -> list[tuple[Cell, ...]]:
     return [
         (
             member.pipeline,
-            (member.state.value, _MEMBERS.get(member.state, "cyan")),
+            styled(member.state),
             ids[member.job] if member.job else f"entry {member.live}",
             member.reason,
         )
@@ -268,7 +246,7 @@ def entry_rows(entries: Sequence[HistoryEntry], live: int | None) -> list[tuple[
         (
             (f"{entry.number} ← live", "bold green") if entry.number == live else str(entry.number),
             moment(entry.at),
-            (entry.action.value, _ACTIONS[entry.action]),
+            styled(entry.action),
             models(entry.models),
             ids[entry.job] if entry.job else "",
             entry.by or "",
@@ -282,7 +260,7 @@ def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> lis
     """Return what was live from when to when, and why; `digest` is the entry's own SHA-256."""
     facts: list[Fact] = [
         ("live", f"{utc(entry.at)} to {utc(until) if until else 'now'} (UTC)"),
-        ("what", (entry.action.value, _ACTIONS[entry.action])),
+        ("what", styled(entry.action)),
         ("why", entry.reason),
         ("by", entry.by or ""),
     ]
@@ -294,8 +272,7 @@ def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> lis
     facts += verdict_facts(entry.verdict)
     facts += approval_facts(entry.approval)
     facts += [(f"proof on {name}", proof(each)) for name, each in entry.proof.items()]
-    facts += [("fence", str(entry.fence)), ("SHA-256", digest), ("after", entry.chain or "")]
-    return [(name, cell) for name, cell in facts if cell]
+    return [*facts, ("fence", str(entry.fence)), ("SHA-256", digest), ("after", entry.chain or "")]
 
 
 def verdict_facts(verdict: Verdict | None) -> list[Fact]:

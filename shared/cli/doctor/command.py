@@ -19,6 +19,9 @@ from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, Commands, chosen_settings
 from shared.cli.status import alive_until
+from shared.cli.stuck import active_jobs, files_that_wait
+from shared.domain.stuck import stuck_jobs
+from shared.store.damage import damaged
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -120,8 +123,6 @@ def _guarded(what: str, look: Any) -> Iterator[Finding]:
 
 def _records(app: App) -> Iterator[Finding]:
     """Look which records of what is under way cannot be read."""
-    from shared.store.damage import damaged
-
     try:
         lines = damaged(app.documents)
     except RetrainingError as error:
@@ -155,9 +156,6 @@ def _timers(app: App) -> Finding:
 
 def _stuck(app: App) -> Iterator[Finding]:
     """Look for files and jobs that are stuck."""
-    from shared.cli.stuck import active_jobs, files_that_wait
-    from shared.domain.stuck import stuck_jobs
-
     broken: list[str] = []  # `records` names them
     jobs = active_jobs(app, broken)
     found = [*files_that_wait(app, jobs, broken), *stuck_jobs(jobs, datetime.now(UTC))]

@@ -13,18 +13,17 @@ from shared.base.suggestion import suggestion
 from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
 from shared.cli.output import short
 from shared.domain.evaluation import METRICS, kind_of
+from shared.domain.fleets import Fleet
+from shared.domain.gate.rules import Rule
 from shared.domain.gate.scored import kind_of_columns
+from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService, BlobReference
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, NewTarget, ScoringService, Target, TrainingService
+from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, Target, TrainingService
 from shared.domain.values import Address
 
 if TYPE_CHECKING:
     from shared.app import App
-    from shared.domain.fleets import Fleet
-    from shared.domain.gate.rules import Rule
-    from shared.domain.pipelines import Pipeline
-    from shared.domain.services import Description
 
 _DEFAULT = "default"  #: every Classic web service has this endpoint, whose models those that are made begin with
 _NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether address and key are right
