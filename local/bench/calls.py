@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -9,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +18,7 @@ import requests.adapters
 
 from local.children import ROOT
 
-FLOWS, STORE = ROOT / "shared" / "flows", ROOT / "shared" / "store"
+FLOWS, STORE = (f"{ROOT / 'shared' / folder}{os.sep}" for folder in ("flows", "store"))
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,9 @@ def _reason() -> str:
     frame = sys._getframe(2)
     while frame.f_back is not None:
         code, frame = frame.f_code, frame.f_back
-        folder = Path(code.co_filename).parents
-        if FLOWS in folder and "<" not in code.co_qualname:
+        if code.co_filename.startswith(FLOWS) and "<" not in code.co_qualname:
             flow.append(code.co_qualname)
-        elif STORE in folder and "Shelf" not in code.co_qualname:
+        elif code.co_filename.startswith(STORE) and "Shelf" not in code.co_qualname:
             record = code.co_qualname
     begun = " ... ".join(dict.fromkeys([*flow[-1:], *reversed(flow[:2])]))
     return f"{begun}: {record}" if record else begun

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 
 from local.azurite import azurite
-from local.bench.app import app_that_waits_for_nothing, taken_up
-from local.bench.calls import Call, recorded
+from local.bench.app import app_that_waits_for_nothing, retraining
 from local.bench.rows import ms
 from local.datasets import as_csv
-from local.workplace import PIPELINE, workplace
-from shared.app import App
-from shared.domain.jobs import JobState
-from shared.domain.ports import Finished
+from local.workplace import workplace
 
 TARGETS = (1, 2)
 
@@ -26,7 +21,7 @@ def trace(folder: Path) -> None:
             app = app_that_waits_for_nothing(place.settings, targets)
             for rows in (300 + targets, 400 + targets):
                 path = place.drop(f"{rows}.csv", as_csv(place.header, place.rows[:rows]))
-                calls = retraining(app, storage.blob_address, path)
+                calls = retraining(app, storage, path)
             print(f"A retraining with {targets} target{'s'[: targets - 1]}")
             for number, call in enumerate(calls, 1):
                 line = f"{number:3} {call.to:7} {call.method:6} {call.what:70.70} {call.status} {ms(call.seconds):>8}"
@@ -36,18 +31,3 @@ def trace(folder: Path) -> None:
                 line = ", ".join(f"{count} {method}" for method, count in methods.most_common())
                 print(f"{to} calls: {methods.total()} ({line})")
             print()
-
-
-def retraining(app: App, storage: str, path: str) -> list[Call]:
-    """Take the dropped file to its promotion; return the calls, without those of the wait for its BES job."""
-    with recorded(storage) as calls:
-        job = taken_up(app, path)
-    service = app.training_service(app.pipelines[PIPELINE])
-    while not isinstance(service.status(str(job.bes_job)), Finished):
-        time.sleep(0.02)
-    with recorded(storage) as more:
-        for request in app.flows.training.poll():
-            app.flows.requests.carry_out(request, "bench")
-    ended = app.records.jobs.require(job.id).record
-    assert ended.state is JobState.PROMOTED, ended.reason
-    return [*calls, *more]

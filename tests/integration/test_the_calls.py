@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from local.bench.app import Bare, app_that_waits_for_nothing, peaks
+from local.bench.app import Bare, app_that_waits_for_nothing, peaks, retraining
 from local.bench.calls import Call
-from local.bench.trace import retraining
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 
@@ -19,10 +18,9 @@ STORAGE, SERVICES = 36, {1: 10, 2: 17}
 def test_a_retraining_makes_no_more_calls_than_the_documents_name(workplace: Workplace, targets: int) -> None:
     app = app_that_waits_for_nothing(workplace.settings, targets)
     header, rows = workplace.header, workplace.rows
-    storage = workplace.azurite.blob_address
     for count in (200 + targets, 300 + targets):  # the first one makes what is made once
         path = workplace.drop(f"{count}.csv", as_csv(header, rows[:count]))
-        calls = retraining(app, storage, path)
+        calls = retraining(app, workplace.azurite, path)
     made = Counter(call.to for call in calls)
     listed = "\n".join(f"{call.to} {call.method} {call.what}: {call.reason}" for call in calls)
     assert made["storage"] <= STORAGE, listed
@@ -33,7 +31,7 @@ def test_a_retraining_makes_no_more_calls_than_the_documents_name(workplace: Wor
 def test_the_bare_calls_that_a_retraining_is_compared_with_are_answered(workplace: Workplace) -> None:
     app = app_that_waits_for_nothing(workplace.settings)
     path = workplace.drop("250.csv", as_csv(workplace.header, workplace.rows[:250]))
-    retraining(app, workplace.azurite.blob_address, path)
+    retraining(app, workplace.azurite, path)
     live = app.records.champions.load(PIPELINE).live
     assert live and live.job
     bare = Bare(workplace, app, path)
