@@ -16,7 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aml.api import assets, jobs, online_deployments, online_endpoints, operations, scope, stores, uploads, workspaces
+from aml.api import (
+    assets,
+    batch_deployments,
+    batch_endpoints,
+    batch_jobs,
+    jobs,
+    online_deployments,
+    online_endpoints,
+    operations,
+    scope,
+    stores,
+    uploads,
+    workspaces,
+)
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
@@ -56,6 +69,9 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *outputs.ADDRESSES,
     *online_endpoints.ADDRESSES,
     *online_deployments.ADDRESSES,
+    *batch_endpoints.ADDRESSES,
+    *batch_deployments.ADDRESSES,
+    *batch_jobs.ADDRESSES,
 ]
 OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 #: by plane: what raises unless the caller may make the call
@@ -63,6 +79,7 @@ CHECKS: Mapping[str, Callable[[Context, Call], None]] = {
     "arm": scope.enter,
     "mlflow": scope.enter_data,
     "history": scope.enter_data,
+    "batch": batch_jobs.enter,
     "public": lambda *_: None,
 }
 #: by plane: the form of its errors, where it is not the resource manager's

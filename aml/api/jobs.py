@@ -32,14 +32,22 @@ def put_job(context: Context, call: Call) -> Response:
     name = call.names["name"]
     scope.check_name(name, "name")
     given = {key: value for key, value in scope.properties_of(call.json()).items() if key not in OWN}
-    made = make(Job, f"jobs/{name}", _properties(name, given))
+    job, new = submit(context, name, given)
+    if not new:
+        job = _changed(context, job, given, _properties(name, given))
+    return scope.answer(_shown(context, call, job), 201 if new else 200)
+
+
+def submit(context: Context, name: str, given: dict[str, Any], invoked: str = "") -> tuple[Job, bool]:
+    """Make the job, unless one of that name is there; return the one that is there, and whether it is new."""
+    properties = _properties(name, given)
+    made = make(Job, f"jobs/{name}", properties, invoked=invoked)
     if not (kept := context.workspace.records.find(Job, made.id)):
         made = msgspec.structs.replace(made, queue=_check(context, made.properties))
         kept = context.workspace.records.find_or_make(Job, made.id, lambda: made)
     if kept is made:
         context.jobs.enqueue(made)
-        return scope.answer(_shown(context, call, made), 201)
-    return scope.answer(_shown(context, call, _changed(context, kept, given, made.properties)))
+    return kept, kept is made
 
 
 def get_job(context: Context, call: Call) -> Response:
@@ -121,11 +129,7 @@ def _check(context: Context, properties: dict[str, Any]) -> str:
     if properties["jobType"] == "Command":
         check_environment(context, read_command(properties).environment)
     else:
-        for node in read_nodes(properties).values():
-            component = component_of(workspace, node["componentId"])
-            environment = component.get("environment")
-            if isinstance(environment, str):
-                check_environment(context, environment.removeprefix("azureml:"))
+        check_nodes(context, properties)
     settings = properties.get("settings")
     default = settings.get("default_compute") if isinstance(settings, dict) else None
     compute = properties.get("computeId") or default
@@ -135,6 +139,15 @@ def _check(context: Context, properties: dict[str, Any]) -> str:
     if workspace.records.find(Compute, f"computes/{name}") is None:
         raise bad_request(f"The compute {name[:80]!r} is not there.", "properties.computeId", "ComputeNotFound")
     return name
+
+
+def check_nodes(context: Context, properties: dict[str, Any]) -> None:
+    """Raise unless the components of a pipeline's nodes are there, and their environments."""
+    for node in read_nodes(properties).values():
+        component = component_of(context.workspace, node["componentId"])
+        environment = component.get("environment")
+        if isinstance(environment, str):
+            check_environment(context, environment.removeprefix("azureml:"))
 
 
 def check_environment(context: Context, environment: str) -> None:

@@ -7,19 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
-from aml.api import operations as following
 from aml.api import scope
+from aml.api.changes import begin, check_still, followed, make_or_begin, with_operation
 from aml.api.jobs import check_environment
 from aml.api.listing import listed
-from aml.api.online_endpoints import (
-    accepted,
-    begin,
-    check_still,
-    deployments_of,
-    endpoint_of,
-    make_or_begin,
-    with_operation,
-)
+from aml.api.online_endpoints import deployments_of, endpoint_of
 from aml.api.online_forms import MOST_DEPLOYMENTS, MOST_INSTANCES, check_deployment_name, read_deployment, read_sku
 from aml.call import Call
 from aml.context import Context
@@ -95,7 +87,7 @@ def delete_deployment(context: Context, call: Call) -> Response:
         check_still(endpoint)
         _check_without_traffic(endpoint, found)
         _, operation = begin(context, found, "odidp", "Deleting")
-    return accepted(context, call, operation)
+    return followed(context, call, operation)
 
 
 def get_logs(context: Context, call: Call) -> Response:
@@ -131,8 +123,7 @@ def list_skus(context: Context, call: Call) -> Response:
 
 
 def answer(context: Context, call: Call, deployment: Deployment, operation: Operation, status: int) -> Response:
-    headers = following.headers(context, call, operation, located=False)
-    return scope.answer(_shown(context, call, deployment), status, headers)
+    return followed(context, call, operation, _shown(context, call, deployment), status)
 
 
 def _shown(context: Context, call: Call, deployment: Deployment) -> dict[str, Any]:

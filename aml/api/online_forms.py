@@ -42,7 +42,7 @@ def read_endpoint(given: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(AUTHENTICATION.values())
         raise bad_request(f"authMode is {mode[:40]!r}; it can be: {known}.", "properties.authMode")
     return {
-        **_described(given),
+        **read_described(given),
         **({"compute": text_of(given, "compute")} if "compute" in given else {}),
         "authMode": AUTHENTICATION[mode.lower()],
         "publicNetworkAccess": _word(given, "publicNetworkAccess", _SWITCH),
@@ -100,7 +100,7 @@ def read_deployment(given: Mapping[str, Any]) -> dict[str, Any]:
         raise bad_request(message, "properties.model")
     kept = {name: text_of(given, name) for name in ("model", "environmentId", "modelMountPath") if name in given}
     return {
-        **_described(given),
+        **read_described(given),
         **kept,
         **({"codeConfiguration": code} if code else {}),
         "endpointComputeType": "Managed",
@@ -169,7 +169,7 @@ def _scale(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "pollingInterval": settings["pollingInterval"]}
 
 
-def _described(given: Mapping[str, Any]) -> dict[str, Any]:
+def read_described(given: Mapping[str, Any]) -> dict[str, Any]:
     text = text_of(given, "description", required=False) if given.get("description") else ""
     properties = scope.texts_of(given, "properties")
     properties.pop("AzureAsyncOperationUri", None)  # the service's own, which a client sends back

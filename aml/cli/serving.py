@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,12 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     from aml.context import Context
     from aml.faults import Faults
-    from aml.identity.authority import write_certificates
     from aml.jobs.runner import JobRunner
     from aml.jobs.variables import JobVariables
     from aml.proxy import Proxy, real_names
     from aml.server import OPERATIONS, build
-    from aml.serving.runner import Pace, Serving
+    from aml.serving.changes import Pace
+    from aml.serving.runner import Serving
     from aml.state.workspace import Names
     from service.faults.control import run_control
 
@@ -65,9 +66,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     workspace = open_workspace(chosen.data, called)
     workspace.records.idle_at_most = _CONNECTIONS
     names = real_names(workspace) if chosen.proxy else []
-    trusted, certificate = write_certificates(
-        chosen.data, workspace.identity.authority, [chosen.address, "127.0.0.1", "localhost", *names]
-    )
+    trusted, certificate = _certificates(chosen, workspace, names)
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
     variables = JobVariables(workspace, addresses["address"], trusted)
     faults = Faults([*OPERATIONS, "score"])
@@ -90,6 +89,14 @@ def _serve(chosen: argparse.Namespace) -> int:
         print(json.dumps(addresses), flush=True)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _certificates(chosen: argparse.Namespace, workspace: Any, names: Sequence[str]) -> tuple[Path, Path]:
+    """Return the files of the authority and of the server's certificate, which has the names."""
+    from aml.identity.authority import write_certificates
+
+    hosts = [chosen.address, "127.0.0.1", "localhost", *names]
+    return write_certificates(chosen.data, workspace.identity.authority, hosts)
 
 
 def _pythons(file: Path) -> Any:

@@ -155,8 +155,8 @@ class JobRunner:
             "componentId": node["componentId"],
             "command": task.command,
             "environmentId": task.environment,
-            "inputs": {port: _shown("jobInputType", each) for port, each in task.inputs.items()},
-            "outputs": {port: _shown("jobOutputType", each) for port, each in task.outputs.items()},
+            "inputs": {port: each.shown("jobInputType") for port, each in task.inputs.items()},
+            "outputs": {port: each.shown("jobOutputType") for port, each in task.outputs.items()},
             "tags": {},
             "properties": {"azureml.parentRunId": pipeline.name, "azureml.moduleName": name},
         }
@@ -194,8 +194,3 @@ def component_of(workspace: Workspace, component: str) -> dict[str, Any]:
 def _names(job_id: str) -> list[str]:
     """Return what an order may call the job: its own name, and that of its pipeline."""
     return job_id.split("/")[1::2]
-
-
-def _shown(kind_member: str, port: Port) -> dict[str, str]:
-    value = {"value" if port.kind == "literal" else "uri": port.value} if port.value else {}
-    return {kind_member: port.kind, **value}

@@ -37,6 +37,12 @@ class Port:
     def is_direct(self) -> bool:
         return self.mode.lower() == DIRECT
 
+    def shown(self, kind_member: str) -> dict[str, str]:
+        """Return the port as a job's properties have it."""
+        literal = self.kind == LITERAL
+        value = {"value" if literal else "uri": self.value} if self.value or literal else {}
+        return {kind_member: self.kind, **value, **({"mode": self.mode} if self.mode else {})}
+
 
 @dataclass(frozen=True)
 class Task:
@@ -58,7 +64,7 @@ def read_command(properties: Mapping[str, Any]) -> Task:
         outputs=_ports(properties, "outputs", "jobOutputType"),
         code=text_of(properties, "codeId", required=False),
         variables=variables_of(properties, "environmentVariables"),
-        seconds=_seconds(_object(properties, "limits").get("timeout")),
+        seconds=_seconds(members_of(properties, "limits").get("timeout")),
     )
     check_references(task)
     return task
@@ -93,7 +99,7 @@ def fill_in(command: str, inputs: Mapping[str, str], outputs: Mapping[str, str])
 
 def read_nodes(properties: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the nodes of a pipeline job by name, each after those whose outputs it takes."""
-    given = _object(properties, "jobs")
+    given = members_of(properties, "jobs")
     if not given:
         raise bad_request("A pipeline job has at least one node.", "properties.jobs")
     for name, node in given.items():
@@ -121,18 +127,10 @@ def read_node(
 ) -> Task:
     """Return the task of a node. `pipeline` has the job's inputs and outputs, `made` the outputs of nodes that ran."""
     given = _node_inputs(name, node, pipeline, made)
-    inputs: dict[str, Port] = {}
-    for port, declared in _object(component, "inputs").items():
-        kind = str(declared.get("type", "")).lower()
-        default = declared.get("default")
-        found = given.get(port) or (Port(LITERAL, str(default)) if default is not None else None)
-        if found is None and not declared.get("optional"):
-            raise bad_request(f"The node {name!r} has no value for its input {port!r}.", f"properties.jobs.{name}")
-        if found:
-            inputs[port] = replace(found, value=_typed(port, kind, found.value)) if found.kind == LITERAL else found
+    inputs = inputs_of(component, given, f"node {name!r}", f"properties.jobs.{name}")
     outputs = {
-        port: _output(str(declared.get("type", "uri_folder")).lower(), _object(node, "outputs").get(port), pipeline)
-        for port, declared in _object(component, "outputs").items()
+        port: _output(str(declared.get("type", "uri_folder")).lower(), members_of(node, "outputs").get(port), pipeline)
+        for port, declared in declared_in(component, "outputs").items()
     }
     task = Task(
         command=text_of(component, "command"),
@@ -141,17 +139,40 @@ def read_node(
         outputs=outputs,
         code=_reference(text_of(component, "code", required=False)),
         variables={**variables_of(component, "environment_variables"), **variables_of(node, "environment_variables")},
-        seconds=_seconds(_object(node, "limits").get("timeout")),
+        seconds=_seconds(members_of(node, "limits").get("timeout")),
     )
     check_references(task)
     return task
+
+
+def inputs_of(component: Mapping[str, Any], given: Mapping[str, Port], who: str, target: str) -> dict[str, Port]:
+    """Return the inputs of a component: what `who` gives, else their defaults. Literals must have the right type."""
+    inputs: dict[str, Port] = {}
+    for name, declared in declared_in(component, "inputs").items():
+        kind = str(declared.get("type", "")).lower()
+        default = declared.get("default")
+        found = given.get(name) or (Port(LITERAL, str(default)) if default is not None else None)
+        if found is None and not declared.get("optional"):
+            raise bad_request(f"The {who} has no value for its input {name!r}.", target)
+        if found:
+            inputs[name] = replace(found, value=_typed(name, kind, found.value)) if found.kind == LITERAL else found
+    return inputs
+
+
+def declared_in(component: Mapping[str, Any], member: str) -> dict[str, dict[str, Any]]:
+    """Return the inputs or outputs that a component declares."""
+    declared = members_of(component, member)
+    for name, each in declared.items():
+        if not isinstance(each, dict):
+            raise bad_request(f"The member '{member}.{name}' of the component must be an object.", f"{member}.{name}")
+    return declared
 
 
 def _node_inputs(
     name: str, node: Mapping[str, Any], pipeline: Task, made: Mapping[str, Mapping[str, Port]]
 ) -> dict[str, Port]:
     found: dict[str, Port] = {}
-    for port, given in _object(node, "inputs").items():
+    for port, given in members_of(node, "inputs").items():
         value = given.get("value", given.get("uri")) if isinstance(given, dict) else given
         reference = _REFERENCE.fullmatch(str(value).strip())
         if reference:
@@ -194,7 +215,7 @@ def read_ports(properties: Mapping[str, Any]) -> Task:
 
 def _needed(node: Mapping[str, Any], nodes: Mapping[str, Any]) -> set[str]:
     """Return the nodes whose outputs the node takes."""
-    values = [each.get("value") for each in _object(node, "inputs").values() if isinstance(each, dict)]
+    values = [each.get("value") for each in members_of(node, "inputs").values() if isinstance(each, dict)]
     found = re.findall(r"parent\.jobs\.(\w+)\.outputs\.", " ".join(map(str, values)))
     return {name for name in found if name in nodes}
 
@@ -213,7 +234,7 @@ def _typed(name: str, kind: str, text: str) -> str:
 
 def _ports(properties: Mapping[str, Any], member: str, kind_member: str) -> dict[str, Port]:
     ports = {}
-    for name, given in _object(properties, member).items():
+    for name, given in members_of(properties, member).items():
         target = f"properties.{member}.{name}"
         _check_name(name, target)
         if not isinstance(given, dict):
@@ -247,7 +268,8 @@ def _optional(command: str) -> str:
     return " ".join(f"[[{reference}" for part in _OPTIONAL.findall(command) for reference in _REFERENCE.findall(part))
 
 
-def _object(members: Mapping[str, Any], name: str) -> dict[str, Any]:
+def members_of(members: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a member that is an object; an empty one where it is missing."""
     value = members.get(name)
     if value is not None and not isinstance(value, dict):
         raise bad_request(f"The member '{name}' must be an object.", name)
@@ -256,7 +278,7 @@ def _object(members: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def variables_of(members: Mapping[str, Any], name: str) -> dict[str, str]:
     """Return a member that is an object of environment variables."""
-    given = _object(members, name)
+    given = members_of(members, name)
     for key, value in given.items():
         if not isinstance(value, str) or "\x00" in value or "\x00" in key or "=" in key or not key:
             raise bad_request(f"The variable {key[:80]!r} of '{name}' cannot be set.", f"properties.{name}")

@@ -10,9 +10,6 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import msgspec
 from aml.errors import ArmError
 from aml.faults import Faults
 from aml.jobs.pythons import Pythons
+from aml.serving.changes import LOOK, Changes, Pace
 from aml.serving.replica import Order, Started, Stopped, fetch, start
 from aml.serving.routes import Live, Route, make_route
 from aml.state import operations
@@ -29,38 +27,27 @@ from aml.state.workspace import Workspace
 
 log = logging.getLogger("aml.serving")
 
-LOOK = 0.25  #: seconds between two looks at a process that serves
 DRAIN = 0.02  #: seconds between two looks at what is still pending
 AGAIN_AT_MOST = 30.0  #: seconds before a process that ended by itself is started again
 
 
-@dataclass(frozen=True)
-class Pace:
-    """The least seconds of a change of a deployment, and of an endpoint."""
-
-    deployment: float = 0.0
-    endpoint: float = 0.0
-
-
-class Serving:
+class Serving(Changes):
     """`routes` are the endpoints by their names in lower case."""
 
     def __init__(
         self, workspace: Workspace, pythons: Pythons, pace: Pace | None = None, faults: Faults | None = None
     ) -> None:
-        self._workspace, self._records = workspace, workspace.records
-        self._pythons, self._pace, self._faults = pythons, pace or Pace(), faults or Faults()
+        super().__init__(workspace, pace or Pace(), faults or Faults())
+        self._pythons = pythons
         self.folder = workspace.folder / "deployments"
         self.routes: dict[str, Route] = {}
         self._live: dict[str, Live] = {}
         self._lock = threading.Lock()
-        self.writes = threading.Lock()  #: held while traffic and deployments are checked against each other and changed
-        self._threads: set[threading.Thread] = set()
-        self._stopping = threading.Event()
         self._starts = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))  # each takes a processor for a second
 
     def start(self) -> None:
         """Go on where the server before was: what it served is started again, what it had begun is carried out."""
+        super().start()
         deployments = self._records.all(Deployment)
         self._remove_leftovers(deployments)
         for endpoint in self._records.all(Endpoint):
@@ -77,13 +64,6 @@ class Serving:
             else:
                 operations.end_all(self._records, deployment.id, _interrupted(deployment))
 
-    def stop(self) -> None:
-        """End every process. What was being changed is carried out by the next server."""
-        self._stopping.set()
-        while threads := list(self._threads):
-            for thread in threads:
-                thread.join()
-
     def carry_out(self, resource: Served) -> None:
         """Bring about what the record says, in a thread."""
         if isinstance(resource, Endpoint):
@@ -92,6 +72,12 @@ class Serving:
         elif isinstance(resource, Deployment):
             works = {"Deleting": self._delete, "Scaling": self._scale}
             self._spawn(works.get(resource.state, self._deploy), resource)
+        else:
+            super().carry_out(resource)
+
+    def failed(self, resource: Served) -> None:
+        if isinstance(resource, Endpoint | Deployment):
+            self.refresh(resource.id.partition("/deployments/")[0])
 
     def _change_endpoint(self, endpoint: Endpoint) -> None:
         if not self._wait(self._pace.endpoint, lambda: False):
@@ -310,43 +296,6 @@ class Serving:
         """Remove the files of a change that failed; what answers has others."""
         if deployment.folder and deployment.folder != deployment.served:
             shutil.rmtree(self.folder / deployment.folder, ignore_errors=True)
-
-    def _wait(self, seconds: float, is_over: Callable[[], bool]) -> bool:
-        """Wait, and return whether to go on."""
-        deadline = time.monotonic() + seconds
-        while not (over := is_over() or self._stopping.is_set()) and (left := deadline - time.monotonic()) > 0:
-            self._stopping.wait(min(left, LOOK))
-        return not over
-
-    def _spawn(self, work: Callable[[Any], None], resource: Endpoint | Deployment) -> None:
-        name = f"aml-serving: {type(resource).__name__}"
-        thread = threading.Thread(target=partial(self._run, work, resource), name=name, daemon=True)
-        self._threads.add(thread)
-        thread.start()
-
-    def _run(self, work: Callable[[Any], None], resource: Endpoint | Deployment) -> None:
-        try:
-            if not resource.moves or not self._misbehaves(resource):
-                work(resource)
-        except Exception:  # a fault of this program ends this change only; the log has the traceback
-            log.exception("A change of %s could not be carried out", resource.path)
-        finally:
-            self._threads.discard(threading.current_thread())
-
-    def _misbehaves(self, resource: Endpoint | Deployment) -> bool:
-        """Return whether a fault has the change end otherwise than it should, or not at all."""
-        if self._faults.strike("endless operation", resource.names):
-            return True
-        failing = self._faults.strike("failing operation", resource.names)
-        if not failing:
-            return False
-        if self._wait(failing.delay, lambda: False):
-            kind = type(resource)
-            self._records.change(kind, resource.id, lambda found: found.ended(resource.operation, state="Failed"))
-            self.refresh(resource.id.partition("/deployments/")[0])
-            error = ArmError(500, "InternalServerError", "The operation failed on order.")
-            operations.end(self._records, resource.operation, error)
-        return True
 
     def _remove_leftovers(self, deployments: list[Deployment]) -> None:
         """Remove the folders of what is not there any more: the server before may have died before it did."""

@@ -103,6 +103,7 @@ class Job(Resource, frozen=True):
     """
 
     queue: str = SERVERLESS  #: the compute that it waits for
+    invoked: str = ""  #: the id of the batch deployment whose call made it
     status: str = "NotStarted"
     begun: datetime | None = None  #: when its command began
     ended: datetime | None = None

@@ -37,11 +37,16 @@ class Served(Resource, frozen=True):
         return msgspec.structs.replace(self, **{"state": "Succeeded", **changes})
 
 
-class Endpoint(Served, frozen=True):
-    """`properties` are as they were asked for; calls follow `traffic` and `mirror`, the map that was applied."""
+class AnyEndpoint(Served, frozen=True):
+    """An endpoint of either kind."""
 
     identity: dict[str, Any] = {}
     kind: str = ""
+
+
+class Endpoint(AnyEndpoint, frozen=True):
+    """`properties` are as they were asked for; calls follow `traffic` and `mirror`, the map that was applied."""
+
     primary: str = ""
     secondary: str = ""
     traffic: dict[str, int] = {}
@@ -65,7 +70,34 @@ class Endpoint(Served, frozen=True):
         return msgspec.structs.replace(self, properties={**self.properties, **left})
 
 
-class Deployment(Served, frozen=True):
+class AnyDeployment(Served, frozen=True):
+    """A deployment, below `{kind of endpoint}/{endpoint}/deployments`."""
+
+    @property
+    def endpoint(self) -> str:
+        """The id of its endpoint."""
+        return self.parent.rpartition("/")[0]
+
+
+class BatchEndpoint(AnyEndpoint, frozen=True):
+    """An endpoint whose calls start jobs. `properties` have the name of its default deployment."""
+
+    @property
+    def default(self) -> str:
+        return str(self.properties["defaults"].get("deploymentName") or "")
+
+    def without(self, deployment: str) -> Self | None:
+        """Return the endpoint without a default, where that is the deployment."""
+        if self.default.lower() != deployment.lower():
+            return None
+        return msgspec.structs.replace(self, properties={**self.properties, "defaults": {}})
+
+
+class BatchDeployment(AnyDeployment, frozen=True):
+    """A deployment of a batch endpoint: a pipeline component, of which each call makes a job."""
+
+
+class Deployment(AnyDeployment, frozen=True):
     """A deployment, below `onlineendpoints/{endpoint}/deployments`.
 
     `folder` has what was last ordered, `served` is the folder of what answers: another one while a change is carried
@@ -77,11 +109,6 @@ class Deployment(Served, frozen=True):
     served: str = ""
     serves: dict[str, Any] = {}
     instances: int = 1  #: of what answers
-
-    @property
-    def endpoint(self) -> str:
-        """The id of its endpoint."""
-        return self.parent.rpartition("/")[0]
 
     @property
     def capacity(self) -> int:

@@ -17,7 +17,8 @@ from aml.jobs.pythons import Pythons
 from aml.jobs.runner import JobRunner
 from aml.jobs.variables import JobVariables
 from aml.server import OPERATIONS, build
-from aml.serving.runner import Pace, Serving
+from aml.serving.changes import Pace
+from aml.serving.runner import Serving
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
 from local.azurite import ACCOUNT, KEY

@@ -49,9 +49,12 @@ def there() -> bool:
     return (FOLDER / f"models-{VERSION}.json").exists()
 
 
-def faults(kind: str, body: Any) -> list[str]:
-    """Return what the type has against the body: a member missing, of a wrong form, or unknown."""
-    schema = {"$ref": f"#/$defs/{kind}", "$defs": _definitions()}
+def faults(kind: str, body: Any, *, sent: bool = False) -> list[str]:
+    """Return what the type has against the body: a member missing, of a wrong form, or unknown.
+
+    The words of enumerations may have any case in a body that a client `sent`: the official one sends `aadToken`.
+    """
+    schema = {"$ref": f"#/$defs/{kind}", "$defs": _definitions(sent)}
     errors = Draft202012Validator(schema, format_checker=FORMATS).iter_errors(body)
     return sorted(f"{'.'.join(map(str, each.path))}: {each.message[:200]}" for each in errors)
 
@@ -75,11 +78,12 @@ def faults_of_call(operation: dict[str, Any], status: int, sent: Any, answered: 
     name = operation["operation"]
     kind = _KINDS.get(operation["group"], operation["group"].removesuffix("s"))
     bodies = [(_ANSWERS.get(name, ""), answered)]
+    found = [] if status in operation["success"] else [f"the status {status}"]
     if operation["method"] == "GET" and name.startswith("list"):
         bodies = [(kind, each) for each in answered["value"]]
     elif name in _RESOURCES:
-        bodies = [(kind, answered), *([(kind, sent)] if name == "create_or_update" else [])]
-    found = [] if status in operation["success"] else [f"the status {status}"]
+        bodies = [(kind, answered)]
+        found += faults(kind, sent, sent=True) if name == "create_or_update" and kind in _definitions() else []
     return found + [fault for kind, body in bodies if kind in _definitions() for fault in faults(kind, body)]
 
 
@@ -90,13 +94,18 @@ def _places() -> list[tuple[dict[str, Any], re.Pattern[str]]]:
 
 
 @cache
-def _definitions() -> dict[str, Any]:
+def _definitions(any_case: bool = False) -> dict[str, Any]:
     models = json.loads((FOLDER / f"models-{VERSION}.json").read_text("utf-8"))
     enums = json.loads((FOLDER / f"enums-{VERSION}.json").read_text("utf-8"))
-    return {name: _definition(name, models, enums) for name in models}
+    words = {name: _words(each, any_case) for name, each in enums.items()}
+    return {name: _definition(name, models, words) for name in models}
 
 
-def _definition(name: str, models: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
+def _words(words: list[str], any_case: bool) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^(?i:{'|'.join(map(re.escape, words))})$"} if any_case else {"enum": words}
+
+
+def _definition(name: str, models: dict[str, Any], words: dict[str, Any]) -> dict[str, Any]:
     """Return the type with the members that it inherits. A type with kinds is, by its discriminator, one of them."""
     kinds = {other: value for other in models if (value := _kind_of(other, name, models))}
     if kinds:
@@ -113,7 +122,7 @@ def _definition(name: str, models: dict[str, Any], enums: dict[str, Any]) -> dic
     for each in _line(name, models):
         members |= _BASES.get(each, {})
         for member, field in models.get(each, {"fields": {}})["fields"].items():
-            members[member] = _form(field["type"], models, enums)
+            members[member] = _form(field["type"], models, words)
             required += [member] if field["required"] else []
     members |= {member: {} for member in _BESIDE.get(name, ())}
     return {"type": "object", "properties": members, "required": required, "additionalProperties": False}
@@ -135,16 +144,16 @@ def _kind_of(name: str, parent: str, models: dict[str, Any]) -> str:
     return str(value.rstrip('"')) if value and base == parent else ""
 
 
-def _form(text: str, models: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
+def _form(text: str, models: dict[str, Any], words: dict[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of a type as Python writes it. A type that is not at hand may have any form."""
     if text in _SIMPLE:
         return _SIMPLE[text]
     if inner := re.fullmatch(r"list\[(.*)\]", text):
-        return {"type": "array", "items": _form(inner[1], models, enums)}
+        return {"type": "array", "items": _form(inner[1], models, words)}
     if inner := re.fullmatch(r"dict\[str, (.*)\]", text):
-        return {"type": "object", "additionalProperties": _form(inner[1], models, enums)}
+        return {"type": "object", "additionalProperties": _form(inner[1], models, words)}
     if inner := re.fullmatch(r"Union\[str, (.*)\]", text):
-        return {"enum": enums[inner[1]]} if inner[1] in enums else {"type": "string"}
+        return dict(words.get(inner[1], {"type": "string"}))
     if text in models:
         return {"$ref": f"#/$defs/{text}"}
     return {"type": "string"} if text.startswith("Literal") else {}

@@ -9,7 +9,7 @@ import pytest
 
 from aml.api.online_deployments import MOST_BYTES, last_lines
 from aml.api.online_forms import read_deployment
-from aml.serving.runner import Pace
+from aml.serving.changes import Pace
 from aml.state.records import Operation, make
 from aml.state.serving import Deployment, Endpoint
 from tests.support.aml import MODEL, Here, refusal

@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml.server import ADDRESSES
-from aml.serving.runner import Pace
+from aml.serving.changes import Pace
+from tests.support import batch
 from tests.support.aml import MODEL, PORT, Here, refusal
 from tests.support.asgi import ask
+from tests.support.batch import DATA
 from tests.support.serving import endpoint_body
 from tests.support.waiting import until
 
@@ -42,6 +44,9 @@ BODIES: list[dict[str, Any]] = [
     {"properties": {"authMode": "Key", "traffic": {"blue": 100}, "mirrorTraffic": {}}, "identity": {"type": "None"}},
     {"properties": {"endpointComputeType": "Managed", "model": "a", "requestSettings": {}, "livenessProbe": {}}},
     {"properties": {"keys": {}}, "keyType": "Primary", "keyValue": "a", "tail": 1, "sku": {"capacity": 1}, "tags": {}},
+    {"properties": {"authMode": "AADToken", "defaults": {"deploymentName": "income"}}, "identity": {"type": "None"}},
+    {"properties": {"deploymentConfiguration": {}, "retrySettings": {}, "miniBatchSize": 1, "description": "a"}},
+    {"properties": {"inputData": {"data": DATA}, "outputData": {}, "properties": {}, "tags": {}, "name": "a"}},
     {"properties": {"componentSpec": {"type": "command"}, "image": "a", "codeUri": "b", "dataType": "uri_file"}},
 ]
 
@@ -60,6 +65,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
     until(lambda: "income" in here.serving.routes, "the endpoint is made")
     model = {"endpointComputeType": "Managed", "model": f"{here.workspace.id}/models/a/versions/1"}
     here.call("PUT", "onlineEndpoints/income/deployments/income", {"properties": model})
+    batch.publish(here)
+    batch.made(here, "batchEndpoints/income")
+    batch.made(here, "batchEndpoints/income/deployments/income", **batch.deployment(here))
     return here
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from aml.server import ADDRESSES
-from aml.serving.runner import Pace
-from tests.support import aml_models
+from aml.serving.changes import Pace
+from tests.support import aml_models, batch
 from tests.support.aml import MODEL, Here
 from tests.support.asgi import Answer
 from tests.support.serving import deployment, endpoint_body
@@ -114,6 +114,33 @@ def test_online_deployments(tmp_path: Path) -> None:
     judged("DeploymentLogs", "POST", here.call("POST", f"{path}/getLogs", {"tail": 5}), f"{place}/getLogs")
     skus = here.call("GET", f"{path}/skus")
     assert skus.status == 200 and skus.json["value"][0]["sku"]["name"] == "Default"
+
+
+def test_batch_endpoints(here: Here) -> None:
+    place = f"{WORKSPACE}/batchEndpoints/{{}}"
+    batch.ready(here)
+    shown = judged("BatchEndpoint", "GET", here.call("GET", batch.ENDPOINT), place)
+    assert set(shown["systemData"]) >= {"createdAt", "lastModifiedAt"}
+    judged("BatchEndpoint", "PUT", here.put(batch.ENDPOINT, description="text"), place)
+    until(lambda: here.call("GET", batch.ENDPOINT).json["properties"]["provisioningState"] == "Succeeded", "it ends")
+    judged("BatchEndpoint", "PATCH", here.call("PATCH", batch.ENDPOINT, {"tags": {"a": "b"}}), place)
+    [listed] = here.call("GET", "batchEndpoints").json["value"]
+    assert aml_models.faults("BatchEndpoint", listed) == []
+
+
+def test_batch_deployments(here: Here) -> None:
+    place = f"{WORKSPACE}/batchEndpoints/{{}}/deployments/{{}}"
+    batch.ready(here)
+    path = f"{batch.ENDPOINT}/deployments/first"
+    judged("BatchDeployment", "GET", here.call("GET", path), place)
+    judged("BatchDeployment", "PUT", here.put(path, **batch.deployment(here, description="text")), place)
+    until(lambda: here.call("GET", path).json["properties"]["provisioningState"] == "Succeeded", "it ends")
+    described = {"properties": {"description": "text"}, "tags": {"a": "b"}}
+    judged("BatchDeployment", "PATCH", here.call("PATCH", path, described), place)
+    for each in here.call("GET", f"{batch.ENDPOINT}/deployments").json["value"]:
+        assert aml_models.faults("BatchDeployment", each) == []
+    started = batch.invoked(here).json["name"]
+    judged("JobBase", "GET", here.call("GET", f"jobs/{started}"), f"{WORKSPACE}/jobs/{{}}")
 
 
 def test_refusals(here: Here) -> None:

@@ -6,6 +6,7 @@ Nothing in it knows that the workspace is on this machine: the environment says 
 import os
 
 import assets
+import batch
 import jobs
 import serving
 import tracking
@@ -20,6 +21,8 @@ client = MLClient(
 )
 assets.run(client)
 begun = serving.begin(client)
+called = batch.begin(client)
 trained = jobs.run(client)
 tracking.run(client, trained)
 serving.run(client, trained, begun)
+batch.run(client, called)  # last: the client keeps the header of a call that names a deployment
