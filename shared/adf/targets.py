@@ -44,19 +44,11 @@ class Targets:
         address = plain_address(service.update_endpoint) if service else None
         new = new_service(address or "")
         if new and service:
-            manager, resource = new
             if service.service_principal:
                 self._report.leave(
-                    f"{of}: servicePrincipalId: the app's identity takes its place; make it Contributor on {resource}"
+                    f"{of}: servicePrincipalId: the app's identity takes its place; make it Contributor on {new[1]}"
                 )
-            return {
-                "kind": "new",
-                "name": name,
-                **({} if manager == AZURE else {"address": manager}),
-                "id": resource,
-                "asset": model,
-                "scoring": scoring,
-            }
+            return new_target(name, new, model, scoring)
         endpoint = classic_endpoint(address or "")
         if endpoint is None:
             self._report.leave(
@@ -67,14 +59,7 @@ class Targets:
             address = self._report.setting(f"{update.service or update.name}_UPDATE_ADDRESS", wanted)
         elif endpoint.casefold() == "default":
             self._report.leave(f"{of}: updateResourceEndpoint: the default endpoint takes no model; add an endpoint")
-        return {
-            "kind": "classic",
-            "name": name,
-            "address": address,
-            "key": scoring["key"],
-            "resource": model,
-            "scoring": scoring,
-        }
+        return classic_target(name, address, model, scoring)
 
     def _model(self, update: UpdateResource, key: str) -> str:
         if isinstance(update.model_name, str) and update.model_name and "${" not in update.model_name:
@@ -99,16 +84,24 @@ class Targets:
         report.leave(f"{training.batch.where}: no further update takes its model; a Classic target is there to fill in")
         key = report.setting(f"{entry}_ENDPOINT_KEY", f"{of}: its API key")
         scoring = report.setting(f"{entry}_SCORING_ADDRESS", f"{of}: where it scores rows, .../services/{{id}}")
-        return {
-            "kind": "classic",
-            "name": "classic",
-            "address": report.setting(f"{entry}_UPDATE_ADDRESS", f"{of}: .../webservices/{{id}}/endpoints/{{name}}"),
-            "key": key,
-            "resource": report.fill_in(
-                f"pipelines.{entry}.targets (classic)", "TRAINED_MODEL", "the exact name, '... [trained model]'"
-            ),
-            "scoring": {"address": scoring, "key": key},
-        }
+        address = report.setting(f"{entry}_UPDATE_ADDRESS", f"{of}: .../webservices/{{id}}/endpoints/{{name}}")
+        model = report.fill_in(
+            f"pipelines.{entry}.targets (classic)", "TRAINED_MODEL", "the exact name, '... [trained model]'"
+        )
+        return classic_target("classic", address, model, {"address": scoring, "key": key})
+
+
+def new_target(name: str, service: tuple[str, str], asset: str, scoring: Target) -> Target:
+    """Return a New web service, by its resource manager and its resource id, as a target."""
+    manager, resource = service
+    address = {} if manager == AZURE else {"address": manager}
+    return {"kind": "new", "name": name, **address, "id": resource, "asset": asset, "scoring": scoring}
+
+
+def classic_target(name: str, address: str | None, resource: str, scoring: Target) -> Target:
+    """Return an endpoint of a Classic web service as a target: the key of its scoring is also that of its update."""
+    key = scoring["key"]
+    return {"kind": "classic", "name": name, "address": address, "key": key, "resource": resource, "scoring": scoring}
 
 
 def named_service(factory: Factory, report: Report, activity: Activity) -> LinkedService | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -54,10 +55,13 @@ def _data(chosen: argparse.Namespace) -> int:
         stored = arrivals.load(*keys[name])
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
-    def show(found: Sequence[Arrival]) -> None:
-        show_table(DATA, data_rows(found), below="what became of it")
-
-    return show_page(chosen, ("data set", "data"), list(keys), load, show)
+    return show_page(
+        chosen,
+        ("data set", "data"),
+        list(keys),
+        load,
+        lambda found: show_table(DATA, data_rows(found), below="what became of it"),
+    )
 
 
 def _show(chosen: argparse.Namespace) -> int:
@@ -106,26 +110,16 @@ def _find(app: App, given: str) -> Arrival:
 
 def _read(app: App, arrival: Arrival, former: Profile | None = None) -> Report | None:
     """Return what a check of this very version finds, read where it is: dropped, or in quarantine."""
-    pipeline = app.pipelines.get(arrival.pipeline)
-    checks = replace(pipeline.checks if pipeline else Checks(), drift=Drift(at_most=math.inf) if former else None)
-    for content in _contents(app, arrival):
-        try:
-            return check(arrival.dataset.path, content, checks, former)
-        except DataChanged:
-            continue
-    return None
-
-
-def _contents(app: App, arrival: Arrival) -> Iterator[Iterator[bytes]]:
     from shared.flows.quarantine import folder_of
 
-    if not arrival.marker:
-        yield app.data.read(arrival.dataset)
-        yield _set_aside(app, arrival.dataset.path, folder_of(arrival))
-
-
-def _set_aside(app: App, path: str, folder: str) -> Iterator[bytes]:
-    yield from app.data.read_set_aside(path, folder)
+    pipeline = app.pipelines.get(arrival.pipeline)
+    checks = replace(pipeline.checks if pipeline else Checks(), drift=Drift(at_most=math.inf) if former else None)
+    path = arrival.dataset.path
+    reads = [partial(app.data.read, arrival.dataset), partial(app.data.read_set_aside, path, folder_of(arrival))]
+    for read in [] if arrival.marker else reads:
+        with suppress(DataChanged):
+            return check(path, read(), checks, former)
+    return None
 
 
 def _former(app: App, arrival: Arrival) -> tuple[Arrival | None, Profile | None]:

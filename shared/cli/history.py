@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.cli.names import fleets_of, listed
+from shared.cli.names import entries_of, listed
 from shared.cli.output import show_facts, show_json, show_table, tell, utc
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Commands, Stopped, open_app
 from shared.cli.views import HISTORY, entry_facts, entry_rows
@@ -65,7 +65,7 @@ def _history(chosen: argparse.Namespace) -> int:
     # An entry that the champion's record does not name was never settled: what it tells was not, or not yet, live.
     entries = [each for each in records.champions.entries(chosen.pipeline) if each[0].number <= champion.last]
     if not entries:
-        having = listed(records.champions.pipelines(), fleets_of(app)) or "none"
+        having = listed(records.champions.pipelines(), entries_of(app)[1]) or "none"
         raise Stopped(f"{chosen.pipeline!r} has no history; pipelines that have: {having}", NOTHING)
     if chosen.on is None:
         live = champion.live.number if champion.live else None

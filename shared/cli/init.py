@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.adf.report import Report
-from shared.adf.translation import AZURE, classic_endpoint, new_service, plain_address
+from shared.adf.targets import classic_target, new_target
+from shared.adf.translation import classic_endpoint, new_service, plain_address
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.cli.place import DONE, USAGE, Commands, Stopped, chosen_settings
@@ -158,11 +159,9 @@ def _target(chosen: argparse.Namespace, report: Report, scoring: tuple[Address, 
         if ports and f"{member}1" not in ports:
             scored[member] = min(ports)
     if new := new_service(update):
-        manager, resource = new
-        place = {} if manager == AZURE else {"address": manager}
-        return {"kind": "new", "name": "live", **place, "id": resource, "asset": model, "scoring": scored}
+        return new_target("live", new, model, scored)
     if classic_endpoint(update):
-        return {"kind": "classic", "name": "live", "address": update, "key": key, "resource": model, "scoring": scored}
+        return classic_target("live", update, model, scored)
     raise Stopped(
         f"--update {chosen.update!r} is not the address of a Classic endpoint, "
         ".../webservices/{id}/endpoints/{name}, nor of a New web service, .../webServices/{name}",

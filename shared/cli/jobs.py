@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from shared.cli.names import find_id, ids_of
 from shared.cli.output import show_facts, show_json, show_table
@@ -46,10 +45,8 @@ def _jobs(chosen: argparse.Namespace) -> int:
         stored = jobs.load(job_id)
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
-    def show(found: Sequence[RetrainingJob]) -> None:
-        show_table(JOBS, job_rows(found), below="why")
-
-    return show_page(chosen, ("job", "jobs"), ids_of(app, chosen.pipeline, jobs.ids, pipeline_of), load, show)
+    ids = ids_of(app, chosen.pipeline, jobs.ids, pipeline_of)
+    return show_page(chosen, ("job", "jobs"), ids, load, lambda found: show_table(JOBS, job_rows(found), below="why"))
 
 
 def _job(chosen: argparse.Namespace) -> int:

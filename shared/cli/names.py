@@ -41,13 +41,13 @@ def add_pipeline_or_fleet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pipeline", metavar="PIPELINE|FLEET", help="a pipeline, or an entry with for_each: all of it")
 
 
-def fleets_of(app: App) -> list[str]:
-    """Return the fleets of the file; none where it cannot be read, and a note says why."""
+def entries_of(app: App) -> tuple[list[str], list[str]]:
+    """Return the pipelines that are alone in the file, and its fleets; none where it cannot be read, and a note why."""
     try:
-        return list(app.pipelines.fleets)
+        return list(app.pipelines.alone), list(app.pipelines.fleets)
     except BadConfiguration as error:
         tell(f"only what the records have is shown: {error}")
-        return []
+        return [], []
 
 
 def fleet_of(name: str, fleets: Iterable[str]) -> str | None:

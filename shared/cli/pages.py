@@ -69,5 +69,5 @@ def show_page(
         if more:
             tell(f"there are more; go on with --before {found[-1][0]}")
     else:
-        tell(f"there is no such {one.removesuffix(' set')}")
+        tell(f"none of the {len(ids)} recorded {one}s matches" if ids else f"no {one} is recorded yet")
     return DONE if found else NOTHING

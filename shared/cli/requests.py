@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from shared.cli.names import fleet_of
 from shared.cli.output import show_table
@@ -32,10 +30,11 @@ def _requests(chosen: argparse.Namespace) -> int:
         wanted = chosen.pipeline in (None, pipeline) or fleet_of(pipeline, [chosen.pipeline])
         return (request_id, times[request_id], note) if wanted else None
 
-    def show(found: Sequence[Note]) -> None:
-        show_table(REQUESTS, request_rows(found), below="outcome")
-
-    def plain(note: Note) -> dict[str, Any]:
-        return {"request": note[0], "at": note[1], **note[2]}
-
-    return show_page(chosen, ("request", "requests"), list(times), load, show, plain)
+    return show_page(
+        chosen,
+        ("request", "requests"),
+        list(times),
+        load,
+        lambda found: show_table(REQUESTS, request_rows(found), below="outcome"),
+        lambda note: {"request": note[0], "at": note[1], **note[2]},
+    )

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
-from shared.cli.names import fleet_of, known
+from shared.cli.names import entries_of, fleet_of, known
 from shared.cli.output import Cell, say, show_json, show_table, tell, utc
 from shared.cli.place import DONE, NOTHING, Commands, Stopped, open_app
 from shared.cli.stuck import active_jobs, files_that_wait, readable
@@ -61,11 +60,8 @@ def _status(chosen: argparse.Namespace) -> int:
 
 def _names(app: App, chosen: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Return the fleets of the file, and the names to show: those given, or all of the file and of the records."""
-    try:
-        fleets, entries = list(app.pipelines.fleets), [*app.pipelines.alone, *app.pipelines.fleets]
-    except BadConfiguration as error:
-        tell(f"only what the records have is shown: {error}")
-        fleets, entries = [], []
+    alone, fleets = entries_of(app)
+    entries = [*alone, *fleets]
     recorded = app.records.champions.pipelines()
     names = [name if name in recorded else known(app, name) for name in chosen.names]
     names = names or [*entries, *(name for name in recorded if name not in entries and not fleet_of(name, fleets))]

@@ -52,7 +52,7 @@ def test_pages_of_jobs_follow_each_other(terminal: Terminal) -> None:
     ("command", "code", "said"),
     [
         (("job", "nobody"), NOTHING, "there is no job nobody"),
-        (("jobs", "--state", "failed"), NOTHING, "there is no such job"),
+        (("jobs", "--state", "failed"), NOTHING, "recorded jobs matches"),
         (("history", "bike"), NOTHING, f"'bike' has no history; pipelines that have: {PIPELINE}"),
         (("history", PIPELINE, "--on", "2020-01-01"), NOTHING, "nothing was recorded as live"),
         (("verify", PIPELINE, "--head", "00"), FAILED, "no entry has the SHA-256 00"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from shared.cli.curves import Confusion, Curve, Residuals, Roc, curve
 from shared.cli.history import live_during, read_moment
 from shared.cli.jobs import find_job
 from shared.cli.names import listed
+from shared.cli.pages import show_page
 from shared.cli.pictures import draw
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
 from shared.cli.views import fleet_row
@@ -283,6 +284,17 @@ def test_many_members_are_listed_as_their_fleet_with_one_example() -> None:
     said = listed([*members, "income", "bikes", "house-a"], ["bike", "house"])
     assert said == "bikes, income, bike (1000 members, such as bike-000), house (1 members, such as house-a)"
     assert listed(members[:2], []) == "bike-000, bike-001"  # the file cannot be read
+
+
+@pytest.mark.parametrize("what", [("job", "jobs"), ("data set", "data"), ("request", "requests")])
+def test_a_list_without_a_line_says_whether_anything_is_recorded(
+    what: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = Namespace(before=None, limit=20, json=False)
+    assert show_page(chosen, what, [], str, print) == NOTHING
+    assert capsys.readouterr().err == f"no {what[0]} is recorded yet\n"
+    assert show_page(chosen, what, ["a", "b"], lambda _: None, print) == NOTHING
+    assert capsys.readouterr().err == f"none of the 2 recorded {what[0]}s matches\n"
 
 
 def test_a_fleet_is_one_line_however_many_members_are_in_trouble() -> None:

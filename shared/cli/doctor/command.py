@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def _of_storage(app: App) -> Iterator[Finding]:
 
     yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
     yield _timers(app)
-    yield from _records(app)
+    yield from _guarded("records", lambda: _records(app), "look at storage RETRAINING_STORE first")
 
 
 def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
@@ -114,20 +114,18 @@ def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
             yield from services.look(app, pipelines[name])
 
 
-def _guarded(what: str, look: Any) -> Iterator[Finding]:
+def _guarded(
+    what: str, look: Callable[[], Iterator[Finding]], remedy: str = "correct the setting first"
+) -> Iterator[Finding]:
     try:
         yield from look()
     except RetrainingError as error:  # a setting that a finding above names
-        yield wrong(what, str(error), "correct the setting first")
+        yield wrong(what, str(error), remedy)
 
 
 def _records(app: App) -> Iterator[Finding]:
     """Look which records of what is under way cannot be read."""
-    try:
-        lines = damaged(app.documents)
-    except RetrainingError as error:
-        yield wrong("records", str(error), "look at storage RETRAINING_STORE first")
-        return
+    lines = damaged(app.documents)
     for line in lines:
         yield wrong(
             "records", line, "restore an earlier version of the blob, or delete it; other records are not affected"

@@ -201,7 +201,7 @@ def _may_write(app: App, what: str, target: NewTarget) -> Finding:
     try:
         allowed = app.rights(target).may_write()
     except ServiceRefused:
-        return Finding(what=what, health=Health.OK, found="is not known here; the first promotion shows it")
+        return ok(what, "is not known here; the first promotion shows it")
     if allowed:
         return ok(what, "is there")
     return wrong(what, "is missing", "give the identity the role Contributor on the web service")
