@@ -144,8 +144,7 @@ def members_of(app: App, fleet: str, action: Command) -> Plan:
     facts: list[Fact] = [("action", action.value), ("members", members)]
     if count:
         waves = ", then ".join(f"{reach}" for reach in plan.reaches(count))
-        failures = int(plan.failures_at_most.of(count))
-        facts.append(("waves", f"up to {waves} members; stops after more than {failures} failures"))
+        facts.append(("waves", f"up to {waves} members; stops after more than {plan.failures(count)} failures"))
     return Plan(facts, {"members": members})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -9,36 +10,11 @@ from msgspec import Meta
 
 from shared.domain.arrivals import ArrivalSettings
 from shared.domain.checks import Checks
-from shared.domain.gate.decision import Undecided
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import Rule, parse_rule
+from shared.domain.rollouts import Plan
 from shared.domain.services import ApprovalSettings, BakeSettings, FilePart, Target, TrainingService, default_duration
-from shared.domain.values import Duration, Schedule, schema_hook
-
-
-class Gate(FilePart, frozen=True, kw_only=True):
-    """When a model is good enough."""
-
-    rules: Annotated[
-        list[str],
-        Meta(
-            min_length=1,
-            description="All must hold: 'AUC >= champion - 0.005', 'AUC >= 0.9 or Recall >= 0.8', "
-            "'for each sex: AUC >= champion - 0.02'",
-        ),
-    ]
-    baseline: Annotated[
-        dict[str, float],
-        Meta(description="The champion's metrics until this app has promoted one, without training.scored"),
-    ] = msgspec.field(default_factory=dict)
-    confidence: Annotated[
-        float, Meta(gt=0.5, lt=1, description="How sure a comparison on the same rows must be, by a paired bootstrap")
-    ] = 0.95
-    undecided: Annotated[
-        Undecided, Meta(description="When the difference is within the noise: keep the champion, promote, or ask")
-    ] = "keep"
-    label: Annotated[str | None, Meta(description="Column with the truth, unless checks.label says it")] = None
-    rows_at_most: Annotated[
-        int, Meta(ge=100, le=100_000, description="Held-out rows to compare on, by chance where there are more")
-    ] = 10_000
+from shared.domain.values import READERS, SCHEMAS, Duration, Schedule
 
 
 class Proof(FilePart, frozen=True, kw_only=True):
@@ -47,19 +23,6 @@ class Proof(FilePart, frozen=True, kw_only=True):
     rows: Annotated[str, Meta(description="CSV file beside this one: a header and up to 100 rows")]
     timeout: Annotated[Duration, Meta(description="Longest wait for new answers after an update; 3m")] = (
         default_duration("3m")
-    )
-
-
-class Rollout(FilePart, frozen=True, kw_only=True):
-    """How the models of an entry with for_each go live: together, when a message asks for it, in waves."""
-
-    waves: Annotated[
-        list[int | str], Meta(min_length=1, description="Up to how many members each wave goes; [1, 10%, 100%]")
-    ] = msgspec.field(default_factory=lambda: [1, "10%", "100%"])
-    failures_at_most: Annotated[int | str, Meta(description="Members that may fail before it stops: 0, or 2%")] = 0
-    at_once: Annotated[int, Meta(ge=1, le=1000, description="Members under way at once; 50")] = 50
-    within: Annotated[Duration, Meta(description="How long a member may take before it counts as failed; 1h")] = (
-        default_duration("1h")
     )
 
 
@@ -73,7 +36,7 @@ class Entry(FilePart, frozen=True, kw_only=True):
     only: Annotated[list[str], Meta(description="The values that the key may have; any unless given")] = msgspec.field(
         default_factory=list
     )
-    rollout: Rollout | None = None
+    rollout: Plan | None = None
     checks: Checks = Checks()
     arrival: ArrivalSettings = msgspec.field(default_factory=ArrivalSettings)
     schedule: Annotated[
@@ -93,10 +56,21 @@ class PipelinesFile(FilePart, frozen=True, kw_only=True):
     pipelines: dict[str, Entry]
 
 
+#: how each kind of text is read
+_READERS: dict[type, Callable[[str], object]] = {**READERS, Rule: parse_rule}
+
+
+def dec_hook(kind: type, value: object) -> object:
+    """Return the value of a kind that msgspec does not know. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    return _READERS[kind](value)
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, for editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Relearn pipelines",
-        **msgspec.json.schema(PipelinesFile, schema_hook=schema_hook),
+        **msgspec.json.schema(PipelinesFile, schema_hook={**SCHEMAS, Rule: {"type": "string"}}.__getitem__),
     }

@@ -13,7 +13,7 @@ from shared.base.errors import BadConfiguration
 from shared.configuration.file import Entry
 from shared.domain.fleets import Fleet
 from shared.domain.pipelines import Pipeline
-from shared.domain.rollouts import Plan, read_share
+from shared.domain.rollouts import Plan, share_of
 from shared.domain.services import NewTarget
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -61,8 +61,9 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
         template=msgspec.structs.replace(pipeline, fleet=pipeline.name, waits=entry.rollout is not None),
         key=key,
         only=frozenset(entry.only),
-        plan=_plan(entry, wrong),
+        plan=entry.rollout or Plan(),
     )
+    _check_shares(fleet.plan, wrong)
     for index, value in enumerate(entry.only):
         if fault := fleet.fault(value):
             raise wrong(f".only[{index}]", fault)
@@ -114,18 +115,10 @@ def _texts(body: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, body
 
 
-def _plan(entry: Entry, wrong: Wrong) -> Plan:
-    rollout = entry.rollout
-    if rollout is None:
-        return Plan()
-    waves = []
-    for index, wave in enumerate(rollout.waves):
+def _check_shares(plan: Plan, wrong: Wrong) -> None:
+    shares = {f"waves[{index}]": wave for index, wave in enumerate(plan.waves)}
+    for path, share in {**shares, "failures_at_most": plan.failures_at_most}.items():
         try:
-            waves.append(read_share(wave))
+            share_of(share, 1)
         except ValueError as error:
-            raise wrong(f".rollout.waves[{index}]", str(error)) from None
-    try:
-        failures = read_share(rollout.failures_at_most)
-    except ValueError as error:
-        raise wrong(".rollout.failures_at_most", str(error)) from None
-    return Plan(waves=tuple(waves), failures_at_most=failures, at_once=rollout.at_once, within=float(rollout.within))
+            raise wrong(f".rollout.{path}", str(error)) from None

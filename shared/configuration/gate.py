@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+
+import msgspec
 
 from shared.base.errors import BadConfiguration
 from shared.configuration.file import Entry
 from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
 from shared.domain.gate.decision import Gate
-from shared.domain.gate.rules import Rule, parse_rule
+from shared.domain.gate.rules import Rule
 
 
 def read_gate(entry: Entry, wrong: Callable[[str, str], BadConfiguration]) -> Gate:
     """Return the gate; `wrong` makes the error of a key's path and what is wrong there."""
-    rules = []
-    for index, text in enumerate(entry.gate.rules):
-        try:
-            rules.append(parse_rule(text))
-        except ValueError as error:
-            raise wrong(f".gate.rules[{index}]", str(error)) from None
     for metric in entry.gate.baseline:
         if metric_name(metric) is None:
             raise wrong(f".gate.baseline.{metric}", "is not a metric of an evaluation table")
-    gate = Gate(
-        rules=rules,
-        baseline=_named(entry.gate.baseline),
-        confidence=entry.gate.confidence,
-        undecided=entry.gate.undecided,
-        label=entry.gate.label or entry.checks.label,
-        rows_at_most=entry.gate.rows_at_most,
-    )
+    baseline = {metric_name(metric) or metric: value for metric, value in entry.gate.baseline.items()}
+    gate = msgspec.structs.replace(entry.gate, baseline=baseline, label=entry.gate.label or entry.checks.label)
     has_rows = entry.training.scored is not None
     first = gate.rules[0].conditions[0].metric
-    for index, rule in enumerate(rules):
+    for index, rule in enumerate(gate.rules):
         if problem := _of_another_kind(rule, first) or _never_judged(rule, has_rows):
             raise wrong(f".gate.rules[{index}]", problem)
     if problem := _of_two_classes(entry, gate, first):
         raise wrong(".gate.rules[0]", problem)
     if has_rows and gate.needs_rows and gate.label is None:
         raise wrong(".gate.label", "is missing: name the column that has the truth in the scored rows")
-    for rule in rules:
+    for rule in gate.rules:
         _require_baseline(rule, gate, has_rows, wrong)
     return gate
 
@@ -89,7 +79,3 @@ def _require_baseline(rule: Rule, gate: Gate, has_rows: bool, wrong: Callable[[s
                 f"{condition.text!r} compares with the champion; give the {condition.metric} of the model that is live "
                 "now, for the first retraining to be judged against",
             )
-
-
-def _named(baseline: Mapping[str, float]) -> dict[str, float]:
-    return {metric_name(metric) or metric: value for metric, value in baseline.items()}

@@ -15,7 +15,7 @@ from shared.base.decoding import converted
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.explaining import explain
-from shared.configuration.file import Entry
+from shared.configuration.file import Entry, dec_hook
 from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
 from shared.domain.fleets import NAME, Fleet, Pipelines
@@ -23,7 +23,6 @@ from shared.domain.pipelines import Pipeline
 from shared.domain.rows import Rows
 from shared.domain.services import NewTarget, TrainingService
 from shared.domain.table import Table, Unreadable
-from shared.domain.values import dec_hook
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
 _SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -7,48 +7,49 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.base.decoding import Moment
 from shared.domain.messages import Command
+from shared.domain.services import FilePart, default_duration
+from shared.domain.values import Duration
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which what was asked of a member is asked again
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?) ?%")
 
 
-class Share(msgspec.Struct, frozen=True):
-    """So many members, or so many in a hundred."""
-
-    number: float
-    percent: bool = False
-
-    def of(self, total: int) -> float:
-        return total * self.number / 100 if self.percent else self.number
-
-
-def read_share(value: int | str) -> Share:
-    """Return the share, or raise ValueError."""
-    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    share = Share(float(match[1]), percent=True) if match else Share(value) if isinstance(value, int) else None
-    if share is None or share.number < 0 or (share.percent and share.number > 100):
-        raise ValueError(f"{value!r} is not a share of a fleet; write a number of members, or 10%")
-    return share
+def share_of(share: int | str, total: int) -> float:
+    """Return how many of the members a share is: `3`, or `10%`. Raises ValueError."""
+    match = _PERCENT.fullmatch(share) if isinstance(share, str) else None
+    number = float(match[1]) if match else share
+    if isinstance(number, str) or number < 0 or (match and number > 100):
+        raise ValueError(f"{share!r} is not a share of a fleet; write a number of members, or 10%")
+    return total * number / 100 if match else number
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a fleet is rolled out: how far each wave reaches, and what stops it. `within` is in seconds."""
+class Plan(FilePart, frozen=True, kw_only=True):
+    """How the models of an entry with for_each go live: together, when a message asks for it, in waves."""
 
-    waves: tuple[Share, ...] = (Share(1), Share(10, percent=True), Share(100, percent=True))
-    failures_at_most: Share = Share(0)
-    at_once: int = 50
-    within: float = 3600.0
+    waves: Annotated[
+        list[int | str], Meta(min_length=1, description="Up to how many members each wave goes; [1, 10%, 100%]")
+    ] = msgspec.field(default_factory=lambda: [1, "10%", "100%"])
+    failures_at_most: Annotated[int | str, Meta(description="Members that may fail before it stops: 0, or 2%")] = 0
+    at_once: Annotated[int, Meta(ge=1, le=1000, description="Members under way at once; 50")] = 50
+    within: Annotated[Duration, Meta(description="How long a member may take before it counts as failed; 1h")] = (
+        default_duration("1h")
+    )
 
     def reaches(self, total: int) -> tuple[int, ...]:
         """Return up to which member each wave goes; the last one goes to the end."""
-        found = [min(total, max(1, math.ceil(wave.of(total)))) for wave in self.waves]
+        found = [min(total, max(1, math.ceil(share_of(wave, total)))) for wave in self.waves]
         return tuple(sorted({*found, total}))
+
+    def failures(self, total: int) -> int:
+        """Return how many members may fail."""
+        return int(share_of(self.failures_at_most, total))
 
 
 class MemberState(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,27 +40,6 @@ class ResourceId(str):
 
 class Schedule(str):
     """When to retrain whatever arrives: six fields, seconds first, UTC."""
-
-
-def dec_hook(kind: type, value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
-    if kind is Secret:
-        return read_key(value)
-    if kind is Duration:
-        return read_duration(value)
-    if kind is Address:
-        return read_address(value)
-    if kind is Schedule:
-        return _schedule(value)
-    if kind is ResourceId:
-        if not _RESOURCE.match(value):
-            raise ValueError(
-                f"{_shown(value, '/')} is not a resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
-                "providers/Microsoft.MachineLearning/webServices/{name}"
-            )
-        return ResourceId(value)
-    raise NotImplementedError(kind)
 
 
 def read_key(value: str) -> Secret:
@@ -102,18 +82,32 @@ def read_address(value: str) -> Address:
     return Address(address)
 
 
+def _resource_id(value: str) -> ResourceId:
+    if not _RESOURCE.match(value):
+        raise ValueError(
+            f"{_shown(value, '/')} is not a resource id; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
+            "providers/Microsoft.MachineLearning/webServices/{name}"
+        )
+    return ResourceId(value)
+
+
 def _shown(value: str, mark: str) -> str:
     """Return what stands there; without the mark of what it should be, it may be a key in the wrong place."""
     return repr(value) if mark in value else "what stands there"
 
 
-def schema_hook(kind: type) -> dict[str, Any]:
-    if kind is Duration:
-        return {"type": "string", "pattern": _DURATION.pattern, "examples": ["30s", "15m", "6h", "1d"]}
-    if kind is Address:
-        return {"type": "string", "pattern": "^(https?://|\\$\\{)"}
-    if kind is Schedule:
-        return {"type": "string", "examples": ["0 0 3 * * 1"]}
-    if kind is ResourceId:
-        return {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"}
-    return {"type": "string", "examples": ["${NAME_OF_A_SETTING}"]}
+READERS: dict[type, Callable[[str], object]] = {
+    Secret: read_key,
+    Duration: read_duration,
+    Address: read_address,
+    Schedule: _schedule,
+    ResourceId: _resource_id,
+}
+#: as JSON Schema describes them
+SCHEMAS: dict[type, dict[str, Any]] = {
+    Secret: {"type": "string", "examples": ["${NAME_OF_A_SETTING}"]},
+    Duration: {"type": "string", "pattern": _DURATION.pattern, "examples": ["30s", "15m", "6h", "1d"]},
+    Address: {"type": "string", "pattern": "^(https?://|\\$\\{)"},
+    Schedule: {"type": "string", "examples": ["0 0 3 * * 1"]},
+    ResourceId: {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"},
+}

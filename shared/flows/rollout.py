@@ -107,9 +107,9 @@ class Rollouts:
             request_id=request_id,
             begun=self.now(),
             waves=fleet.plan.reaches(len(members)),
-            failures_at_most=int(fleet.plan.failures_at_most.of(len(members))),
+            failures_at_most=fleet.plan.failures(len(members)),
             at_once=fleet.plan.at_once,
-            within=fleet.plan.within,
+            within=float(fleet.plan.within),
             members=tuple(sorted(members, key=lambda member: member.pipeline)),
         )
         stored = self.records.rollouts.create(rollout)

@@ -13,7 +13,7 @@ from shared.cli.plans import rollout_of
 from shared.cli.views import member_rows
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
-from shared.domain.rollouts import MemberState, Plan, RolloutState, Share, read_share
+from shared.domain.rollouts import MemberState, Plan, RolloutState, share_of
 from tests.support.fakes import refused
 from tests.support.fleets import FleetWorld
 
@@ -32,15 +32,15 @@ def ready(locations: list[str], **plan: object) -> FleetWorld:
 def test_a_wave_goes_as_far_as_the_plan_says_and_the_last_one_to_the_end() -> None:
     assert Plan().reaches(1000) == (1, 100, 1000)
     assert Plan().reaches(5) == (1, 5)
-    assert Plan(waves=(Share(3),)).reaches(2) == (2,)
-    assert Plan(waves=(Share(5, percent=True),)).reaches(1000) == (50, 1000)
-    assert read_share("2.5 %") == Share(2.5, percent=True)
+    assert Plan(waves=[3]).reaches(2) == (2,)
+    assert Plan(waves=["5%"]).reaches(1000) == (50, 1000)
+    assert share_of("2.5 %", 1000) == 25
 
 
 @pytest.mark.parametrize("value", ["ten", "-1%", -1, "101%", "10"])
 def test_a_malformed_share_is_named(value: int | str) -> None:
     with pytest.raises(ValueError, match="is not a share of a fleet"):
-        read_share(value)
+        share_of(value, 1000)
 
 
 def test_accepted_jobs_wait_for_a_rollout_and_cost_a_poll_nothing_meanwhile() -> None:
@@ -101,7 +101,7 @@ def test_a_canary_that_fails_stops_the_rollout_and_nobody_else_is_touched() -> N
 
 
 def test_a_large_wave_stops_soon_after_the_limit_and_what_is_promoted_stays_live() -> None:
-    fleet = ready(MANY, waves=(Share(100, percent=True),), failures_at_most=Share(10, percent=True), at_once=2)
+    fleet = ready(MANY, waves=["100%"], failures_at_most="10%", at_once=2)
     for member in fleet.members[4:]:
         fleet.endpoint(member).deaf = 1
     fleet.ask(PROMOTE, "m1")
@@ -129,7 +129,7 @@ def test_a_stopped_rollout_goes_on_when_it_is_resumed_and_failures_of_before_are
 
 
 def test_a_person_may_stop_a_rollout_and_those_under_way_come_to_their_end() -> None:
-    fleet = ready(FEW, waves=(Share(1), Share(3)))
+    fleet = ready(FEW, waves=[1, 3])
     fleet.ask(PROMOTE, "m1")
     fleet.world.flows.rollouts.advance()
     fleet.ask(CANCEL, "m2")
@@ -250,7 +250,7 @@ def test_a_promotion_under_way_is_waited_for_however_long_a_member_may_take() ->
 
 
 def test_a_rollback_that_fails_or_is_refused_says_so_in_its_line() -> None:
-    fleet = ready(FEW, failures_at_most=Share(4))
+    fleet = ready(FEW, failures_at_most=4)
     fleet.ask(PROMOTE, "m1")
     fleet.finish()
     fleet.endpoint("bike-02").deaf = 1

@@ -8,35 +8,52 @@ rows, as is. A rule with a number alone is judged by the evaluation, unless it i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from shared.domain.evaluation import Evaluation, shown
 from shared.domain.gate.rules import COMPARE, Condition, Group, Rule
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.rows import Rows
+from shared.domain.services import FilePart
 
 if TYPE_CHECKING:
     from shared.domain.gate.sample import Compared, Sample
 
-Undecided = Literal["keep", "promote", "ask"]  #: keep the champion, promote all the same, ask for an approval
 SLICES_AT_MOST = 50
 _VERBS = {Outcome.HOLDS: "meets", Outcome.FAILS: "fails", Outcome.UNDECIDED: "undecided against"}
 
 
-@dataclass(frozen=True)
-class Gate:
-    """When a model is good enough, ready to use."""
+class Gate(FilePart, frozen=True, kw_only=True):
+    """When a model is good enough."""
 
-    rules: Sequence[Rule]
-    baseline: Mapping[str, float] = field(default_factory=dict)
-    confidence: float = 0.95
-    undecided: Undecided = "keep"
-    label: str | None = None
-    rows_at_most: int = 10_000
+    rules: Annotated[
+        list[Rule],
+        Meta(
+            min_length=1,
+            description="All must hold: 'AUC >= champion - 0.005', 'AUC >= 0.9 or Recall >= 0.8', "
+            "'for each sex: AUC >= champion - 0.02'",
+        ),
+    ]
+    baseline: Annotated[
+        dict[str, float],
+        Meta(description="The champion's metrics until this app has promoted one, without training.scored"),
+    ] = msgspec.field(default_factory=dict)
+    confidence: Annotated[
+        float, Meta(gt=0.5, lt=1, description="How sure a comparison on the same rows must be, by a paired bootstrap")
+    ] = 0.95
+    undecided: Annotated[
+        Literal["keep", "promote", "ask"],
+        Meta(description="When the difference is within the noise: keep the champion, promote, or ask"),
+    ] = "keep"
+    label: Annotated[str | None, Meta(description="Column with the truth, unless checks.label says it")] = None
+    rows_at_most: Annotated[
+        int, Meta(ge=100, le=100_000, description="Held-out rows to compare on, by chance where there are more")
+    ] = 10_000
 
     @property
     def compares(self) -> bool:

@@ -67,13 +67,11 @@ class Group:
     parts: tuple[Condition | Group, ...]
 
 
-@dataclass(frozen=True)
 class Rule:
-    """What must hold of all rows, or of those of each value of the column `each`."""
+    """What must hold of all rows, or of those of each value of the column `each`. Its `text` is that of the file."""
 
-    text: str
-    must: Condition | Group
-    each: str | None = None
+    def __init__(self, text: str, must: Condition | Group, each: str | None = None) -> None:
+        self.text, self.must, self.each = text, must, each
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
