@@ -80,7 +80,7 @@ def _test(rest: Sequence[str]) -> int:
 
 def _check() -> int:
     ready = setup.for_checks(ROOT)
-    steps = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["local.audit"])
+    steps = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["local.audit"], ["local.judges"])
     return max(_call(ready, step) for step in steps)
 
 

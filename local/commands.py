@@ -16,7 +16,7 @@ OWN = {
     "aml": "a command of the local Azure ML workspace: aml serve, aml env",
     "app": "a command of the app by its full name: app check, app status",
     "test": "run every test; arguments are passed on to pytest",
-    "check": "run ruff, mypy and pip-audit",
+    "check": "run ruff, mypy, pip-audit, checkov and azure-functions-doctor",
     "bench": "measure it all, or one: bench app, arrival, checks, studio, endpoints, fleet",
     "lock": "pin the requirements with hashes, from the *.in files",
     "clean": "remove what this command installed and made",

@@ -7,8 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 try:
+    if find_spec("rich") is None:  # it is imported late, as it takes long
+        raise ModuleNotFoundError(name="rich")
     from shared.base.errors import RetrainingError, TryLater
     from shared.cli import (
         changes,
@@ -31,7 +34,7 @@ except ModuleNotFoundError as missing:
         raise
     sys.exit(
         f"{missing.name} is not installed for {sys.executable}. On this machine: python3 run.py app COMMAND, which "
-        "installs what it needs; elsewhere: pip install -r requirements.txt"
+        "installs what it needs; elsewhere: pip install -r requirements-commands.txt"
     )
 
 SUBJECTS = (status, jobs, data, requests, history, compare, decisions, changes, rollouts, doctor, config, init)

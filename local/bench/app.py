@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pathspec
 import requests
 from azure.storage.blob import BlobBlock
 from packaging.requirements import Requirement
 
+from local import deployed
 from local.azurite import Azurite, azurite
 from local.bench.calls import Call, recorded
 from local.bench.rows import Row, ms
@@ -66,9 +66,7 @@ def import_time() -> Iterator[Row]:
 
 def package_size() -> Iterator[Row]:
     """Report what .funcignore leaves to deploy, and the size of the requirements as installed here."""
-    ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
-    files = [name for name in listed if not ignored.match_file(name)]
+    files = deployed.files(ROOT)
     size = sum((ROOT / name).stat().st_size for name in files)
     needed = _deployed()
     installed = sum(_installed_size(name) for name in needed)

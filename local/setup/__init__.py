@@ -54,6 +54,7 @@ MADE = (
     ".venv-mlflow",
     ".venv-azmlclient",
     ".venv-azureml",
+    ".venv-judges",
     FOLDER,
     ".relearn",
     "local/azurite/node_modules",
@@ -91,8 +92,14 @@ def for_running(root: Path) -> Ready:
 
 
 def for_checks(root: Path) -> Ready:
+    """Return what the checks need; those by others say themselves why they are not there."""
     prepare(root, development := _development(root))
-    return Ready(development.python)
+    judges = Environment(root, ".venv-judges", "infra/requirements.txt", 310, ("checkov", "azure_functions_doctor"))
+    try:
+        prepare(root, judges)
+    except Missing as missing:
+        return Ready(development.python, {"RELEARN_JUDGES_MISSING": f"not installed: {missing}"})
+    return Ready(development.python, {"RELEARN_JUDGES_PYTHON": str(judges.python)})
 
 
 def for_bench(root: Path, mlflow: bool) -> Ready:
@@ -200,7 +207,7 @@ def _local(root: Path) -> Environment:
 
 
 def _development(root: Path) -> Environment:
-    modules = (*_USED_HERE, "pandas", "pytest", "xdist", "mypy", "hypothesis", "playwright")
+    modules = (*_USED_HERE, "pandas", "pycep", "pytest", "xdist", "mypy", "hypothesis", "playwright")
     return Environment(root, ".venv", "requirements-dev.txt", 650, modules)
 
 

@@ -16,12 +16,14 @@ SOURCES = {
     "local/setup/uv.in": "3.11",
     "local/setup/node.in": "3.11",
     "requirements.in": "3.11",
+    "requirements-commands.in": "3.11",
     "requirements-local.in": "3.11",
     "requirements-dev.in": "3.11",
     "tests/runtime/requirements.in": "3.13",
     "tests/clients/requirements.in": "3.7.1",
     "tests/clients/azureml/requirements.in": "3.11",
     "local/bench/mlflow.in": "3.11",
+    "infra/requirements.in": "3.11",
 }
 _OPTIONS = ("--quiet", "--universal", "--fork-strategy", "fewest", "--generate-hashes", "--annotation-style", "line")
 

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from local.children import ROOT
 from local.setup.lock import SOURCES as LOCKED
 
-GLOBS = ("*.in", "local/*.in", "local/*/*.in", "tests/**/*.in")
+GLOBS = ("*.in", "infra/*.in", "local/*.in", "local/*/*.in", "tests/**/*.in")
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for glob in GLOBS for path in ROOT.glob(glob))
 LOCK_FILES = ["local/azurite/package-lock.json", "tests/clients/package-lock.json"]
 

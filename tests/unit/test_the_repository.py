@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pathspec
 import pytest
 import yaml
 
+from local import deployed
 from local.children import ROOT
 from local.setup import MADE
 from shared.domain.messages import read_request
@@ -100,12 +103,37 @@ def test_the_checks_before_a_commit_are_those_of_the_check_command() -> None:
 
 
 def test_what_is_deployed_is_the_app_alone() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
+    names = files_of_a_checkout()
+    assert {Path(name).parts[0] for name in names} == {
+        "function_app.py",
+        "host.json",
+        "requirements.txt",
+        "samples",
+        "shared",
+    }
+
+
+def test_the_deployed_sample_passes_its_check(tmp_path: Path) -> None:
+    files_of_a_checkout()
+    deployed.stage(ROOT, tmp_path)
+    names = set(re.findall(r"\$\{(\w+)\}", (tmp_path / "pipelines.yaml").read_text("utf-8"))) - {"NAME"}
+    values = dict.fromkeys(names, "https://service.example/workspaces/a/services/b")
+    values |= {name: "key" for name in names if name.endswith(("_KEY", "TOKEN"))}
+    values["BREAST_CANCER_NEW_ID"] = (
+        "/subscriptions/a/resourceGroups/b/providers/Microsoft.MachineLearning/webServices/c"
+    )
+    environment = {"PATH": os.environ["PATH"], **deployed.settings(ROOT), **values}
+    done = subprocess.run(
+        [sys.executable, "-m", "shared", "check"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def files_of_a_checkout() -> list[str]:
+    try:
+        return deployed.files(ROOT)
+    except subprocess.CalledProcessError:
         pytest.skip("this is not a checkout of git")
-    left_out = pathspec.GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text("utf-8").splitlines())
-    deployed = {Path(name).parts[0] for name in listed.stdout.splitlines() if not left_out.match_file(name)}
-    assert deployed == {"function_app.py", "host.json", "requirements.txt", "shared"}
 
 
 def test_git_ignores_everything_that_is_made() -> None:

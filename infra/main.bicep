@@ -1,0 +1,237 @@
+// Everything that Relearn needs in Azure, in one resource group: `azd up` makes it, `azd down` removes it.
+targetScope = 'subscription'
+
+@description('Name of the azd environment. It becomes part of the resource group\'s name.')
+@minLength(1)
+@maxLength(64)
+param environmentName string
+
+@description('Region of all resources. It must offer the Flex Consumption plan.')
+@minLength(1)
+@metadata({
+  azd: {
+    type: 'location'
+  }
+})
+param location string
+
+@description('True: storage is reached through private endpoints in a virtual network only. Costs about 25 USD a month more.')
+param privateNetwork bool = false
+
+@description('Container into which people drop training data.')
+@minLength(3)
+@maxLength(63)
+param dataContainer string = 'training-data'
+
+@description('Address that alerts are mailed to. Empty: alerts are only shown in the portal.')
+param alertEmail string = ''
+
+@description('Object id of a person or a workflow that may use the commands: it gets the app\'s rights on data and records. Empty: nobody.')
+param operatorId string = ''
+
+@description('What operatorId is.')
+@allowed([
+  'User'
+  'Group'
+  'ServicePrincipal'
+])
+param operatorType string = 'User'
+
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var tags = {
+  'azd-env-name': environmentName
+}
+var appName = 'func-relearn-${token}'
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module identity 'modules/identity.bicep' = {
+  name: 'identity'
+  scope: group
+  params: {
+    name: 'id-relearn-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module network 'modules/network.bicep' = if (privateNetwork) {
+  name: 'network'
+  scope: group
+  params: {
+    name: 'vnet-relearn-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    publisherId: identity.outputs.principalId
+  }
+}
+
+module hostStorage 'modules/storage.bicep' = {
+  name: 'host-storage'
+  scope: group
+  params: {
+    name: 'sthost${token}'
+    location: location
+    tags: tags
+    private: privateNetwork
+    containers: [
+      'app-package'
+    ]
+    queues: []
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module dataStorage 'modules/storage.bicep' = {
+  name: 'data-storage'
+  scope: group
+  params: {
+    name: 'stdata${token}'
+    location: location
+    tags: tags
+    private: privateNetwork
+    containers: [
+      dataContainer
+      'retraining'
+      'models'
+      'quarantine'
+      'batches'
+      'dead-letters'
+    ]
+    queues: [
+      'model-promotions'
+      'model-promotions-poison'
+      'webjobs-blobtrigger-poison'
+    ]
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module hostEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
+  name: 'host-endpoints'
+  scope: group
+  params: {
+    storageName: hostStorage.outputs.name
+    location: location
+    tags: tags
+    subnetId: network!.outputs.endpointsSubnetId
+    zoneIds: network!.outputs.zoneIds
+  }
+}
+
+module dataEndpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
+  name: 'data-endpoints'
+  scope: group
+  params: {
+    storageName: dataStorage.outputs.name
+    location: location
+    tags: tags
+    subnetId: network!.outputs.endpointsSubnetId
+    zoneIds: network!.outputs.zoneIds
+  }
+}
+
+module hostRoles 'modules/host-roles.bicep' = {
+  name: 'host-roles'
+  scope: group
+  params: {
+    storageName: hostStorage.outputs.name
+    principalId: identity.outputs.principalId
+  }
+}
+
+module dataRoles 'modules/data-roles.bicep' = {
+  name: 'data-roles'
+  scope: group
+  params: {
+    storageName: dataStorage.outputs.name
+    dataContainer: dataContainer
+    principalId: identity.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module operatorRoles 'modules/data-roles.bicep' = if (!empty(operatorId)) {
+  name: 'operator-roles'
+  scope: group
+  params: {
+    storageName: dataStorage.outputs.name
+    dataContainer: dataContainer
+    principalId: operatorId
+    principalType: operatorType
+  }
+}
+
+module app 'modules/app.bicep' = {
+  name: 'app'
+  scope: group
+  params: {
+    name: appName
+    planName: 'plan-relearn-${token}'
+    location: location
+    tags: tags
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    insightsConnection: monitoring.outputs.connection
+    hostStorageName: hostStorage.outputs.name
+    dataStorageName: dataStorage.outputs.name
+    dataContainer: dataContainer
+    subnetId: privateNetwork ? network!.outputs.appSubnetId : ''
+    // What pipelines.yaml names as ${NAME}. A secret is a Key Vault reference, never a value.
+    pipelineSettings: loadJsonContent('pipeline-settings.json')
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [
+    hostRoles
+    dataRoles
+    hostEndpoints
+    dataEndpoints
+  ]
+}
+
+module topic 'modules/topic.bicep' = {
+  name: 'topic'
+  scope: group
+  params: {
+    name: 'evgt-relearn-${token}'
+    location: location
+    tags: tags
+    dataStorageName: dataStorage.outputs.name
+    identityId: identity.outputs.id
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+    email: alertEmail
+  }
+}
+
+// The hook and the workflow read these from the azd environment.
+output AZURE_LOCATION string = location
+output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_FUNCTION_APP_NAME string = app.outputs.name
+output EVENT_TOPIC_NAME string = topic.outputs.name
+output DATA_STORAGE_NAME string = dataStorage.outputs.name
+output DATA_CONTAINER string = dataContainer
+output IDENTITY_ID string = identity.outputs.id

@@ -1,0 +1,66 @@
+"""What is deployed: the files that .funcignore leaves, and the settings that the templates give the app."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pathspec
+from pycep import BicepParser
+
+TEMPLATES = "infra"
+#: what stands for a resource's address or a parameter until Azure has made it
+_PLACEHOLDERS = {
+    "host.blob": "https://sthost.blob.core.windows.net/",
+    "host.queue": "https://sthost.queue.core.windows.net/",
+    "host.table": "https://sthost.table.core.windows.net/",
+    "data.blob": "https://stdata.blob.core.windows.net/",
+    "data.queue": "https://stdata.queue.core.windows.net/",
+    "insightsConnection": "InstrumentationKey=00000000-0000-0000-0000-000000000000",
+    "identityClientId": "00000000-0000-0000-0000-000000000000",
+    "dataContainer": "training-data",
+}
+
+
+def files(root: Path) -> list[str]:
+    """Return the names of the files that are deployed. Raises `CalledProcessError` outside a checkout of git."""
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True)
+    left_out = pathspec.GitIgnoreSpec.from_lines((root / ".funcignore").read_text("utf-8").splitlines())
+    return [name for name in listed.stdout.splitlines() if not left_out.match_file(name)]
+
+
+def stage(root: Path, folder: Path) -> None:
+    """Copy what is deployed into the folder, with the sample as its pipelines file."""
+    for name in files(root):
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / name, copy)
+    shutil.copy(root / "pipelines.sample.yaml", folder / "pipelines.yaml")
+
+
+def read_templates(root: Path) -> dict[str, Mapping[str, Any]]:
+    """Return each template as the parser reads it, by its name below `infra/`."""
+    parser, folder = BicepParser(), root / TEMPLATES
+    return {
+        path.relative_to(folder).as_posix(): parser.parse(text=path.read_text("utf-8"))
+        for path in sorted(folder.rglob("*.bicep"))
+    }
+
+
+def settings(root: Path) -> dict[str, str]:
+    """Return the app's settings as the templates give them, with placeholders for what Azure makes."""
+    values: Any = read_templates(root)["modules/app.bicep"]["variables"]["settings"]["value"]
+    return {name: _value(value) for name, value in values.items()}
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):  # the member of a variable: `host.blob`
+        operands = value["operator"]["operands"]
+        value = f"{operands['operand_1']}.{operands['operand_2']}"
+    if value in _PLACEHOLDERS:
+        return _PLACEHOLDERS[value]
+    return re.sub(r"\$\{(\w+)\}", lambda found: _PLACEHOLDERS[found[1]], value)

@@ -1,0 +1,208 @@
+"""The templates for Azure against the app: neither may change without the other. No template is run here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from function_app import app
+from local import deployed
+from local.children import ROOT
+from shared.base.settings import Settings, read_settings
+from shared.cli.doctor import settings as doctor
+from shared.cli.doctor.finding import Health
+from shared.cli.doctor.storage import OWN, POISON
+
+TEMPLATES = deployed.read_templates(ROOT)
+MAIN = TEMPLATES["main.bicep"]
+SETTINGS = deployed.settings(ROOT)
+SAMPLE = read_settings(ROOT / "local.settings.sample.json")
+CONNECTIONS = ("AzureWebJobsStorage", "TRAINING_DATA", "RETRAINING_STORE", "PROMOTIONS")
+#: each function with the kind of its trigger; they can be listed only once
+FUNCTIONS = {each.get_function_name(): each.get_trigger().get_dict_repr()["type"] for each in app.get_functions()}
+#: the built-in roles of Azure that the templates name, by their ids, as Azure's documentation lists them
+BUILT_IN = {
+    "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
+    "974c5e8b-45b9-4653-ba55-5f855dd0fb88": "Storage Queue Data Contributor",
+    "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3": "Storage Table Data Contributor",
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
+    "db58b8e5-c6ad-4a2a-8342-4190687cbf4a": "Storage Blob Delegator",
+}
+
+
+def module(name: str) -> Mapping[str, Any]:
+    params: Mapping[str, Any] = MAIN["modules"][name]["config"]["params"]
+    return params
+
+
+def roles(name: str) -> set[tuple[str, str]]:
+    """Return the roles that a template gives, each with the scope that it is given on."""
+    template = TEMPLATES[name]
+    values = {name: each["value"] for name, each in template["variables"].items()}
+    names = {name: BUILT_IN[value] for name, value in values.items() if isinstance(value, str) and value in BUILT_IN}
+    found = set()
+    for each in template["resources"].values():
+        if each["type"] == "Microsoft.Authorization/roleAssignments":
+            loop, config = each["config"].get("loop_type"), each["config"].get("config", each["config"])
+            role = config["properties"]["roleDefinitionId"]["function"]["parameters"]["resource_name_1"]
+            given = [role] if role in names else values[loop["detail"]["array_name"]]
+            scope = config["scope"] if isinstance(config["scope"], str) else "each of ownContainers"
+            found |= {(names[one], scope) for one in given}
+    return found
+
+
+def test_the_templates_give_every_setting_that_the_sample_has_and_no_other() -> None:
+    platform = {"FUNCTIONS_WORKER_RUNTIME"}  # on Flex Consumption a member of the app, not a setting
+    given = {name.split("__")[0] for name in SETTINGS if not name.startswith("APPLICATIONINSIGHTS_")}
+    assert given == set(SAMPLE) - platform
+
+
+@pytest.mark.parametrize("name", sorted(set(SAMPLE) & set(SETTINGS) - {"TRAINING_DATA_SOURCE"}))
+def test_a_setting_that_is_not_of_a_place_has_the_samples_value(name: str) -> None:
+    assert SETTINGS[name] == SAMPLE[name]
+
+
+def test_flex_consumption_has_the_only_source_of_blobs_that_it_knows() -> None:
+    assert SETTINGS["TRAINING_DATA_SOURCE"] == "eventgrid"
+
+
+def test_the_doctor_finds_nothing_wrong_with_the_settings_of_the_templates() -> None:
+    found = list(doctor.look(Settings(SETTINGS)))
+    assert len(found) > 8
+    assert [each for each in found if each.health is not Health.OK] == []
+
+
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_every_connection_is_by_the_apps_own_identity_and_has_no_key(name: str) -> None:
+    members = {
+        member.removeprefix(f"{name}__"): value for member, value in SETTINGS.items() if member.startswith(f"{name}__")
+    }
+    assert members.pop("credential") == "managedidentity"
+    assert members.pop("clientId") == SETTINGS["RETRAINING_STORE__clientId"]
+    assert members
+    assert all(member.endswith("ServiceUri") and value.startswith("https://") for member, value in members.items())
+
+
+def test_the_data_account_has_the_containers_and_queues_that_the_app_uses() -> None:
+    account = module("dataStorage")
+    assert set(account["containers"]) == {"dataContainer", *OWN, "dead-letters"}
+    queue = SETTINGS["PROMOTIONS_QUEUE"]
+    assert set(account["queues"]) == {queue, f"{queue}-poison", POISON}
+    default = MAIN["parameters"]["dataContainer"]["default"]
+    assert SAMPLE["TRAINING_DATA_PATH"] == f"{default}/{{name}}"
+
+
+def test_the_apps_identity_has_the_roles_that_it_needs_on_each_place_and_no_others() -> None:
+    assert roles("modules/host-roles.bicep") == {
+        ("Storage Blob Data Owner", "storage"),
+        ("Storage Queue Data Contributor", "storage"),
+        ("Storage Table Data Contributor", "storage"),
+    }
+    assert set(TEMPLATES["modules/data-roles.bicep"]["variables"]["ownContainers"]["value"]) == {*OWN, "dead-letters"}
+    assert roles("modules/data-roles.bicep") == {
+        ("Storage Blob Data Owner", "dropped"),
+        ("Storage Blob Data Contributor", "each of ownContainers"),
+        ("Storage Blob Delegator", "data"),
+        ("Storage Queue Data Contributor", "data"),
+    }
+
+
+def test_an_operator_has_the_apps_rights_on_data_and_records_and_none_on_the_hosts_account() -> None:
+    users = {
+        name: each["config"]["config"]["params"] if "condition" in each["config"] else each["config"]["params"]
+        for name, each in MAIN["modules"].items()
+        if "principalId" in str(each["config"])
+    }
+    operator = {name for name, params in users.items() if params.get("principalId") == "operatorId"}
+    assert operator == {"operatorRoles"}
+    assert MAIN["modules"]["operatorRoles"]["detail"] == MAIN["modules"]["dataRoles"]["detail"]
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_a_role_is_called_what_azure_calls_it(name: str) -> None:
+    text = (ROOT / deployed.TEMPLATES / name).read_text("utf-8")
+    assert all(BUILT_IN[one] == called for one, called in re.findall(r"= '([0-9a-f-]{36})' // (.+)", text))
+    assert len(re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-", text)) == len(re.findall(r"= '[0-9a-f-]{36}' // ", text))
+
+
+def test_keys_are_off_everywhere() -> None:
+    account = TEMPLATES["modules/storage.bicep"]["resources"]["account"]["config"]["properties"]
+    assert (account["allowSharedKeyAccess"], account["isLocalUserEnabled"], account["allowBlobPublicAccess"]) == (
+        False,
+        False,
+        False,
+    )
+    insights = TEMPLATES["modules/monitoring.bicep"]["resources"]["insights"]["config"]["properties"]
+    assert insights["DisableLocalAuth"] is True
+
+
+def test_events_of_whole_blobs_of_the_data_container_go_to_the_function_with_the_blob_trigger() -> None:
+    [trigger] = [name for name, kind in FUNCTIONS.items() if kind == "blobTrigger"]
+    properties = TEMPLATES["subscription.bicep"]["resources"]["subscription"]["config"]["properties"]
+    assert f"?functionName=Host.Functions.{trigger}&code=" in properties["destination"]["properties"]["endpointUrl"]
+    assert properties["filter"]["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
+    assert properties["filter"]["subjectBeginsWith"] == "/blobServices/default/containers/${dataContainer}/blobs/"
+    [calls] = properties["filter"]["advancedFilters"]
+    assert calls == {
+        "operatorType": "StringIn",
+        "key": "data.api",
+        "values": ["PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose"],
+    }
+    dead = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]["blobContainerName"]
+    assert dead in module("dataStorage")["containers"]
+
+
+@pytest.mark.parametrize("hook", ["subscribe.sh", "subscribe.ps1"])
+def test_a_hook_gives_the_subscription_every_parameter_from_an_output_of_main(hook: str) -> None:
+    text = (ROOT / deployed.TEMPLATES / "hooks" / hook).read_text("utf-8")
+    given = dict(re.findall(r'(\w+)="?\$(?:env:)?(\w+)"?', text))
+    assert set(given) >= set(TEMPLATES["subscription.bicep"]["parameters"])
+    assert set(given.values()) <= set(MAIN["outputs"])
+
+
+def test_azd_runs_the_hooks_and_deploys_to_the_tagged_app() -> None:
+    [(name, service)] = yaml.safe_load((ROOT / "azure.yaml").read_text("utf-8"))["services"].items()
+    for hook in service["hooks"]["postdeploy"].values():
+        assert (ROOT / hook["run"]).exists()
+    site = TEMPLATES["modules/app.bicep"]["resources"]["app"]["config"]
+    assert f"'azd-service-name': '{name}'" in (ROOT / "infra/modules/app.bicep").read_text("utf-8")
+    assert site["properties"]["functionAppConfig"]["runtime"]["name"] == "python"
+
+
+def test_every_parameter_is_given_has_a_default_and_is_documented() -> None:
+    given = json.loads((ROOT / "infra/main.parameters.json").read_text("utf-8"))["parameters"]
+    assert set(given) == set(MAIN["parameters"])
+    document = (ROOT / "docs/azure.md").read_text("utf-8")
+    for name, parameter in MAIN["parameters"].items():
+        assert any(each["type"] == "description" for each in parameter["decorators"]), name
+        variable = re.fullmatch(r"\$\{(\w+)(=.*)?\}", str(given[name]["value"]))
+        assert variable
+        assert (variable[2] is None) == (parameter["default"] is None), name
+        assert f"`{variable[1]}`" in document
+
+
+def test_names_fit_what_azure_allows_whatever_the_environment_is_called() -> None:
+    token = "a" * 13  # uniqueString gives 13 letters and digits
+    text = "\n".join(path.read_text("utf-8") for path in (ROOT / "infra").rglob("*.bicep"))
+    names = {each.replace("${token}", token) for each in re.findall(r"'([a-z-]+\$\{token\})'", text)}
+    assert len(names) > 8
+    for name in names:
+        if name.startswith("st"):
+            assert re.fullmatch("[a-z0-9]{3,24}", name)
+        else:
+            assert re.fullmatch("[a-z][a-z0-9-]{1,38}[a-z0-9]", name), name
+    assert len("rg-") + 64 <= 90  # the longest name of an environment, in that of a resource group
+
+
+def test_alerts_watch_poison_queues_failures_and_the_poll() -> None:
+    rules = {each["name"]: each for each in TEMPLATES["modules/alerts.bicep"]["variables"]["rules"]["value"]}
+    assert set(rules) == {"poison-messages", "failing-functions", "no-poll"}
+    named = set(re.findall(r'"(\w+)"', " ".join(rule["query"] for rule in rules.values())))
+    assert named <= set(FUNCTIONS)
+    assert named == {"poll_jobs", "watch_poisoned_blobs", "watch_poisoned_promotions"}
