@@ -30,6 +30,7 @@ class Faults(orders.Faults):
         "missing output": "a job ends Completed and has kept no output",
         "empty output": "a job ends Completed, and each file of its outputs is empty",
         "late metrics": "a run shows no metrics until `seconds` (30) after its job ended",
+        "no logged models": "calls of MLflow 3's logged models are answered 404 without a body, as the service does",
         "nan metrics": "the metrics of a run are NaN",
     }
     OF_CALLS: ClassVar = tuple(_OF_CALLS)

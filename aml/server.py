@@ -35,7 +35,7 @@ from aml.context import Context
 from aml.errors import ArmError
 from aml.identity import doors
 from aml.identity.senders import check_sender
-from aml.runs import artifacts, history, outputs, tracking
+from aml.runs import artifacts, experiments, history, logged_models, outputs, protocol, tracking
 from aml.serving.gateway import Gateway
 from aml.storage.plane import StoragePlane
 from service.faults.calls import misbehave
@@ -63,7 +63,9 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *stores.ADDRESSES,
     *uploads.ADDRESSES,
     *jobs.ADDRESSES,
+    *experiments.ADDRESSES,
     *tracking.ADDRESSES,
+    *logged_models.ADDRESSES,
     *artifacts.ADDRESSES,
     *history.ADDRESSES,
     *outputs.ADDRESSES,
@@ -83,7 +85,7 @@ CHECKS: Mapping[str, Callable[[Context, Call], None]] = {
     "public": lambda *_: None,
 }
 #: by plane: the form of its errors, where it is not the resource manager's
-REFUSALS: Mapping[str, Callable[[ArmError], Response]] = {"mlflow": tracking.refused}
+REFUSALS: Mapping[str, Callable[[ArmError], Response]] = {"mlflow": protocol.refused}
 
 
 def build(context: Context, names: Collection[str] = ()) -> Starlette:

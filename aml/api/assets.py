@@ -136,7 +136,7 @@ class Assets:
         properties = scope.properties_of(call.json())
         self._collection.check(properties)
         for member in _ADDRESSES & properties.keys():
-            if properties[member].lower().startswith("azureml://jobs/"):
+            if properties[member].lower().startswith(("azureml://jobs/", "runs:/")):
                 properties[member] = resolved(context.workspace, properties[member], f"properties.{member}")
         given = {**properties, **self._collection.adds, **_common(properties)}
         given = {**self._collection.defaults, **given}

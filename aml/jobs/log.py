@@ -11,6 +11,7 @@ from pathlib import Path
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob import BlobClient, BlobSasPermissions, generate_blob_sas
 
+from aml.state.runs import artifacts_of
 from aml.storage.accounts import Account
 from aml.storage.blobs import container_of
 
@@ -20,11 +21,6 @@ EVERY = 1.0  #: seconds between two additions
 _BLOCK = 4 << 20  #: bytes that one addition may have
 
 log = logging.getLogger("aml.jobs")
-
-
-def prefix_of(job: str) -> str:
-    """Return where the artifacts of a job's run are."""
-    return f"ExperimentRun/dcid.{job}/"
 
 
 class JobLog:
@@ -63,7 +59,7 @@ class JobLog:
 
 
 def log_blob(account: Account, job: str) -> BlobClient:
-    return account.client.get_blob_client(CONTAINER, f"{prefix_of(job)}{NAME}")
+    return account.client.get_blob_client(CONTAINER, f"{artifacts_of(job)}{NAME}")
 
 
 def link_to(blob: BlobClient) -> str:

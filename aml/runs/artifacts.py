@@ -13,14 +13,16 @@ from aml.api import scope
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request
-from aml.jobs.log import CONTAINER, prefix_of
-from aml.runs.tracking import BASE, run_of
-from aml.state.workspace import ARTIFACTS
+from aml.jobs.log import CONTAINER
+from aml.runs import logged_models
+from aml.runs.protocol import BASE, missing
+from aml.runs.views import run_of
+from aml.state.runs import artifacts_of
+from aml.state.workspace import ARTIFACTS, LOGS
 from aml.storage.addresses import place_of
 from aml.storage.blobs import container_of
 
-_RUN = "ExperimentRun/dcid."
-_LOGS = ("user_logs", "system_logs")  #: folders that the service itself writes
+_RUN, _MODEL = "ExperimentRun/dcid.", "LocalUpload/"
 
 Handler = Callable[[Context, Call], Response]
 
@@ -32,7 +34,7 @@ def _stored(handler: Handler) -> Handler:
         try:
             return handler(context, call)
         except ResourceNotFoundError:
-            raise _missing(call.names.get("path") or call.query.get("path") or "") from None
+            raise _absent(call.names.get("path") or call.query.get("path") or "") from None
         except AzureError as error:
             message = f"The storage could not be used: {type(error).__name__}."
             raise ArmError(503, "TEMPORARILY_UNAVAILABLE", message) from None
@@ -43,8 +45,8 @@ def _stored(handler: Handler) -> Handler:
 @_stored
 def put(context: Context, call: Call) -> Response:
     path = _path(context, call.names["path"])
-    inner = path.removeprefix(_RUN).partition("/")[2]
-    if not inner or inner.partition("/")[0] in _LOGS:
+    inner = path.removeprefix(_RUN).removeprefix(_MODEL).partition("/")[2]
+    if not inner or inner.partition("/")[0] in LOGS:
         raise bad_request(f"An artifact cannot be stored as {path[:200]!r}: it has a name, and is not a log.", "path")
     container_of(context.workspace.account, CONTAINER).upload_blob(path, call.body, overwrite=True)
     return scope.answer({})
@@ -67,21 +69,23 @@ def find(context: Context, call: Call) -> Response:
 def find_of_run(context: Context, call: Call) -> Response:
     """List a folder of a run, each entry by its path from the run's own folder."""
     run = run_of(context, call.query.get("run_id") or call.query.get("run_uuid") or "")
-    root = prefix_of(run.name)
+    root = artifacts_of(run.name)
     path = _path(context, f"{root}{call.query.get('path') or ''}".rstrip("/"))
     files = [_shown(entry, root) for entry in _entries(context, path)]
     return scope.answer({"root_uri": f"mlflow-artifacts:/{root}", "files": files})
 
 
 def _path(context: Context, path: str) -> str:
-    """Return the path, which must be of a run that is there."""
-    place = place_of(context.workspace, f"azureml://datastores/{ARTIFACTS}/paths/{path}", "path")
-    if not place.path.startswith(_RUN):
-        raise bad_request(
-            f"The path {path[:200]!r} does not begin with {_RUN}RUN/, as a run's artifact_uri does.", "path"
-        )
-    run_of(context, place.path.removeprefix(_RUN).partition("/")[0])
-    return place.path.rstrip("/")
+    """Return the path, which must be of a run, or of a model of no run, that is there."""
+    place = place_of(context.workspace, f"azureml://datastores/{ARTIFACTS}/paths/{path}", "path").path.rstrip("/")
+    if place.startswith(_RUN):
+        run_of(context, place.removeprefix(_RUN).partition("/")[0])
+    elif place.startswith(_MODEL):
+        logged_models.of(context, place.removeprefix(_MODEL).partition("/")[0])
+    else:
+        message = f"The path {path[:200]!r} does not begin with {_RUN}RUN/, as a run's artifact_uri does."
+        raise bad_request(message, "path")
+    return place
 
 
 def _entries(context: Context, path: str) -> list[Any]:
@@ -102,8 +106,8 @@ def _container(context: Context) -> ContainerClient:
     return context.workspace.account.client.get_container_client(CONTAINER)
 
 
-def _missing(path: str) -> ArmError:
-    return ArmError(404, "RESOURCE_DOES_NOT_EXIST", f"There is no artifact {path[:300]!r}.")
+def _absent(path: str) -> ArmError:
+    return missing(f"There is no artifact {path[:300]!r}.")
 
 
 _ARTIFACTS = f"{BASE}/mlflow-artifacts/artifacts"

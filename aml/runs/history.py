@@ -14,7 +14,7 @@ from aml.context import Context
 from aml.errors import ArmError, bad_request
 from aml.jobs.log import NAME, link_to, log_blob
 from aml.members import text_of
-from aml.runs.tracking import job_of_run, run_of
+from aml.runs.views import job_of_run, run_of
 from aml.state.records import Job, now, stamp
 from aml.state.runs import Run, log, run_of_job
 

@@ -1,4 +1,4 @@
-"""What MLflow keeps: experiments, runs, and each value of a metric."""
+"""What MLflow keeps: experiments, runs, the models that they logged, and each value of a metric."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import msgspec
 
 from aml.state.records import Job, Records, now
 from service.database import Record
-from service.keys import new_id
 
 Value = float | str  #: a number, or the name of one that JSON cannot write
 
@@ -22,6 +21,7 @@ class Experiment(Record, frozen=True):
     name: str
     number: str
     created: int  #: milliseconds since the epoch
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Point(msgspec.Struct, kw_only=True, frozen=True):
@@ -49,16 +49,39 @@ class Run(Record, frozen=True):
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     params: dict[str, str] = msgspec.field(default_factory=dict)
     metrics: dict[str, Point] = msgspec.field(default_factory=dict)  #: the latest of each
+    models: dict[str, int] = msgspec.field(
+        default_factory=dict
+    )  #: the steps of the models that it logged, by their ids
 
 
 class Logged(Record, frozen=True):
-    """A value that was logged; its `parent` is `{run}/{metric}`."""
+    """A value that was logged; its `parent` is `{run}/{metric}`. The same value of the same moment is one."""
 
     point: Point
 
 
+class LoggedModel(Record, frozen=True):
+    """A model that was logged; its `parent` is its experiment. `artifacts` is where its files are."""
+
+    name: str
+    artifacts: str
+    created: int
+    modified: int
+    run: str = ""  #: the id of the run that logged it
+    kind: str = ""
+    status: str = "LOGGED_MODEL_PENDING"
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    params: dict[str, str] = msgspec.field(default_factory=dict)
+    metrics: dict[str, Point] = msgspec.field(default_factory=dict)
+
+
 #: how MLflow calls the states of a job
 STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+
+
+def artifacts_of(run: str) -> str:
+    """Return where the artifacts of a run are, in the datastore of artifacts."""
+    return f"ExperimentRun/dcid.{run}/"
 
 
 def milliseconds() -> int:
@@ -95,19 +118,28 @@ def run_of_job(records: Records, job: Job) -> Run:
 
 
 def log(records: Records, run: str, metrics: list[tuple[str, Point]], **texts: dict[str, str]) -> None:
-    """Add values of metrics to the run of that id, and `tags` and `params`."""
+    """Add values of metrics to the run of that id, and `tags` and `params`. A call may come again."""
 
     def change(found: Run) -> Run:
-        latest = dict(found.metrics)
-        for name, point in metrics:
-            former = latest.get(name)
-            if former is None or (point.step, point.timestamp) >= (former.step, former.timestamp):
-                latest[name] = point
         tags, params = {**found.tags, **texts.get("tags", {})}, {**found.params, **texts.get("params", {})}
-        return msgspec.structs.replace(found, metrics=latest, tags=tags, params=params)
+        return msgspec.structs.replace(found, metrics=latest(found.metrics, metrics), tags=tags, params=params)
 
-    records.put(*(Logged(id=new_id(), parent=f"{run}/{name}", point=point) for name, point in metrics))
+    records.put(*(_logged(f"{run}/{name}", point) for name, point in metrics))
     records.change(Run, run, change)
+
+
+def _logged(parent: str, point: Point) -> Logged:
+    return Logged(id=f"{parent}/{point.step}/{point.timestamp}/{point.value}", parent=parent, point=point)
+
+
+def latest(known: dict[str, Point], logged: list[tuple[str, Point]]) -> dict[str, Point]:
+    """Return the latest value of each metric."""
+    found = dict(known)
+    for name, point in logged:
+        former = found.get(name)
+        if former is None or (point.step, point.timestamp) >= (former.step, former.timestamp):
+            found[name] = point
+    return found
 
 
 def value_of(given: Any) -> Value:

@@ -14,6 +14,7 @@ from aml.storage.accounts import Account
 PROVIDER = "Microsoft.MachineLearningServices"
 DEFAULT_DATASTORE = "workspaceblobstore"
 ARTIFACTS = "workspaceartifactstore"
+LOGS = ("user_logs", "system_logs")  #: folders of a run's artifacts that the service itself writes
 
 
 @dataclass(frozen=True)

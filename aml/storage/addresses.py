@@ -8,7 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from aml.errors import ArmError, bad_request
 from aml.state.records import Datastore, Job, Version
-from aml.state.workspace import DEFAULT_DATASTORE, Workspace
+from aml.state.runs import Run, artifacts_of
+from aml.state.workspace import ARTIFACTS, DEFAULT_DATASTORE, Workspace
 
 _STORE = re.compile(
     r"azureml://(?:subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<group>[^/]+)/workspaces/(?P<workspace>[^/]+)/)?"
@@ -16,6 +17,7 @@ _STORE = re.compile(
     re.IGNORECASE,
 )
 _OUTPUT = re.compile(r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+)(?:/paths/(?P<path>.*))?", re.IGNORECASE)
+_RUN = re.compile(r"runs:/(?P<run>[^/?]+)/(?P<path>.+)")
 _ASSET = re.compile(
     r"(?:azureml:/?/?)?/?(?:subscriptions/.*/)?(?:locations/[^/]+/)?workspaces/(?P<workspace>[^/]+)/"
     r"(?P<collection>models|data|codes)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?",
@@ -53,6 +55,8 @@ def _place_of(workspace: Workspace, address: str, target: str, depth: int) -> Pl
 
 def resolved(workspace: Workspace, address: str, target: str = "uri") -> str:
     """Return the address with the datastore that is meant, in its long form, where it names an output or an asset."""
+    if found := _RUN.fullmatch(address):
+        address = f"azureml://jobs/{found['run']}/outputs/artifacts/paths/{found['path']}"
     for _ in range(5):
         if found := _STORE.fullmatch(address):
             known = workspace.identity
@@ -68,8 +72,11 @@ def resolved(workspace: Workspace, address: str, target: str = "uri") -> str:
 
 
 def output_address(workspace: Workspace, job: str, output: str, target: str = "uri") -> str:
-    """Return the address of a job's output."""
+    """Return the address of a job's output. `artifacts` is what its run logged, as of a run that is not of a job."""
     record = workspace.records.find(Job, f"jobs/{job}".lower())
+    run = record or workspace.records.find(Run, job.lower())
+    if run and output == "artifacts":
+        return f"azureml://datastores/{ARTIFACTS}/paths/{artifacts_of(run.name)}"
     ports = record.properties.get("outputs") or {} if record else {}
     if record is None or output not in ports:
         raise bad_request(f"The job {job[:80]!r} with an output {output[:80]!r} is not there.", target)

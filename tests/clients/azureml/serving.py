@@ -22,9 +22,7 @@ def begin(client):
 def run(client, trained, begun):
     made = [each.result() for each in begun]
     report("endpoints are made", [[each.name, each.provisioning_state, each.auth_mode] for each in made])
-    path = f"azureml://jobs/{trained.name}/outputs/model"
-    model = client.models.create_or_update(Model(name=ENDPOINT, version="1", type="mlflow_model", path=path))
-    report("a model is registered from a job's output", [model.name, model.type])
+    register(client, trained)
     deploy(client)
     follow(client)
     name_one(client)
@@ -32,8 +30,16 @@ def run(client, trained, begun):
     remove(client)
 
 
+def register(client, trained):
+    """Register what autolog has logged of the job as version 1, and the output that the script wrote as version 2."""
+    for version, output in (("1", "artifacts/paths/model"), ("2", "model")):
+        path = f"azureml://jobs/{trained.name}/outputs/{output}"
+        model = client.models.create_or_update(Model(name=ENDPOINT, version=version, type="mlflow_model", path=path))
+        report(f"a model is registered from a job's {output.partition('/')[0]}", [model.name, model.type])
+
+
 def deploy(client):
-    """`blue` serves the model that the job trained, `green` a script, and `failing` cannot start."""
+    """`blue` serves the model that autolog logged, `green` a script, and `failing` cannot start."""
     deployments = client.online_deployments
     blue = ManagedOnlineDeployment(name="blue", model=f"azureml:{ENDPOINT}:1", **GIVEN)
     begun = [deployments.begin_create_or_update(blue)]

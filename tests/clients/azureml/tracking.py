@@ -14,6 +14,10 @@ def run(client, trained):
     report("autolog has recorded the parameters", logged.data.params.get("C"))
     report("autolog has recorded the training's own metrics", "training_accuracy_score" in logged.data.metrics)
 
+    models = mlflow.search_logged_models([logged.info.experiment_id], output_format="list")
+    report("autolog has logged the model", [[each.name, each.source_run_id == trained.name] for each in models])
+    report("the model of autolog is ready", models[0].status.value)
+
     mlflow.set_experiment("by-hand")
     with mlflow.start_run(run_name="first") as begun:
         mlflow.log_params({"depth": 3})

@@ -14,7 +14,7 @@ parser.add_argument("--c", type=float, default=1.0)
 parser.add_argument("--model", required=True)
 arguments = parser.parse_args()
 
-mlflow.autolog(log_models=False)
+mlflow.autolog()
 with mlflow.start_run():
     table = pd.read_csv(arguments.data)
     columns, label = table.drop(columns="label"), table["label"]
@@ -23,4 +23,4 @@ with mlflow.start_run():
     auc = roc_auc_score(test_label, model.predict_proba(test)[:, 1])
     mlflow.log_metric("auc", auc)
     print(f"auc of {len(test)} rows: {auc:.2f}")
-    mlflow.sklearn.save_model(model, arguments.model, input_example=train.head(2))
+    mlflow.sklearn.save_model(model, arguments.model, pip_requirements=["scikit-learn"])
