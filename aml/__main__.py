@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 try:
-    from aml.cli import env, resources, serving, traffic
+    from aml.cli import env, imports, resources, serving, traffic
     from aml.cli.place import add_data
     from aml.faults import Faults
     from service.commands import run_command
@@ -37,7 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
         "to what `run.py up` made. Exit codes: 0 done, 1 refused, 2 wrong or missing input.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for subject in (serving, env, resources, traffic):
+    for subject in (serving, env, resources, traffic, imports):
         subject.add(commands)
     faults.add(commands, Faults, add_data, "python -m aml serve --control")
     return parser

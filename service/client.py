@@ -14,6 +14,14 @@ _PATIENCE = 8  #: how often a throttled call is repeated
 _LONGEST = 30.0  #: seconds that a service may ask a command to wait
 
 
+class Refused(Failed):
+    """The service answered with an error."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class Client:
     """Calls with one token. `verify` is the file of the certificate to trust, or True for those of the system."""
 
@@ -24,7 +32,7 @@ class Client:
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, url: str, **options: Any) -> requests.Response:
-        """Return the answer. Raises `Failed` with the reason of a refusal, `Stopped` where nothing answers."""
+        """Return the answer. Raises `Refused` with the service's reason, `Stopped` where nothing answers."""
         for _ in range(_PATIENCE):
             try:
                 answer = self._session.request(method, url, timeout=60, **options)
@@ -35,7 +43,8 @@ class Client:
                 break
             time.sleep(_wait_of(answer))  # as the service asks
         if not answer.ok:
-            raise Failed(f"{method} {url} answered {answer.status_code}: {_reason_of(answer)}")
+            message = f"{method} {url} answered {answer.status_code}: {_reason_of(answer)}"
+            raise Refused(message, answer.status_code)
         return answer
 
     def follow(self, begun: requests.Response, seconds: float = _SECONDS) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from aml.cli.place import identity_of, running_address
-from service.client import Client
+from service.client import Client, Refused
 from service.commands import Failed, Stopped
 from service.listening import noted
 
@@ -27,6 +27,15 @@ class Remote:
 
     def get(self, path: str, **query: str) -> Any:
         return self._call("GET", path, params=query).json()
+
+    def find(self, path: str) -> Any:
+        """Return the resource, or None where it is not there."""
+        try:
+            return self.get(path)
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
 
     def listed(self, path: str, most: int | None = None) -> list[dict[str, Any]]:
         """Return the resources of a list, the newest first, `most` at most."""

@@ -18,14 +18,13 @@ def download(account: Account, place: Place, folder: Path, *, one_file: bool) ->
     """Download a blob or a folder of blobs into the folder, and return the path of the file or folder."""
     container = account.client.get_container_client(place.container)
     try:
-        if one_file or not place.path.endswith("/"):
-            blob = container.get_blob_client(place.path)
-            if place.path and blob.exists():
+        if place.path and (one_file or not place.path.endswith("/")):
+            if container.get_blob_client(place.path).exists():
                 file = folder / place.path.rpartition("/")[2]
                 _write(container, place.path, file, folder)
                 return file
-            if one_file:
-                raise _missing(place)
+        if one_file:
+            raise _missing(place)
         prefix = f"{place.path.rstrip('/')}/" if place.path else ""
         found = False
         for name in _names(container, prefix):
@@ -42,15 +41,18 @@ def upload(account: Account, place: Place, source: Path) -> int:
     """Upload a file, or every file of a folder, and return how many."""
     container = container_of(account, place.container)
     if source.is_file():
-        with source.open("rb") as content:
-            container.upload_blob(place.path.rstrip("/"), content, overwrite=True)
+        upload_to(container, place.path.rstrip("/"), source)
         return 1
     files = sorted(each for each in source.rglob("*") if each.is_file() and not each.is_symlink())
     prefix = f"{place.path.rstrip('/')}/" if place.path else ""
     for file in files:
-        with file.open("rb") as content:
-            container.upload_blob(f"{prefix}{file.relative_to(source).as_posix()}", content, overwrite=True)
+        upload_to(container, f"{prefix}{file.relative_to(source).as_posix()}", file)
     return len(files)
+
+
+def upload_to(container: ContainerClient, name: str, file: Path) -> None:
+    with file.open("rb") as content:
+        container.upload_blob(name, content, overwrite=True)
 
 
 def container_of(account: Account, name: str) -> ContainerClient:

@@ -205,3 +205,107 @@ def test_what_is_not_there_is_refused_with_the_services_reason(terminal: Termina
 def test_without_a_server_a_command_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "jobs", "--data", str(tmp_path)]) == 2
     assert "start one: python -m aml serve" in capsys.readouterr().err
+
+
+FILES = {
+    "environment.yml": "name: sklearn\nversion: 1\nconda_file: conda.yml\nimage: python:3.12\n",
+    "conda.yml": "dependencies: [python]\n",
+    "component.yml": "type: command\nname: twice\nversion: 2\ninputs: {text: {type: string, default: a}}\n"
+    "outputs: {out: {type: uri_folder}}\ncommand: echo ${{inputs.text}}${{inputs.text}} > ${{outputs.out}}/said.txt\n"
+    "environment: azureml:sklearn@latest\n",
+    "job.yml": "$schema: https://azuremlschemas.azureedge.net/latest/commandJob.schema.json\nname: imported\n"
+    "command: python main.py ${{inputs.rows}} ${{inputs.c}} $GREETING\ncode: src\nenvironment: azureml:sklearn:1\n"
+    "environment_variables: {GREETING: hello}\ncompute: azureml:cpu-cluster\n"
+    "inputs:\n  rows: {type: uri_file, path: rows.csv}\n  c: 0.5\nlimits: {timeout: 600}\n",
+    "src/main.py": "import sys, helper; print(open(sys.argv[1]).read(), helper.NAME, *sys.argv[2:])\n",
+    "src/helper.py": "NAME = 'helper'\n",
+    "rows.csv": "a,b\n1,2\n",
+    "pipeline.yml": "type: pipeline\nname: steps\nsettings: {default_compute: azureml:cpu-cluster}\n"
+    "inputs: {word: b}\noutputs: {last: {type: uri_folder}}\njobs:\n"
+    "  first:\n    component: azureml:twice:2\n    inputs: {text: '${{parent.inputs.word}}'}\n"
+    "  second:\n    command: cat ${{inputs.said}}/said.txt > ${{outputs.out}}/last.txt\n"
+    "    environment: azureml:sklearn:1\n    inputs: {said: '${{parent.jobs.first.outputs.out}}'}\n"
+    "    outputs: {out: '${{parent.outputs.last}}'}\n"
+    "  third:\n    component: ./component.yml\n",
+    "endpoint.yml": "name: echoing\nauth_mode: key\n",
+    "deployment.yml": "name: blue\nendpoint_name: echoing\nmodel: {path: src}\ninstance_count: 2\n"
+    "code_configuration: {code: serving, scoring_script: score.py}\nenvironment: {image: 'python:3.12'}\n"
+    "environment_variables: {NAME: blue}\nrequest_settings: {request_timeout_ms: 3000}\n"
+    "liveness_probe: {initial_delay: 5}\n",
+    "serving/score.py": "import json, os\ndef init(): pass\ndef run(raw):\n"
+    "    return [os.environ['NAME'], sorted(os.listdir(os.environ['AZUREML_MODEL_DIR']))]\n",
+    "model.yml": "name: files\ntype: custom_model\npath: src\ntags: {kind: test}\n",
+    "data.yml": "name: rows\ntype: uri_file\npath: rows.csv\n",
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_files_of_az_ml_are_made_in_the_order_in_which_they_need_one_another(
+    terminal: Terminal, served: ServingHere, files: Path
+) -> None:
+    names = ("deployment", "pipeline", "job", "endpoint", "component", "model", "data", "environment")
+    made = terminal.json("import-yaml", *(str(files / f"{name}.yml") for name in names))
+    assert [(each["made"], each["name"]) for each in made] == [
+        ("environment", "sklearn:1"),
+        ("data asset", "rows:1"),
+        ("model", "files:1"),
+        ("command component", "twice:2"),
+        ("online endpoint", "echoing"),
+        ("online deployment", "echoing/blue"),
+        ("command job", "imported"),
+        ("pipeline job", "steps"),
+    ]
+    assert ended(served.here, "imported") == "Completed", terminal.run("logs", "imported")
+    assert terminal.run("logs", "imported")[1].split() == ["a,b", "1,2", "helper", "0.5", "hello"]
+    assert ended(served.here, "steps") == "Completed", terminal.run("jobs", "steps")
+    assert terminal.json("jobs", "steps")["children"] == dict.fromkeys(("first", "second", "third"), "Completed")
+    assert served.score("echoing", {}, "blue").json() == ["blue", ["src"]]
+    shown = terminal.json("endpoints", "echoing")["deployments"][0]
+    assert (shown["sku"]["capacity"], shown["properties"]["requestSettings"]["requestTimeout"]) == (2, "PT3S")
+    assert served.here.call("GET", "models/files").json["properties"]["latestVersion"] == "1"
+
+
+def test_a_file_that_comes_again_makes_a_new_version_or_nothing(
+    terminal: Terminal, files: Path, served: ServingHere
+) -> None:
+    def made(name: str) -> str:
+        return str(terminal.json("import-yaml", str(files / f"{name}.yml"))[0]["name"])
+
+    before = served.here.names("codes")
+    assert (made("model"), made("data"), made("environment"), made("job")) == (
+        "files:2",
+        "rows:2",
+        "sklearn:1",
+        "imported",
+    )
+    assert served.here.names("codes") == before
+
+
+def test_a_mistake_in_one_file_is_found_before_anything_is_made(
+    terminal: Terminal, files: Path, served: ServingHere
+) -> None:
+    wrong, before = files / "wrong.yml", served.here.names("models")
+    wrong.write_text("name: a\nendpoint_name: echoing\nmodell: azureml:files:1\n")
+    (files / "new.yml").write_text("name: fresh\ntype: custom_model\npath: src\n")
+    code, out, err = terminal.run("import-yaml", str(files / "new.yml"), str(wrong), str(files / "gone.yml"))
+    assert (code, out) == (2, "")
+    assert f"{wrong}:3: 'modell' is not a key of an online deployment; did you mean 'model'?" in err
+    assert f"{files / 'gone.yml'} cannot be read" in err
+    assert served.here.names("models") == before
+
+
+def test_what_the_service_refuses_of_a_file_is_refused_with_the_files_name(terminal: Terminal, files: Path) -> None:
+    file = files / "refused.yml"
+    file.write_text("command: echo\nenvironment: azureml:nowhere:1\ncompute: azureml:cpu-cluster\n")
+    code, _, err = terminal.run("import-yaml", str(file))
+    assert code == 1
+    assert err.startswith(f"aml: {file}: ")
+    assert "environments/nowhere/versions/1' is not there" in err
