@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -38,12 +39,12 @@ class Client:
                 answer = self._session.request(method, url, timeout=60, **options)
             except requests.RequestException as error:
                 problem = f"got no answer ({type(error).__name__}); is the server running?"
-                raise Stopped(f"{method} {url} {problem}") from None
+                raise Stopped(f"{method} {url.partition('?')[0]} {problem}") from None
             if answer.status_code != 429:
                 break
             time.sleep(_wait_of(answer))  # as the service asks
         if not answer.ok:
-            message = f"{method} {url} answered {answer.status_code}: {_reason_of(answer)}"
+            message = f"{method} {_brief(url)} answered {answer.status_code}: {_reason_of(answer)}"
             raise Refused(message, answer.status_code)
         return answer
 
@@ -62,6 +63,12 @@ class Client:
             if time.monotonic() > deadline:
                 raise Failed(f"the operation is still {status.get('status')} after {seconds:.0f} s: {operation}")
             time.sleep(_wait_of(answer))
+
+
+def _brief(url: str) -> str:
+    """Return the path that is meant, without what is the same for all."""
+    path = urlsplit(url).path
+    return path.partition("/providers/")[2].partition("/")[2] or path
 
 
 def _wait_of(answer: requests.Response) -> float:

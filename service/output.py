@@ -36,9 +36,10 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDE
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for number, title in enumerate(titles):
+        # The first is a name, which is copied: the others are folded before it.
+        table.add_column(title, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
     with console.capture() as printed:

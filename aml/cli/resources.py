@@ -25,20 +25,18 @@ def _asset(resource: Mapping[str, Any]) -> Row:
     return {
         "name": resource["name"],
         "latest": properties.get("latestVersion", ""),
-        "changed": moment(resource["systemData"]["lastModifiedAt"]),
+        "changed": moment(resource["systemData"]["lastModifiedAt"])[5:],
         "tags": tags,
     }
 
 
 def _job(resource: Mapping[str, Any]) -> Row:
     properties = resource["properties"]
-    shown = properties["displayName"]
     return {
         "name": resource["name"],
         "status": properties["status"],
-        "created": moment(resource["systemData"]["createdAt"]),
+        "created": moment(resource["systemData"]["createdAt"])[5:],
         "experiment": properties["experimentName"],
-        "title": "" if shown == resource["name"] else shown,
     }
 
 
@@ -185,7 +183,8 @@ def _show_job(chosen: argparse.Namespace) -> int:
     if chosen.json:
         print_json(shown)
     else:
-        _print_parts("job", shown)
+        times = {name: moment(shown[name], 19) for name in ("created", "started", "ended") if shown[name]}
+        _print_parts("job", {**shown, **times, "inputs": {name: brief(each) for name, each in shown["inputs"].items()}})
     return 0
 
 
@@ -251,14 +250,15 @@ def percents(traffic: Mapping[str, int]) -> str:
 
 
 def brief(address: str) -> str:
-    """Return an asset's id as `name:version`; other addresses as they are."""
+    """Return an asset's ARM id as `name:version`; other addresses as they are."""
     parts = address.split("/")
-    return f"{parts[-3]}:{parts[-1]}" if len(parts) > 3 and parts[-2].lower() == "versions" else address
+    is_asset = address.startswith("/subscriptions/") and parts[-2].lower() == "versions"
+    return f"{parts[-3]}:{parts[-1]}" if is_asset else address
 
 
-def moment(stamp: str) -> str:
-    """Return a time of the service to the minute, in UTC."""
-    return stamp[:16].replace("T", " ")
+def moment(stamp: str, size: int = 16) -> str:
+    """Return a time of the service in UTC, to the minute, or to the second with 19 signs."""
+    return stamp[:size].replace("T", " ")
 
 
 def _text(value: Any) -> str:

@@ -18,11 +18,11 @@ def download(account: Account, place: Place, folder: Path, *, one_file: bool) ->
     """Download a blob or a folder of blobs into the folder, and return the path of the file or folder."""
     container = account.client.get_container_client(place.container)
     try:
-        if place.path and (one_file or not place.path.endswith("/")):
-            if container.get_blob_client(place.path).exists():
-                file = folder / place.path.rpartition("/")[2]
-                _write(container, place.path, file, folder)
-                return file
+        may_be_a_blob = place.path and (one_file or not place.path.endswith("/"))
+        if may_be_a_blob and container.get_blob_client(place.path).exists():
+            file = folder / place.path.rpartition("/")[2]
+            _write(container, place.path, file, folder)
+            return file
         if one_file:
             raise _missing(place)
         prefix = f"{place.path.rstrip('/')}/" if place.path else ""

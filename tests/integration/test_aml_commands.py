@@ -96,7 +96,7 @@ def test_each_kind_of_resource_is_listed(terminal: Terminal) -> None:
 
 
 def test_a_list_is_a_table_of_what_a_person_looks_for(terminal: Terminal) -> None:
-    assert terminal.table("list", "jobs")[0] == ["name", "status", "created", "experiment", "title"]
+    assert terminal.table("list", "jobs")[0] == ["name", "status", "created", "experiment"]
     assert [row[:2] for row in terminal.table("jobs")[1:]] == [["bad", "Failed"], ["good", "Completed"]]
     assert terminal.table("list", "deployments")[1:] == [
         ["income", "green", "Succeeded", "1", "nay:1"],

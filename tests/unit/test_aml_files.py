@@ -62,7 +62,11 @@ def test_a_file_that_microsofts_client_loads_is_read(name: str, kind: str) -> No
     ("text", "line", "said"),
     [
         (f"{JOB}comand: x", 3, "'comand' is not a key of a command job; did you mean 'command'?"),
-        (f"{JOB}limits:\n  timeot: 1", 4, "'timeot' is not a key of 'limits' of a command job; did you mean 'timeout'?"),
+        (
+            f"{JOB}limits:\n  timeot: 1",
+            4,
+            "'timeot' is not a key of 'limits' of a command job; did you mean 'timeout'?",
+        ),
         (f"{JOB}code: ./src", 3, "'code' is './src', and "),
         (f"{JOB}code: git+https://example.org/a", 3, "'code' is in a Git repository"),
         (f"{JOB}inputs:\n  data:\n    type: uri_file\n    path: gone.csv", 6, "'path' is 'gone.csv'"),
