@@ -34,8 +34,15 @@ class Azurite:
 
 
 @contextmanager
-def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = None) -> Iterator[Azurite]:
-    """Run Azurite until the context ends: in memory unless a folder is given, on free ports unless they are given."""
+def azurite(
+    folder: Path | None = None,
+    ports: tuple[int, int, int] | None = None,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[Azurite]:
+    """Run Azurite until the context ends: in memory unless a folder is given, on free ports unless they are given.
+
+    With the files of a certificate and its key it answers HTTPS, and takes tokens of an identity too.
+    """
     blob, queue, table = ports or _free_ports(3)
     for port in ports or ():
         # Another Azurite on them, such as an editor's, would answer in place of this one.
@@ -50,18 +57,21 @@ def azurite(folder: Path | None = None, ports: tuple[int, int, int] | None = Non
     # The storage libraries are newer than the newest Azurite, which would refuse them by their version alone.
     command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     command += ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
+    if certificate:
+        command += ["--oauth", "basic", "--cert", str(certificate[0]), "--key", str(certificate[1])]
+    scheme = "https" if certificate else "http"
     for name, port in (("blob", blob), ("queue", queue), ("table", table)):
         command += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
     with running(command, **BACKGROUND) as process:
         _wait_until_it_listens(process, (blob, queue, table))
         yield Azurite(
             connection_string=(
-                f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-                f"BlobEndpoint=http://127.0.0.1:{blob}/{ACCOUNT};QueueEndpoint=http://127.0.0.1:{queue}/{ACCOUNT};"
-                f"TableEndpoint=http://127.0.0.1:{table}/{ACCOUNT};"
+                f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};"
+                f"BlobEndpoint={scheme}://127.0.0.1:{blob}/{ACCOUNT};QueueEndpoint={scheme}://127.0.0.1:{queue}/{ACCOUNT};"
+                f"TableEndpoint={scheme}://127.0.0.1:{table}/{ACCOUNT};"
             ),
-            blob_address=f"http://127.0.0.1:{blob}/{ACCOUNT}",
-            queue_address=f"http://127.0.0.1:{queue}/{ACCOUNT}",
+            blob_address=f"{scheme}://127.0.0.1:{blob}/{ACCOUNT}",
+            queue_address=f"{scheme}://127.0.0.1:{queue}/{ACCOUNT}",
             process=process,
         )
 

@@ -10,7 +10,7 @@ from shared.adapters.storage.accounts import connection_string
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
-from shared.domain.values import is_schedule
+from shared.domain.values import LOOPBACK, is_schedule
 
 _CONNECTIONS = {
     "AzureWebJobsStorage": ("blobServiceUri", "queueServiceUri"),
@@ -82,9 +82,22 @@ def _of_string(settings: Settings, name: str, connection: str) -> Finding:
         return wrong(what, str(error), "set a connection string with AccountKey, or an identity")
     key = re.search(r"AccountKey=([^;\s]*)", connection, re.IGNORECASE)
     if key is None or len(key[1]) == _KEY_LENGTH:
-        return ok(what, "a connection string with the account's key")
+        return _of_key(what, connection)
     problem = f"its AccountKey has {len(key[1])} characters, and the key of a storage account has {_KEY_LENGTH}"
     return warning(what, problem, "copy the whole connection string, up to the == at the end of its key")
+
+
+def _of_key(what: str, connection: str) -> Finding:
+    """Say that a hosted account is opened by its key; Azurite, on this machine, has no other way by HTTP."""
+    blobs = re.search(r"(?:Blob|Queue)Endpoint=https?://(?P<host>\[[^\]]*\]|[^:/;]+)", connection, re.IGNORECASE)
+    if blobs and blobs["host"].strip("[]") in LOOPBACK:
+        return ok(what, "a connection string with the account's key, on this machine")
+    name = what.removeprefix("setting ")
+    return warning(
+        what,
+        "has the account's key, which opens the whole account to whoever reads it",
+        f"use an identity: {name}__blobServiceUri, __queueServiceUri, __credential and __clientId (docs/azure.md)",
+    )
 
 
 def _value(settings: Settings, name: str, right: str, fits: Callable[[str], object], optional: bool = False) -> Finding:
