@@ -53,31 +53,25 @@ class Documents(Protocol):
     def read(self, name: str) -> Document | None: ...
     def create(self, name: str, content: bytes) -> str | None:
         """Return the new document's etag, or None when the name is taken."""
-        ...
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         """Return the new etag; raise `RecordChanged` unless the document still has this one."""
-        ...
 
     def delete(self, name: str, etag: str | None = None) -> None:
         """Delete the document if it is there; raise `RecordChanged` when it has another etag than a given one."""
-        ...
 
     def names(self, prefix: str) -> Iterator[str]: ...
     def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
         """Yield the names of documents that were last written before the moment."""
-        ...
 
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
         """Return the names and when each was last written, the newest first."""
-        ...
 
     def lease(self, name: str, etag: str | None = None) -> AbstractContextManager[Lease]:
         """Hold the document, which must exist; raise `Busy` when another run holds it.
 
         Raise `RecordChanged` when it has another etag than a given one: what was read before is then out of date.
         """
-        ...
 
 
 class TrainingData(Protocol):
@@ -86,11 +80,9 @@ class TrainingData(Protocol):
     def find(self, path: str) -> Dataset | None: ...
     def listed(self, prefix: str = "") -> Iterator[Dataset]:
         """Yield what is there now, by name."""
-        ...
 
     def read(self, dataset: Dataset) -> Iterator[bytes]:
         """Yield this version's content; raise `DataChanged` when the blob no longer holds it."""
-        ...
 
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
         """Write these versions as one blob `name` of the batches, behind the batch `after` if one is given.
@@ -98,7 +90,6 @@ class TrainingData(Protocol):
         `after` is a blob, or a folder with a final slash. Raises `DataChanged`, and `HeadersDiffer` when they are not
         one table.
         """
-        ...
 
     def gather(self, folder: str, parts: Sequence[Dataset], after: str | None) -> str:
         """Have these versions copied into a `folder` of the batches that has nothing else, as `join` joins them.
@@ -106,11 +97,9 @@ class TrainingData(Protocol):
         The folder has a final slash. Return its path as Studio's Import Data module takes it. What an earlier run has
         copied is kept; raises `ServiceUnavailable` while a copy goes on.
         """
-        ...
 
     def put(self, name: str, content: bytes) -> None:
         """Write a blob of the batches, which the same run may have written before."""
-        ...
 
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
     def link_joined(self, name: str, seconds: float) -> BlobReference: ...
@@ -120,22 +109,18 @@ class TrainingData(Protocol):
         Without `copy`, which needs a blob that can be read, only the reason is written. Raises `DataChanged` when
         another version is there, or none.
         """
-        ...
 
     def delete(self, dataset: Dataset) -> None:
         """Delete this version; where another one or none is there, do nothing."""
-        ...
 
     def read_set_aside(self, path: str, folder: str) -> Iterator[bytes]:
         """Yield the copy in quarantine; raise `DataChanged` when there is none."""
-        ...
 
     def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
         """Copy it from quarantine to where it was, once for this request; return what is there then.
 
         Raises `DataChanged` when something else is there, or nothing in quarantine.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -152,28 +137,23 @@ class Models(Protocol):
 
     def keep(self, chunks: Iterator[bytes]) -> Model:
         """Store the model; one that is there already is touched."""
-        ...
 
     def touch(self, model: Model) -> bool:
         """Make it as young as a new one, so that it is not removed before a record needs it; False if it is gone."""
-        ...
 
     def listed(self) -> Iterator[KeptModel]: ...
     def remove(self, kept: KeptModel) -> bool:
         """Remove the model unless it was touched since, or is gone; return whether that was done."""
-        ...
 
     def link(self, model: Model) -> BlobReference: ...
     def find(self, sha256: str) -> list[Model]:
         """Return the kept models whose hash begins so."""
-        ...
 
     def identify(self, reference: BlobReference, known: Collection[Model] = ()) -> Model | None:
         """Return the kept model that the reference names, or None when it names another blob.
 
         One that is `known` is not looked up: the caller does not need to know that it is still there.
         """
-        ...
 
 
 class BlobReader(Protocol):
@@ -223,20 +203,16 @@ class BatchService(Protocol):
 
         `data` is for its input port; None for a service that has none.
         """
-        ...
 
     def start(self, bes_job: str) -> None:
         """Start it; a job that is started already is left as it is."""
-        ...
 
     def status(self, bes_job: str) -> BesJob: ...
     def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
         """Return the states of many jobs in as few calls as the service allows; an error for one it does not give."""
-        ...
 
     def cancel(self, bes_job: str) -> None:
         """Cancel it; one that has ended, or that the service does not know, is left as it is."""
-        ...
 
 
 class Endpoint(Protocol):
@@ -244,15 +220,12 @@ class Endpoint(Protocol):
 
     def model(self) -> BlobReference:
         """Return where its model came from, as the service says."""
-        ...
 
     def update(self, model: BlobReference, wait: Wait) -> None:
         """Give it the model, and follow the operation to its end. Answering well proves nothing yet."""
-        ...
 
     def score(self, rows: Rows) -> Rows:
         """Return the columns that the model fills (labels, probabilities), row by row."""
-        ...
 
 
 Endpoints = Mapping[str, Endpoint]
