@@ -65,13 +65,10 @@ def _against(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json({"job": job.id, "state": job.state, "then": job.verdict, "now": verdict, "would_be": became})
     else:
-        then = verdict_facts(job.verdict) or [("gate", "no verdict is recorded")]
         facts = [
             *data_facts(job.parts),
-            ("recorded", then[0][1]),
-            *then[1:],
-            ("now", verdict_facts(verdict)[0][1]),
-            *verdict_facts(verdict)[1:],
+            *(verdict_facts(job.verdict, "recorded") or [("recorded", "no verdict is recorded")]),
+            *verdict_facts(verdict, "now"),
             ("a new job would be", became),
         ]
         show_facts(job.id, facts)

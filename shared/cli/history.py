@@ -105,15 +105,8 @@ def _verify(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json([{**vars(each), "whole": each.whole} for each in found])
     else:
-        rows = [
-            (
-                each.pipeline,
-                str(each.entries),
-                ("whole", "green") if each.whole else ("BROKEN", "bold red"),
-                each.head or "",
-            )
-            for each in found
-        ]
+        chain = {True: ("whole", "green"), False: ("BROKEN", "bold red")}
+        rows = [(each.pipeline, str(each.entries), chain[each.whole], each.head or "") for each in found]
         show_table(("pipeline", "entries", "chain", "head"), rows, below="head")
         for each in found:
             for line in (*each.faults, *each.notes):

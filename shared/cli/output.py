@@ -53,7 +53,7 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]], below: str
     texts = [[_text(cell) for cell in row] for row in rows]
     head = [_text(title, "bold") for title in titles]
     if not sys.stdout.isatty():
-        _print_lines(head, texts)
+        _print_lines([head, *texts])
         return
     from rich.console import Console
 
@@ -79,9 +79,7 @@ def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
     texts = [(_text(name, "dim"), _text(cell)) for name, cell in facts if cell]
     if not sys.stdout.isatty():
         print(_text(title).plain)
-        wide = max((name.cell_len for name, _ in texts), default=0)
-        for name, text in texts:
-            print(f"  {name.plain}{' ' * (wide - name.cell_len)}  {_one_line(text)}".rstrip())
+        _print_lines(texts, indent="  ")
         return
     from rich.console import Console
     from rich.padding import Padding
@@ -163,16 +161,12 @@ def brief_ids(ids: Iterable[str]) -> dict[str, Brief]:
     return {each: Brief(each, end if uses[end] == 1 else each) for each, end in found.items()}
 
 
-def _print_lines(head: Sequence[Text], rows: Sequence[Sequence[Text]]) -> None:
-    lines = [[_one_line(cell) for cell in row] for row in [head, *rows]]
+def _print_lines(rows: Sequence[Sequence[Text]], indent: str = "") -> None:
+    lines = [["; ".join(cell.plain.splitlines()) for cell in row] for row in rows]
     widths = [max(map(_cells, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (cell + " " * (width - _cells(cell)) for cell, width in zip(line, widths, strict=True))
-        print((" " * _GAP).join(padded).rstrip())
-
-
-def _one_line(text: Text) -> str:
-    return "; ".join(text.plain.splitlines())
+        print((indent + (" " * _GAP).join(padded)).rstrip())
 
 
 def _cells(text: str) -> int:

@@ -12,7 +12,7 @@ from shared.cli.output import Brief, Cell, Fact, brief_ids, moment, short, short
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
-from shared.domain.evaluation import Evaluation
+from shared.domain.evaluation import Evaluation, shown
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.jobs import Approval, BatchFile, JobState, Model, RetrainingJob
 from shared.domain.rollouts import Member, MemberState, RolloutState
@@ -151,11 +151,13 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
         next_try = f" (tried again at {utc(job.not_before)})" if job.not_before else ""
         facts.append(("trouble", (f"{job.trouble}{next_try}", "red")))
     facts += data_facts(job.parts)
-    facts += _parameters(job.parameters)
-    facts += [("BES job", job.bes_job or ""), ("model", job.model.sha256 if job.model else "")]
-    facts += _metrics(job.evaluation)
-    if job.held_out:
-        facts.append(("held-out rows", f"{job.held_out.rows:,} of {job.held_out.of:,}"))
+    facts += [
+        _parameters(job.parameters),
+        ("BES job", job.bes_job or ""),
+        ("model", job.model.sha256 if job.model else ""),
+        _metrics(job.evaluation),
+        ("held-out rows", f"{job.held_out.rows:,} of {job.held_out.of:,}" if job.held_out else ""),
+    ]
     facts += verdict_facts(job.verdict)
     facts += approval_facts(job.approval)
     steps = [f"{utc(step.at)}  {step.state.value}  {step.note}" for step in job.steps]
@@ -267,22 +269,21 @@ def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> lis
     facts += [(f"model of {name}", model.sha256) for name, model in entry.models.items()]
     facts.append(("job", entry.job or ""))
     facts += data_facts(entry.parts)
-    facts += _parameters(entry.parameters)
-    facts += _metrics(entry.evaluation)
+    facts += [_parameters(entry.parameters), _metrics(entry.evaluation)]
     facts += verdict_facts(entry.verdict)
     facts += approval_facts(entry.approval)
     facts += [(f"proof on {name}", proof(each)) for name, each in entry.proof.items()]
     return [*facts, ("fence", str(entry.fence)), ("SHA-256", digest), ("after", entry.chain or "")]
 
 
-def verdict_facts(verdict: Verdict | None) -> list[Fact]:
+def verdict_facts(verdict: Verdict | None, name: str = "gate") -> list[Fact]:
     if verdict is None:
         return []
     if verdict.same_rows:
         on = f"both models on the same {verdict.same_rows:,} rows"
     else:
         on = "by numbers from different rows" if verdict.champion else "by the candidate's own numbers"
-    facts: list[Fact] = [("gate", (f"{verdict.outcome.value}, {on}", _OUTCOMES[verdict.outcome][1]))]
+    facts: list[Fact] = [(name, (f"{verdict.outcome.value}, {on}", _OUTCOMES[verdict.outcome][1]))]
     return facts + [("", _found(finding)) for finding in verdict.findings]
 
 
@@ -322,16 +323,10 @@ def _found(finding: Finding) -> Cell:
     return f"{sign} {finding.text}", style
 
 
-def _parameters(parameters: Mapping[str, str]) -> list[Fact]:
-    text = ", ".join(f"{name} = {value}" for name, value in parameters.items())
-    return [("parameters", text)] if text else []
+def _parameters(parameters: Mapping[str, str]) -> Fact:
+    return "parameters", ", ".join(f"{name} = {value}" for name, value in parameters.items())
 
 
-def _metrics(evaluation: Evaluation | None) -> list[Fact]:
-    if evaluation is None:
-        return []
-    return [("metrics", ", ".join(f"{name} {_number(text)}" for name, text in evaluation.metrics.items()))]
-
-
-def _number(text: str) -> str:
-    return f"{float(text):.4g}"
+def _metrics(evaluation: Evaluation | None) -> Fact:
+    metrics = evaluation.metrics if evaluation else {}
+    return "metrics", ", ".join(f"{name} {shown(float(text))}" for name, text in metrics.items())

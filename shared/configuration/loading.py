@@ -25,7 +25,7 @@ from shared.domain.services import NewTarget, TrainingService
 from shared.domain.table import Table, Unreadable
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
-_SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NO_SETTING = re.compile(r"\$\{(?![A-Za-z_][A-Za-z0-9_]*\})[^}]*\}?")
 
 
@@ -162,4 +162,4 @@ def _fill(value: object, settings: Settings, wrong: Any, path: str) -> object:
         except BadConfiguration as error:
             raise wrong(path, str(error)) from None
 
-    return _SETTING.sub(setting, value)
+    return SETTING.sub(setting, value)

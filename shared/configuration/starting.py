@@ -69,33 +69,23 @@ def gate(kind: Kind, first: dict[str, float] | None, guess: float = 0.0) -> dict
     `first` are the metrics of the model that is live now, where they are known; `guess` is the accuracy of always
     naming the most frequent class.
     """
-    rules: list[Any] = []
     match kind:
         case Kind.TWO_CLASS:
-            floor = _between(0.5, first["AUC"] if first else None, 0.8)
-            rules += [_floor("AUC", floor, first, "0.5 is a guess"), "AUC >= champion - 0.01"]
+            metric, nothing, share, meaning = "AUC", 0.5, 0.8, "0.5 is a guess"
+            compared = "AUC >= champion - 0.01"
         case Kind.MULTICLASS:
-            floor = _between(guess, first["Overall accuracy"] if first else None, 0.7)
-            rules += [
-                _floor("Overall accuracy", floor, first, f"always the largest class gives {guess:.2f}"),
-                "Overall accuracy >= champion - 0.02",
-            ]
+            metric, nothing, share = "Overall accuracy", guess, 0.7
+            meaning = f"always the largest class gives {guess:.2f}"
+            compared = "Overall accuracy >= champion - 0.02"
         case Kind.REGRESSION:
-            floor = _between(0.0, first["Coefficient of Determination"] if first else None, 0.7)
-            rules += [
-                _floor("Coefficient of Determination", floor, first, "0 is always the mean"),
-                "Root Mean Squared Error <= champion * 1.05",
-            ]
-    rules[1] = Remarked(rules[1], "both score the same held-out rows")
+            metric, nothing, share, meaning = "Coefficient of Determination", 0.0, 0.7, "0 is always the mean"
+            compared = "Root Mean Squared Error <= champion * 1.05"
+    value = f"the first model has {first[metric]:.3f}; " if first else ""
+    floor = f"{metric} >= {_between(nothing, first[metric] if first else None, share):g}"
     return {
-        "rules": rules,
+        "rules": [Remarked(floor, f"{value}{meaning}"), Remarked(compared, "both score the same held-out rows")],
         "undecided": Remarked("promote", "within the noise the newer data wins; or keep, ask"),
     }
-
-
-def _floor(metric: str, floor: float, first: dict[str, float] | None, meaning: str) -> Remarked:
-    value = f"the first model has {first[metric]:.3f}; " if first else ""
-    return Remarked(f"{metric} >= {floor:g}", f"{value}{meaning}")
 
 
 def _between(nothing: float, first: float | None, share: float) -> float:

@@ -176,21 +176,15 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
         """Return the job one step further. Every change of state goes through here."""
         if state not in NEXT.get(self.state, ()):
             raise IllegalTransition(f"Job {self.id} is {self.state.value} and cannot become {state.value}")
-        step = Step(at=at, state=state, note=note)
-        return msgspec.structs.replace(
-            self,
-            **{**WELL, **facts},
-            state=state,
-            steps=(*self.steps, step),
-        )
+        return self.noting(at, note, **{**WELL, **facts}, state=state)
 
     def end(self, state: JobState, at: datetime, reason: str, **facts: Any) -> RetrainingJob:
         """Return the job in a final state, with the reason for it."""
         return self.move_to(state, at, reason, reason=reason, **facts)
 
     def noting(self, at: datetime, note: str, **facts: Any) -> RetrainingJob:
-        """Return the job in the same state with one more thing said about it."""
-        step = Step(at=at, state=self.state, note=note)
+        """Return the job with these facts and one more step that says so."""
+        step = Step(at=at, state=facts.get("state", self.state), note=note)
         return msgspec.structs.replace(self, **facts, steps=(*self.steps, step))
 
     def waiting(self, until: datetime, at: datetime, trouble: str) -> RetrainingJob:

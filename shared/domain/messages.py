@@ -19,7 +19,6 @@ from shared.base.decoding import converted, from_json
 from shared.base.errors import BadMessage
 from shared.domain.blob_pattern import fault_of
 
-_JOB = re.compile(r"[A-Za-z0-9-]{1,128}")
 _ID = re.compile(r"[A-Za-z0-9-]{1,128}")
 _MODEL = re.compile(r"[0-9a-f]{8,64}")
 _Number = Annotated[int, msgspec.Meta(ge=1, le=10**9)]  #: of an entry of a history
@@ -153,7 +152,7 @@ def _fault(request: Request) -> str | None:
 
 def _fault_of_texts(request: Request) -> str | None:
     # They become part of a record's name, which must not lead to another container.
-    if request.job is not None and not _JOB.fullmatch(request.job):
+    if request.job is not None and not _ID.fullmatch(request.job):
         return f"{request.job[:200]!r} is not a job's id, such as income-20261103T021500-1f0c2d3e4b"
     if request.id is not None and not _ID.fullmatch(request.id):
         return f"{request.id[:200]!r} is not an id; write letters, digits and dashes, 128 at most"

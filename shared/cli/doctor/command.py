@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shared.base.errors import BadConfiguration, RetrainingError
 from shared.base.settings import Settings
 from shared.cli.doctor import parts
-from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
+from shared.cli.doctor.finding import Finding, Health, ok, remedy, warning, wrong
 from shared.cli.names import known
 from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
@@ -96,8 +96,8 @@ def _of_storage(app: App) -> Iterator[Finding]:
     from shared.cli.doctor import storage
 
     yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
-    yield _timers(app)
-    yield from _guarded("records", lambda: _records(app), "look at storage RETRAINING_STORE first")
+    yield from _guarded("timers of the app", lambda: _timers(app))
+    yield from _guarded("records", lambda: _records(app))
 
 
 def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
@@ -114,13 +114,11 @@ def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
             yield from services.look(app, pipelines[name])
 
 
-def _guarded(
-    what: str, look: Callable[[], Iterator[Finding]], remedy: str = "correct the setting first"
-) -> Iterator[Finding]:
+def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
-    except RetrainingError as error:  # a setting that a finding above names
-        yield wrong(what, str(error), remedy)
+    except RetrainingError as error:
+        yield wrong(what, str(error), remedy(error))
 
 
 def _records(app: App) -> Iterator[Finding]:
@@ -134,22 +132,19 @@ def _records(app: App) -> Iterator[Finding]:
         yield ok("records", "those of what is under way can be read")
 
 
-def _timers(app: App) -> Finding:
+def _timers(app: App) -> Iterator[Finding]:
     """Look when the app last swept the data, which it does as long as it runs."""
-    what = "timers of the app"
-
-    def look() -> Finding:
-        swept, polled = app.records.arrivals.swept_until(app.data_container), app.records.polls.last()
-        now = datetime.now(UTC)
-        if polled and now > alive_until(polled, app.settings.get("POLL_SCHEDULE")):
-            return warning(what, f"the last poll was {utc(polled)} UTC", "see that the function app runs, and its log")
-        if swept is None:
-            return warning(what, "no sweep is recorded yet", "start the function app, or see its log if it runs")
-        if now - swept > _STILL:
-            return warning(what, f"the last sweep was {utc(swept)} UTC", "see that the function app runs, and its log")
-        return ok(what, f"the last sweep was {utc(swept)} UTC")
-
-    return looked(what, look)
+    what, see = "timers of the app", "see that the function app runs, and its log"
+    swept, polled = app.records.arrivals.swept_until(app.data_container), app.records.polls.last()
+    now = datetime.now(UTC)
+    if polled and now > alive_until(polled, app.settings.get("POLL_SCHEDULE")):
+        yield warning(what, f"the last poll was {utc(polled)} UTC", see)
+    elif swept is None:
+        yield warning(what, "no sweep is recorded yet", "start the function app, or see its log if it runs")
+    elif now - swept > _STILL:
+        yield warning(what, f"the last sweep was {utc(swept)} UTC", see)
+    else:
+        yield ok(what, f"the last sweep was {utc(swept)} UTC")
 
 
 def _stuck(app: App) -> Iterator[Finding]:

@@ -18,22 +18,19 @@ def look(app: App, known: Iterable[Finding]) -> Iterator[Finding]:
     bad = [each for each in known if each.health is not Health.OK]
     seen = {each.found for each in bad}
     settings = [each.what.removeprefix("setting ") for each in bad if each.what.startswith("setting ")]
-    found = [finding for owner in _owners(app) for name in _lazy(owner) if (finding := _build(owner, name))]
+    lazy = [
+        (owner, name)
+        for owner in (app, app.flows)
+        for name, member in vars(type(owner)).items()
+        if isinstance(member, cached_property)
+    ]
+    found = [finding for owner, name in lazy if (finding := _build(owner, name))]
     for finding in found:
         if finding.found not in seen and not any(name in finding.found.split() for name in settings):
             seen.add(finding.found)
             yield finding
     if not found:
         yield ok("parts of the app", "all can be built")
-
-
-def _owners(app: App) -> Iterator[object]:
-    yield app
-    yield app.flows
-
-
-def _lazy(owner: object) -> list[str]:
-    return [name for name, member in vars(type(owner)).items() if isinstance(member, cached_property)]
 
 
 def _build(owner: object, name: str) -> Finding | None:

@@ -10,6 +10,7 @@ from shared.adapters.storage.accounts import connection_string
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
+from shared.configuration.loading import SETTING
 from shared.domain.values import LOOPBACK, is_schedule
 
 _CONNECTIONS = {
@@ -33,7 +34,6 @@ _DEVELOPMENT = re.compile("UseDevelopmentStorage=true;?", re.IGNORECASE)
 _KEY_LENGTH = 88  #: 64 bytes in base64
 _LONGEST_SHOWN = 40  #: characters
 _SCHEDULES = {"POLL_SCHEDULE": "*/15 * * * * *", "SWEEP_SCHEDULE": "0 */10 * * * *"}
-_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def look(settings: Settings) -> Iterator[Finding]:
@@ -50,7 +50,7 @@ def of_the_file(file: Path, settings: Settings) -> Iterator[Finding]:
         text = re.sub(r"(^|\s)#.*", "", file.read_text("utf-8"), flags=re.MULTILINE)
     except (OSError, UnicodeDecodeError):
         return  # loading it tells why
-    for name in sorted(set(_NAMED.findall(text))):
+    for name in sorted(set(SETTING.findall(text))):
         yield _value(settings, name, f"what ${{{name}}} stands for in {file.name}", bool)
 
 

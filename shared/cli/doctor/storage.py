@@ -17,7 +17,7 @@ from shared.adapters.storage.documents import BlobDocuments
 from shared.adapters.storage.queue import open_queues, waiting
 from shared.base.errors import RetrainingError
 from shared.base.settings import Settings
-from shared.cli.doctor.finding import Finding, looked, ok, warning, wrong
+from shared.cli.doctor.finding import Finding, looked, ok, remedy, warning, wrong
 
 OWN = ("retraining", "models", "quarantine", "batches")  #: containers that the app makes when it first needs them
 POISON = "webjobs-blobtrigger-poison"
@@ -56,20 +56,16 @@ def _data(store: BlobStore, name: str) -> str | Finding:
 def _records(settings: Settings) -> tuple[BlobStore | None, Finding]:
     """Return the records' store if it answers, and what its clock says."""
     what = "storage RETRAINING_STORE"
-    found: list[BlobStore] = []
-
-    def look() -> Finding:
+    dates: list[str] = []
+    try:
         store = open_store(settings, "RETRAINING_STORE")
-        dates: list[str] = []
         with storage_errors("asking for its time"), suppress(ResourceNotFoundError):
             store.client.get_container_client(OWN[0]).get_container_properties(
                 raw_response_hook=lambda answer: dates.append(answer.http_response.headers.get("Date", ""))
             )
-        found.append(store)
-        return skew(what, dates[-1] if dates else "", datetime.now(UTC))
-
-    finding = looked(what, look)
-    return (found[0] if found else None), finding
+    except RetrainingError as error:
+        return None, wrong(what, str(error), remedy(error))
+    return store, skew(what, dates[-1] if dates else "", datetime.now(UTC))
 
 
 def skew(what: str, date: str, now: datetime) -> Finding:
