@@ -49,7 +49,7 @@ def _import(chosen: argparse.Namespace) -> int:
                 raise Failed(str(error)) from None
             except Failed as error:
                 raise Failed(f"{document.file}: {error}") from None
-            made.append({"file": str(document.file), "made": kind.what.partition(" ")[2], "name": name})
+            made.append({"name": name, "made": kind.what.partition(" ")[2], "file": str(document.file)})
     finally:
         if chosen.json:
             print_json(made)

@@ -20,6 +20,7 @@ from studio.experiments.loading import load_experiment
 from studio.publishing import GROUP, Studio, new_endpoint
 from studio.state.records import Endpoint, Service, WebService, now
 from tests.support.studio_context import handlers
+from tests.support.terminal import screen
 
 
 @pytest.fixture
@@ -147,3 +148,18 @@ def test_a_folder_is_closed_and_what_is_in_it_stays(tmp_path: Path) -> None:
     (folder / "file").write_text("x")
     make_private(folder)
     assert (mode(folder), (folder / "file").read_text()) == (0o700, "x")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_table_on_a_terminal_keeps_names_whole_and_loses_no_sign(columns: int) -> None:
+    name, text = "income-20261126T060000-3f2a91c0de", "z" * 200
+    program = (
+        "from service.output import print_table; "
+        f"print_table(['name', 'what'], [[{name!r}, {text!r}], ['a' * 20, '\\x1b[2J[bold]']]); "
+        f"print_table(['error'], [[{text!r}]]); print_table(['long', 'b'], [[{text!r}, 'c']])"
+    )
+    lines = screen(columns, "-c", program)
+    assert max(map(len, lines)) <= columns
+    assert sum(line.count("z") for line in lines) == 3 * len(text)
+    assert any(line.startswith(name) for line in lines)
+    assert any("\\x1b[2J[bold]" in line for line in lines)
