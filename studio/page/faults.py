@@ -15,9 +15,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from service.faults.orders import MEMBERS, STATES, WrongOrder, read_order
+from service.page.frame import Form
 from studio.api.context import Context
-from studio.page import answers, views
-from studio.page.answers import Form
+from studio.page import views
+from studio.page.frame import FRAME
 
 PLACE = f"{views.HELP}/faults"
 
@@ -25,9 +26,9 @@ PLACE = f"{views.HELP}/faults"
 def routes(context: Context) -> list[BaseRoute]:
     page = _Faults(context)
     return [
-        Route(PLACE, answers.shown(page.listed), methods=["GET"]),
-        Route(PLACE, answers.submitted(page.ordered), methods=["POST"]),
-        Route(f"{PLACE}/lift", answers.submitted(page.lifted), methods=["POST"]),
+        Route(PLACE, FRAME.shown(page.listed), methods=["GET"]),
+        Route(PLACE, FRAME.submitted(page.ordered), methods=["POST"]),
+        Route(f"{PLACE}/lift", FRAME.submitted(page.lifted), methods=["POST"]),
     ]
 
 
@@ -56,7 +57,7 @@ class _Faults:
 
     def _page(self, given: Mapping[str, str], error: WrongOrder | None = None) -> Response:
         choices: dict[str, Any] = {"operation": sorted(self._faults.operations), "state": STATES}
-        return answers.answer(
+        return FRAME.answer(
             "faults.html",
             400 if error else 200,
             place=PLACE,
@@ -71,4 +72,4 @@ class _Faults:
 
 
 def _no_control() -> Response:
-    return answers.refused("This server takes no orders for faults. Start it with --control, or run.py up --faults.")
+    return FRAME.refused("This server takes no orders for faults. Start it with --control, or run.py up --faults.")

@@ -13,25 +13,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import BaseRoute, Route
 
+from service.page.frame import Form, own_address
+from service.page.paging import part
 from studio.api import ports, rrs
 from studio.api.context import Call, Context
 from studio.errors import StudioError
-from studio.page import answers, faults, samples, trying, views
-from studio.page.answers import Form
-from studio.page.paging import part
+from studio.page import faults, samples, trying, views
+from studio.page.frame import FRAME
 from studio.page.trying import Tried
 from studio.publishing import DEFAULT
 from studio.state.records import Endpoint, Job, Service, WebService, Workspace
 
-_FOLDER = Path(__file__).parent
 _INLINE = 4  #: a web service with at most that many endpoints is listed with them
 _RECENT = 20  #: jobs of an endpoint that are shown
 _PARTS = ("score", "try", "jobs", "update")
@@ -48,19 +46,19 @@ def routes(context: Context) -> list[BaseRoute]:
     page = _Page(context)
     return [
         *faults.routes(context),
-        Route("/", answers.shown(page.front), methods=["GET"]),
-        Route(_SERVICE, answers.shown(page.service), methods=["GET"]),
+        Route("/", FRAME.shown(page.front), methods=["GET"]),
+        Route(_SERVICE, FRAME.shown(page.service), methods=["GET"]),
         *(
             route
             for place in (_CLASSIC, _NEW)
             for route in (
-                Route(place, answers.shown(page.endpoint), methods=["GET"]),
-                Route(place, answers.submitted(page.endpoint_with_keys), methods=["POST"]),
-                Route(f"{place}/try", answers.submitted(page.try_row), methods=["POST"]),
-                Route(f"{place}/{{part}}", answers.shown(page.part), methods=["GET"]),
+                Route(place, FRAME.shown(page.endpoint), methods=["GET"]),
+                Route(place, FRAME.submitted(page.endpoint_with_keys), methods=["POST"]),
+                Route(f"{place}/try", FRAME.submitted(page.try_row), methods=["POST"]),
+                Route(f"{place}/{{part}}", FRAME.shown(page.part), methods=["GET"]),
             )
         ),
-        Mount(f"{views.HELP}/static", StaticFiles(directory=_FOLDER / "static")),
+        *FRAME.routes,
     ]
 
 
@@ -80,19 +78,19 @@ class _Page:
         for service in shown.items:
             if service.parent in sections and (viewed := self._view(service, at)):
                 sections[service.parent]["services"].append(viewed)
-        return answers.answer("front.html", sections=sections.values(), part=shown, subscription=identity.subscription)
+        return FRAME.answer("front.html", sections=sections.values(), part=shown, subscription=identity.subscription)
 
     def service(self, request: Request) -> Response:
         service = self._studio.records.find(Service, request.path_params["service"])
         if service is None or service.parent != request.path_params["workspace"]:
-            return answers.nothing("There is no such web service here.")
+            return FRAME.nothing("There is no such web service here.")
         wanted = request.query_params.get("find", "").strip().lower()
         everything = self._studio.records.all(Endpoint, service.id)
         found = [endpoint for endpoint in everything if wanted in endpoint.name.lower()]
         shown = part(found, request.query_params.get("page", ""))
         endpoints = self._endpoints(service, shown.items, self._place(request))
         view = views.view_service(service, self._studio.default_endpoint(service), len(everything), endpoints)
-        return answers.answer("service.html", service=view, part=shown, wanted=wanted)
+        return FRAME.answer("service.html", service=view, part=shown, wanted=wanted)
 
     def endpoint(self, request: Request) -> Response:
         return self._endpoint(request)
@@ -103,10 +101,10 @@ class _Page:
     def try_row(self, request: Request, form: Form) -> Response:
         """Score the row of the form as the request-response service does; the page has no key, so its own is taken."""
         if (found := self._find(request)) is None or found[1].training:
-            return answers.nothing("There is no endpoint here that scores rows.")
+            return FRAME.nothing("There is no endpoint here that scores rows.")
         rows = trying.read(form)
         call = Call(
-            base=answers.base(request),
+            base=own_address(request),
             path=request.url.path,
             names=request.path_params,
             query=trying.QUERY,
@@ -123,16 +121,16 @@ class _Page:
         """Lead on to the part of the endpoint's page."""
         whole, _, name = request.url.path.rpartition("/")
         if name not in _PARTS or self._find(request) is None:
-            return answers.nothing("There is no such page here.")
+            return FRAME.nothing("There is no such page here.")
         return RedirectResponse(f"{whole}#{name}")
 
     def _endpoint(
         self, request: Request, *, with_keys: bool = False, rows: trying.Rows | None = None, tried: Tried | None = None
     ) -> Response:
         if (found := self._find(request)) is None:
-            return answers.nothing("There is no such endpoint here.")
+            return FRAME.nothing("There is no such endpoint here.")
         service, endpoint = found
-        base, path = answers.base(request), self._studio.published(endpoint).path
+        base, path = own_address(request), self._studio.published(endpoint).path
         view = views.view_endpoint(endpoint, service, self._place(request), path)
         key = endpoint.primary_key if with_keys else None
         models = [self._studio.models.load(scorer.resource.sha256) for scorer in endpoint.scorers]
@@ -140,7 +138,7 @@ class _Page:
         scoring = f"{base}{path}/execute?api-version=2.0&format=swagger"
         updated = views.updatable(endpoint, service)
         example = views.example(endpoint, models)
-        return answers.answer(
+        return FRAME.answer(
             "endpoint.html",
             tried.status if tried else 200,
             service=views.view_service(service, endpoint, 1),
@@ -193,4 +191,4 @@ class _Page:
         ]
 
     def _place(self, request: Request) -> views.Place:
-        return views.Place(answers.base(request), self._studio.blobs.address, time.time())
+        return views.Place(own_address(request), self._studio.blobs.address, time.time())

@@ -20,11 +20,11 @@ import pytest
 from starlette.applications import Starlette
 
 from service.guard import is_for_this_machine
+from service.page.paging import AT_ONCE, part
 from studio.entrance import MOST
 from studio.experiments.loading import load_experiment
 from studio.jobs.runner import details
 from studio.page.faults import PLACE
-from studio.page.paging import AT_ONCE, part
 from studio.page.samples import KEY, job, score, update
 from studio.page.trying import field
 from studio.page.views import JobView, Model, Place, endpoint_place, view_endpoint, view_job
