@@ -17,6 +17,7 @@ from local.children import ROOT, stop
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.domain.jobs import JobState
+from tests.support.event_grid import created, delivered
 from tests.support.flow import Flow
 from tests.support.waiting import PATIENCE
 
@@ -171,6 +172,28 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
 
         watched = running.message("watch_poisoned_promotions", json.dumps(messages[0]), "m3")
         assert watched["succeeded"], watched["error"]
+
+
+def test_an_event_of_event_grid_twice_is_one_arrival_and_a_malformed_or_foreign_one_is_none(
+    workplace: Workplace,
+) -> None:
+    flow = Flow(workplace)
+    name = f"{PIPELINE}/new data 2026-11 ü%.csv"
+    workplace.blobs.get_blob_client(workplace.container, name).upload_blob(
+        as_csv(workplace.header, workplace.rows[:400])
+    )
+    event = created(workplace.container, name)
+    gone = created(workplace.container, f"{PIPELINE}/gone.csv")
+    foreign = created(f"{workplace.container}-old", name)
+    with pytest.raises(ValueError, match="subject"):
+        delivered(json.dumps([event, created(workplace.container, "", subject="/blobServices/default")]))
+    with runtime({**workplace.settings, "TRAINING_DATA_SOURCE": "eventgrid"}) as running:
+        for container, blob in delivered(json.dumps([event, event, gone, foreign])):
+            answered = running.blob(container, blob)
+            assert answered["succeeded"], answered["error"]
+        nameless = running.blob(workplace.container, "")
+        assert nameless["succeeded"], nameless["error"]
+    assert [each.dataset.path for each in flow.arrivals()] == [name]
 
 
 def _sent(polled: Any) -> list[str]:
