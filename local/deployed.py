@@ -13,6 +13,8 @@ import pathspec
 from pycep import BicepParser
 
 TEMPLATES = "infra"
+_SERVICE = "https://studio.example/workspaces/a/services/b"
+_WEB_SERVICE = "/subscriptions/a/resourceGroups/b/providers/Microsoft.MachineLearning/webServices/c"
 #: what stands for a resource's address or a parameter until Azure has made it
 _PLACEHOLDERS = {
     "host.blob": "https://sthost.blob.core.windows.net/",
@@ -55,6 +57,13 @@ def settings(root: Path) -> dict[str, str]:
     """Return the app's settings as the templates give them, with placeholders for what Azure makes."""
     values: Any = read_templates(root)["modules/app.bicep"]["variables"]["settings"]["value"]
     return {name: _value(value) for name, value in values.items()}
+
+
+def sample_settings(root: Path) -> dict[str, str]:
+    """Return made-up values of right form for what the sample of the pipelines file names."""
+    names = set(re.findall(r"\$\{(\w+)\}", (root / "pipelines.sample.yaml").read_text("utf-8"))) - {"NAME"}
+    values = {name: "key" if name.endswith(("_KEY", "TOKEN")) else _SERVICE for name in names}
+    return {**values, "BREAST_CANCER_NEW_ID": _WEB_SERVICE}
 
 
 def _value(value: Any) -> str:

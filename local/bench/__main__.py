@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.bench import app, arrival, checks, endpoints, fleet, studio
+from local.bench import app, arrival, checks, endpoints, fleet, package, studio
 from local.bench.rows import Row
 from local.bench.trace import trace
 from local.children import end_in_order
@@ -21,6 +21,7 @@ def main() -> int:
     chosen = parser_of("bench").parse_args()
     subjects: dict[str, Callable[[Path, float], Iterator[Row]]] = {
         "app": app.measure,
+        "package": lambda folder, _: package.measure(folder),
         "arrival": arrival.measure,
         "checks": lambda _, gib: checks.measure(gib),
         "studio": lambda folder, _: studio.measure(folder),

@@ -9,16 +9,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import requests
 from azure.storage.blob import BlobBlock
-from packaging.requirements import Requirement
 
-from local import deployed
 from local.azurite import Azurite, azurite
 from local.bench.calls import Call, recorded
 from local.bench.rows import Row, ms
@@ -41,7 +38,6 @@ VERSION = {"api-version": "2.0"}
 def measure(folder: Path, gib: float) -> Iterator[Row]:
     """`gib` is the size of the large blob."""
     yield from import_time()
-    yield from package_size()
     yield from latencies(folder)
     yield from memory(folder, gib)
 
@@ -62,16 +58,6 @@ def import_time() -> Iterator[Row]:
             times.append(float(done.stdout))
     ours, theirs = (statistics.median(times) for times in taken.values())
     yield "import function_app", ms(ours), f"azure.functions alone {ms(theirs)}", f"{ours / theirs:.2f}"
-
-
-def package_size() -> Iterator[Row]:
-    """Report what .funcignore leaves to deploy, and the size of the requirements as installed here."""
-    files = deployed.files(ROOT)
-    size = sum((ROOT / name).stat().st_size for name in files)
-    needed = _deployed()
-    installed = sum(_installed_size(name) for name in needed)
-    yield "the app as deployed", f"{size / 1024:.0f} KiB in {len(files)} files", "", ""
-    yield "its requirements, installed", f"{installed / (1 << 20):.0f} MiB in {len(needed)} packages", "", ""
 
 
 def latencies(folder: Path) -> Iterator[Row]:
@@ -289,15 +275,3 @@ def take_to_promotion(app: App) -> None:
 def assert_promoted(app: App, job: RetrainingJob) -> None:
     ended = app.records.jobs.require(job.id).record
     assert ended.state is JobState.PROMOTED, ended.reason
-
-
-def _deployed() -> set[str]:
-    """Return the names of the packages of requirements.txt, which has all that they need too, on this Python."""
-    lines = (line.strip("\\ ") for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines())
-    wanted = [Requirement(line) for line in lines if "==" in line and not line.startswith("#")]
-    return {each.name for each in wanted if each.marker is None or each.marker.evaluate()}
-
-
-def _installed_size(name: str) -> int:
-    files = metadata.files(name) or []
-    return sum(path.stat().st_size for file in files if (path := Path(str(file.locate()))).is_file())
