@@ -113,10 +113,7 @@ class Database:
         """Return the records in the order they were made, of one parent or of all."""
         where, values = ("", []) if parent is None else (" AND parent = ?", [parent])
         with self._open() as database:
-            rows = database.execute(
-                f"SELECT body FROM records WHERE kind = ?{where} ORDER BY number", [kind.__name__, *values]
-            ).fetchall()
-        return [msgspec.json.decode(row[0], type=kind) for row in rows]
+            return _all(database, kind, where, values)
 
     def newest(self, kind: type[T], parent: str, size: int) -> list[T]:
         """Return the parent's newest records, the newest first."""
@@ -179,6 +176,13 @@ class Database:
                 _put(database, changed)
             return changed
 
+    def change_all(self, kind: type[T], parent: str, change: Callable[[T], T]) -> None:
+        """Replace each record of the parent by what `change` makes of it, all or none."""
+        with self._open() as database:
+            database.execute("BEGIN IMMEDIATE")
+            for record in _all(database, kind, " AND parent = ?", [parent]):
+                _put(database, change(record))
+
     def find_or_make(self, kind: type[T], record_id: str, make: Callable[[], T]) -> T:
         """Return the record, made once even when two processes ask at the same time."""
         with self._open() as database:
@@ -214,6 +218,13 @@ class Database:
             self._idle.append(database)
         else:
             database.close()
+
+
+def _all(database: sqlite3.Connection, kind: type[T], where: str, values: list[str]) -> list[T]:
+    rows = database.execute(
+        f"SELECT body FROM records WHERE kind = ?{where} ORDER BY number", [kind.__name__, *values]
+    ).fetchall()
+    return [msgspec.json.decode(row[0], type=kind) for row in rows]
 
 
 def _find(database: sqlite3.Connection, kind: type[T], record_id: str) -> T | None:

@@ -15,7 +15,8 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, not_found
 from aml.members import text_of
-from aml.state.records import Asset, Version, make, now
+from aml.state.assets import add_version, find_or_make_asset
+from aml.state.records import Asset, R, Version, now
 from aml.storage.addresses import resolved
 
 #: members of a version, and of an asset, that may change
@@ -95,11 +96,11 @@ class Assets:
 
     def put_asset(self, context: Context, call: Call) -> Response:
         given = _common(scope.properties_of(call.json()))
-        asset, made = self._made(context, self._path(call))
+        asset, made = find_or_make_asset(context.workspace.records, self._path(call))
         if not made and given["isArchived"] != asset.properties.get("isArchived", False):
-            self._archive_versions(context, asset, given["isArchived"])
-        changed = msgspec.structs.replace(asset, properties={**asset.properties, **given}, modified=now())
-        context.workspace.records.put(changed)
+            archived = {"isArchived": given["isArchived"]}
+            context.workspace.records.change_all(Version, f"{asset.id}/versions", lambda each: _changed(each, archived))
+        changed = _recorded(context, asset, given)
         return scope.answer(self._shown(context, changed), 201 if made else 200)
 
     def delete_asset(self, context: Context, call: Call) -> Response:
@@ -141,13 +142,11 @@ class Assets:
         given = {**properties, **self._collection.adds, **_common(properties)}
         given = {**self._collection.defaults, **given}
         given["isAnonymous"] = bool(properties.get("isAnonymous"))
-        asset, _ = self._made(context, self._path(call))
-        records, path = context.workspace.records, f"{asset.path}/versions/{call.names['version']}"
-        fresh = make(Version, path, given)
-        kept = records.find_or_make(Version, fresh.id, lambda: fresh)
-        if kept is not fresh:
+        asset, _ = find_or_make_asset(context.workspace.records, self._path(call))
+        kept, new = add_version(context.workspace.records, asset, call.names["version"], given)
+        if not new:
             kept = self._changed(context, kept, given)
-        return scope.answer(scope.shown(context, kept), 201 if kept is fresh else 200)
+        return scope.answer(scope.shown(context, kept), 201 if new else 200)
 
     def delete_version(self, context: Context, call: Call) -> Response:
         found = context.workspace.records.find(Version, self._version_path(call).lower())
@@ -160,25 +159,7 @@ class Assets:
         for member in given.keys() - set(CHANGEABLE):
             if kept.properties.get(member) != given[member]:
                 raise _fixed(kept, member)
-        changed = msgspec.structs.replace(kept, properties={**kept.properties, **given}, modified=now())
-        context.workspace.records.put(changed)
-        return changed
-
-    def _archive_versions(self, context: Context, asset: Asset, archived: bool) -> None:
-        records = context.workspace.records
-        versions = records.all(Version, f"{asset.id}/versions")
-        records.put(
-            *(
-                msgspec.structs.replace(each, properties={**each.properties, "isArchived": archived})
-                for each in versions
-            )
-        )
-
-    def _made(self, context: Context, path: str) -> tuple[Asset, bool]:
-        """Return the asset, and whether this call made it."""
-        fresh = make(Asset, path, _common({}))
-        found = context.workspace.records.find_or_make(Asset, fresh.id, lambda: fresh)
-        return found, found is fresh
+        return _recorded(context, kept, given)
 
     def _asset(self, context: Context, call: Call) -> Asset:
         found = context.workspace.records.find(Asset, self._path(call).lower())
@@ -198,16 +179,19 @@ class Assets:
 
     def _shown(self, context: Context, asset: Asset) -> dict[str, Any]:
         newest = context.workspace.records.newest(Version, f"{asset.id}/versions", 1)
-        numbers = [int(each) for each in _numbers(context, asset)]
         latest = {"latestVersion": newest[0].name} if newest else {}
         answer = scope.shown(context, asset)
-        answer["properties"] = {**asset.properties, **latest, "nextVersion": str(max(numbers, default=0) + 1)}
+        answer["properties"] = {**asset.properties, **latest, "nextVersion": str(asset.highest + 1)}
         return answer
 
 
-def _numbers(context: Context, asset: Asset) -> list[str]:
-    names = (each.name for each in context.workspace.records.all(Version, f"{asset.id}/versions"))
-    return [name for name in names if name.isascii() and name.isdigit() and len(name) < 10]
+def _recorded(context: Context, resource: R, given: Mapping[str, Any]) -> R:
+    """Return the resource with the properties that are given, recorded."""
+    return context.workspace.records.change(type(resource), resource.id, lambda it: _changed(it, given)) or resource
+
+
+def _changed(resource: R, given: Mapping[str, Any]) -> R:
+    return msgspec.structs.replace(resource, properties={**resource.properties, **given}, modified=now())
 
 
 def _common(properties: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request, not_found
 from aml.identity import tokens
+from aml.jobs.task import ASSET
 from aml.state.records import Resource, stamp
 from aml.state.workspace import PROVIDER
 from service.keys import new_id
@@ -22,7 +23,6 @@ GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
 WORKSPACES = f"{GROUP}/providers/{PROVIDER}/workspaces"
 WORKSPACE = f"{WORKSPACES}/{{workspace}}"
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-\w+)?")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 def enter(context: Context, call: Call) -> None:
@@ -60,7 +60,7 @@ def check_place(context: Context, call: Call) -> None:
 
 
 def check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not ASSET.fullmatch(name):
         message = f"The {what} {name[:80]!r} is invalid. It has 1 to 255 letters, digits, '-', '_' and '.'."
         raise bad_request(message, what)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -124,6 +125,12 @@ class JobRunner:
     def _run_pipeline(self, pipeline: Job) -> None:
         """Run the nodes one after the other, each as a job of its own below the pipeline."""
         ports, made = read_ports(pipeline.properties), dict[str, dict[str, Port]]()
+        # A node writes an output of the pipeline to where the pipeline's output is looked for.
+        outputs = {
+            port: replace(each, value=each.value or default_output(pipeline.name, port, each.kind))
+            for port, each in ports.outputs.items()
+        }
+        ports = replace(ports, outputs=outputs)
         for name, node in read_nodes(pipeline.properties).items():
             component = component_of(self._workspace, node["componentId"])
             task = read_node(name, node, component, ports, made)

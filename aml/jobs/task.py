@@ -14,10 +14,12 @@ from aml.errors import bad_request
 from aml.members import text_of
 from service.durations import seconds_of
 
-FILES = ("uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model")
+MODELS = ("custom_model", "mlflow_model", "triton_model")
+FILES = ("uri_file", "uri_folder", "mltable", *MODELS)
 LITERAL = "literal"
 DIRECT = "direct"  #: the mode in which the command gets the address, not a path
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
+ASSET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")  #: a name of an asset, or of a version
 _REFERENCE = re.compile(r"\$\{\{\s*([\w.\-]+)\s*\}\}")
 _OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
 NUMBERS: Mapping[str, Callable[[str], object]] = {"integer": int, "number": float}
@@ -202,8 +204,9 @@ def _output(kind: str, given: Any, pipeline: Task) -> Port:
         reference = _REFERENCE.fullmatch(value.strip())
         if reference and reference[1].startswith("parent.outputs."):
             return pipeline.outputs.get(reference[1].rpartition(".")[2], Port(kind))
-        if value:
-            return Port(kind, value)
+        # The client has `name` for what a job calls `assetName`.
+        asset, version = (str(given.get(f"asset_{part}") or given.get(part) or "") for part in ("name", "version"))
+        return Port(kind, value, asset=_checked_asset(asset, version), version=version)
     return Port(kind)
 
 
@@ -249,7 +252,8 @@ def _ports(properties: Mapping[str, Any], member: str, kind_member: str) -> dict
         if not isinstance(value, str) and (required or value is not None):
             raise bad_request(f"The member '{target}.{what}' must be a text.", target)
         texts = {key: str(given.get(key) or "") for key in ("mode", "assetName", "assetVersion")}
-        ports[name] = Port(kind, value or "", texts["mode"], texts["assetName"], texts["assetVersion"])
+        asset = _checked_asset(texts["assetName"], texts["assetVersion"])
+        ports[name] = Port(kind, value or "", texts["mode"], asset, texts["assetVersion"])
     return ports
 
 
@@ -262,6 +266,15 @@ def _check_name(name: str, target: str) -> None:
     if not _NAME.fullmatch(name):
         message = f"The name {name[:80]!r} is invalid: it has letters, digits and '_', and begins with no digit."
         raise bad_request(message, target)
+
+
+def _checked_asset(name: str, version: str) -> str:
+    """Return the name under which an output is registered, which may be missing."""
+    for text, what in ((name, "assetName"), (version, "assetVersion")):
+        if text and not ASSET.fullmatch(text):
+            message = f"The {what} {text[:80]!r} is invalid. It has 1 to 255 letters, digits, '-', '_' and '.'."
+            raise bad_request(message, what)
+    return name
 
 
 def _optional(command: str) -> str:

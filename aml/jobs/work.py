@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError
 from aml.errors import ArmError
 from aml.jobs.command import PAUSE, environment_of, quoted, running, shell
 from aml.jobs.log import JobLog
+from aml.jobs.registration import register
 from aml.jobs.task import LITERAL, Port, Task, fill_in
 from aml.state.workspace import Workspace
 from aml.storage.addresses import default_output, place_of
@@ -111,12 +112,15 @@ class _Work:
         return texts
 
     def keep_outputs(self) -> None:
-        """Upload what the command wrote. An output that it did not write is empty."""
+        """Upload what the command wrote, then register what has a name. An output that it did not write is empty."""
         for name, port in self.task.outputs.items():
             path = self._output(name, port)
             if not port.is_direct and path.exists():
                 place = place_of(self._workspace, self._address(name, port), f"outputs.{name}")
                 upload(self._workspace.account, place, path)
+        for name, port in self.task.outputs.items():
+            if port.asset:
+                register(self._workspace, self._job, name, port, self._address(name, port))
 
     def empty_outputs(self) -> None:
         for file in (self._folder / "outputs").rglob("*"):

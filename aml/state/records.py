@@ -11,7 +11,7 @@ from service.database import Database, Record
 
 
 class Records(Database):
-    FILE, VERSION = "aml.sqlite", 1
+    FILE, VERSION = "aml.sqlite", 2
     OTHER = "another version of this workspace; remove it and start again"
 
 
@@ -66,6 +66,8 @@ class Compute(Resource, frozen=True):
 
 class Asset(Resource, frozen=True):
     """All versions of one model, data asset, environment, component or code: `models/income`."""
+
+    highest: int = 0  #: the greatest version that is a number; the client makes its versions by the next one
 
 
 class Version(Resource, frozen=True):

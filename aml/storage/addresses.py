@@ -16,7 +16,9 @@ _STORE = re.compile(
     r"datastores/(?P<store>[^/]+)/paths/(?P<path>.*)",
     re.IGNORECASE,
 )
-_OUTPUT = re.compile(r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+)(?:/paths/(?P<path>.*))?", re.IGNORECASE)
+_OUTPUT = re.compile(
+    r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+)(?:/|/paths/(?P<path>.*))?", re.IGNORECASE
+)
 _RUN = re.compile(r"runs:/(?P<run>[^/?]+)/(?P<path>.+)")
 _ASSET = re.compile(
     r"(?:azureml:/?/?)?/?(?:subscriptions/.*/)?(?:locations/[^/]+/)?workspaces/(?P<workspace>[^/]+)/"

@@ -1,14 +1,19 @@
-"""A terminal for commands, over a pipeline with two promoted jobs."""
+"""A terminal for commands, over a pipeline with two promoted jobs; a local workspace whose jobs run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import BlobServiceClient
 
+from local.azurite import Azurite
 from local.datasets import as_csv
 from local.workplace import Workplace
 from shared.domain.jobs import JobState
+from tests.support.aml import Here
+from tests.support.aml_jobs import started, with_data
 from tests.support.commands import Terminal, approving, changed_file
 from tests.support.flow import Flow
 
@@ -28,3 +33,16 @@ def approving_flow(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -
 def terminal(approving_flow: Flow, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Terminal:
     settings = {**approving_flow.place.settings, "PIPELINES_FILE": str(approving_flow.app.settings.pipelines_file)}
     return Terminal(settings, tmp_path, capsys, approving_flow)
+
+
+@pytest.fixture
+def blobs(azurite: Azurite) -> Iterator[BlobServiceClient]:
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as client:
+        yield client
+
+
+@pytest.fixture
+def here(tmp_path: Path, azurite: Azurite, blobs: BlobServiceClient) -> Iterator[Here]:
+    with started(tmp_path / "aml", azurite) as here:
+        with_data(here, blobs)
+        yield here

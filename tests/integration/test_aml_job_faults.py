@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +10,11 @@ import requests
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from local.azurite import Azurite
 from service.faults.orders import Fault
 from tests.support.aml import MODEL, STORAGE, Here, refusal
-from tests.support.aml_jobs import ended, log_of, started, status, submitted, with_data
+from tests.support.aml_jobs import ended, log_of, status, submitted
 from tests.support.running_aml import command, running_aml
 from tests.support.waiting import PATIENCE, until
-
-
-@pytest.fixture
-def blobs(azurite: Azurite) -> Iterator[BlobServiceClient]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as client:
-        yield client
-
-
-@pytest.fixture
-def here(tmp_path: Path, azurite: Azurite, blobs: BlobServiceClient) -> Iterator[Here]:
-    with started(tmp_path / "aml", azurite) as here:
-        with_data(here, blobs)
-        yield here
 
 
 def order(here: Here, kind: str, **limits: Any) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,11 @@ from azure.storage.blob import BlobServiceClient
 
 from aml.state.records import ORDER, Job
 from local.azurite import Azurite
+from tests.support import batch
 from tests.support.aml import Here, refusal
-from tests.support.aml_jobs import PYTHON, ended, error_of, log_of, paths, started, status, store, submitted, with_data
+from tests.support.aml_jobs import PYTHON, ended, error_of, log_of, paths, started, status, store, submitted
 from tests.support.processes import TELLS, UNTOLD, lives
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def blobs(azurite: Azurite) -> Iterator[BlobServiceClient]:
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as client:
-        yield client
-
-
-@pytest.fixture
-def here(tmp_path: Path, azurite: Azurite, blobs: BlobServiceClient) -> Iterator[Here]:
-    with started(tmp_path / "aml", azurite) as here:
-        with_data(here, blobs)
-        yield here
 
 
 def test_a_command_gets_its_data_by_every_form_of_address_and_its_outputs_are_kept(
@@ -240,6 +227,52 @@ def test_a_component_runs_as_a_pipeline_of_one_node(here: Here, blobs: BlobServi
     [child] = here.call("GET", f"/history/v1.0{here.workspace.id}/runs/pipe/children").json["value"]
     assert (child["status"], child["parentRunId"]) == ("Completed", "pipe")
     assert here.names("jobs") == ["pipe"]
+
+
+def test_outputs_with_a_name_are_registered_when_the_job_ends_well(here: Here) -> None:
+    outputs = {
+        "model": {"jobOutputType": "mlflow_model", "assetName": "income"},
+        "rows": {"jobOutputType": "uri_folder", "assetName": "scored", "assetVersion": "7"},
+    }
+    command = "echo a > ${{outputs.model}}/MLmodel; echo b > ${{outputs.rows}}/rows.csv"
+    here.put("models/income/versions/3", modelUri="azureml://datastores/workspaceblobstore/paths/in/")
+    submitted(here, "one", command, outputs=outputs)
+    submitted(here, "failing", f"{command}; exit 1", outputs=outputs)
+    assert (ended(here, "one"), ended(here, "failing")) == ("Completed", "Failed")
+    assert (here.names("models/income/versions"), here.names("data/scored/versions")) == (["4", "3"], ["7"])
+    model = here.call("GET", "models/income/versions/4").json["properties"]
+    assert (model["modelType"], model["jobName"]) == ("mlflow_model", "one")
+    output = {"jobInputType": "mlflow_model", "uri": f"azureml:{here.workspace.id}/models/income/versions/4"}
+    submitted(here, "other", "cat ${{inputs.model}}/MLmodel", inputs={"model": output})
+    assert ended(here, "other") == "Completed"
+
+
+def test_a_version_that_is_there_with_other_files_is_not_registered_again(here: Here) -> None:
+    outputs = {"rows": {"jobOutputType": "uri_file", "assetName": "scored", "assetVersion": "7"}}
+    for name in ("one", "two"):
+        submitted(here, name, "echo b > ${{outputs.rows}}", outputs=outputs)
+        ended(here, name)
+    assert (status(here, "one"), status(here, "two")) == ("Completed", "Failed")
+    assert "data/scored:7 is there already" in error_of(here, "two")
+    assert "/one/rows" in here.call("GET", "data/scored/versions/7").json["properties"]["dataUri"]
+
+
+@pytest.mark.parametrize("asset", [{"assetName": "a/b"}, {"assetName": "a", "assetVersion": "../1"}])
+def test_a_name_that_an_asset_cannot_have_is_refused_before_the_job_runs(here: Here, asset: dict[str, str]) -> None:
+    environment = f"{here.workspace.id}/environments/python/versions/1"
+    outputs = {"rows": {"jobOutputType": "uri_file", **asset}}
+    answer = here.put("jobs/one", jobType="Command", command="true", environmentId=environment, outputs=outputs)
+    assert refusal(answer) == (400, "UserError")
+
+
+def test_a_call_of_a_batch_endpoint_runs_the_component_and_its_output_is_found_by_the_job(here: Here) -> None:
+    batch.ready(here)
+    answer = batch.invoked(here)
+    name = str(answer.json["name"])
+    assert ended(here, name) == "Completed"
+    output = paths(f"azureml://jobs/{name}/outputs/counted/")
+    submitted(here, "other", "cat ${{inputs.counted}}/3", inputs={"counted": output})
+    assert ended(here, "other") == "Completed", error_of(here, "other")
 
 
 def test_a_blob_whose_name_leads_out_of_its_folder_is_not_written(

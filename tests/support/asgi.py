@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import anyio
 from anyio.from_thread import BlockingPortal
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Answer:
 
 
 def ask(
-    app: Starlette,
+    app: ASGIApp,
     method: str,
     address: str,
     headers: Mapping[str, str],
@@ -61,28 +61,32 @@ def ask(
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", port),
     }
-    said: list[dict[str, Any]] = []
-    left = iter(body)
-    taken = 0
+    if portal:
+        return portal.call(_answer, app, scope, body)
+    # In a thread of its own: another test's browser may keep an event loop in this one.
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(anyio.run, _answer, app, scope, body).result()
+
+
+async def _answer(app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes]) -> Answer:
+    said: list[Any] = []
+    left, taken, asked = iter(body), 0, True
+    answered = anyio.Event()
 
     async def receive() -> dict[str, Any]:
-        nonlocal taken
+        nonlocal taken, asked
+        if not asked:  # as a server does: what comes after the body is the end of the connection, once all is answered
+            await answered.wait()
+            return {"type": "http.disconnect"}
         part = next(left, None)
-        taken += part is not None
-        return {"type": "http.request", "body": part or b"", "more_body": part is not None}
+        taken, asked = taken + (part is not None), part is not None
+        return {"type": "http.request", "body": part or b"", "more_body": asked}
 
     async def send(message: Any) -> None:
         said.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
 
-    if portal:
-        portal.call(app, scope, receive, send)
-        return _answer(said, taken)
-    # In a thread of its own: another test's browser may keep an event loop in this one.
-    with ThreadPoolExecutor(1) as alone:
-        alone.submit(anyio.run, app, scope, receive, send).result()
-    return _answer(said, taken)
-
-
-def _answer(said: list[dict[str, Any]], taken: int) -> Answer:
+    await app(scope, receive, send)
     sent = {name.decode(): value.decode() for name, value in said[0]["headers"]}
     return Answer(said[0]["status"], b"".join(each.get("body", b"") for each in said), taken, sent)

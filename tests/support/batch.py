@@ -11,7 +11,7 @@ from tests.support.asgi import Answer, ask
 from tests.support.waiting import until
 
 ENDPOINT = "batchEndpoints/counter"
-DATA = {"jobInputType": "UriFile", "uri": "azureml://datastores/workspaceblobstore/paths/rows.csv"}
+DATA = {"jobInputType": "UriFile", "uri": "azureml://datastores/workspaceblobstore/paths/in/rows.csv"}
 
 
 def publish(here: Here) -> None:
