@@ -8,11 +8,10 @@ from typing import Any
 
 from shared.adf.artefacts import BatchExecution, Expression, Place, Text, UpdateResource, read_text
 from shared.adf.factory import Factory
-from shared.adf.names import slug, unique, words
 from shared.adf.report import Report
 from shared.adf.targets import Targets, named_service, whose
 from shared.adf.trainings import Training, find_trainings
-from shared.adf.translation import blob_pattern, duration, is_secret, service_address
+from shared.adf.translation import blob_pattern, duration, is_secret, service_address, slug, unique, words
 
 Entry = dict[str, Any]
 

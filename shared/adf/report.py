@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from shared.adf.artefacts import Activity
-from shared.adf.names import words
+from shared.adf.translation import words
 
 
 @dataclass

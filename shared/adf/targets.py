@@ -6,10 +6,9 @@ from typing import Any
 
 from shared.adf.artefacts import Activity, LinkedService, UpdateResource
 from shared.adf.factory import Factory
-from shared.adf.names import slug, unique
 from shared.adf.report import Report
 from shared.adf.trainings import Training
-from shared.adf.translation import AZURE, classic_endpoint, new_service, plain_address, service_address
+from shared.adf.translation import AZURE, classic_endpoint, new_service, plain_address, service_address, slug, unique
 
 Target = dict[str, Any]
 

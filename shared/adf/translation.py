@@ -1,8 +1,9 @@
-"""Single values of Data Factory in the words of `pipelines.yaml`. Each returns None for what it cannot translate."""
+"""Single values and names of Data Factory in the words of `pipelines.yaml`; None for a value without a translation."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from urllib.parse import urlsplit, urlunsplit
 
 from shared.adf.artefacts import Text
@@ -25,6 +26,7 @@ _SECRET_VALUE = re.compile(
     r"(?:password|pwd|secret|key|token)\s*[=:]|://[^/@\s]+@|\beyJ[\w-]+\.|^[A-Za-z0-9+/_~.-]{40,}={0,2}$", re.IGNORECASE
 )
 AZURE = "https://management.azure.com"
+LONGEST = 63  #: characters of a pipeline's name
 
 
 def duration(time_span: str) -> str | None:
@@ -89,3 +91,22 @@ def extension(path: str) -> str:
 def is_secret(name: str, value: str) -> bool:
     """Return whether a global parameter may be a key, by its name or by its look. When in doubt, it is."""
     return bool(_SECRET_NAME.search(name) or _SECRET_VALUE.search(value)) or redact(value) != value
+
+
+def words(name: str) -> str:
+    """Return `trainingEndpoint` as `training-Endpoint`: the words are kept apart when the case is lost."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name)
+
+
+def slug(name: str) -> str:
+    """Return lower-case letters, digits and dashes, as a pipeline's name has them; may be empty."""
+    return re.sub(r"[^a-z0-9]+", "-", words(name).lower()).strip("-")[:LONGEST].rstrip("-")
+
+
+def unique(name: str, taken: Container[str]) -> str:
+    """Return the name, or with a number when it is taken."""
+    number, found = 1, name
+    while found in taken:
+        number += 1
+        found = f"{name[: LONGEST - len(str(number)) - 1]}-{number}"
+    return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _GAP = 2  #: spaces between columns
+_INDENT = 2  #: spaces before a fact
 _DIGEST_END = re.compile(r"[0-9a-f]{10}$")
 
 
@@ -66,9 +67,9 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]], below: str
     console.print(_row(head[:beside], widths))
     for row in texts:
         console.print(_row(row[:beside], widths))
-        notes = [(title, cell) for title, cell in zip(head[beside:], row[beside:], strict=True) if cell.plain]
-        if notes:
-            console.print(_grid(notes if len(head) - beside > 1 else [(_text(""), notes[0][1])], 2))
+        names = [""] if len(titles) - beside == 1 else titles[beside:]
+        under = zip(names, row[beside:], strict=True)
+        _print_facts(console, [(_text(name, "dim"), cell) for name, cell in under if cell.plain])
 
 
 def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
@@ -79,26 +80,13 @@ def show_facts(title: Cell, facts: Iterable[Fact]) -> None:
     texts = [(_text(name, "dim"), _text(cell)) for name, cell in facts if cell]
     if not sys.stdout.isatty():
         print(_text(title).plain)
-        _print_lines(texts, indent="  ")
+        _print_lines(texts, _INDENT)
         return
     from rich.console import Console
-    from rich.padding import Padding
 
     console = Console(highlight=False)
     console.print(_text(title, "bold"))
-    beside = max((name.cell_len for name, _ in texts), default=0)
-    fitting: list[tuple[Text, Text]] = []
-    for name, text in texts:
-        if _longest_word(text) <= console.width - 2 - beside - _GAP:
-            fitting.append((name, text))
-            continue
-        _print_grid(console, fitting, beside)
-        fitting = []
-        # A hash that is folded cannot be copied, so it has a line of its own.
-        if name.plain:
-            console.print(Padding(name, (0, 0, 0, 2)))
-        console.print(Padding(text, (0, 0, 0, 4)))
-    _print_grid(console, fitting, beside)
+    _print_facts(console, texts)
 
 
 def say(text: str) -> None:
@@ -161,12 +149,12 @@ def brief_ids(ids: Iterable[str]) -> dict[str, Brief]:
     return {each: Brief(each, end if uses[end] == 1 else each) for each, end in found.items()}
 
 
-def _print_lines(rows: Sequence[Sequence[Text]], indent: str = "") -> None:
+def _print_lines(rows: Sequence[Sequence[Text]], indent: int = 0) -> None:
     lines = [["; ".join(cell.plain.splitlines()) for cell in row] for row in rows]
     widths = [max(map(_cells, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (cell + " " * (width - _cells(cell)) for cell, width in zip(line, widths, strict=True))
-        print((indent + (" " * _GAP).join(padded)).rstrip())
+        print((" " * indent + (" " * _GAP).join(padded)).rstrip())
 
 
 def _cells(text: str) -> int:
@@ -205,23 +193,20 @@ def _longest_word(text: Text) -> int:
     return max(map(_cells, text.plain.split()), default=0)
 
 
-def _print_grid(console: Console, lines: Sequence[tuple[Text, Text]], beside: int) -> None:
-    if lines:
-        console.print(_grid(lines, 2, beside))
-
-
-def _grid(lines: Sequence[tuple[Text, Text]], indent: int, beside: int | None = None) -> Any:
-    """Return the lines below each other; the names have the width `beside`, else that of the longest."""
+def _print_facts(console: Console, facts: Sequence[tuple[Text, Text]]) -> None:
     from rich.padding import Padding
-    from rich.table import Table
 
-    table = Table.grid(padding=(0, _GAP, 0, 0))
-    if beside or any(name.plain for name, _ in lines):
-        table.add_column(no_wrap=True, style="dim", width=beside)
-    table.add_column(overflow="fold")
-    for line in lines:
-        table.add_row(*line[-len(table.columns) :])
-    return Padding(table, (0, 0, 0, indent))
+    beside = max((name.cell_len for name, _ in facts), default=0)
+    room = console.width - _INDENT - (beside + _GAP if beside else 0)
+    for name, text in facts:
+        if _longest_word(text) <= room:
+            row = _row([name, text], [beside, room]) if beside else _row([text], [room])
+            console.print(Padding(row, (0, 0, 0, _INDENT)))
+            continue
+        # A hash that is folded cannot be copied, so it has a line of its own.
+        if name.plain:
+            console.print(Padding(name, (0, 0, 0, _INDENT)))
+        console.print(Padding(text, (0, 0, 0, 2 * _INDENT)))
 
 
 def _text(cell: Cell, otherwise: str = "") -> Text:

@@ -45,4 +45,4 @@ def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]
     marks = [(pipeline, arrival_id) for pipeline, ids in marked.items() for arrival_id in ids]
     found = at_once(lambda mark: readable(lambda: app.records.arrivals.load(*mark), None, broken), marks)
     arrivals = [stored.record for stored in found if stored and stored.record.open]
-    return stuck_files(arrivals, running, pipelines, datetime.now(UTC))
+    return list(stuck_files(arrivals, running, pipelines, datetime.now(UTC)))

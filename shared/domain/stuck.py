@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,31 +27,26 @@ class Stuck(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str
 
 
-def stuck_jobs(jobs: Iterable[RetrainingJob], now: datetime) -> list[Stuck]:
-    found = []
+def stuck_jobs(jobs: Iterable[RetrainingJob], now: datetime) -> Iterator[Stuck]:
     for job in jobs:
         reason, since = job.trouble, job.troubled_since
         if reason is None and job.state in _DUE and now - (job.not_before or job.steps[-1].at) > SOON:
             reason, since = "no run has taken its next step", job.steps[-1].at
         if reason:
-            found.append(
-                Stuck(
-                    pipeline=job.pipeline,
-                    name=job.id,
-                    state=job.state.value,
-                    since=since or job.steps[-1].at,
-                    reason=reason,
-                    remedy=f"correct what the line names, or end it: cancel {job.id}",
-                )
+            yield Stuck(
+                pipeline=job.pipeline,
+                name=job.id,
+                state=job.state.value,
+                since=since or job.steps[-1].at,
+                reason=reason,
+                remedy=f"correct what the line names, or end it: cancel {job.id}",
             )
-    return found
 
 
 def stuck_files(
     arrivals: Iterable[Arrival], running: Mapping[str, Sequence[str]], pipelines: Mapping[str, Pipeline], now: datetime
-) -> list[Stuck]:
-    """Return the open arrivals that wait for more than their turn. `running` has the jobs of each pipeline."""
-    found = []
+) -> Iterator[Stuck]:
+    """Yield the open arrivals that wait for more than their turn. `running` has the jobs of each pipeline."""
     for each in arrivals:
         pipeline, jobs = pipelines.get(each.pipeline), running.get(each.pipeline, ())
         late = now - each.at > SOON
@@ -67,17 +62,14 @@ def stuck_files(
             reason, remedy = "no run could take it further", "the log of take_up_data says why"
         else:
             continue
-        found.append(
-            Stuck(
-                pipeline=each.pipeline,
-                name=each.dataset.path,
-                state=each.state.value,
-                since=each.at,
-                reason=reason,
-                remedy=remedy,
-            )
+        yield Stuck(
+            pipeline=each.pipeline,
+            name=each.dataset.path,
+            state=each.state.value,
+            since=each.at,
+            reason=reason,
+            remedy=remedy,
         )
-    return found
 
 
 def lines(stuck: Iterable[Stuck]) -> list[str]:

@@ -255,6 +255,6 @@ def test_a_file_that_waits_long_for_its_pipelines_jobs_is_shown_with_them(world:
 def test_a_job_that_no_run_takes_up_is_shown(world: World) -> None:
     world.flows.intake.see(world.put("a.csv", b"age,hours\n1,2\n"))
     [job] = world.flows.intake.take_up()
-    assert stuck_jobs([job], world.clock.now()) == []
+    assert [*stuck_jobs([job], world.clock.now())] == []
     [stuck] = stuck_jobs([job], world.clock.now() + SOON + timedelta(minutes=10))
     assert stuck.reason == "no run has taken its next step"
