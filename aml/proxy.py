@@ -13,7 +13,7 @@ import threading
 from collections.abc import Collection
 from contextlib import suppress
 
-from aml.state.workspace import Workspace
+from aml.identity.names import leads_here
 from service.listening import address_of, listen
 
 log = logging.getLogger("aml.proxy")
@@ -21,12 +21,6 @@ log = logging.getLogger("aml.proxy")
 _HEAD = 16 << 10  #: bytes of a request to the proxy
 _PART = 64 << 10
 _PATIENCE = 30.0  #: seconds for the head to come
-
-
-def real_names(workspace: Workspace) -> list[str]:
-    """Return the host names by which a client calls the real service."""
-    region, account = workspace.identity.location, workspace.account
-    return ["management.azure.com", f"{region}.api.azureml.ms", f"{account.name}.blob.{account.suffix}"]
 
 
 class Proxy:
@@ -51,7 +45,7 @@ class Proxy:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)
             method, _, rest = head.partition(b" ")
             host = rest.partition(b" ")[0].decode("latin-1").rpartition(":")[0].lower()
-            if method != b"CONNECT" or host not in self._names:
+            if method != b"CONNECT" or not leads_here(host, self._names):
                 writer.write(b"HTTP/1.1 403 Not a name of this workspace\r\nContent-Length: 0\r\n\r\n")
                 await writer.drain()
             else:

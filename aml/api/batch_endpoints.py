@@ -13,6 +13,7 @@ from aml.api.online_forms import check_endpoint_name, read_described, read_ident
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request, not_found
+from aml.identity.names import jobs_uri
 from aml.jobs.task import members_of
 from aml.members import text_of
 from aml.state.records import make
@@ -88,11 +89,6 @@ def path_of(call: Call) -> str:
     return f"batchendpoints/{call.names['endpoint']}".lower()
 
 
-def scoring_uri(base: str, name: str) -> str:
-    """Return the address that starts a job. `base` is that of this server, as the caller reaches it."""
-    return f"{base}/batch/{name}/jobs"
-
-
 def _read(given: dict[str, Any]) -> dict[str, Any]:
     mode = text_of(given, "authMode", required=False) or MODE
     if mode.lower() != MODE.lower():
@@ -115,7 +111,7 @@ def _check_default(context: Context, endpoint: BatchEndpoint) -> None:
 
 
 def _shown(context: Context, call: Call, endpoint: BatchEndpoint) -> dict[str, Any]:
-    return shown_endpoint(context, call, endpoint, scoring_uri(call.base, endpoint.name))
+    return shown_endpoint(context, call, endpoint, jobs_uri(context.workspace, call.base, endpoint.name))
 
 
 _ENDPOINTS = f"{scope.WORKSPACE}/batchEndpoints"

@@ -15,8 +15,9 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, not_found
 from aml.identity import tokens
+from aml.identity.names import scoring_uri
 from aml.members import text_of
-from aml.serving.gateway import audience_of, scoring_uri
+from aml.serving.gateway import audience_of
 from aml.state.records import Operation, make
 from aml.state.serving import Deployment, Endpoint
 from service.keys import new_key
@@ -126,7 +127,7 @@ def answer(context: Context, call: Call, endpoint: Endpoint, operation: Operatio
 
 
 def _shown(context: Context, call: Call, endpoint: Endpoint) -> dict[str, Any]:
-    return shown_endpoint(context, call, endpoint, scoring_uri(call.base, endpoint.name))
+    return shown_endpoint(context, call, endpoint, scoring_uri(context.workspace, call.base, endpoint.name))
 
 
 def _given_keys(given: dict[str, Any]) -> dict[str, str]:

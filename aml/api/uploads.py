@@ -13,8 +13,8 @@ from aml.api import scope
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
+from aml.identity.names import is_of_this_machine
 from aml.storage.blobs import container_of
-from service.guard import is_for_this_machine
 from service.keys import new_id
 
 LASTING = timedelta(hours=8)  #: of a signature
@@ -39,8 +39,7 @@ def start_upload(context: Context, call: Call) -> Response:
         permission=ContainerSasPermissions(read=True, write=True, create=True, add=True, list=True),
         expiry=datetime.now(UTC) + LASTING,
     )
-    host = call.base.partition("://")[2].partition(":")[0]
-    address = account.address if is_for_this_machine(host) else f"https://{account.name}.blob.{account.suffix}"
+    address = account.address if is_of_this_machine(call.base) else f"https://{account.name}.blob.{account.suffix}"
     known = workspace.identity
     group = f"/subscriptions/{known.subscription}/resourceGroups/{known.group}"
     reference = {

@@ -52,9 +52,10 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     from aml.context import Context
     from aml.faults import Faults
+    from aml.identity.names import real_names
     from aml.jobs.runner import JobRunner
     from aml.jobs.variables import JobVariables
-    from aml.proxy import Proxy, real_names
+    from aml.proxy import Proxy
     from aml.server import OPERATIONS, build
     from aml.serving.changes import Pace
     from aml.serving.runner import Serving

@@ -12,7 +12,7 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request
 from aml.identity import tokens
-from service.guard import is_for_this_machine
+from aml.identity.names import is_of_this_machine
 
 CLOUD = "Relearn"  #: not the name of a cloud that a client knows: it would take its own addresses
 PORTAL = "https://portal.azure.local/"
@@ -55,8 +55,8 @@ def discovery(context: Context, call: Call) -> Response:
 
 def data_plane(context: Context, call: Call) -> str:
     """Return the address of the data planes, as the caller reaches this server."""
-    host = call.base.partition("://")[2].partition(":")[0]
-    return call.base if is_for_this_machine(host) else f"https://{context.workspace.identity.location}.api.azureml.ms"
+    region = context.workspace.identity.location
+    return call.base if is_of_this_machine(call.base) else f"https://{region}.api.azureml.ms"
 
 
 def token(context: Context, call: Call) -> Response:

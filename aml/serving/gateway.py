@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aml.context import Context
 from aml.errors import ArmError, unauthorized
 from aml.identity import tokens
+from aml.identity.names import endpoint_of_host
 from aml.identity.senders import check_sender
 from aml.serving.backend import Broken, Gone, Reply, TimedOut, TooManyPending
 from aml.serving.routes import Live, Route
@@ -28,6 +29,8 @@ from service.guard import BodyTooLarge, read_at_most
 from service.keys import carried, is_one_of, new_id
 
 PATH = "/score/"
+#: what is called at the host of an endpoint, and where that is at this server's host
+_OF_HOSTS = {"/score": PATH + "{}", "/jobs": "/batch/{}/jobs"}
 MOST = 16 << 20  #: bytes of a body
 DEPLOYMENT = "azureml-model-deployment"
 STATUS, REASON = "ms-azureml-model-error-statuscode", "ms-azureml-model-error-reason"
@@ -40,10 +43,13 @@ class Gateway:
 
     def __init__(self, app: ASGIApp, context: Context, names: Collection[str]) -> None:
         self._app, self._names = app, names
+        self._workspace = context.workspace
         self._serving, self._faults, self._identity = context.serving, context.faults, context.workspace.identity
         self._mirrored: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in _OF_HOSTS:
+            scope = self._of_host(scope)
         if scope["type"] != "http" or not scope["path"].lower().startswith(PATH):
             await self._app(scope, receive, send)
             return
@@ -55,6 +61,12 @@ class Gateway:
         else:
             response = await self._respond(request)
         await response(scope, receive, send)
+
+    def _of_host(self, scope: Scope) -> Scope:
+        """Return the call of an endpoint's own host as one of this server's host."""
+        name = endpoint_of_host(self._workspace, Headers(scope=scope).get("host", ""))
+        path = _OF_HOSTS[scope["path"]].format(name)
+        return {**scope, "path": path, "raw_path": path.encode()} if name else scope
 
     async def _respond(self, request: Request) -> Response:
         try:
@@ -182,8 +194,3 @@ def _refused(kind: str, _: Fault) -> Response:
 
 def _error(code: str, message: str) -> bytes:
     return json.dumps({"error": {"code": code, "message": message}}).encode()
-
-
-def scoring_uri(base: str, name: str) -> str:
-    """Return the address of an endpoint. `base` is that of this server, as the caller reaches it."""
-    return f"{base}{PATH}{name}"

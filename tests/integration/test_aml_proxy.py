@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -71,9 +72,34 @@ def test_the_real_names_of_the_service_lead_here(led: RunningAml) -> None:
     assert answer.json() == {"experiments": []}
 
 
+def test_an_endpoint_is_called_by_its_own_name_and_by_no_name_of_another_region(led: RunningAml) -> None:
+    headers = {"Authorization": f"Bearer {led.token()}"}
+    place = f"https://management.azure.com{led.workspace}"
+    body = {"identity": {"type": "SystemAssigned"}, "properties": {"authMode": "AADToken"}}
+    for kind, path in (("onlineEndpoints", "score"), ("batchEndpoints", "jobs")):
+        name = f"of-{path}"
+        made = requests.put(
+            f"{place}/{kind}/{name}?api-version=2025-12-01", json=body, headers=headers, timeout=PATIENCE
+        )
+        uri = made.json()["properties"]["scoringUri"]
+        assert uri == f"https://{name}.westeurope.inference.ml.azure.com/{path}"
+        token = {"Authorization": f"Bearer {led.token('https://ml.azure.com')}"}
+        answers = {}
+
+        def called(uri: str = uri, token: dict[str, str] = token, answers: dict[str, Any] = answers) -> bool:
+            answers["last"] = requests.post(uri, json={}, headers=token, timeout=PATIENCE)
+            return bool(answers["last"].status_code != 404 or "NoTraffic" in answers["last"].text)
+
+        until(called, lambda answers=answers: answers["last"].text)
+        assert requests.post(uri, json={}, timeout=PATIENCE).status_code == 401
+        assert requests.post(f"{uri}/other", json={}, headers=token, timeout=PATIENCE).status_code == 404
+        with pytest.raises(requests.exceptions.ProxyError, match="403"):
+            requests.post(uri.replace("westeurope", "northeurope"), timeout=PATIENCE)
+
+
 @pytest.mark.usefixtures("led")
 def test_any_other_name_leads_nowhere() -> None:
-    for host in ("example.com", "127.0.0.1.example.com", "other.blob.core.windows.net"):
+    for host in ("example.com", "127.0.0.1.example.com", "other.blob.core.windows.net", "inference.ml.azure.com"):
         with pytest.raises(requests.exceptions.ProxyError, match="403"):
             requests.get(f"https://{host}/", timeout=PATIENCE)
 

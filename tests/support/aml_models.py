@@ -52,8 +52,12 @@ def there() -> bool:
 def faults(kind: str, body: Any, *, sent: bool = False) -> list[str]:
     """Return what the type has against the body: a member missing, of a wrong form, or unknown.
 
-    The words of enumerations may have any case in a body that a client `sent`: the official one sends `aadToken`.
+    Where a client `sent` the body, the words of enumerations may have any case, and a property may be a number: the
+    official one sends `aadToken`, and `hash_version` as a number.
     """
+    if sent and isinstance(body["properties"].get("properties"), dict):
+        texts = {name: str(value) for name, value in body["properties"]["properties"].items()}
+        body = {**body, "properties": {**body["properties"], "properties": texts}}
     schema = {"$ref": f"#/$defs/{kind}", "$defs": _definitions(sent)}
     errors = Draft202012Validator(schema, format_checker=FORMATS).iter_errors(body)
     return sorted(f"{'.'.join(map(str, each.path))}: {each.message[:200]}" for each in errors)
