@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from local.workplace import PIPELINE, Workplace, workplace
 from shared.app import App
 from shared.base.settings import Settings
 from shared.domain.fleets import Pipelines
-from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.jobs import Dataset, JobState, RetrainingJob
 from shared.domain.ports import Finished
 
 GIB = 1 << 30
@@ -64,20 +65,28 @@ def latencies(folder: Path) -> Iterator[Row]:
     """Compare the flow's steps with the HTTP calls to storage and services that no flow can do without."""
     with azurite() as storage, workplace(storage, folder / "latency") as place:
         app = app_that_waits_for_nothing(place.settings)
+        bare = Bare(place, app)
         started, promoted, bare_start, bare_promotion = [], [], [], []
         for number in range(RETRAININGS + 1):
-            path = place.drop(f"{number}.csv", as_csv(place.header, place.rows[: 300 + 20 * number]))
+            rows = place.rows[: 300 + 20 * number]
+            path, other = (place.drop(f"{number}-{each}.csv", as_csv(place.header, rows[each:])) for each in (0, 1))
             begun = time.perf_counter()
             job = taken_up(app, path)
             started.append(time.perf_counter() - begun)
-            wait_for_bes(app, job)
+            wait_for_bes(app, str(job.bes_job))
             begun = time.perf_counter()
             take_to_promotion(app)
             promoted.append(time.perf_counter() - begun)
             assert_promoted(app, job)
-            bare = Bare(place, app, path)
-            bare_start.append(bare.start())
-            bare_promotion.append(bare.promote(str(job.bes_job)))
+            # On other data: a model that the services have loaded before is live sooner.
+            begun = time.perf_counter()
+            bes_job = bare.start(other)
+            bare_start.append(time.perf_counter() - begun)
+            wait_for_bes(app, bes_job)
+            begun = time.perf_counter()
+            bare.promote(bes_job)
+            bare_promotion.append(time.perf_counter() - begun)
+            bare.promote(str(job.bes_job))  # what the app's records say is live
         # Counted in a round of its own: to record a call takes longer than some calls.
         path = place.drop("counted.csv", as_csv(place.header, place.rows[:290]))
         operations = Counter(call.method for call in retraining(app, storage, path) if call.to == "storage")
@@ -95,36 +104,32 @@ def latencies(folder: Path) -> Iterator[Row]:
 class Bare:
     """The calls to the services, and to the data and model blobs, as a script without records would make them."""
 
-    def __init__(self, place: Workplace, app: App, path: str) -> None:
-        self._place, self._settings = place, place.settings
-        self._pipeline = app.pipelines[PIPELINE]
-        dataset = app.data.find(path)
-        assert dataset is not None
-        link = app.data.link(dataset, 3600)
-        self._sas = link.sas.reveal() if link.sas else ""
-        self._link, self._models = link, app.models
+    def __init__(self, place: Workplace, app: App) -> None:
+        self._place, self._settings, self._app = place, place.settings, app
+        self._pipeline, self._models = app.pipelines[PIPELINE], app.models
         self._session = requests.Session()
         self._session.trust_env = False
 
-    def start(self) -> float:
-        begun = time.perf_counter()
-        data = f"{self._link.address}{self._sas}"
+    def start(self, path: str) -> str:
+        """Start a training on the file; return its BES job."""
+        link = self._app.data.link(Dataset(path=path, etag="", modified=datetime.now(UTC), size=0), 3600)
+        sas = link.sas.reveal() if link.sas else ""
+        data = f"{link.address}{sas}"
         self._session.head(data).raise_for_status()
         self._session.get(data, headers={"Range": "bytes=0-262143"}).raise_for_status()
         reference = {
-            "BaseLocation": self._link.base,
-            "RelativeLocation": self._link.relative,
-            "SasBlobToken": self._sas,
+            "BaseLocation": link.base,
+            "RelativeLocation": link.relative,
+            "SasBlobToken": sas,
         }
         base, key = self._settings["BREAST_CANCER_TRAINING_ADDRESS"], self._settings["BREAST_CANCER_TRAINING_KEY"]
-        job = self._call("POST", f"{base}/jobs", key, {"Inputs": {"input1": reference}}).json()
+        job = str(self._call("POST", f"{base}/jobs", key, {"Inputs": {"input1": reference}}).json())
         self._call("POST", f"{base}/jobs/{job}/start", key)
-        return time.perf_counter() - begun
+        return job
 
-    def promote(self, bes_job: str) -> float:
+    def promote(self, bes_job: str) -> None:
         """Read the results, keep the model, then for each target: score, read, update, read, score."""
         settings = self._settings
-        begun = time.perf_counter()
         base, key = settings["BREAST_CANCER_TRAINING_ADDRESS"], settings["BREAST_CANCER_TRAINING_KEY"]
         results = self._call("GET", f"{base}/jobs/{bes_job}", key).json()["Results"]
         contents = []
@@ -154,7 +159,6 @@ class Bare:
         self._call("GET", accepted.headers["Azure-AsyncOperation"], token, parameters={})
         self._call("GET", new, token, parameters=version)
         self._score(settings["BREAST_CANCER_NEW_SCORING_ADDRESS"], key)
-        return time.perf_counter() - begun
 
     def _score(self, base: str, key: str) -> None:
         rows = {"ColumnNames": self._pipeline.rows.columns, "Values": self._pipeline.rows.values}
@@ -254,16 +258,16 @@ def retraining(app: App, storage: Azurite, path: str) -> list[Call]:
     """Take the dropped file to its promotion; return the calls, without those of the wait for its BES job."""
     with recorded(storage.blob_address) as calls:
         job = taken_up(app, path)
-    wait_for_bes(app, job)
+    wait_for_bes(app, str(job.bes_job))
     with recorded(storage.blob_address) as more:
         take_to_promotion(app)
     assert_promoted(app, job)
     return [*calls, *more]
 
 
-def wait_for_bes(app: App, job: RetrainingJob) -> None:
+def wait_for_bes(app: App, bes_job: str) -> None:
     service = app.training_service(app.pipelines[PIPELINE])
-    while not isinstance(service.status(str(job.bes_job)), Finished):
+    while not isinstance(service.status(bes_job), Finished):
         time.sleep(0.02)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from local.bench.app import Bare, app_that_waits_for_nothing, peaks, retraining
+from local.bench.app import Bare, app_that_waits_for_nothing, peaks, retraining, wait_for_bes
 from local.bench.calls import Call
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
@@ -31,12 +31,12 @@ def test_a_retraining_makes_no_more_calls_than_the_documents_name(workplace: Wor
 def test_the_bare_calls_that_a_retraining_is_compared_with_are_answered(workplace: Workplace) -> None:
     app = app_that_waits_for_nothing(workplace.settings)
     path = workplace.drop("250.csv", as_csv(workplace.header, workplace.rows[:250]))
-    retraining(app, workplace.azurite, path)
-    live = app.records.champions.load(PIPELINE).live
-    assert live and live.job
-    bare = Bare(workplace, app, path)
-    assert bare.start() > 0
-    assert bare.promote(str(app.records.jobs.require(live.job).record.bes_job)) > 0
+    bare = Bare(workplace, app)
+    bes_job = bare.start(path)
+    wait_for_bes(app, bes_job)
+    bare.promote(bes_job)
+    live = {name: endpoint.model().address for name, endpoint in app.endpoints_of(app.pipelines[PIPELINE]).items()}
+    assert set(live.values()) == {app.models.link(kept.model).address for kept in app.models.listed()}
 
 
 def test_the_benchmark_of_memory_starts_both_jobs(workplace: Workplace) -> None:
