@@ -95,8 +95,8 @@ def latencies(folder: Path) -> Iterator[Row]:
         ("blob trigger's call → BES job started", started, bare_start),
         ("“Finished” seen → PROMOTED", promoted, bare_promotion),
     ):
-        one, other = statistics.median(ours[1:]), statistics.median(alone[1:])
-        yield name, ms(one), f"bare HTTP calls {ms(other)}", f"{one / other:.2f}"
+        here, there = statistics.median(ours[1:]), statistics.median(alone[1:])
+        yield name, ms(here), f"bare HTTP calls {ms(there)}", f"{here / there:.2f}"
     counts = ", ".join(f"{count} {method}" for method, count in operations.most_common())
     yield "storage operations per retraining", f"{operations.total()}", counts, ""
 

@@ -44,7 +44,7 @@ def measure(folder: Path, gib: float) -> Iterator[Row]:
 
 
 def _events(place: Workplace, app: App) -> Iterator[Row]:
-    """The blob trigger's code, one event after another, beside one look-up and two writes of the storage client."""
+    """The blob trigger's code, one event after another, beside one look-up and one write of the storage client."""
     paths = [place.drop(f"event-{number}.csv", b"a\n1\n") for number in range(EVENTS)]
     app.flows.intake.see(paths[0])  # makes the container
     ours = _seconds(lambda: [app.flows.intake.see(path) for path in paths[1:]])
@@ -53,8 +53,7 @@ def _events(place: Workplace, app: App) -> Iterator[Row]:
     def bare() -> None:
         for path in paths[1:]:
             place.blobs.get_blob_client(place.container, path).get_blob_properties()
-            for kind in ("bare", "mark"):
-                records.upload_blob(f"{kind}/{path}", b"{}")
+            records.upload_blob(f"bare/{path}", b"{}")
 
     alone = _seconds(bare)
     count = EVENTS - 1
@@ -73,7 +72,10 @@ def _taking_up(place: Workplace, app: App) -> Iterator[Row]:
         row = [f"{float(first) + number / 1e5:.5f}", *others]
         flow.see(place.drop(f"waiting-{number}.csv", as_csv(place.header, [row])))
     records = place.blobs.get_container_client("retraining")
-    some = [name for name, _ in zip(records.list_blob_names(name_starts_with="arrivals/"), range(EVENTS), strict=False)]
+    some = [
+        name
+        for name, _ in zip(records.list_blob_names(name_starts_with="active/arrivals/"), range(EVENTS), strict=False)
+    ]
     bare = _seconds(lambda: [records.download_blob(name).readall() for name in some]) / EVENTS
     for what in ("checking", "looking again at"):
         with counted(place.azurite.blob_address) as calls:

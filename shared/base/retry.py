@@ -5,12 +5,12 @@ What a service asks for within seconds is waited for in place, so that a step ke
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
 from shared.base.errors import AskHuman, RetrainingError, ServiceUnavailable, TryLater
+from shared.base.threads import pause
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def delay(attempt: int, error: RetrainingError | None = None) -> timedelta:
     return wait
 
 
-def asked_again(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
+def asked_again(call: Callable[[], T], sleep: Callable[[float], None] = pause) -> T:
     """Return what the call gives, made again while the service asks for that within a short time."""
     left, shortest = IN_PLACE, SHORTEST
     while True:

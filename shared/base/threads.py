@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, copy_context
 from datetime import datetime
-from threading import Lock
+from threading import BoundedSemaphore, Lock, local
 from typing import TypeVar, cast
 
 log = logging.getLogger("relearn.work")
@@ -18,7 +19,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 WORKERS = 8  #: fewer than the 10 connections that the storage client and a `requests.Session` keep open
-_POOL = ThreadPoolExecutor(WORKERS, "relearn")  # one for the process, so that work within work makes no more of them
+THREADS = 3 * WORKERS  #: of which WORKERS work, and the others wait, as they do or for their turn
+_POOL = ThreadPoolExecutor(THREADS, "relearn")  # one for the process, so that work within work makes no more of them
+_TURNS = BoundedSemaphore(WORKERS)
+_TURN_AGAIN = 0.1  #: seconds; who may hold what those at work wait for goes on without a turn
+_own = local()
 _LARGE = Lock()
 
 #: what a thread does first when it works for this call: the Functions runtime assigns log lines by their threads
@@ -37,10 +42,27 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
     futures = [_POOL.submit(copy_context().run, _entered, work, thing) for thing in things]
     try:
         return [
-            work(thing) if future.cancel() else future.result() for thing, future in zip(things, futures, strict=True)
+            work(thing) if future.cancel() else _rested(future.result)
+            for thing, future in zip(things, futures, strict=True)
         ]
     finally:
-        wait([future for future in futures if not future.cancel()])
+        _rested(lambda: wait([future for future in futures if not future.cancel()]))
+
+
+def pause(seconds: float) -> None:
+    """Sleep, and let another thread work meanwhile."""
+    _rested(lambda: time.sleep(seconds))
+
+
+def _rested(waiting: Callable[[], R]) -> R:
+    """Wait as one of the threads at work, of which another takes the place."""
+    if not getattr(_own, "turn", False):
+        return waiting()
+    _TURNS.release()
+    try:
+        return waiting()
+    finally:
+        _own.turn = _TURNS.acquire(timeout=_TURN_AGAIN)
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
@@ -53,7 +75,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     with ThreadPoolExecutor(1, "relearn-ahead") as one:
 
         def begin() -> Future[T | object]:
-            return one.submit(copy_context().run, _entered, lambda of: next(of, end), items)
+            return one.submit(copy_context().run, _next, items, end)
 
         future = begin()
         while (item := future.result()) is not end:
@@ -61,9 +83,20 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             yield cast(T, item)
 
 
-def _entered(work: Callable[[T], R], thing: T) -> R:
+def _next(items: Iterator[T], end: object) -> T | object:
     entering.get()()
-    return work(thing)
+    return next(items, end)
+
+
+def _entered(work: Callable[[T], R], thing: T) -> R:
+    _own.turn = _TURNS.acquire()
+    try:
+        entering.get()()
+        return work(thing)
+    finally:
+        if _own.turn:
+            _TURNS.release()
+        _own.turn = False
 
 
 def in_time(

@@ -13,6 +13,7 @@ from shared.base.secret import Secret
 from shared.domain.jobs import Dataset, Model
 from shared.domain.rows import Rows
 
+SHOWN_AT_MOST = 4 << 10  #: bytes of a document that a list shows
 Wait = Callable[[float], None]  #: sleeps that many seconds and keeps what is held
 
 
@@ -51,8 +52,8 @@ class Documents(Protocol):
     """Small named documents with conditional writes."""
 
     def read(self, name: str) -> Document | None: ...
-    def create(self, name: str, content: bytes) -> str | None:
-        """Return the new document's etag, or None when the name is taken."""
+    def create(self, name: str, content: bytes, *, shown: bool = False) -> str | None:
+        """Return the new document's etag, or None when the name is taken. `shown`: a list gives the content too."""
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         """Return the new etag; raise `RecordChanged` unless the document still has this one."""
@@ -61,6 +62,9 @@ class Documents(Protocol):
         """Delete the document if it is there; raise `RecordChanged` when it has another etag than a given one."""
 
     def names(self, prefix: str) -> Iterator[str]: ...
+    def shown(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        """Yield the names by one list, each with its content where that was created to be shown and is small."""
+
     def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
         """Yield the names of documents that were last written before the moment."""
 

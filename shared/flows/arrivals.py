@@ -34,22 +34,23 @@ class Arrivals:
         return Quarantine(arrivals=self.records.arrivals, data=self.data, now=self.now)
 
     def see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
-        """Record this version of the blob, once for each pipeline whose pattern it fits."""
-        pipelines, now = self.pipelines.taking(dataset.path), self.now()
-        return [
-            self.records.arrivals.open(
-                Arrival(
-                    id=arrival_id(dataset, replay),
-                    pipeline=pipeline.name,
-                    dataset=dataset,
-                    seen_at=now,
-                    at=now,
-                    marker=pipeline.is_marker(dataset.path),
-                    replay=replay,
-                )
-            ).record
-            for pipeline in pipelines
+        """Announce this version of the blob, once for each pipeline whose pattern it fits."""
+        now = self.now()
+        arrivals = [
+            Arrival(
+                id=arrival_id(dataset, replay),
+                pipeline=pipeline.name,
+                dataset=dataset,
+                seen_at=now,
+                at=now,
+                marker=pipeline.is_marker(dataset.path),
+                replay=replay,
+            )
+            for pipeline in self.pipelines.taking(dataset.path)
         ]
+        for arrival in arrivals:
+            self.records.arrivals.announce(arrival)
+        return arrivals
 
     def as_found(self, stored: Stored[Arrival]) -> Stored[Arrival]:
         """Return it as it is, unless another version or none is there now."""

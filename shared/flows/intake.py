@@ -7,7 +7,7 @@ when it is time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -23,6 +23,7 @@ from shared.base.errors import (
     Busy,
     DataChanged,
     NotYetReadable,
+    RecordChanged,
     RetrainingError,
     ServiceRefused,
 )
@@ -50,6 +51,7 @@ MANIFEST_AT_MOST = 4 << 20  #: bytes
 SMALL = 1 << 20  #: bytes; files up to here are in memory several at a time
 OUT_OF_ARCHIVE = timedelta(days=2)  #: the longest wait for a blob that is brought back from the archive
 HOUR = len("20261126T14")  #: of the id of an arrival
+JUST_SEEN = timedelta(minutes=2)  #: after an arrival's data should be still, within which its check is the first
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
@@ -89,7 +91,7 @@ class Intake:
 
         def take_up(work: tuple[Pipeline, Stored[Batches]]) -> list[RetrainingJob]:
             pipeline, stored = work
-            arrivals, jobs = marks.arrivals.get(pipeline.name, ()), active.get(pipeline.name, ())
+            arrivals, jobs = marks.arrivals.get(pipeline.name, {}), active.get(pipeline.name, ())
             return self._guarded(pipeline, lambda: self._take_up(pipeline, stored, arrivals, jobs), [])
 
         work = [(pipeline, stored) for pipeline, stored in zip(pipelines, batches, strict=True) if stored]
@@ -174,9 +176,14 @@ class Intake:
         return self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
 
     def _take_up(
-        self, pipeline: Pipeline, batches: Stored[Batches], marked: Sequence[str], jobs: Sequence[str]
+        self, pipeline: Pipeline, batches: Stored[Batches], marked: Mapping[str, bytes | None], jobs: Sequence[str]
     ) -> list[RetrainingJob]:
-        active = self.records.arrivals.active(pipeline.name, marked)
+        arriving = pipeline.arriving
+        # What was in a batch, or may wait for others, has a record.
+        new_since = None if arriving.several else self.now() - timedelta(seconds=arriving.settle) - JUST_SEEN
+        in_batch = batches.record.closing.arrivals if batches.record.closing else ()
+        marked = {each: None if each in in_batch else content for each, content in marked.items()}
+        active = self.records.arrivals.active(pipeline.name, marked, new_since)
         closer = BatchCloser(self.arrivals)
         if closer.finish(pipeline, batches.record, active):
             return []  # what is ready has to be read again
@@ -227,7 +234,14 @@ class Intake:
         """Take the arrival as far as it goes. Where that fails, as it was read it keeps its batch from being closed."""
 
         def step() -> Stored[Arrival]:
-            taken = self._step(stored, pipeline)
+            try:
+                taken = self._step(stored, pipeline)
+            except RecordChanged:
+                there = None if stored.etag else self.records.arrivals.load(pipeline.name, stored.record.id)
+                if there is None:
+                    raise
+                # Its event came again, or another run was faster.
+                taken = self._step(there, pipeline) if self.records.arrivals.still_open(there) else there
             return taken if taken.written or only else self.records.arrivals.save(taken, taken.record)
 
         return guarded(step, stored, stored.record.dataset.path, log)

@@ -120,7 +120,9 @@ class Quarantine:
             return stored.record.arrival  # it was put back, taken up by its event, and moved again
         source = self.arrivals.require(pipeline, asked.source).record
         dataset = self.data.put_back(stored.record.path, folder_of(source), request_id)
-        return self.arrivals.open(_again(source, dataset, request_id, self.now())).record.id
+        again = _again(source, dataset, request_id, self.now())
+        self.arrivals.announce(again)
+        return again.id
 
     def _note(self, stored: Stored[Moved], request_id: str, asked: PutBack) -> Stored[Moved]:
         requests = {**stored.record.requests, request_id: asked}
@@ -128,7 +130,7 @@ class Quarantine:
 
 
 def _again(source: Arrival, dataset: Dataset, request_id: str, now: datetime) -> Arrival:
-    """A new version of the blob under its own id: an event that tells of it finds this very record."""
+    """A new version of the blob under its own id: an event that tells of it finds its mark."""
     return Arrival(
         id=arrival_id(dataset),
         pipeline=source.pipeline,

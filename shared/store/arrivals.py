@@ -1,7 +1,8 @@
 """Records of arrivals, and their names. Every write is conditional; nothing is deleted but marks.
 
 arrivals/{pipeline}/{id}.json         one version of one blob, and what became of it
-active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came
+active/arrivals/{pipeline}/{id}.json  a mark while it is open, so that taking up costs what is open, not what ever came;
+                                      it has the arrival as it was seen, until the first step writes the record
 contents/{pipeline}/{sha256}.json     which arrival had this content first
 batches/{pipeline}.json               the batch that is being closed: its job or its faults, and the arrivals of it
 moved/{pipeline}/{sha256}.json        by its path's digest: which arrival took the original of a path into quarantine
@@ -14,19 +15,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
 from shared.base.decoding import Moment
-from shared.base.errors import BadConfiguration
+from shared.base.errors import BadConfiguration, RecordChanged
 from shared.base.threads import at_once
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Fault, Profile
 from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
-from shared.store.shelf import Shelf, Stored, stem
+from shared.store.shelf import Shelf, Stored, decode, encode, stem
 
 log = logging.getLogger("relearn.records")
 
@@ -85,22 +86,22 @@ class ArrivalRecords:
         self._batches, self._moved = Shelf(documents, Batches), Shelf(documents, Moved)
         self._profiles, self._sweeps = Shelf(documents, Profile), Shelf(documents, Sweep)
 
-    def open(self, arrival: Arrival) -> Stored[Arrival]:
-        """Record the arrival, or return the record that is there already."""
-        self._arrivals.create(_active(arrival.pipeline, arrival.id), arrival)
-        if created := self._arrivals.create(_arrival(arrival.pipeline, arrival.id), arrival):
+    def announce(self, arrival: Arrival) -> None:
+        """Mark the arrival; its first step writes the record. The mark of one that has ended is taken off then."""
+        if self._documents.create(_active(arrival.pipeline, arrival.id), encode(arrival), shown=True):
             log.info("%s arrived, for pipeline %s", arrival.dataset.path, arrival.pipeline)
-            return created
-        stored = self.require(arrival.pipeline, arrival.id)
-        if not stored.record.open:
-            self.close(stored.record)
-        return stored
 
     def load(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:
-        return self._arrivals.load(_arrival(pipeline, arrival_id))
+        """Return the arrival's record, or what its mark has where no step has written the record yet."""
+        if stored := self._arrivals.load(_arrival(pipeline, arrival_id)):
+            return stored
+        mark = self._arrivals.load(_active(pipeline, arrival_id))
+        return _announced(mark.record) if mark else None
 
     def require(self, pipeline: str, arrival_id: str) -> Stored[Arrival]:
-        return self._arrivals.require(_arrival(pipeline, arrival_id))
+        if stored := self.load(pipeline, arrival_id):
+            return stored
+        raise RecordChanged(f"The record of arrival {arrival_id} of {pipeline} is gone")
 
     def save(self, stored: Stored[Arrival], arrival: Arrival) -> Stored[Arrival]:
         """Write the record, and take the mark off an arrival that is done with."""
@@ -112,26 +113,39 @@ class ArrivalRecords:
     def close(self, arrival: Arrival) -> None:
         self._documents.delete(_active(arrival.pipeline, arrival.id))
 
-    def active(self, pipeline: str, marked: Iterable[str] | None = None) -> list[Stored[Arrival]]:
+    def active(
+        self, pipeline: str, marked: Mapping[str, bytes | None] | None = None, new_since: datetime | None = None
+    ) -> list[Stored[Arrival]]:
         """Return the open arrivals, of those `marked` if these are given.
 
-        Records that a run marked and died before it wrote are written now. One whose record cannot be read is left out:
-        it must not hold up the others.
+        Those that were first seen after `new_since` are not looked up: they have no record yet, or a write of it fails.
+        One whose record cannot be read is left out: it must not hold up the others.
         """
         if marked is None:
-            marked = [stem(name) for name in self._documents.names(f"active/arrivals/{pipeline}/")]
-        return [stored for stored in at_once(lambda each: self._open(pipeline, each), marked) if stored]
+            marked = {stem(name): content for name, content in self._documents.shown(f"active/arrivals/{pipeline}/")}
 
-    def _open(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:
-        try:
-            stored = self.load(pipeline, arrival_id)
-            if stored is None and (mark := self._arrivals.load(_active(pipeline, arrival_id))):
-                stored = self.open(mark.record)
-        except BadConfiguration as error:
-            log.error("%s", error)
-            return None
+        def look_up(mark: tuple[str, bytes | None]) -> Stored[Arrival] | None:
+            try:
+                return self._open(pipeline, *mark, new_since)
+            except BadConfiguration as error:
+                log.error("%s", error)
+                return None
+
+        return [stored for stored in at_once(look_up, marked.items()) if stored]
+
+    def _open(
+        self, pipeline: str, arrival_id: str, content: bytes | None, new_since: datetime | None
+    ) -> Stored[Arrival] | None:
+        seen = _announced(decode(content, Arrival, _active(pipeline, arrival_id))) if content else None
+        if seen and new_since and seen.record.seen_at >= new_since:
+            return seen
+        stored = self._arrivals.load(_arrival(pipeline, arrival_id)) if seen else self.load(pipeline, arrival_id)
+        return self.still_open(stored or seen)
+
+    def still_open(self, stored: Stored[Arrival] | None) -> Stored[Arrival] | None:
+        """Take the mark off an arrival that has ended; return one that has not."""
         if stored and not stored.record.open:
-            self.close(stored.record)  # the run that closed it died before it took the mark off
+            self.close(stored.record)  # the run that ended it died before, or its event came again
             return None
         return stored
 
@@ -141,20 +155,23 @@ class ArrivalRecords:
 
     def ids(self, pipeline: str | None = None) -> list[tuple[str, str]]:
         """Return pipeline and id of every arrival, of one pipeline or of all, the newest versions first."""
-        names = self._documents.names(f"arrivals/{pipeline}/" if pipeline else "arrivals/")
-        found = [(name.split("/")[1], stem(name)) for name in names]
+        found = {(name.split("/")[-2], stem(name)) for name in self._names(f"{pipeline}/" if pipeline else "")}
         return sorted(found, key=lambda each: each[1], reverse=True)
 
     def ids_that_begin(self, pipeline: str, beginning: str) -> frozenset[str]:
         """Return the ids, of the pipeline's arrivals, that begin so."""
-        return frozenset(map(stem, self._documents.names(f"arrivals/{pipeline}/{beginning}")))
+        return frozenset(map(stem, self._names(f"{pipeline}/{beginning}")))
+
+    def _names(self, beginning: str) -> Iterator[str]:
+        """Yield the names of the records that begin so, and of the marks: some have no record yet."""
+        for place in ("arrivals", "active/arrivals"):
+            yield from self._documents.names(f"{place}/{beginning}")
 
     def newest(self, pipeline: str, now: datetime) -> Arrival | None:
         """Return the arrival of the newest version; looked for by day, month and year, so that no history is listed."""
         for period in ("%Y%m%d", "%Y%m", "%Y", ""):
-            names = self._documents.names(f"arrivals/{pipeline}/{now.strftime(period)}")
-            if last := max(names, default=None):
-                return self.require(pipeline, stem(last)).record
+            if ids := self.ids_that_begin(pipeline, now.strftime(period)):
+                return self.require(pipeline, max(ids)).record
         return None
 
     def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
@@ -220,6 +237,11 @@ class ArrivalRecords:
 
     def set_swept(self, container: str, until: datetime) -> None:
         self._sweeps.put(_sweep(container), Sweep(until=until))
+
+
+def _announced(arrival: Arrival) -> Stored[Arrival]:
+    """Return an arrival that has a mark, and no record yet."""
+    return Stored(_arrival(arrival.pipeline, arrival.id), arrival, "")
 
 
 def _counts(arrival: Arrival) -> bool:

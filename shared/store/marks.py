@@ -11,9 +11,12 @@ from shared.store.shelf import stem
 
 @dataclass(frozen=True)
 class Marks:
-    """The ids of open arrivals by pipeline, and of active jobs; the pipelines and fleets that have the other marks."""
+    """The ids of open arrivals by pipeline, and of active jobs; the pipelines and fleets that have the other marks.
 
-    arrivals: Mapping[str, Sequence[str]]
+    Each arrival has what its mark has, as far as the list shows that.
+    """
+
+    arrivals: Mapping[str, Mapping[str, bytes | None]]
     jobs: Sequence[str]
     changes: Sequence[str]
     rollouts: Sequence[str]
@@ -21,12 +24,12 @@ class Marks:
 
 
 def read_marks(documents: Documents) -> Marks:
-    arrivals: dict[str, list[str]] = {}
+    arrivals: dict[str, dict[str, bytes | None]] = {}
     others: dict[str, list[str]] = {"jobs": [], "changes": [], "rollouts": [], "watches": []}
-    for name in documents.names("active/"):
+    for name, content in documents.shown("active/"):
         match name.split("/"):
             case ["active", "arrivals", pipeline, _]:
-                arrivals.setdefault(pipeline, []).append(stem(name))
+                arrivals.setdefault(pipeline, {})[stem(name)] = content
             case ["active", kind, _] if kind in others:
                 others[kind].append(stem(name))
     return Marks(arrivals, **others)

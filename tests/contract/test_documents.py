@@ -65,6 +65,23 @@ def test_a_delete_of_an_earlier_version_deletes_nothing(documents: Documents) ->
     assert documents.read(NAME) is None
 
 
+def test_a_list_shows_the_content_of_what_was_created_to_be_shown_and_is_small(documents: Documents) -> None:
+    assert list(documents.shown("active/")) == []
+    assert documents.create("active/a.json", "é\n".encode(), shown=True)
+    assert documents.create("active/a.json", b"second", shown=True) is None
+    created(documents, "active/b.json")
+    assert documents.create("active/c.json", bytes(100_000), shown=True)
+    assert list(documents.shown("active/")) == [
+        ("active/a.json", "é\n".encode()),
+        ("active/b.json", None),
+        ("active/c.json", None),
+    ]
+    document = documents.read("active/a.json")
+    assert document is not None
+    documents.replace("active/a.json", b"other", document.etag)
+    assert next(documents.shown("active/a")) == ("active/a.json", None)
+
+
 def test_a_delete_of_what_is_not_there_does_nothing(documents: Documents) -> None:
     created(documents, "champions/other.json")
     documents.delete(NAME)

@@ -21,7 +21,6 @@ from shared.base.settings import Settings
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Checks
 from shared.domain.messages import Command, Request
-from shared.store.shelf import stem
 from tests.support.crashing import killed, take_up
 from tests.support.waiting import until
 from tests.unit.test_pipelines import SETTINGS
@@ -78,10 +77,8 @@ class Place:
         return jobs
 
     def arrivals(self) -> list[Arrival]:
-        names = self.blobs.get_container_client("retraining").list_blob_names(
-            name_starts_with=f"arrivals/{self.pipeline}/"
-        )
-        found = [self.app.records.arrivals.require(self.pipeline, stem(name)).record for name in names]
+        arrivals = self.app.records.arrivals
+        found = [arrivals.require(*key).record for key in arrivals.ids(self.pipeline)]
         return sorted(found, key=lambda each: each.seen_at)
 
 

@@ -22,6 +22,7 @@ from shared.domain.jobs import Dataset, Model
 from shared.domain.joining import joined, name_in_folder
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
+    SHOWN_AT_MOST,
     BesJob,
     BlobReference,
     Document,
@@ -61,6 +62,7 @@ class FakeDocuments:
         self.written: dict[str, datetime] = {}
         self.contents: dict[str, bytes] = {}
         self.versions: dict[str, int] = {}
+        self.listed: set[str] = set()  #: documents whose content a list shows
         self.leased: dict[str, FakeLease] = {}
         self.expired: dict[str, FakeLease] = {}  #: leases that can be renewed, for nobody wrote or leased since
         self.abandoned: set[str] = set()  #: documents whose holder died, or lost its lease
@@ -81,15 +83,20 @@ class FakeDocuments:
             else Document(content, str(self.versions[name]), name in self.abandoned or name in self.leased)
         )
 
-    def create(self, name: str, content: bytes) -> str | None:
+    def create(self, name: str, content: bytes, *, shown: bool = False) -> str | None:
         with self._one:
-            return None if name in self.contents else self._write(name, content)
+            if name in self.contents:
+                return None
+            if shown and len(content) <= SHOWN_AT_MOST:
+                self.listed.add(name)
+            return self._write(name, content)
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         with self._one:
             self._refuse_others(name, lease)
             if self.contents.get(name) is None or str(self.versions[name]) != etag:
                 raise RecordChanged(name)
+            self.listed.discard(name)
             return self._write(name, content)
 
     def delete(self, name: str, etag: str | None = None) -> None:
@@ -98,10 +105,14 @@ class FakeDocuments:
             if etag and name in self.contents and str(self.versions[name]) != etag:
                 raise RecordChanged(name)
             self.contents.pop(name, None)
+            self.listed.discard(name)
             self.live()
 
     def names(self, prefix: str) -> Iterator[str]:
         return iter(sorted(name for name in list(self.contents) if name.startswith(prefix)))
+
+    def shown(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        return ((name, self.contents[name] if name in self.listed else None) for name in self.names(prefix))
 
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
         return [(name, START) for name in self.names(prefix)]

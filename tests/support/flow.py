@@ -17,7 +17,6 @@ from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
-from shared.store.shelf import stem
 from studio.learning.scoring import score
 from tests.support.waiting import until
 
@@ -74,9 +73,8 @@ class Flow:
 
     def arrivals(self) -> list[Arrival]:
         """Return every arrival there is a record of, by its time."""
-        records = self.place.blobs.get_container_client("retraining")
-        names = records.list_blob_names(name_starts_with=f"arrivals/{PIPELINE}/")
-        found = at_once(lambda name: self.app.records.arrivals.require(PIPELINE, stem(name)).record, names)
+        arrivals = self.app.records.arrivals
+        found = at_once(lambda key: arrivals.require(*key).record, arrivals.ids(PIPELINE))
         return sorted(found, key=lambda each: each.seen_at)
 
     def job(self, job_id: str) -> RetrainingJob:

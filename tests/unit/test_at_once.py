@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextvars import copy_context
 
 import pytest
 
-from shared.base.threads import WORKERS, ahead, alone_if, at_once, entering, in_time
+from shared.base.threads import THREADS, WORKERS, ahead, alone_if, at_once, entering, in_time, pause
 from tests.support.fakes import Clock
 from tests.support.waiting import PATIENCE
 
@@ -35,7 +36,50 @@ def test_work_within_work_ends_although_all_threads_are_taken_and_makes_no_more_
         return sum(at_once(lambda each: sum(at_once(inner, range(each))), range(number)))
 
     assert at_once(outer, [10] * 50) == [sum(sum(range(each)) for each in range(10))] * 50
-    assert len(seen) <= WORKERS + 1
+    assert len(seen) <= THREADS + 1
+
+
+def test_who_waits_for_a_service_holds_up_no_other_work() -> None:
+    last = threading.Event()
+
+    def work(number: int) -> bool:
+        if number == WORKERS:
+            last.set()
+            return True
+        pause_until(last)
+        return last.is_set()
+
+    assert all(at_once(work, range(WORKERS + 1)))
+
+
+def test_no_more_than_the_workers_work_at_a_time() -> None:
+    turn, inside, most = threading.Lock(), 0, 0
+
+    def work(_: int) -> None:
+        nonlocal inside, most
+        with turn:
+            inside += 1
+            most = max(most, inside)
+        hashlib.sha256(bytes(1 << 20))  # takes a moment
+        with turn:
+            inside -= 1
+
+    at_once(work, range(200))
+    assert most <= WORKERS + 1  # the calling thread works too
+
+
+def test_who_waits_inside_what_is_large_goes_on_although_all_others_wait_for_that() -> None:
+    def work(_: int) -> None:
+        with alone_if(True):
+            pause(0.0)
+
+    at_once(work, range(2 * WORKERS))
+
+
+def pause_until(event: threading.Event) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not event.is_set() and time.monotonic() < deadline:
+        pause(0.001)
 
 
 def test_a_single_thing_needs_no_other_thread() -> None:

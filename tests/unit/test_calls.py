@@ -45,8 +45,8 @@ def test_an_arrival_becomes_a_started_job_with_so_many_reads_and_writes() -> Non
     with counted(world) as calls:
         world.flows.intake.see(path)
         world.take_up()
-    # mark, arrival, its content, mark of the job, job | checking, batch, taken | batches, arrival | all marks
-    assert calls == {"create": 5, "replace": 3, "delete": 1, "read": 2, "names": 1}
+    # mark, arrival with its check, its content, mark of the job, job | batch, taken | batches | all marks
+    assert calls == {"create": 5, "replace": 2, "delete": 1, "read": 1, "names": 1}
 
 
 def test_an_idle_take_up_and_an_idle_poll_cost_one_list_and_one_read_a_pipeline() -> None:
@@ -89,7 +89,35 @@ def test_a_duplicate_of_an_event_leaves_no_mark_of_what_is_done_with() -> None:
     world = World()
     world.drop("a.csv")
     world.flows.intake.see("income/a.csv")
+    with counted(world) as calls:
+        assert world.take_up() == []
     assert list(world.documents.names("active/arrivals/")) == []
+    # batches, and the record, which has ended | all marks
+    assert calls == {"read": 2, "delete": 1, "names": 1}
+
+
+def test_an_event_that_comes_again_after_the_next_batch_begins_no_check() -> None:
+    world = World()
+    world.drop("a.csv")
+    world.drop("b.csv")
+    world.data.unreadable["income/a.csv"] = AssertionError("it is read again")
+    world.flows.intake.see("income/a.csv")
+    with counted(world) as calls:
+        assert world.take_up() == []
+    assert list(world.documents.names("active/arrivals/")) == []
+    # the record, which is there | batches, and the record, which has ended | all marks
+    assert calls == {"create": 1, "read": 2, "delete": 1, "names": 1}
+
+
+def test_arrivals_that_were_just_seen_are_taken_up_by_one_list() -> None:
+    world = World()
+    world.drop("first.csv")
+    for name in ("a.csv", "b.csv", "c.csv"):
+        world.flows.intake.see(world.put(name))
+    with counted(world) as calls:
+        world.flows.intake.take_up()
+    assert calls["read"] == 1  # the batches
+    assert calls["names"] == 1
 
 
 def test_a_batch_whose_run_died_once_it_was_written_is_finished_without_another_check() -> None:
@@ -120,7 +148,7 @@ def test_a_sweep_lists_what_is_recorded_by_the_hour_however_much_that_is(files: 
     with counted(world) as calls:
         assert world.flows.intake.sweep("training-data") == 0
     # How far the last sweep went is read twice: before it, and to be replaced.
-    assert calls == {"names": 1, "read": 2, "create": 1, "replace": 1}
+    assert calls == {"names": 2, "read": 2, "create": 1, "replace": 1}
 
 
 def test_a_sweep_finds_what_no_event_told_of_in_each_hour() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
+from azure.storage.blob import BlobServiceClient, UserDelegationKey
 
 from local.children import ROOT
 from shared.adapters.http import origin, retry_after
-from shared.adapters.storage.accounts import open_store, storage_errors
+from shared.adapters.storage import accounts
+from shared.adapters.storage.accounts import BlobStore, open_store, storage_errors
 from shared.adapters.storage.documents import BlobDocuments
 from shared.adapters.storage.queue import open_queues, waiting
 from shared.adapters.storage.versions import BlobVersions
@@ -125,6 +129,35 @@ def test_a_link_names_one_blob_and_may_only_read_it() -> None:
     assert "sp=r&" in link.sas.reveal() + "&"
     assert "sr=b" in link.sas.reveal()
     assert "sig" not in repr(link)
+
+
+def test_many_links_by_identity_are_made_with_one_key_that_lives_longer_than_they(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[datetime] = []
+
+    class Delegating(BlobServiceClient):
+        def get_user_delegation_key(
+            self, key_start_time: datetime, key_expiry_time: datetime, **_: Any
+        ) -> UserDelegationKey:
+            asked.append(key_expiry_time)
+            key = UserDelegationKey()
+            key.signed_oid, key.signed_tid, key.signed_service, key.signed_version = "oid", "tid", "b", "2024-05-04"
+            key.signed_start, key.signed_expiry = key_start_time.isoformat(), key_expiry_time.isoformat()
+            key.value = "a2V5"
+            return key
+
+    store = BlobStore(Delegating(ADDRESS), None)
+    for seconds in (60.0, 86400.0, 30 * 86400.0):
+        sas = store.link("models", "a", seconds).sas
+        assert sas
+        [expiry] = parse_qs(sas.reveal().lstrip("?"))["se"]
+        assert datetime.fromisoformat(expiry) <= asked[0]
+    assert len(asked) == 1
+    assert "a2V5" not in repr(vars(store))
+    monkeypatch.setattr(accounts, "_KEY_USED", timedelta())
+    store.link("models", "a", 60.0)
+    assert len(asked) == 2
 
 
 def test_no_proxy_of_the_machine_comes_between_a_key_and_its_storage(monkeypatch: pytest.MonkeyPatch) -> None:

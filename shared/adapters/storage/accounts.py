@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +24,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
-from azure.storage.blob import BlobSasPermissions, BlobServiceClient, generate_blob_sas
+from azure.storage.blob import BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 
 from shared.base.errors import (
     AccessRefused,
@@ -41,6 +43,7 @@ from shared.domain.values import LOOPBACK
 
 _LINK_STARTS = timedelta(minutes=5)  #: before now, for clocks that differ
 _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 7 days at most
+_KEY_USED = timedelta(hours=1)  #: before another key is asked for: somebody may revoke them
 _PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
 #: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
@@ -71,11 +74,20 @@ _UNREADABLE = {
 }
 
 
+@dataclass(frozen=True)
+class _Delegation:
+    key: UserDelegationKey = field(repr=False)
+    since: datetime
+    until: datetime
+
+
 class BlobStore:
     """The blob service that a setting names."""
 
     def __init__(self, client: BlobServiceClient, key: str | None) -> None:
         self.client, self._key = client, key
+        self._delegation: _Delegation | None = None
+        self._asking = Lock()
 
     @property
     def address(self) -> str:
@@ -88,10 +100,9 @@ class BlobStore:
         expiry = now + timedelta(seconds=seconds)
         by_identity: dict[str, Any] = {}
         if self._key is None:
-            expiry = min(expiry, now + _LINK_BY_IDENTITY)
-            with storage_errors("asking for a user delegation key"):
-                key = self.client.get_user_delegation_key(now - _LINK_STARTS, expiry)
-            by_identity = {"user_delegation_key": key}
+            delegation = self._delegated(now)
+            expiry = min(expiry, delegation.until)
+            by_identity = {"user_delegation_key": delegation.key}
         sas = generate_blob_sas(
             account_name=str(self.client.account_name),
             container_name=container,
@@ -103,6 +114,17 @@ class BlobStore:
             **by_identity,
         )
         return BlobReference(self.address, f"{container}/{name}", Secret(f"?{sas}"))
+
+    def _delegated(self, now: datetime) -> _Delegation:
+        """Return a user delegation key that was asked for a short time ago: many links are made with one."""
+        with self._asking:
+            known = self._delegation
+            if known is None or not timedelta() <= now - known.since < _KEY_USED:
+                until = now + _LINK_BY_IDENTITY
+                with storage_errors("asking for a user delegation key"):
+                    key = self.client.get_user_delegation_key(now - _LINK_STARTS, until)
+                known = self._delegation = _Delegation(key, now, until)
+            return known
 
 
 def open_store(settings: Settings, name: str) -> BlobStore:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -15,10 +16,11 @@ from azure.storage.blob import BlobClient, BlobLeaseClient, ContainerClient
 
 from shared.adapters.storage.accounts import BlobStore, storage_errors
 from shared.base.errors import BadConfiguration, RetrainingError
-from shared.domain.ports import Document, Lease
+from shared.domain.ports import SHOWN_AT_MOST, Document, Lease
 
 LEASE_SECONDS = 60
 AT_MOST = 256 << 20  #: bytes of a record
+_SHOWN = "relearn_content"  #: the metadata that has a small content too
 log = logging.getLogger("relearn.storage")
 
 
@@ -39,10 +41,11 @@ class BlobDocuments:
             except ResourceNotFoundError:
                 return None
 
-    def create(self, name: str, content: bytes) -> str | None:
+    def create(self, name: str, content: bytes, *, shown: bool = False) -> str | None:
+        metadata = {_SHOWN: base64.b64encode(content).decode()} if shown and len(content) <= SHOWN_AT_MOST else None
         with storage_errors(f"creating {name}"):
             try:
-                return upload(self._container, name, content, overwrite=False)
+                return upload(self._container, name, content, overwrite=False, metadata=metadata)
             except ResourceExistsError:
                 return None
 
@@ -63,6 +66,14 @@ class BlobDocuments:
         with storage_errors(f"listing {prefix}"):
             try:
                 yield from self._container.list_blob_names(name_starts_with=prefix)
+            except ResourceNotFoundError:
+                return
+
+    def shown(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        with storage_errors(f"listing {prefix}"):
+            try:
+                for blob in self._container.list_blobs(prefix, include=["metadata"]):
+                    yield blob.name, _shown(blob.metadata or {})
             except ResourceNotFoundError:
                 return
 
@@ -118,14 +129,23 @@ class _BlobLease:
             log.warning("%s; it ends by itself within %d s", error, LEASE_SECONDS)
 
 
-def upload(container: ContainerClient, name: str, content: bytes, *, overwrite: bool) -> str:
+def upload(
+    container: ContainerClient, name: str, content: bytes, *, overwrite: bool, metadata: dict[str, str] | None = None
+) -> str:
     """Write the blob, in a container that is made if it is missing; return the new etag."""
     blob = container.get_blob_client(name)
     try:
-        return str(blob.upload_blob(content, overwrite=overwrite)["etag"])
+        return str(blob.upload_blob(content, overwrite=overwrite, metadata=metadata)["etag"])
     except ResourceNotFoundError:
         create_container(container)
-        return str(blob.upload_blob(content, overwrite=overwrite)["etag"])
+        return str(blob.upload_blob(content, overwrite=overwrite, metadata=metadata)["etag"])
+
+
+def _shown(metadata: Mapping[str, str]) -> bytes | None:
+    try:
+        return base64.b64decode(metadata[_SHOWN], validate=True)
+    except (KeyError, ValueError):  # binascii's error is a ValueError
+        return None
 
 
 def _only(etag: str | None) -> dict[str, Any]:
