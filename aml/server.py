@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from aml import page
 from aml.api import (
     assets,
     batch_deployments,
@@ -107,7 +108,12 @@ def build(context: Context, names: Collection[str] = ()) -> Starlette:
     gateway = Middleware(Gateway, context=context, names=hosts)
     handlers = {404: _unknown, 405: _unknown, 500: _broken}
     storage = Middleware(StoragePlane, workspace=context.workspace)
-    return Starlette(routes=routes, middleware=[storage, gateway], lifespan=running, exception_handlers=handlers)
+    return Starlette(
+        routes=[*routes, *page.routes(context)],
+        middleware=[storage, gateway],
+        lifespan=running,
+        exception_handlers=handlers,
+    )
 
 
 def _route(path: str, method: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:

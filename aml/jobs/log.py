@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobSasPermissions, generate_blob_sas
 
 from aml.state.runs import artifacts_of
@@ -60,6 +60,23 @@ class JobLog:
 
 def log_blob(account: Account, job: str) -> BlobClient:
     return account.client.get_blob_client(CONTAINER, f"{artifacts_of(job)}{NAME}")
+
+
+def end_of_log(account: Account, job: str, most: int) -> tuple[str, bool]:
+    """Return the end of a job's log, of so many bytes at most, and whether something is before it.
+
+    Somebody waits for it: a storage that does not answer is asked once.
+    """
+    blob = log_blob(account, job)
+    try:
+        size = int(blob.get_blob_properties(retry_total=0).size)
+        if not size:
+            return "", False
+        content = blob.download_blob(offset=max(0, size - most), length=most).readall()
+    except ResourceNotFoundError:
+        return "", False
+    text = content.decode(errors="replace")
+    return (text.partition("\n")[2] or text, True) if size > most else (text, False)
 
 
 def link_to(blob: BlobClient) -> str:

@@ -32,3 +32,17 @@ def part(items: Sequence[T], number: str) -> Part[T]:
     wanted = min(max(1, int(number)), pages) if number.isascii() and number.isdigit() and len(number) < 9 else 1
     start = (wanted - 1) * AT_ONCE
     return Part(items[start : start + AT_ONCE], wanted, pages, start + 1, len(items))
+
+
+@dataclass(frozen=True)
+class Slice(Generic[T]):
+    """The items of one page of a list that is never read whole. The links lead to the pages beside it, or are None."""
+
+    items: Sequence[T]
+    newer: str | None = None
+    older: str | None = None
+
+
+def number_of(text: str) -> int:
+    """Return the number of a query, or 0 for what is not one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

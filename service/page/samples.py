@@ -14,6 +14,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+_LINE = 100  #: signs of a line
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -46,7 +48,7 @@ class Programs:
 
 def _python(value: Any) -> str:
     # Text, lists and objects of JSON are literals of Python as they are.
-    return json.dumps(value, indent=4 if isinstance(value, dict) else None, ensure_ascii=False)
+    return _json(value, 4)
 
 
 def _csharp(value: Any) -> str:
@@ -67,5 +69,8 @@ def _shell(value: Any) -> str:
     return shlex.quote(value if isinstance(value, str) else _json(value))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def _json(value: Any, indent: int = 2) -> str:
+    """Return the value in one line, or a long object in one for each of its values."""
+    line = json.dumps(value, ensure_ascii=False)
+    long = isinstance(value, dict) and len(line) > _LINE
+    return json.dumps(value, indent=indent, ensure_ascii=False) if long else line

@@ -1,0 +1,374 @@
+"""The local workspace's page in this process: what it reads, what it keeps to itself, plots, samples, and examples."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+import shlex
+import zipfile
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import skops.io
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from aml.page import samples
+from aml.page.example import example
+from aml.page.plots import HEIGHT, WIDTH, number, plot
+from aml.page.views import duration, link_of
+from aml.state.records import Job, make
+from aml.state.runs import Point, log, run_of_job
+from service.page.paging import AT_ONCE
+from tests.support.aml import MODEL, PORT, Here
+from tests.support.asgi import Answer, ask
+from tests.support.serving import endpoint_body
+from tests.support.waiting import until
+
+OWN = f"http://127.0.0.1:{PORT}"
+HOSTILE = 'it\'s "$(id)" `id` \\ \n <b>ü</b> 😀)'
+JOB = {"jobType": "Command", "command": "echo", "displayName": "a", "experimentName": "e", "inputs": {}, "outputs": {}}
+
+
+def page(here: Here, path: str, method: str = "GET", **headers: str) -> Answer:
+    return ask(here.app, method, path, headers, [], PORT)
+
+
+def html(here: Here, path: str) -> str:
+    answer = page(here, path)
+    assert answer.status == 200, answer.body[-2000:]
+    return answer.body.decode()
+
+
+def job(number: int | str, **properties: Any) -> Job:
+    return make(Job, f"jobs/job-{number}", {**JOB, "tags": {}, "properties": {}, **properties})
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Here:
+    """A workspace with a model and an endpoint."""
+    here = Here(tmp_path_factory.mktemp("aml"))
+    here.put("models/income/versions/1", **MODEL)
+    here.call("PUT", "onlineEndpoints/income", endpoint_body())
+    until(lambda: "income" in here.serving.routes, "the endpoint is made")
+    return here
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r'<a class="name" href="[^"]*">([^<]*)</a>', text)
+
+
+def link(text: str, rel: str) -> str:
+    found = re.search(rf'<a rel="{rel}" href="([^"]*)"', text)
+    return unescape(found[1]) if found else ""
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/models", "/endpoints"])
+def test_an_empty_workspace_has_its_pages(here: Here, path: str) -> None:
+    assert "here." in html(here, path) or "yet." in html(here, path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/jobs/x",
+        "/jobs/x/nodes/y",
+        "/models/x",
+        "/endpoints/x",
+        "/endpoints/x/deployments/y",
+        "/endpoints/income/deployments/y",
+    ],
+)
+def test_what_is_not_there_is_said_on_a_page(serving: Here, path: str) -> None:
+    answer = page(serving, path)
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no such" in answer.body.decode()
+
+
+def test_a_list_is_read_a_page_at_a_time_in_both_directions(here: Here) -> None:
+    jobs = [job(number) for number in range(2 * AT_ONCE + 10)]
+    here.workspace.records.put(*jobs)
+    newest_first = [each.name for each in reversed(jobs)]
+    first = html(here, "/jobs")
+    assert names(first) == newest_first[:AT_ONCE]
+    second = html(here, link(first, "next"))
+    third = html(here, link(second, "next"))
+    assert names(second) + names(third) == newest_first[AT_ONCE:]
+    assert (link(first, "prev"), link(third, "next")) == ("", "")
+    back = html(here, link(third, "prev"))
+    assert names(back) == names(second)
+    assert names(html(here, link(back, "prev"))) == names(first)
+    assert names(html(here, link(back, "next"))) == names(third)
+
+
+def test_of_ten_thousand_jobs_a_page_reads_those_that_it_shows(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.workspace.records.put(*(job(number) for number in range(10_000)))
+    middle = link(html(here, link(html(here, "/jobs"), "next")), "next")
+    read = 0
+    decode = msgspec.json.decode
+
+    def counted(*given: Any, **options: Any) -> Any:
+        nonlocal read
+        read += 1
+        return decode(*given, **options)
+
+    monkeypatch.setattr("msgspec.json.decode", counted)
+    for path in ("/", "/jobs", middle):
+        read = 0
+        html(here, path)
+        assert 0 < read <= AT_ONCE + 1, path
+
+
+@pytest.mark.parametrize(
+    "query", ["after=x", "before=²", "after=0", "before=-1", "before=99999999999999999999", "after=1"]
+)
+def test_a_place_in_a_list_that_is_none_shows_the_list(here: Here, query: str) -> None:
+    here.workspace.records.put(job(1))
+    assert page(here, f"/jobs?{query}").status == 200
+
+
+def test_what_a_record_holds_is_only_text(here: Here) -> None:
+    named = {"inputs": {"a": {"jobInputType": "literal", "value": HOSTILE}}, "outputs": {}}
+    kept = job("odd", **named, command=HOSTILE)
+    kept = msgspec.structs.replace(
+        kept,
+        properties={**kept.properties, "displayName": HOSTILE, "tags": {HOSTILE: HOSTILE}},
+        error={"message": HOSTILE},
+    )
+    here.workspace.records.put(kept)
+    here.put("models/odd/versions/1", **MODEL, description=HOSTILE, tags={HOSTILE: HOSTILE})
+    log(
+        here.workspace.records,
+        run_of_job(here.workspace.records, kept).id,
+        [(HOSTILE, point(1.0, 0)), (HOSTILE, point(2.0, 1))],
+    )
+    for path in ("/", "/jobs", "/jobs/job-odd", "/models", "/models/odd"):
+        text = html(here, path)
+        assert "<b>" not in text
+        assert "&lt;b&gt;" in text
+
+
+def point(value: float | str, step: int) -> Point:
+    return Point(value=value, timestamp=1, step=step)
+
+
+def test_a_job_is_shown_with_what_it_is_made_of_and_its_metrics(here: Here) -> None:
+    model = f"{here.workspace.id}/models/income/versions/2"
+    ports = {
+        "inputs": {
+            "model": {"jobInputType": "custom_model", "uri": model},
+            "before": {"jobInputType": "uri_folder", "uri": "azureml://jobs/job-0/outputs/data"},
+        },
+        "outputs": {"model": {"jobOutputType": "mlflow_model"}},
+    }
+    kept = job(1, **ports)
+    here.workspace.records.put(kept)
+    run = run_of_job(here.workspace.records, kept).id
+    log(here.workspace.records, run, [("loss", point(1 / (step + 1), step)) for step in range(40)], params={"c": "0.5"})
+    log(here.workspace.records, run, [("auc", point(0.75, 0)), ("broken", point("NaN", 0))])
+    text = html(here, "/jobs/job-1")
+    assert '<a href="/models/income">income:2</a>' in text
+    assert '<a href="/jobs/job-0">azureml://jobs/job-0/outputs/data</a>' in text
+    assert "azureml://jobs/job-1/outputs/model" in text
+    [line] = re.findall(r'<polyline points="([^"]*)"/>', text)
+    assert len(line.split()) == 40
+    assert "loss over 40 values, from step 0 to 39, between 0.025 and 1" in text
+    rows = re.findall(r'<tr><th scope="row">(\w+)</th><td>([^<]*)</td>', text)
+    assert {("loss", "0.025"), ("auc", "0.75"), ("broken", "NaN"), ("c", "0.5")} <= set(rows)
+    assert "The storage could not be read" in text  # none listens in this test
+
+
+def test_a_step_of_a_pipeline_has_a_page_below_it(here: Here) -> None:
+    pipeline = job("pipe", jobType="Pipeline")
+    step = make(Job, f"{pipeline.path}/nodes/abc", {**JOB, "displayName": "train", "tags": {}, "properties": {}})
+    here.workspace.records.put(pipeline, step)
+    assert '<a class="name" href="/jobs/job-pipe/nodes/abc">abc</a>' in html(here, "/jobs/job-pipe")
+    text = html(here, "/jobs/job-pipe/nodes/abc")
+    assert '<a href="/jobs/job-pipe">job-pipe</a>' in text
+    assert "<h1>train" in text
+
+
+def keys_of(here: Here) -> tuple[str, str]:
+    answer = here.call("POST", "onlineEndpoints/income/listKeys").json
+    return answer["primaryKey"], answer["secondaryKey"]
+
+
+def test_keys_are_shown_after_a_click_and_on_no_other_page(serving: Here) -> None:
+    keys = keys_of(serving)
+    for path in ("/", "/endpoints", "/endpoints/income"):
+        assert not any(key in html(serving, path) for key in keys)
+    answer = page(serving, "/endpoints/income", "POST", origin=OWN)
+    assert answer.status == 200
+    assert all(key in answer.body.decode() for key in keys)
+    assert answer.headers["cache-control"] == "no-store"
+    assert "AML_ENDPOINT_KEY" not in answer.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {"host": "attacker.example"}),
+        ("GET", {"host": f"127.0.0.1.attacker.example:{PORT}"}),
+        ("POST", {}),
+        ("POST", {"origin": "https://attacker.example"}),
+        ("POST", {"origin": "null"}),
+        ("POST", {"sec-fetch-site": "cross-site"}),
+        ("POST", {"host": "attacker.example", "origin": "http://attacker.example", "sec-fetch-site": "same-origin"}),
+    ],
+    ids=str,
+)
+def test_a_request_that_is_not_the_pages_own_is_refused(serving: Here, method: str, headers: dict[str, str]) -> None:
+    for path in ("/endpoints/income", *(("/", "/jobs") if method == "GET" else ())):
+        answer = page(serving, path, method, **headers)
+        assert answer.status == 403
+        assert not any(key in answer.body.decode() for key in keys_of(serving))
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_an_endpoint_that_takes_tokens_shows_no_key(here: Here) -> None:
+    here.call("PUT", "onlineEndpoints/visits", endpoint_body(authMode="AMLToken"))
+    for method in ("GET", "POST"):
+        answer = page(here, "/endpoints/visits", method, origin=OWN)
+        assert answer.status == 200
+        assert "Show the keys" not in answer.body.decode()
+        assert "/onlineEndpoints/visits/token?api-version=" in answer.body.decode()
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), st.sampled_from(["GET", "POST", "PUT"])
+)
+def test_no_path_breaks_the_page(serving: Here, name: str, method: str) -> None:
+    part = re.sub("[/?#]", "", name) or "x"
+    for path in (
+        f"/jobs/{part}",
+        f"/jobs/{part}/nodes/{part}",
+        f"/models/{part}",
+        f"/endpoints/{part}",
+        f"/page/static/{part}",
+    ):
+        assert page(serving, path, method, origin=OWN).status < 500
+
+
+def test_a_plot_is_within_its_frame_and_has_gaps_where_no_number_is() -> None:
+    shown = plot([(2, 1.0), (0, -1.0), (1, 0.0), (3, math.nan), (4, 5.0), (5, math.inf), (6, 1.0), (7, 2.0)])
+    assert shown
+    assert [len(line.split()) for line in shown.lines] == [3, 2]
+    assert len(shown.dots) == 1
+    places = [tuple(map(float, place.split(","))) for line in shown.lines for place in line.split()]
+    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in [*places, *shown.dots])
+    assert (shown.lowest, shown.highest, shown.first, shown.last) == ("-1", "5", "0", "7")
+
+
+@given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.floats()), max_size=8))
+def test_every_metric_has_a_plot_or_none(points: list[tuple[int, float]]) -> None:
+    shown = plot(points)
+    assert (shown is None) == (sum(math.isfinite(value) for _, value in points) < 2)
+    if shown:
+        places = [tuple(map(float, place.split(","))) for line in shown.lines for place in line.split()]
+        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in [*places, *shown.dots])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5"), (math.nan, "NaN"), (-math.inf, "-Infinity"), (1e-9, "1e-09"), (12345.678, "1.235e+04")],
+)
+def test_a_number_has_the_digits_that_matter(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 1 s"), (3599.8, "1 h 0 min"), (7322, "2 h 2 min")],
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("address", "text", "place"),
+    [
+        ("/subscriptions/s/resourceGroups/g/providers/p/workspaces/w/models/a/versions/1", "a:1", "/models/a"),
+        ("azureml:/subscriptions/s/resourceGroups/g/providers/p/workspaces/w/data/a/versions/1", "a:1", ""),
+        ("/subscriptions/s/providers/p/workspaces/w/environments/a/versions/1", "a:1", ""),
+        ("azureml://jobs/j/outputs/o/paths/x", "azureml://jobs/j/outputs/o/paths/x", "/jobs/j"),
+        ("javascript:alert(1)", "javascript:alert(1)", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_link_leads_to_the_page_of_what_an_address_names(address: str, text: str, place: str) -> None:
+    shown = link_of(address)
+    assert (shown.text, shown.place) == (text, place)
+
+
+def saved(folder: Path, model: Any) -> Path:
+    (folder / "m").mkdir(parents=True)
+    skops.io.dump(model, folder / "m" / "model.skops")
+    return folder
+
+
+def test_an_example_has_the_columns_that_the_model_knows(tmp_path: Path) -> None:
+    rows = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 2.0]])
+    unnamed = saved(tmp_path / "unnamed", make_pipeline(LogisticRegression()).fit(rows, [0, 1]))
+    assert example(unnamed) == {"input_data": [[0.0, 0.0, 0.0]]}
+    inner = LogisticRegression().fit(rows, [0, 1])
+    inner.feature_names_in_ = np.array(["age", "hours", HOSTILE], dtype=object)
+    named = saved(tmp_path / "named", inner)
+    expected = {"columns": ["age", "hours", HOSTILE], "index": [0], "data": [[0.0, 0.0, 0.0]]}
+    assert example(named) == {"input_data": expected}
+    signature = json.dumps([{"type": "string", "name": "job"}, {"type": "double", "name": "age"}])
+    (named / "m" / "MLmodel").write_text(json.dumps({"signature": {"inputs": signature}}))
+    assert example(named) == {"input_data": {"columns": ["job", "age"], "index": [0], "data": [["", 0.0]]}}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "signature: 1", 'signature: {inputs: "[1]"}', "[[" * 300, 'signature: {inputs: "[]"}']
+)
+def test_a_file_that_describes_no_model_gives_no_example(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "MLmodel").write_text(text)
+    (tmp_path / "m" / "a.skops").write_text(text)
+    assert example(tmp_path) is None
+    with zipfile.ZipFile(tmp_path / "m" / "a.skops", "w") as archive:
+        archive.writestr("schema.json", text)
+    assert example(tmp_path) is None
+    assert example(tmp_path / "nowhere") is None
+
+
+def test_a_name_in_a_record_is_only_ever_text_in_a_sample() -> None:
+    body = {HOSTILE: [HOSTILE]}
+    programs = {each.language: each.text for each in samples.score(HOSTILE, HOSTILE, "http://m", "Key", body, HOSTILE)}
+    for language in ("Python, azure-ai-ml", "Python, REST"):
+        tree = ast.parse(programs[language])
+        values = {
+            each.targets[0].id: each.value
+            for each in ast.walk(tree)
+            if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name)
+        }
+        assert ast.literal_eval(values["BODY"]) == body
+        texts = [each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)]
+        assert HOSTILE in texts
+    words = shlex.split(programs["curl"], comments=True)
+    assert json.loads(words[words.index("--data") + 1]) == body
+    assert f"key={HOSTILE}" in words
+
+
+@pytest.mark.parametrize("auth", ["Key", "AMLToken", "AADToken"])
+def test_a_sample_says_what_it_needs(auth: str) -> None:
+    for each in samples.score("income", "http://a", "http://m", auth, None, None):
+        assert "decided by the endpoint's own script" in each.text
+        assert ("AML_ENDPOINT_KEY" in each.text) == (auth == "Key" and each.language != "Python, azure-ai-ml")
+        if each.language.startswith("Python"):
+            ast.parse(each.text)
