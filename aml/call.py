@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import QueryParams
+
 from aml.errors import bad_request
 from service.json_body import NotJson, read_json
 from service.keys import carried
@@ -18,7 +20,7 @@ class Call:
     base: str
     path: str
     names: Mapping[str, str]  #: the parts of the path that vary
-    query: Mapping[str, str]
+    query: QueryParams
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False, default=b"")
 

@@ -36,7 +36,18 @@ from aml.context import Context
 from aml.errors import ArmError
 from aml.identity import doors
 from aml.identity.senders import check_sender
-from aml.runs import artifacts, experiments, history, logged_models, outputs, protocol, tracking
+from aml.runs import (
+    artifacts,
+    experiments,
+    history,
+    links,
+    logged_models,
+    outputs,
+    protocol,
+    registry,
+    tracking,
+    versions,
+)
 from aml.serving.gateway import Gateway
 from aml.storage.plane import StoragePlane
 from service.faults.calls import misbehave
@@ -67,8 +78,11 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *experiments.ADDRESSES,
     *tracking.ADDRESSES,
     *logged_models.ADDRESSES,
+    *registry.ADDRESSES,
+    *versions.ADDRESSES,
     *artifacts.ADDRESSES,
     *history.ADDRESSES,
+    *links.ADDRESSES,
     *outputs.ADDRESSES,
     *online_endpoints.ADDRESSES,
     *online_deployments.ADDRESSES,

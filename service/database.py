@@ -195,9 +195,15 @@ class Database:
 
     def delete(self, *records: Record) -> None:
         """Remove the records, all or none."""
+        self.exchange(records, [])
+
+    def exchange(self, removed: Sequence[Record], written: Sequence[Record]) -> None:
+        """Remove records and write others, all or none."""
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
-            for record in records:
+            for record in written:
+                _put(database, record)
+            for record in removed:
                 database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])
 
     @contextmanager

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from aml.api import scope
@@ -15,8 +14,8 @@ from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, not_found
 from aml.members import text_of
-from aml.state.assets import add_version, find_or_make_asset
-from aml.state.records import Asset, R, Version, now
+from aml.state.assets import add_version, change_properties, find_or_make_asset, remove_version, with_properties
+from aml.state.records import Asset, Version
 from aml.storage.addresses import resolved
 
 #: members of a version, and of an asset, that may change
@@ -34,6 +33,11 @@ class Collection:
     check: Callable[[dict[str, Any]], None]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     adds: Mapping[str, Any] = field(default_factory=lambda: {"provisioningState": "Succeeded"})
+
+    def filled(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the properties of a version with what is not given."""
+        given = {**properties, **self.adds, **_common(properties)}
+        return {**self.defaults, **given, "isAnonymous": bool(properties.get("isAnonymous"))}
 
 
 def _required(*members: str) -> Callable[[dict[str, Any]], None]:
@@ -56,8 +60,9 @@ def _check_component(properties: dict[str, Any]) -> None:
     text_of(specification, "type")
 
 
+MODELS = Collection("models", _required("modelUri"), {"modelType": "custom_model", "flavors": {}})
 COLLECTIONS = (
-    Collection("models", _required("modelUri"), {"modelType": "custom_model", "flavors": {}}),
+    MODELS,
     Collection("data", _required("dataUri", "dataType"), adds={}),
     Collection("environments", _check_environment, {"environmentType": "UserCreated", "osType": "Linux"}),
     Collection("components", _check_component),
@@ -99,8 +104,9 @@ class Assets:
         asset, made = find_or_make_asset(context.workspace.records, self._path(call))
         if not made and given["isArchived"] != asset.properties.get("isArchived", False):
             archived = {"isArchived": given["isArchived"]}
-            context.workspace.records.change_all(Version, f"{asset.id}/versions", lambda each: _changed(each, archived))
-        changed = _recorded(context, asset, given)
+            versions = f"{asset.id}/versions"
+            context.workspace.records.change_all(Version, versions, lambda each: with_properties(each, archived))
+        changed = change_properties(context.workspace.records, asset, lambda _: given)
         return scope.answer(self._shown(context, changed), 201 if made else 200)
 
     def delete_asset(self, context: Context, call: Call) -> Response:
@@ -139,9 +145,7 @@ class Assets:
         for member in _ADDRESSES & properties.keys():
             if properties[member].lower().startswith(("azureml://jobs/", "runs:/")):
                 properties[member] = resolved(context.workspace, properties[member], f"properties.{member}")
-        given = {**properties, **self._collection.adds, **_common(properties)}
-        given = {**self._collection.defaults, **given}
-        given["isAnonymous"] = bool(properties.get("isAnonymous"))
+        given = self._collection.filled(properties)
         asset, _ = find_or_make_asset(context.workspace.records, self._path(call))
         kept, new = add_version(context.workspace.records, asset, call.names["version"], given)
         if not new:
@@ -152,14 +156,14 @@ class Assets:
         found = context.workspace.records.find(Version, self._version_path(call).lower())
         if found is None:
             return scope.answer(None, 204)
-        context.workspace.records.delete(found)
+        remove_version(context.workspace.records, found)
         return scope.answer(None, 200)
 
     def _changed(self, context: Context, kept: Version, given: dict[str, Any]) -> Version:
         for member in given.keys() - set(CHANGEABLE):
             if kept.properties.get(member) != given[member]:
                 raise _fixed(kept, member)
-        return _recorded(context, kept, given)
+        return change_properties(context.workspace.records, kept, lambda _: given)
 
     def _asset(self, context: Context, call: Call) -> Asset:
         found = context.workspace.records.find(Asset, self._path(call).lower())
@@ -185,16 +189,7 @@ class Assets:
         return answer
 
 
-def _recorded(context: Context, resource: R, given: Mapping[str, Any]) -> R:
-    """Return the resource with the properties that are given, recorded."""
-    return context.workspace.records.change(type(resource), resource.id, lambda it: _changed(it, given)) or resource
-
-
-def _changed(resource: R, given: Mapping[str, Any]) -> R:
-    return msgspec.structs.replace(resource, properties={**resource.properties, **given}, modified=now())
-
-
-def _common(properties: dict[str, Any]) -> dict[str, Any]:
+def _common(properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members that every asset and version has."""
     archived = properties.get("isArchived") or False
     if not isinstance(archived, bool):

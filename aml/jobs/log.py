@@ -79,15 +79,15 @@ def end_of_log(account: Account, job: str, most: int) -> tuple[str, bool]:
     return (text.partition("\n")[2] or text, True) if size > most else (text, False)
 
 
-def link_to(blob: BlobClient) -> str:
-    """Return an address by which anybody reads the blob for a day."""
+def link_to(blob: BlobClient, permission: BlobSasPermissions | None = None) -> str:
+    """Return an address by which anybody reads the blob for a day, or does what is permitted."""
     now = datetime.now(UTC)
     sas = generate_blob_sas(
         account_name=str(blob.account_name),
         container_name=blob.container_name,
         blob_name=blob.blob_name,
         account_key=getattr(blob.credential, "account_key", None),
-        permission=BlobSasPermissions(read=True),
+        permission=permission or BlobSasPermissions(read=True),
         start=now - timedelta(minutes=5),
         expiry=now + timedelta(days=1),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -13,13 +14,13 @@ from aml.api import scope
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request
-from aml.jobs.log import CONTAINER
 from aml.runs import logged_models
 from aml.runs.protocol import BASE, missing
+from aml.runs.sources import VERSIONS, place_of_version
 from aml.runs.views import run_of
 from aml.state.runs import artifacts_of
 from aml.state.workspace import ARTIFACTS, LOGS
-from aml.storage.addresses import place_of
+from aml.storage.addresses import Place, place_of
 from aml.storage.blobs import container_of
 
 _RUN, _MODEL = "ExperimentRun/dcid.", "LocalUpload/"
@@ -27,7 +28,7 @@ _RUN, _MODEL = "ExperimentRun/dcid.", "LocalUpload/"
 Handler = Callable[[Context, Call], Response]
 
 
-def _stored(handler: Handler) -> Handler:
+def stored(handler: Handler) -> Handler:
     """Have a storage that cannot be used refused as what it is."""
 
     def answer(context: Context, call: Call) -> Response:
@@ -42,58 +43,78 @@ def _stored(handler: Handler) -> Handler:
     return answer
 
 
-@_stored
+@stored
 def put(context: Context, call: Call) -> Response:
-    path = _path(context, call.names["path"])
-    inner = path.removeprefix(_RUN).removeprefix(_MODEL).partition("/")[2]
-    if not inner or inner.partition("/")[0] in LOGS:
-        raise bad_request(f"An artifact cannot be stored as {path[:200]!r}: it has a name, and is not a log.", "path")
-    container_of(context.workspace.account, CONTAINER).upload_blob(path, call.body, overwrite=True)
+    place = writable(context, call.names["path"])
+    container_of(context.workspace.account, place.container).upload_blob(place.path, call.body, overwrite=True)
     return scope.answer({})
 
 
-@_stored
+@stored
 def get(context: Context, call: Call) -> Response:
-    blob = _container(context).download_blob(_path(context, call.names["path"]))
+    place = checked(context, call.names["path"])
+    blob = _container(context, place).download_blob(place.path)
     return Response(blob.readall(), media_type="application/octet-stream")
 
 
-@_stored
+@stored
 def find(context: Context, call: Call) -> Response:
     """List a folder, each entry by its name."""
-    path = _path(context, call.query.get("path") or "")
-    return scope.answer({"files": [_shown(entry, f"{path}/") for entry in _entries(context, path)]})
+    place = checked(context, call.query.get("path") or "")
+    return scope.answer({"files": [_shown(entry, f"{place.path}/") for entry in _entries(context, place)]})
 
 
-@_stored
+@stored
 def find_of_run(context: Context, call: Call) -> Response:
     """List a folder of a run, each entry by its path from the run's own folder."""
     run = run_of(context, call.query.get("run_id") or call.query.get("run_uuid") or "")
     root = artifacts_of(run.name)
-    path = _path(context, f"{root}{call.query.get('path') or ''}".rstrip("/"))
-    files = [_shown(entry, root) for entry in _entries(context, path)]
+    place = checked(context, f"{root}{call.query.get('path') or ''}".rstrip("/"))
+    files = [_shown(entry, root) for entry in _entries(context, place)]
     return scope.answer({"root_uri": f"mlflow-artifacts:/{root}", "files": files})
 
 
-def _path(context: Context, path: str) -> str:
-    """Return the path, which must be of a run, or of a model of no run, that is there."""
-    place = place_of(context.workspace, f"azureml://datastores/{ARTIFACTS}/paths/{path}", "path").path.rstrip("/")
-    if place.startswith(_RUN):
-        run_of(context, place.removeprefix(_RUN).partition("/")[0])
-    elif place.startswith(_MODEL):
-        logged_models.of(context, place.removeprefix(_MODEL).partition("/")[0])
-    else:
-        message = f"The path {path[:200]!r} does not begin with {_RUN}RUN/, as a run's artifact_uri does."
-        raise bad_request(message, "path")
+def writable(context: Context, path: str) -> Place:
+    """Return the place of a new artifact."""
+    place = checked(context, path)
+    inner = place.path.removeprefix(_RUN).removeprefix(_MODEL).partition("/")[2]
+    if path.startswith(VERSIONS) or not inner or inner.partition("/")[0] in LOGS:
+        message = "an artifact has a name, and is not a log or of a registered model"
+        raise bad_request(f"Nothing can be stored as {path[:200]!r}: {message}.", "path")
     return place
 
 
-def _entries(context: Context, path: str) -> list[Any]:
+def checked(context: Context, path: str) -> Place:
+    """Return the place of a path, which must be of a run, a model of no run, or a version that is there."""
+    if path.startswith(VERSIONS):
+        place = place_of_version(context, path)
+        return replace(place, path=place.path.rstrip("/"))
+    place = place_of(context.workspace, f"azureml://datastores/{ARTIFACTS}/paths/{path}", "path")
+    if place.path.startswith(_RUN):
+        run_of(context, place.path.removeprefix(_RUN).partition("/")[0])
+    elif place.path.startswith(f"{_MODEL}m-"):
+        logged_models.of(context, place.path.removeprefix(_MODEL).partition("/")[0])
+    elif not place.path.startswith(_MODEL):  # the plug-in uploads local models to containers of its own
+        message = f"The path {path[:200]!r} does not begin with {_RUN}RUN/, as a run's artifact_uri does."
+        raise bad_request(message, "path")
+    return replace(place, path=place.path.rstrip("/"))
+
+
+def _entries(context: Context, place: Place) -> list[Any]:
     try:
-        found = _container(context).walk_blobs(name_starts_with=f"{path}/", delimiter="/")
+        found = _container(context, place).walk_blobs(name_starts_with=f"{place.path}/", delimiter="/")
         return sorted(found, key=lambda entry: str(entry.name))  # folders come before blobs
     except ResourceNotFoundError:  # the container: nothing was stored yet
         return []
+
+
+def blobs_below(context: Context, place: Place) -> list[str]:
+    """Return the paths of all artifacts below the place, from there on."""
+    try:
+        names = list(_container(context, place).list_blob_names(name_starts_with=f"{place.path}/"))
+    except ResourceNotFoundError:
+        return []
+    return [str(name).removeprefix(f"{place.path}/") for name in names]
 
 
 def _shown(entry: Any, root: str) -> dict[str, Any]:
@@ -102,8 +123,8 @@ def _shown(entry: Any, root: str) -> dict[str, Any]:
     return shown if folder else {**shown, "file_size": entry.size}
 
 
-def _container(context: Context) -> ContainerClient:
-    return context.workspace.account.client.get_container_client(CONTAINER)
+def _container(context: Context, place: Place) -> ContainerClient:
+    return context.workspace.account.client.get_container_client(place.container)
 
 
 def _absent(path: str) -> ArmError:

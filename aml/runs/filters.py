@@ -70,6 +70,12 @@ def read_order(texts: list[str], facts: Callable[[T], Facts]) -> Callable[[list[
     return ordered
 
 
+def named(text: str) -> str | None:
+    """Return the name that a filter wants: what has another one need not be read."""
+    found = re.match(r"\s*name\s*=\s*('[^']*'|\"[^\"]*\")\s*(?:$|AND\s)", text, re.IGNORECASE)
+    return found[1].strip("'\"") if found else None
+
+
 def _place(found: re.Match[str]) -> tuple[str, str]:
     group = _GROUPS.get((found["group"] or "").lower())
     if group is None:

@@ -13,6 +13,7 @@ from aml.errors import ArmError, bad_request
 
 BASE = f"/mlflow/{{release}}{scope.WORKSPACE}/api/2.0"
 PAGE = 1000  #: runs, models or versions of an answer, at most
+_LISTS = ("order_by", "stages")
 _LARGEST = (1 << 63) - 1
 _CODES = {
     400: "INVALID_PARAMETER_VALUE",
@@ -37,8 +38,10 @@ def taken(message: str) -> ArmError:
 
 
 def asked(call: Call) -> Mapping[str, Any]:
-    """Return the members of a search, which may come as a body or, by GET, in the query."""
-    return call.json() if call.body else call.query
+    """Return the members of a search, which may come as a body or, by GET, in the query: there a list may be long."""
+    if call.body:
+        return call.json()
+    return {name: call.query.getlist(name) if name in _LISTS else each for name, each in call.query.items()}
 
 
 def text(body: Mapping[str, Any], name: str) -> str:
@@ -53,9 +56,7 @@ def run_id(body: Mapping[str, Any]) -> str:
 
 
 def texts(body: Mapping[str, Any], name: str) -> list[str]:
-    """Return a list of texts, which in a query may be one text."""
-    given = [body[name]] if isinstance(body.get(name), str) else items(body, name)
-    return [str(each) for each in given]
+    return [str(each) for each in items(body, name)]
 
 
 def items(body: Mapping[str, Any], name: str) -> list[Any]:

@@ -68,10 +68,14 @@ class Asset(Resource, frozen=True):
     """All versions of one model, data asset, environment, component or code: `models/income`."""
 
     highest: int = 0  #: the greatest version that is a number; the client makes its versions by the next one
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)  #: names of versions by alias, of MLflow's registry
 
 
 class Version(Resource, frozen=True):
     """One version of an asset: `models/income/versions/1`, below `models/income/versions`."""
+
+    source: str = ""  #: where it came from, as MLflow gave it
+    logged: str = ""  #: the id of the logged model that it is
 
 
 R = TypeVar("R", bound=Resource)

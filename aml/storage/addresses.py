@@ -91,6 +91,11 @@ def default_output(job: str, output: str, kind: str) -> str:
     return f"azureml://datastores/{DEFAULT_DATASTORE}/paths/azureml/{job}/{output}{end}"
 
 
+def below(place: Place, path: str, target: str = "path") -> Place:
+    """Return what is at a path below the place. Raises for a path that leads out of it."""
+    return _checked(place.container, f"{place.path}{path}", target)
+
+
 def _in_store(workspace: Workspace, found: re.Match[str], target: str) -> Place:
     known = workspace.identity
     given = [found[each] for each in ("subscription", "group", "workspace")]

@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import BlobClient
 
-from local.azurite import Azurite
+from aml.storage.blobs import container_of
+from local.azurite import ACCOUNT, Azurite
 from tests.support.aml import Here, refusal
-from tests.support.asgi import Answer
+from tests.support.mlflow import asked, experiment, mlflow
 
 
 @pytest.fixture
@@ -17,15 +19,10 @@ def here(tmp_path: Path, azurite: Azurite) -> Here:
     return Here(tmp_path / "aml", azurite.connection_string)
 
 
-def mlflow(here: Here, method: str, path: str, /, body: object = None, **query: str) -> Answer:
-    base = f"/mlflow/v1.0{here.workspace.id}/api/2.0"
-    return here.call(method, f"{base}/{path}", body, version="", **query)
-
-
 def new_run(here: Here) -> tuple[str, str]:
     """Return the id of a new run and where its artifacts go."""
-    experiment = mlflow(here, "POST", "mlflow/experiments/create", {"name": os.urandom(4).hex()}).json["experiment_id"]
-    made = mlflow(here, "POST", "mlflow/runs/create", {"experiment_id": experiment}).json["run"]["info"]
+    number = experiment(here, os.urandom(4).hex())
+    made = asked(here, "POST", "runs/create", {"experiment_id": number})["run"]["info"]
     return made["run_id"], made["artifact_uri"].removeprefix("mlflow-artifacts:/").rstrip("/")
 
 
@@ -71,3 +68,42 @@ def test_a_storage_that_cannot_be_used_is_said_so(tmp_path: Path) -> None:
     _, root = new_run(here)
     answer = mlflow(here, "PUT", f"mlflow-artifacts/artifacts/{root}/a.txt", b"content")
     assert refusal(answer) == (503, "TEMPORARILY_UNAVAILABLE")
+
+
+def test_the_files_of_any_version_are_read_by_its_download_address(here: Here) -> None:
+    run, root = new_run(here)
+    store = here.call("GET", "datastores/workspaceblobstore").json["properties"]["containerName"]
+    container_of(here.workspace.account, store).upload_blob("models/a/MLmodel", b"plain")
+    here.put("models/plain/versions/1", modelUri="azureml://datastores/workspaceblobstore/paths/models/a/")
+    mlflow(here, "PUT", f"mlflow-artifacts/artifacts/{root}/model/MLmodel", b"logged")
+    asked(here, "POST", "registered-models/create", {"name": "logged"})
+    asked(here, "POST", "model-versions/create", {"name": "logged", "source": f"runs:/{run}/model"})
+    for name in ("plain", "logged"):
+        uri = asked(here, "GET", "model-versions/get-download-uri", name=name, version="1")["artifact_uri"]
+        place = uri.removeprefix("mlflow-artifacts:/")
+        [file] = mlflow(here, "GET", "mlflow-artifacts/artifacts", path=place).json["files"]
+        assert file["path"] == "MLmodel"
+        assert mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/MLmodel").body == name.encode()
+        assert refusal(mlflow(here, "PUT", f"mlflow-artifacts/artifacts/{place}/MLmodel", b"other"))[0] == 400
+        assert refusal(mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/../../a"))[0] == 400
+
+
+def test_the_plug_in_writes_and_reads_by_links(here: Here) -> None:
+    run, _ = new_run(here)
+    for root in (f"history/v1.0{here.workspace.id}/experiments/1/runs/{run}", f"artifact/v2.0{here.workspace.id}"):
+        root = f"/{root}/artifacts" + ("/LocalUpload/a" if root.startswith("artifact/") else "")
+        assert here.call("GET", root).json["value"] == []
+        asked_for = {"paths": [{"path": "model/MLmodel"}, {"path": "a b.txt"}]}
+        links = here.call("POST", f"{root}/batch/metadata", asked_for).json["artifactContentInformation"]
+        for path, link in links.items():
+            BlobClient.from_blob_url(link["contentUri"]).upload_blob(path.encode())
+        assert [each["path"] for each in here.call("GET", root).json["value"]] == ["a b.txt", "model/MLmodel"]
+        found = here.call("GET", f"{root}/contentinfo", path="model/MLmodel").json["contentUri"]
+        real = f"https://{ACCOUNT}.blob.core.windows.net"
+        assert found.startswith(f"{real}/azureml/")
+        link = found.replace(real, here.workspace.account.address)
+        assert BlobClient.from_blob_url(link).download_blob().readall() == b"model/MLmodel"
+        assert refusal(here.call("GET", f"{root}/contentinfo", path="none"))[0] == 404
+        for wrong in ("../other/a", "", "user_logs/std_log.txt"):
+            refused = here.call("POST", f"{root}/batch/metadata", {"paths": [{"path": wrong}]})
+            assert refusal(refused)[0] == 400, wrong

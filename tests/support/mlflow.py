@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
-from tests.support.aml import Here
+from tests.support.aml import ADDRESS, Here
 from tests.support.asgi import Answer
 
 
 def mlflow(here: Here, method: str, path: str, /, body: object = None, release: str = "v1.0", **query: str) -> Answer:
-    base = f"/mlflow/{release}{here.workspace.id}/api/2.0"
-    return here.call(method, f"{base}/{path}", body, version="", **query)
+    place = f"{ADDRESS}/mlflow/{release}{here.workspace.id}/api/2.0/{path}"
+    return here.call(method, f"{place}?{urlencode(query)}", body)
 
 
 def asked(here: Here, method: str, path: str, /, body: object = None, **query: str) -> Any:

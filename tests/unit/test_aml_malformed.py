@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from aml.server import ADDRESSES
 from aml.serving.changes import Pace
+from aml.state.runs import LoggedModel, Run, experiment_of
 from tests.support import batch
 from tests.support.aml import MODEL, PORT, Here, refusal
 from tests.support.asgi import ask
@@ -35,7 +36,30 @@ JUNK = st.recursive(
 PART = st.sampled_from(["..", "%00", "\x00", "'", "ÿ", "income", "1", "A" * 300]) | st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12
 )
-QUERY = st.sampled_from(["$skip=x", "$top=0", "count=-1", "listViewType=a", "tags=,=", "$orderBy=a", "hash=%00", ""])
+QUERY = st.sampled_from(
+    [
+        "$skip=x",
+        "name=income&version=1",
+        "max_results=0",
+        "page_token=x",
+        "filter=a",
+        "order_by=,",
+        "$top=0",
+        "count=-1",
+        "listViewType=a",
+        "tags=,=",
+        "$orderBy=a",
+        "hash=%00",
+        "",
+    ]
+)
+#: members of MLflow's calls; a run, a logged model and a registered model have the name
+_MLFLOW = {
+    "name": "income", "version": "1", "source": "models:/a/1", "run_id": "income", "experiment_id": "1", "tags": [],
+    "key": "a", "value": 1, "alias": "a", "stage": "None", "filter": "name = 'a'", "order_by": ["name"], "status": "a",
+    "metrics": [{"key": "a", "value": 1, "step": 0}], "params": [{"key": "a", "value": "b"}], "models": [],
+    "max_results": 1, "page_token": "0", "model_json": "{}", "new_name": "b", "experiment_ids": ["1"],
+}  # fmt: skip
 #: right bodies, whose members are replaced one by one
 BODIES: list[dict[str, Any]] = [
     {"properties": {**MODEL, "tags": {"a": "b"}, "isArchived": False}},
@@ -47,6 +71,7 @@ BODIES: list[dict[str, Any]] = [
     {"properties": {"authMode": "AADToken", "defaults": {"deploymentName": "income"}}, "identity": {"type": "None"}},
     {"properties": {"deploymentConfiguration": {}, "retrySettings": {}, "miniBatchSize": 1, "description": "a"}},
     {"properties": {"inputData": {"data": DATA}, "outputData": {}, "properties": {}, "tags": {}, "name": "a"}},
+    {"properties": {"key": "a", "model_id": "income"}, **_MLFLOW},
     {"properties": {"componentSpec": {"type": "command"}, "image": "a", "codeUri": "b", "dataType": "uri_file"}},
 ]
 
@@ -63,6 +88,11 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
     here.put("models/a/versions/1", **MODEL)
     here.call("PUT", "onlineEndpoints/income", endpoint_body())
     until(lambda: "income" in here.serving.routes, "the endpoint is made")
+    records = here.workspace.records
+    experiment = experiment_of(records, "a").id
+    records.put(Run(id="income", parent=experiment, name="income", title="a", started=0))
+    records.put(LoggedModel(id="income", parent=experiment, name="a", artifacts="a", created=0, modified=0))
+    here.put("models/income/versions/1", **MODEL)
     model = {"endpointComputeType": "Managed", "model": f"{here.workspace.id}/models/a/versions/1"}
     here.call("PUT", "onlineEndpoints/income/deployments/income", {"properties": model})
     batch.publish(here)
@@ -86,7 +116,7 @@ def test_a_malformed_request_is_refused_in_the_documented_shape(
         names = {name: re.sub("[/?#]", "", text) or "x" for name, text in drawn.items()} | right
         place = f"{path.replace(':path}', '}').format_map(names)}?api-version=2025-12-01&{data.draw(QUERY)}"
         body = json.dumps(_body(data)).encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=30))
-        parts = [body] if method in ("PUT", "POST", "PATCH") else []
+        parts = [] if method == "GET" else [body]
         answer = ask(here.app, method, place, headers, parts, PORT, portal)
         assert answer.status < 500, answer.body
         if answer.status >= 400:

@@ -8,6 +8,7 @@ import os
 import assets
 import batch
 import jobs
+import registry
 import serving
 import tracking
 from azure.ai.ml import MLClient
@@ -24,5 +25,6 @@ begun = serving.begin(client)
 called = batch.begin(client)
 trained = jobs.run(client)
 tracking.run(client, trained)
+registry.run(client, trained)
 serving.run(client, trained, begun)
 batch.run(client, called)  # last: the client keeps the header of a call that names a deployment
