@@ -19,7 +19,6 @@ try:
         config,
         data,
         decisions,
-        doctor,
         history,
         init,
         jobs,
@@ -27,6 +26,7 @@ try:
         rollouts,
         status,
     )
+    from shared.cli.doctor import command as doctor
     from shared.cli.output import show_json, tell
     from shared.cli.place import EXIT_CODES, FAILED, WAITING, Commands, Stopped, add_common
 except ModuleNotFoundError as missing:

@@ -32,9 +32,15 @@ Text = str | Expression
 
 
 @dataclass(frozen=True)
-class LinkedService:
+class Named:
+    """What an artefact or an activity has: its name, and the file that it is in."""
+
     name: str
     file: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class LinkedService(Named):
     kind: str
     ml_endpoint: Text | None
     update_endpoint: Text | None
@@ -42,9 +48,7 @@ class LinkedService:
 
 
 @dataclass(frozen=True)
-class DataSet:
-    name: str
-    file: str = field(compare=False)
+class DataSet(Named):
     storage: str | None
     path: Text | None  #: container/folder/file
     scheduled: bool
@@ -60,11 +64,9 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Activity:
+class Activity(Named):
     """An activity of a kind that has no counterpart here, or what all kinds have."""
 
-    name: str
-    file: str = field(compare=False)
     kind: str
     service: str | None
     after: tuple[str, ...]
@@ -91,19 +93,15 @@ class UpdateResource(Activity):
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    name: str
-    file: str = field(compare=False)
+class Pipeline(Named):
     activities: tuple[Activity, ...]
     ignored: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Other:
+class Other(Named):
     """An artefact that has no counterpart here: a trigger, an integration runtime."""
 
-    name: str
-    file: str = field(compare=False)
     kind: str
 
 

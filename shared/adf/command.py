@@ -36,21 +36,21 @@ def import_adf(paths: Sequence[Path], into: Path | None) -> int:
         report.left += aside
         if not entries:
             raise BadConfiguration("\n".join(("no AzureMLBatchExecution that trains was found", *report.left)))
-        if into is None:
-            print(file_text(entries), end="")
-        else:
-            write_entries(into, entries)
+        put_out(entries, report, into)
     except BadConfiguration as error:
         print(error, file=sys.stderr)
         return REFUSED
-    _tell(report, entries, into)
     return DONE
 
 
-def _tell(report: Report, entries: Mapping[str, Any], into: Path | None) -> None:
-    print(f"{into or 'stdout'}: {', '.join(f'pipelines.{name}' for name in entries)}", file=sys.stderr)
-    for line in report.lines():
-        print(redact(line), file=sys.stderr)
+def put_out(entries: Mapping[str, Any], report: Report, into: Path | None) -> None:
+    """Write the entries to the file, or to stdout, and what they lack to stderr."""
+    if into is None:
+        print(file_text(entries), end="")
+    else:
+        write_entries(into, entries)
+    names = ", ".join(f"pipelines.{name}" for name in entries)
+    print(f"{into or 'stdout'}: {names}", *map(redact, report.lines()), sep="\n", file=sys.stderr)
 
 
 def _artefacts(paths: Sequence[Path]) -> tuple[list[Artefact], list[str]]:

@@ -30,8 +30,7 @@ def given_values(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def resources(template: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Return each resource's type and its artefact (`name`, `properties`), in the order of the template."""
-    values = _values(template, given)
-    yield from _resources(template["resources"], values)
+    yield from _resources(template["resources"], _values(template, given))
 
 
 def is_artefact(kind: str) -> bool:

@@ -24,7 +24,7 @@ class Training:
 
 
 def find_trainings(factory: Factory, report: Report) -> list[Training]:
-    trainings: list[Training] = []
+    trainings: dict[tuple[int, str | None], Training] = {}
     batches = [
         (pipeline, activity)
         for pipeline in factory.pipelines.values()
@@ -40,19 +40,16 @@ def find_trainings(factory: Factory, report: Report) -> list[Training]:
                 report.leave(f"{update.where}: takes a model that no AzureMLBatchExecution of these files writes")
                 continue
             owner, batch, port = found
-            known = [item for item in trainings if item.batch is batch and item.port == port]
-            training = known[0] if known else Training(batch, owner, port)
-            training.updates.append(update)
-            trainings += [] if known else [training]
+            trainings.setdefault((id(batch), port), Training(batch, owner, port)).updates.append(update)
     for pipeline, batch in batches:
-        if any(training.batch is batch for training in trainings):
+        if any(training.batch is batch for training in trainings.values()):
             continue
         if _scores_only(factory, batch):
             report.leave(f"{batch.where}: none of its outputs is an .ilearner: it scores, it does not train")
         else:
-            trainings.append(Training(batch, pipeline, _model_port(factory, batch)))
+            trainings[id(batch), None] = Training(batch, pipeline, _model_port(factory, batch))
     order = [id(batch) for _, batch in batches]
-    return sorted(trainings, key=lambda training: order.index(id(training.batch)))
+    return sorted(trainings.values(), key=lambda training: order.index(id(training.batch)))
 
 
 def _producer(

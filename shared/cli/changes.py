@@ -14,14 +14,13 @@ from uuid import uuid4
 
 from shared.base.errors import AskHuman, NeverAgain, RetrainingError, TryLater
 from shared.base.retry import delay
-from shared.cli.confirm import add_change, agreed
 from shared.cli.decisions import ask, ask_fleet, requested
 from shared.cli.jobs import find_job
 from shared.cli.names import add_job_or_fleet, add_pipeline_or_fleet, known, known_alone
 from shared.cli.output import say, show_facts, show_json, spinner, tell
 from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, WAITING, Commands, Stopped, open_app
-from shared.cli.plans import Plan, members_of, promotion_of, replay_of, rollback_of, training_of
+from shared.cli.plans import Plan, add_change, agreed, members_of, promotion_of, replay_of, rollback_of, training_of
 from shared.cli.views import entry_facts
 from shared.domain.messages import Command, Request
 

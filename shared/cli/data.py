@@ -57,7 +57,7 @@ def _data(chosen: argparse.Namespace) -> int:
 
     return show_page(
         chosen,
-        ("data set", "data"),
+        "data set",
         list(keys),
         load,
         lambda found: show_table(DATA, data_rows(found), below="what became of it"),

@@ -6,12 +6,11 @@ import argparse
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.cli.confirm import add_change, agreed, sure
 from shared.cli.jobs import add_job, find_job
 from shared.cli.names import add_job_or_fleet
 from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, USAGE, Commands, Stopped, add_person, open_app, person
-from shared.cli.plans import Plan, cancellation_of, rollout_of
+from shared.cli.plans import Plan, add_change, agreed, cancellation_of, rollout_of, sure
 from shared.cli.views import approval_facts, data_facts, verdict_facts
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Command, Request
@@ -106,5 +105,5 @@ def ask_fleet(
 
 
 def _show(job: RetrainingJob) -> None:
-    facts = [("model", job.model.sha256 if job.model else ""), *data_facts(job.parts)]
-    show_facts(job.id, [*facts, *verdict_facts(job.verdict), *approval_facts(job.approval)])
+    model = ("model", job.model.sha256 if job.model else "")
+    show_facts(job.id, [model, *data_facts(job.parts), *verdict_facts(job.verdict), *approval_facts(job.approval)])

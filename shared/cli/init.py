@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared.adf.command import put_out
 from shared.adf.report import Report
 from shared.adf.targets import classic_target, new_target
 from shared.adf.translation import classic_endpoint, new_service, plain_address
@@ -16,7 +17,7 @@ from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.cli.place import DONE, USAGE, Commands, Stopped, chosen_settings
 from shared.configuration.starting import gate
-from shared.configuration.writing import Remarked, file_text, write_entries
+from shared.configuration.writing import Remarked
 from shared.domain.evaluation import Kind
 from shared.domain.fleets import NAME
 from shared.domain.services import Description, ScoringService
@@ -62,12 +63,8 @@ def _init(chosen: argparse.Namespace) -> int:
     described = _describe(app, f"{chosen.name} training", training)
     scored = _describe(app, f"{chosen.name} endpoint", scoring)
     _refuse_other_case(chosen.label, scored)
-    entries = {chosen.name: _entry(chosen, report, (training, described), (scoring, scored))}
-    if chosen.into is None:
-        print(file_text(entries), end="")
-    else:
-        write_entries(chosen.into, entries)
-    print(f"{chosen.into or 'stdout'}: pipelines.{chosen.name}", *report.lines(), sep="\n", file=sys.stderr)
+    entry = _entry(chosen, report, (training, described), (scoring, scored))
+    put_out({chosen.name: entry}, report, chosen.into)
     return DONE
 
 

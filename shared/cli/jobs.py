@@ -46,7 +46,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
     ids = ids_of(app, chosen.pipeline, jobs.ids, pipeline_of)
-    return show_page(chosen, ("job", "jobs"), ids, load, lambda found: show_table(JOBS, job_rows(found), below="why"))
+    return show_page(chosen, "job", ids, load, lambda found: show_table(JOBS, job_rows(found), below="why"))
 
 
 def _job(chosen: argparse.Namespace) -> int:

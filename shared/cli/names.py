@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Id = TypeVar("Id")
 
 #: what has ids, and the command that lists it
-_LISTING = {"job": "jobs", "data set": "data", "request": "requests"}
+LISTING = {"job": "jobs", "data set": "data", "request": "requests"}
 
 
 def find_id(ids: Iterable[str], given: str, what: str) -> str:
@@ -26,7 +26,7 @@ def find_id(ids: Iterable[str], given: str, what: str) -> str:
     if given in found:
         return given
     if not found:
-        raise Stopped(f"there is no {what} {given}; the command `{_LISTING[what]}` lists what there is", NOTHING)
+        raise Stopped(f"there is no {what} {given}; the command `{LISTING[what]}` lists what there is", NOTHING)
     if len(found) > 1:
         some = ", ".join(found[:3])
         raise Stopped(f"{given} could be any of {len(found)} {what}s, such as {some}; write more of it", USAGE)

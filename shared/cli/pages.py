@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from shared.base.threads import WORKERS, at_once
-from shared.cli.names import find_id
+from shared.cli.names import LISTING, find_id
 from shared.cli.output import show_json, tell
 from shared.cli.place import DONE, NOTHING, USAGE, Stopped
 
@@ -45,15 +45,14 @@ def first(ids: Iterator[Id], load: Callable[[Id], T | None], limit: int) -> list
 
 def show_page(
     chosen: argparse.Namespace,
-    what: tuple[str, str],
+    what: str,
     ids: list[str],
     load: Callable[[str], T | None],
     show: Callable[[Sequence[T]], None],
     plain: Callable[[T], Any] = lambda record: record,
 ) -> int:
-    """Show what `load` gives of the ids behind `--before`. `what` is the name of one and the command's own."""
-    one, all_of_them = what
-    begin = ids.index(find_id(ids, chosen.before, one)) + 1 if chosen.before else 0
+    """Show what `load` gives of the ids behind `--before`; `what` names one."""
+    begin = ids.index(find_id(ids, chosen.before, what)) + 1 if chosen.before else 0
     rest = iter(ids[begin:])
 
     def loaded(each: str) -> tuple[str, T] | None:
@@ -63,11 +62,11 @@ def show_page(
     found = first(rest, loaded, chosen.limit)
     more = next(rest, None) is not None
     if chosen.json:
-        show_json({all_of_them: [plain(record) for _, record in found], "more": more})
+        show_json({LISTING[what]: [plain(record) for _, record in found], "more": more})
     elif found:
         show([record for _, record in found])
         if more:
             tell(f"there are more; go on with --before {found[-1][0]}")
     else:
-        tell(f"none of the {len(ids)} recorded {one}s matches" if ids else f"no {one} is recorded yet")
+        tell(f"none of the {len(ids)} recorded {what}s matches" if ids else f"no {what} is recorded yet")
     return DONE if found else NOTHING

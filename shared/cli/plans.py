@@ -1,13 +1,15 @@
-"""Describes what a command would do, for its confirmation and for `--dry-run`. Changes nothing."""
+"""What a command would do: shown before a person agrees, and by `--dry-run`. Changes nothing."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.cli.output import Fact, utc
-from shared.cli.place import FAILED, NOTHING, Stopped
+from shared.cli.output import Fact, show_facts, show_json, tell, utc
+from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, add_person
 from shared.cli.views import data_facts, models, styled, verdict_facts
 from shared.domain.arrivals import arrival_id
 from shared.domain.champions import Champion
@@ -22,6 +24,40 @@ if TYPE_CHECKING:
 class Plan:
     facts: Sequence[Fact]
     shown: Mapping[str, Any]  #: the same for machines, beside the request's pipeline and action
+
+
+def add_change(parser: argparse.ArgumentParser) -> None:
+    """Add what every command takes that changes something."""
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--yes", action="store_true", help="do what is shown without being asked")
+    how.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+    add_person(parser)
+
+
+def agreed(chosen: argparse.Namespace, request: Request, plan: Plan, question: str) -> bool:
+    """Show what would be done; return whether to do it."""
+    if chosen.dry_run and chosen.json:
+        show_json({"dry_run": True, "pipeline": request.pipeline, "action": request.action, **plan.shown})
+    if not chosen.json:
+        show_facts(request.pipeline, plan.facts)
+    if chosen.dry_run:
+        tell("dry run: nothing was changed")
+        return False
+    if chosen.yes or sure(chosen, question, "--yes to do it, or --dry-run to look only"):
+        return True
+    tell("nothing was changed")
+    return False
+
+
+def sure(chosen: argparse.Namespace, question: str, otherwise: str) -> bool:
+    """Ask on the terminal; where there is none, stop and say which options to give."""
+    if chosen.json or not sys.stdin.isatty():
+        raise Stopped(f"nobody can be asked here; give {otherwise}", USAGE)
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def promotion_of(app: App, request: Request, job: RetrainingJob) -> Plan:

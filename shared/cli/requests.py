@@ -32,7 +32,7 @@ def _requests(chosen: argparse.Namespace) -> int:
 
     return show_page(
         chosen,
-        ("request", "requests"),
+        "request",
         list(times),
         load,
         lambda found: show_table(REQUESTS, request_rows(found), below="outcome"),

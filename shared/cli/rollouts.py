@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.cli.confirm import add_change
 from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
 from shared.cli.output import say, show_json, show_table
 from shared.cli.pages import one_of
 from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
-from shared.cli.plans import rollout_of
+from shared.cli.plans import add_change, rollout_of
 from shared.cli.views import MEMBERS, member_rows
 from shared.domain.messages import Command
 from shared.domain.rollouts import MemberState, RolloutState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum
@@ -109,19 +109,17 @@ def attention(
     files: Sequence[Stuck],
     now: datetime,
     last: LastData | None = None,
-) -> list[str]:
-    """Return what waits for a person, or is stuck. `files` are the stuck ones."""
-    found = []
+) -> Iterator[str]:
+    """Yield what waits for a person, or is stuck. `files` are the stuck ones."""
     if last and last.arrival.state in (ArrivalState.QUARANTINED, ArrivalState.MOVING):
-        found.append(f"{last.arrival.dataset.path} was set aside: data show {short_id(last.arrival.id)}")
+        yield f"{last.arrival.dataset.path} was set aside: data show {short_id(last.arrival.id)}"
     for job in jobs:
         if job.state is JobState.AWAITING:
             until = f" until {utc(job.approval.expires_at)}" if job.approval else ""
-            found.append(f"approve or reject {job.id}{until}")
-    found += lines([*stuck_jobs(jobs, now), *files])
+            yield f"approve or reject {job.id}{until}"
+    yield from lines([*stuck_jobs(jobs, now), *files])
     if watch and watch.trouble:
-        found.append(watch.trouble)
-    return found
+        yield watch.trouble
 
 
 def job_rows(jobs: Sequence[RetrainingJob]) -> list[tuple[Cell, ...]]:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -225,7 +224,3 @@ def _listed(names: Iterable[str]) -> str:
 
 def _order(arrival: Arrival) -> tuple[datetime, datetime, str]:
     return (arrival.dataset.modified, arrival.seen_at, arrival.dataset.path)
-
-
-def name_of(path: str) -> str:
-    return PurePosixPath(path).name

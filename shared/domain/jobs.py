@@ -189,15 +189,14 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
 
     def waiting(self, until: datetime, at: datetime, trouble: str) -> RetrainingJob:
         """Return the job after one more failed try. Only a new kind of trouble makes a new step."""
-        facts: dict[str, Any] = {
-            "attempts": self.attempts + 1,
-            "not_before": until,
-            "trouble": trouble,
-            "troubled_since": self.troubled_since or at,
-        }
-        if trouble == self.trouble:
-            return msgspec.structs.replace(self, **facts)
-        return self.noting(at, trouble, **facts)
+        waiting = msgspec.structs.replace(
+            self,
+            attempts=self.attempts + 1,
+            not_before=until,
+            trouble=trouble,
+            troubled_since=self.troubled_since or at,
+        )
+        return waiting if trouble == self.trouble else waiting.noting(at, trouble)
 
 
 def job_id(pipeline: str, parts: Sequence[BatchFile], once_more: str = "") -> str:

@@ -76,8 +76,7 @@ class ScoringService(FilePart, frozen=True, kw_only=True):
     @property
     def place(self) -> tuple[Address, Secret]:
         """The address and the key, once they are known."""
-        assert self.address is not None, "checked when the file is read, or asked of the endpoint"
-        assert self.key is not None, "checked when the file is read, or asked of the endpoint"
+        assert self.address is not None and self.key is not None, "checked when the file is read, or asked for"
         return self.address, self.key
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from shared.base.guard import guarded
 from shared.base.threads import at_once
-from shared.domain.arrivals import Arrival, ArrivalState, faults_of, name_of, next_batch
+from shared.domain.arrivals import Arrival, ArrivalState, faults_of, next_batch
 from shared.domain.checks import summed_up
 from shared.domain.jobs import RetrainingJob, received
 from shared.domain.pipelines import Pipeline
@@ -137,7 +137,7 @@ class BatchCloser:
         now = self.now()
         job = received(pipeline.name, parts, now, once_more=replays, after=after, not_before=now + CLAIMED)
         if pipeline.arriving.joins(len(parts)):
-            suffix = name_of(job.dataset.path).partition(".")[2].lower()
+            suffix = job.dataset.path.rpartition("/")[2].partition(".")[2].lower()
             job = msgspec.structs.replace(job, joined=f"{pipeline.name}/{job.id}.{suffix}")
         return job
 

@@ -2,7 +2,3 @@
 
 Only a probe is written to the records' storage, held by a lease, read by its link, and deleted again.
 """
-
-from shared.cli.doctor.command import add
-
-__all__ = ["add"]

@@ -65,10 +65,9 @@ def read_answers(rows: Rows, label: str, champion: Rows | None) -> tuple[list[in
 
     A row without a truth shows nothing of a model and is left out of both. Raises `BadEvaluation`.
     """
-    place = rows.only([label]).values if label in rows.columns else None
-    if place is None:
+    if label not in rows.columns:
         raise BadEvaluation(f"The scored rows have no column {label!r}, which is the gate's label")
-    kept = [row for row, [cell] in enumerate(place) if cell.strip()]
+    kept = [row for row, [cell] in enumerate(rows.only([label]).values) if cell.strip()]
     if not kept:
         raise BadEvaluation(f"The scored rows have no truth: their column {label!r} is empty")
     if champion is not None and len(champion.values) != len(rows.values):
