@@ -120,7 +120,7 @@ def for_tests(root: Path) -> Ready:
     """Return what the tests need: also Microsoft's runtime for Functions and the clients, or why one is not there."""
     development = _development(root)
     parts: list[Environment | NodePackages] = [development, _azurite(root)]
-    parts.append(NodePackages(root, "the clients of the tests", "tests/clients", 35))
+    parts.append(NodePackages(root, "the clients of the tests", "tests/clients", 85))
     settings = {
         "RELEARN_CLIENTS": str(root / "tests" / "clients" / "node_modules"),
         "PYTHONDONTWRITEBYTECODE": "",  # the hundreds of programs that are started do not compile the project again
