@@ -26,7 +26,7 @@ _COLOURS = {
 
 
 class Events:
-    """Hears the log's lines: all go to the file, and those that tell of an event to the terminal."""
+    """Receives the log's lines: all go to the file, and those about an event to the terminal too."""
 
     def __init__(self, console: Console, file: Path, everything: bool) -> None:
         self._console, self._everything = console, everything
@@ -53,7 +53,7 @@ def starting(console: Console, text: str) -> Status:
 
 
 def event(line: str) -> str | None:
-    """Return the event that a line of the log tells of, or None: the host's own lines tell of no event."""
+    """Return the event that a line of the log is about, or None: the host's own lines are about none."""
     found = _LINE.fullmatch(line)
     if not found or (found["level"] == "INFO" and not found["logger"].startswith("relearn")):
         return None

@@ -13,19 +13,7 @@ try:
     if find_spec("rich") is None:  # it is imported late, as it takes long
         raise ModuleNotFoundError(name="rich")
     from shared.base.errors import RetrainingError, TryLater
-    from shared.cli import (
-        changes,
-        compare,
-        config,
-        data,
-        decisions,
-        history,
-        init,
-        jobs,
-        requests,
-        rollouts,
-        status,
-    )
+    from shared.cli import changes, compare, config, data, decisions, history, init, jobs, requests, rollouts, status
     from shared.cli.doctor import command as doctor
     from shared.cli.output import show_json, tell
     from shared.cli.place import EXIT_CODES, FAILED, WAITING, Commands, Stopped, add_common

@@ -32,6 +32,7 @@ class Report:
         return sign
 
     def leave(self, line: str) -> None:
+        """Note what is not carried over, once."""
         if line not in self.left:
             self.left.append(line)
 
@@ -40,6 +41,7 @@ class Report:
             self.leave(f"{activity.where}: {', '.join(activity.ignored)}: no counterpart here")
 
     def lines(self) -> list[str]:
+        """Return the report as lines, by title."""
         parts = {
             "Settings to make:": [f"{name}: {takes}" for name, takes in self.settings.items()],
             "To fill in:": self.fill_ins,

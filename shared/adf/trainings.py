@@ -24,6 +24,7 @@ class Training:
 
 
 def find_trainings(factory: Factory, report: Report) -> list[Training]:
+    """Return the trainings in the order of their batches; the report says which activities make none."""
     trainings: dict[tuple[int, str | None], Training] = {}
     batches = [
         (pipeline, activity)

@@ -37,6 +37,7 @@ class Settings:
         self._values = os.environ if values is None else values
 
     def get(self, name: str, default: str | None = None) -> str | None:
+        """Return the setting, or the default where it is missing or empty."""
         value = self._values.get(name)
         if value is None or value == "":
             return default
@@ -48,6 +49,7 @@ class Settings:
         return value
 
     def require(self, name: str) -> str:
+        """Return the setting; raise `BadConfiguration` where it is missing or empty."""
         value = self.get(name)
         if value is None:
             raise BadConfiguration(f"Missing setting: {name}")

@@ -31,7 +31,7 @@ entering: ContextVar[Callable[[], None]] = ContextVar("entering", default=lambda
 
 
 def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
-    """Return the results in the order of the things. The first failure is raised, and what had not begun is left.
+    """Return the results in the order of the things. The first failure is raised, and nothing more is begun.
 
     The calling thread does what no other has begun, so that work may call `at_once` itself. A single thing is done by
     the calling thread.

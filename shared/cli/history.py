@@ -16,7 +16,7 @@ from shared.cli.views import HISTORY, entry_facts, entry_rows
 from shared.domain.champions import HistoryEntry
 from shared.store.history_check import verify
 
-Moment = tuple[datetime, datetime]  #: from, and until which time it is asked for
+Moment = tuple[datetime, datetime]  #: the begin and the end of the time that is asked about
 
 
 def add(commands: Commands) -> None:

@@ -15,6 +15,7 @@ from shared.adf.targets import classic_target, new_target
 from shared.adf.translation import classic_endpoint, new_service, plain_address
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
+from shared.base.suggestion import differs_in_case
 from shared.cli.place import DONE, USAGE, Commands, Stopped, chosen_settings
 from shared.configuration.starting import gate
 from shared.configuration.writing import Remarked
@@ -94,9 +95,8 @@ def _describe(app: App, wish: str, address: Address) -> Description:
 def _refuse_other_case(label: str, scoring: Description) -> None:
     """An experiment may take the label out of its input, so a label that is not there is not a mistake by itself."""
     known = set().union(*scoring.columns.values())
-    for near in known - {label}:
-        if label not in known and near.casefold() == label.casefold():
-            raise Stopped(f"the scoring service has no column {label!r}; {near!r} differs in case only")
+    if label not in known and (near := differs_in_case(label, known)):
+        raise Stopped(f"the scoring service has no column {label!r}; {near!r} differs in case only")
 
 
 def _entry(

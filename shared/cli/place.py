@@ -37,7 +37,7 @@ class Stopped(Exception):
 
 
 def add_common(parser: argparse.ArgumentParser, *, before: bool = False) -> None:
-    """Add what every command takes, behind its name or `before` it."""
+    """Add the options that every command takes, behind its name or `before` it."""
     # What is not given behind the name must not replace what was given before it.
     absent: dict[str, Any] = {} if before else {"default": argparse.SUPPRESS}
     parser.add_argument(
@@ -82,7 +82,7 @@ def person(chosen: argparse.Namespace) -> str:
 def chosen_settings(
     given: Path | None, environment: Mapping[str, str] = os.environ, local: Path = LOCAL
 ) -> tuple[Mapping[str, str], str]:
-    """Return the settings and where they are from. One place gives all of them: two would make an app of neither."""
+    """Return the settings and where they are from. They come from one place: parts of two would fit neither app."""
     if given is not None:
         return _read(given), str(given)
     if _names_store(environment) or not local.exists():

@@ -29,11 +29,13 @@ def readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
 
 
 def active_jobs(app: App, broken: list[str]) -> list[RetrainingJob]:
+    """Return the jobs that have not ended; a record that cannot be read is noted in `broken`."""
     found = at_once(lambda each: readable(lambda: app.records.jobs.load(each), None, broken), app.records.jobs.active())
     return [stored.record for stored in found if stored and not stored.record.final]
 
 
 def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]) -> list[Stuck]:
+    """Return the open files that are stuck; a record that cannot be read is noted in `broken`."""
     try:
         pipelines: Mapping[str, Pipeline] = app.pipelines
     except BadConfiguration:

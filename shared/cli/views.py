@@ -46,7 +46,7 @@ def status_row(
     watch: Watch | None,
     looked_at: Sequence[str],
 ) -> tuple[Cell, ...]:
-    """Return the line of a pipeline. `watch` is that of a bake that goes on; `looked_at` is for a person."""
+    """Return the line of a pipeline. `watch` is that of a bake that goes on; `looked_at` are lines for a person."""
     live = champion.live
     under_way = [f"{job.id} {job.state.value}" for job in jobs]
     if champion.change:
@@ -180,9 +180,8 @@ def data_rows(arrivals: Sequence[Arrival]) -> list[tuple[Cell, ...]]:
 def became_of(arrival: Arrival, named: Callable[[str], str]) -> str:
     """Return what became of the data, in a few words behind its state; `named` gives the job's id as it is shown."""
     rows = f"{arrival.rows:,} rows" if arrival.rows is not None else ""
-    if arrival.job and arrival.state is ArrivalState.TAKEN:
-        return ", ".join(filter(None, [rows, f"in job {named(arrival.job)}"]))
-    return ", ".join(filter(None, [rows, arrival.reason]))
+    taken = arrival.job if arrival.state is ArrivalState.TAKEN else None
+    return ", ".join(filter(None, [rows, f"in job {named(taken)}" if taken else arrival.reason]))
 
 
 def arrival_facts(arrival: Arrival, report: Report | None) -> list[Fact]:

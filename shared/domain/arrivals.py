@@ -82,7 +82,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **{"problem": None, "not_before": None, **facts}, state=state, at=at)
 
     def waiting(self, until: datetime, problem: str) -> Arrival:
-        """Return the arrival that a person or time can help, and that holds up no other until then."""
+        """Return the arrival with a problem that a person or time may solve; it delays no other until then."""
         return msgspec.structs.replace(self, not_before=until, problem=problem)
 
     def checking(self, at: datetime) -> Arrival:
@@ -142,7 +142,7 @@ class ArrivalSettings(FilePart, frozen=True, kw_only=True):
 
     @property
     def several(self) -> bool:
-        """Whether several files may make one retraining, so that one of them tells nothing of the whole."""
+        """Whether several files may make one retraining, so that one of them says nothing about the whole."""
         return self.batch != "each"
 
     def joins(self, files: int) -> bool:

@@ -145,8 +145,8 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes":
         """
         if not job.again:
             return self.newest_data is not None and job.order <= self.newest_data
-        chosen = self.live is not None and self.live.action in (Action.PROMOTED, Action.ROLLED_BACK)
-        return chosen and self.live is not None and self.live.at > job.received_at
+        live, chosen = self.live, (Action.PROMOTED, Action.ROLLED_BACK)
+        return live is not None and live.action in chosen and live.at > job.received_at
 
     def having_promoted(self, job: RetrainingJob) -> Champion:
         """Return the record after the job's promotion: older data is not promoted after it."""

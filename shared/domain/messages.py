@@ -42,6 +42,8 @@ OF_A_FLEET = (Command.PROMOTE, Command.ROLLBACK, Command.RESUME, Command.CANCEL)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one message asks for."""
+
     pipeline: str
     action: Command
     job: str | None = None

@@ -28,6 +28,7 @@ class Stuck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stuck_jobs(jobs: Iterable[RetrainingJob], now: datetime) -> Iterator[Stuck]:
+    """Yield the jobs that met an error, or whose next step is late."""
     for job in jobs:
         reason, since = job.trouble, job.troubled_since
         if reason is None and job.state in _DUE and now - (job.not_before or job.steps[-1].at) > SOON:

@@ -52,6 +52,7 @@ def read_key(value: str) -> Secret:
 
 
 def is_schedule(text: str) -> bool:
+    """Return whether the text is an NCRONTAB expression of six fields, seconds first."""
     from croniter import croniter
 
     return len(text.split()) == 6 and bool(croniter.is_valid(text, second_at_beginning=True))

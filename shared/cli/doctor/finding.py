@@ -47,6 +47,7 @@ def looked(what: str, look: Callable[[], str | Finding], key: str = "", address:
 
 
 def remedy(error: RetrainingError, key: str = "", address: str = "") -> str:
+    """Return what to do about the error; `key` and `address` are where these two are configured."""
     match error:
         case AccessRefused() if key:
             return f"copy the key again into the setting that {key} names"

@@ -89,6 +89,7 @@ def kind_of_rules(what: str, rules: Sequence[Rule], columns: Iterable[str]) -> F
 
 
 def named(what: str, name: str, known: frozenset[str], kind: str) -> Finding:
+    """Look for the configured name among those that the service's description has."""
     if not known:
         problem = f"whether there is the {kind} {name!r} shows at the first job: the service's description names none"
         return warning(what, problem, "compare it with the service's help page")

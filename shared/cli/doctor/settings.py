@@ -45,11 +45,11 @@ def look(settings: Settings) -> Iterator[Finding]:
 
 
 def of_the_file(file: Path, settings: Settings) -> Iterator[Finding]:
-    """Look at each setting that the pipelines file names; loading it would tell of the first alone."""
+    """Look at each setting that the pipelines file names; loading the file reports only the first."""
     try:
         text = re.sub(r"(^|\s)#.*", "", file.read_text("utf-8"), flags=re.MULTILINE)
     except (OSError, UnicodeDecodeError):
-        return  # loading it tells why
+        return  # loading it says why
     for name in sorted(set(SETTING.findall(text))):
         yield _value(settings, name, f"what ${{{name}}} stands for in {file.name}", bool)
 

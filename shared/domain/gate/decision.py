@@ -150,10 +150,7 @@ class _Case:
             kept, models = read_answers(scored.rows, scored.label, champion.answers)
             self._rows = scored.rows.at(kept)
             self._whole = Sample(models, self._metrics(None))
-
-    @property
-    def count(self) -> int:
-        return self._whole.count if self._whole else 0
+        self.count = self._whole.count if self._whole else 0
 
     def judge(self, rule: Rule) -> _Judged:
         if rule.each is None:
@@ -177,18 +174,18 @@ class _Case:
         metric, value = condition.metric, self._evaluation.value(condition.metric)
         if value is None:
             return finding(False, f"the evaluation has no {metric} ({condition.text})")
-        against, named, whence = None, condition.text, ""
+        against, named, source = None, condition.text, ""
         if condition.champion:
             kept = self._champion.evaluation
             against = kept.value(metric) if kept else self._gate.baseline.get(metric)
             if against is None or math.isnan(against):
                 return finding(False, f"the champion has no {metric} to compare with ({condition.text})")
-            whence = f"; {shown(against)} is {'the champion' if kept else 'the baseline'}'s, from other rows"
+            source = f"; {shown(against)} is {'the champion' if kept else 'the baseline'}'s, from other rows"
         bound = condition.bound(against)
         if condition.champion:
             named += f" = {shown(bound)}"
         passed = COMPARE[condition.comparison](value, bound)
-        text = f"{metric} {shown(value)} {'meets' if passed else 'fails'} {named}{whence}"
+        text = f"{metric} {shown(value)} {'meets' if passed else 'fails'} {named}{source}"
         return finding(passed, text, **_finite(candidate=value, champion=against, bound=bound))
 
     def _find_in_slices(self, rule: Rule, column: str) -> _Judged:

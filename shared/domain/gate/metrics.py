@@ -51,7 +51,7 @@ class TwoClass:
         return TwoClass(self.truth[places], self.labels[places], self.probabilities[places])
 
     def is_like(self, other: TwoClass) -> bool:
-        return _equal(self.labels, other.labels) and _equal(self.probabilities, other.probabilities)
+        return np.array_equal(self.labels, other.labels) and np.array_equal(self.probabilities, other.probabilities)
 
     def weigh(self, weights: Floats) -> WeighedTwoClass:
         return WeighedTwoClass(self, weights)
@@ -121,7 +121,7 @@ class Multiclass:
         return Multiclass(self.truth[places], self.labels[places], self.classes)
 
     def is_like(self, other: Multiclass) -> bool:
-        return _equal(self.labels, other.labels)
+        return np.array_equal(self.labels, other.labels)
 
     def weigh(self, weights: Floats) -> WeighedMulticlass:
         return WeighedMulticlass(self, weights)
@@ -190,7 +190,7 @@ class Regression:
         return Regression(self.truth[places], self.labels[places])
 
     def is_like(self, other: Regression) -> bool:
-        return _equal(self.labels, other.labels)
+        return np.array_equal(self.labels, other.labels)
 
     def weigh(self, weights: Floats) -> WeighedRegression:
         return WeighedRegression(self, weights)
@@ -282,7 +282,3 @@ def _relative(part: Floats, whole: Floats) -> Floats:
     """Return infinity where the truth does not vary and the model misses it, NaN where it does not even miss it."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(part / whole)
-
-
-def _equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return bool(np.array_equal(one, other))

@@ -46,7 +46,7 @@ class Sample:
 
     @cached_property
     def too_few(self) -> str | None:
-        """What keeps the rows from showing anything, if something does."""
+        """Why the rows are too few to judge on, or None."""
         if self.count < ROWS_AT_LEAST:
             return f"{self.count} rows are too few to judge on, {ROWS_AT_LEAST} are needed"
         model = self._models[0]
@@ -94,6 +94,6 @@ class Sample:
 
 
 def metrics_of(model: Answered) -> dict[str, float]:
-    """Return all that the rows tell of the model, each row counting once, in the order of an evaluation table."""
+    """Return all metrics that the rows give, each row counted once, in the order of an evaluation table."""
     weighed = model.weigh(np.ones(len(model.truth)))
     return {name: float(measure(name, weighed)) for name in METRICS[model.kind] if name in FROM_ROWS}
