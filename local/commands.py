@@ -17,7 +17,7 @@ OWN = {
     "app": "a command of the app by its full name: app check, app status",
     "test": "run every test; arguments are passed on to pytest",
     "check": "run ruff, mypy, pip-audit, checkov and azure-functions-doctor",
-    "bench": "measure it all, or one: bench app, package, arrival, checks, studio, endpoints, fleet",
+    "bench": "measure it all, or one: bench app, package, arrival, poll, checks, studio, endpoints, fleet",
     "lock": "pin the requirements with hashes, from the *.in files",
     "clean": "remove what this command installed and made",
 }
@@ -44,7 +44,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             parser.add_argument("file", type=Path, metavar="FILE", help="the file on this machine")
             parser.add_argument("path", metavar="PATH", help="its place in the container: penguins/, penguins/may.csv")
         case "bench":
-            subjects = ("app", "package", "arrival", "checks", "studio", "endpoints", "fleet")
+            subjects = ("app", "package", "arrival", "poll", "checks", "studio", "endpoints", "fleet")
             parser.add_argument("subject", nargs="?", choices=subjects, help="one of them; all unless given")
             parser.add_argument("--gib", type=float, default=2.0, help="size of the large data sets; 2")
             parser.add_argument("--endpoints", type=int, default=1000, help="endpoints of the fleet; 1000")

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from datetime import datetime
 from threading import BoundedSemaphore, Lock, local
@@ -120,6 +120,14 @@ def in_time(
     return [done[number] for number in sorted(done)]
 
 
-def alone_if(large: bool) -> AbstractContextManager[object]:
-    """Return a context that is entered by one thread at a time if what it does is large, for the memory."""
-    return _LARGE if large else nullcontext()
+@contextmanager
+def alone_if(large: bool) -> Iterator[None]:
+    """Let one thread at a time do what is large, for the memory. Those that wait for that hold up no other work."""
+    if not large:
+        yield
+        return
+    _rested(_LARGE.acquire)
+    try:
+        yield
+    finally:
+        _LARGE.release()

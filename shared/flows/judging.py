@@ -19,6 +19,7 @@ import msgspec
 from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
 from shared.base.retry import delay
 from shared.base.suggestion import case_hint
+from shared.base.threads import at_once
 from shared.domain.champions import Champion
 from shared.domain.evaluation import BYTES_AT_MOST, read_evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
@@ -80,15 +81,22 @@ class Judging:
                 )
                 return job.end(JobState.FAILED, self.now(), reason), None
         reader = self.reader(pipeline)
-        evaluation = read_evaluation(_whole(reader.read(results[training.evaluation]), BYTES_AT_MOST))
-        held_out, kept = None, None
-        if training.scored and pipeline.gate.label:
-            rows, total = read_scored(
-                reader.read(results[training.scored]), pipeline.gate.label, pipeline.gate.rows_at_most
-            )
+
+        def take_rows() -> tuple[HeldOut, KeptRows] | None:
+            if training.scored is None or pipeline.gate.label is None:
+                return None
+            content, gate = reader.read(results[training.scored]), pipeline.gate
+            rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most)
             kept = self.records.answers.keep_rows(rows)
-            held_out = HeldOut(digest=kept.digest, rows=len(rows.values), of=total)
-        model = self.models.keep(reader.read(results[training.model]))
+            return HeldOut(digest=kept.digest, rows=len(rows.values), of=total), kept
+
+        takes: list[Callable[[], Any]] = [
+            lambda: read_evaluation(_whole(reader.read(results[training.evaluation]), BYTES_AT_MOST)),
+            take_rows,
+            lambda: self.models.keep(reader.read(results[training.model])),
+        ]
+        evaluation, taken, model = at_once(lambda take: take(), takes)
+        held_out, kept = taken or (None, None)
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
         return job.move_to(JobState.JUDGING, self.now(), note, **facts), kept

@@ -192,10 +192,8 @@ class ArrivalRecords:
 
     def batches(self, pipeline: str) -> Stored[Batches]:
         """Return the batch that is being closed, if one is."""
-        if stored := self._batches.load(_batches(pipeline)):
-            return stored
-        self._batches.create(_batches(pipeline), Batches())
-        return self._batches.require(_batches(pipeline))
+        name = _batches(pipeline)
+        return self._batches.load(name) or self._batches.create(name, Batches()) or self._batches.require(name)
 
     def save_batches(self, stored: Stored[Batches], batches: Batches) -> Stored[Batches]:
         return self._batches.replace(stored, batches)

@@ -76,6 +76,14 @@ def test_who_waits_inside_what_is_large_goes_on_although_all_others_wait_for_tha
     at_once(work, range(2 * WORKERS))
 
 
+def test_work_within_what_is_large_ends_although_all_others_wait_for_that() -> None:
+    def work(number: int) -> int:
+        with alone_if(True):
+            return sum(at_once(lambda each: each, range(number)))
+
+    assert at_once(work, [3] * 2 * THREADS) == [3] * 2 * THREADS
+
+
 def pause_until(event: threading.Event) -> None:
     deadline = time.monotonic() + PATIENCE
     while not event.is_set() and time.monotonic() < deadline:
