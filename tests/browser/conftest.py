@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.azurite import azurite as run_azurite
@@ -31,6 +34,12 @@ FLAGS = [
     "--disable-sync",
 ]
 MANY = 1_000  #: endpoints of one service
+
+#: how a browser may be set
+LIGHT = {"color_scheme": "light"}
+DARK = {"color_scheme": "dark"}
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+NO_SCRIPTS = {"java_script_enabled": False}
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +67,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Watched:
-    """A page of the Studio in a browser; `asked` are its requests, `said` what its console printed."""
+    """A page in a browser; `asked` are its requests, `said` what its console printed."""
 
     page: Page
     address: str
@@ -70,10 +79,9 @@ class Watched:
         return self.page
 
 
-@pytest.fixture
-def watched(browser: Browser, place: Workplace, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """A page in a browser; the parameter of a test, if it has one, is how the browser is set."""
-    options: dict[str, Any] = getattr(request, "param", {})
+@contextmanager
+def watching(browser: Browser, address: str, **options: Any) -> Iterator[Watched]:
+    """Give a page in the browser; the options are how the browser is set."""
     context = browser.new_context(**options)
     page = context.new_page()
     asked: list[str] = []
@@ -81,8 +89,35 @@ def watched(browser: Browser, place: Workplace, request: pytest.FixtureRequest) 
     page.on("request", lambda sent: asked.append(sent.url))
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    yield Watched(page, place.studio.address, asked, said)
+    yield Watched(page, address, asked, said)
     context.close()
+
+
+@pytest.fixture
+def watched(browser: Browser, place: Workplace, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """A page of the Studio; the parameter of a test, if it has one, is how the browser is set."""
+    with watching(browser, place.studio.address, **getattr(request, "param", {})) as page:
+        yield page
+
+
+def check_for_every_reader(watched: Watched, name: str) -> None:
+    """Check that the page which is open fits its window and is accessible."""
+    page = watched.page
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert (name, wide) == (name, 0)
+    violations = Axe().run(page).response["violations"]
+    assert (name, [_shown(violation) for violation in violations]) == (name, [])
+
+
+def check_what_it_asked(watched: Watched) -> None:
+    """Check that every request stayed on the page's host, and that the browser has no complaint."""
+    assert watched.said == []
+    hosts = {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in watched.asked}
+    assert hosts == {watched.address}
+
+
+def _shown(violation: dict[str, Any]) -> str:
+    return f"{violation['id']}: {[node['html'] for node in violation['nodes'][:3]]}"
 
 
 @pytest.fixture

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from local.datasets import as_csv
 from local.workplace import Workplace
 from studio.experiments.loading import load_experiment
-from tests.browser.conftest import MANY, Watched, endpoint_of
+from tests.browser.conftest import (
+    DARK,
+    LIGHT,
+    MANY,
+    NO_SCRIPTS,
+    PHONE,
+    Watched,
+    check_for_every_reader,
+    check_what_it_asked,
+    endpoint_of,
+)
 from tests.support.waiting import PATIENCE
 from tests.support.wire import scripted_service
 
-LIGHT = {"color_scheme": "light"}
-DARK = {"color_scheme": "dark"}
-PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
-NO_SCRIPTS = {"java_script_enabled": False}
 A_KEY = re.compile(r"[A-Za-z0-9+/]{86}==")
 COPYING = {"permissions": ["clipboard-read", "clipboard-write"]}
 READERS = pytest.mark.parametrize("watched", [LIGHT, DARK, PHONE], ids=["light", "dark", "phone"], indirect=True)
@@ -291,16 +295,8 @@ def test_every_page_stays_on_its_host_fits_its_window_and_is_accessible(
             show_the_keys(page)
         for summary in page.locator(".endpoints summary, .columns summary").all()[:3]:
             summary.click()
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert (name, wide) == (name, 0)
-        violations = Axe().run(page).response["violations"]
-        assert (name, [shown(violation) for violation in violations]) == (name, [])
-    assert watched.said == []
-    assert {f"http://{urlsplit(url).netloc}" for url in watched.asked} == {watched.address}
-
-
-def shown(violation: dict[str, Any]) -> str:
-    return f"{violation['id']}: {[node['html'] for node in violation['nodes'][:3]]}"
+        check_for_every_reader(watched, name)
+    check_what_it_asked(watched)
 
 
 @pytest.mark.parametrize(("watched", "dark"), [(LIGHT, False), (DARK, True)], indirect=["watched"])
