@@ -174,7 +174,7 @@ def _changed(context: Context, kept: Job, given: dict[str, Any], properties: dic
 
 
 def _shown(context: Context, call: Call, job: Job) -> dict[str, Any]:
-    place = f"{call.base}/jobs/{job.name}"
+    place = f"{call.base}/jobs/{job.name}?wsid={context.workspace.id}"  # a client adds "&tid=" and the tenant
     services = {
         "Tracking": {"jobServiceType": "Tracking", "endpoint": tracking_uri(context, call)},
         "Studio": {"jobServiceType": "Studio", "endpoint": place},

@@ -201,6 +201,15 @@ def test_a_step_of_a_pipeline_has_a_page_below_it(here: Here) -> None:
     assert "<h1>train" in text
 
 
+def test_the_address_that_a_client_shows_of_a_job_is_its_page(here: Here) -> None:
+    kept = job(1)
+    here.workspace.records.put(kept)
+    address = here.call("GET", "jobs/job-1").json["properties"]["services"]["Studio"]["endpoint"]
+    answer = page(here, f"{address.removeprefix(OWN)}&tid={here.workspace.identity.tenant}")
+    assert answer.status == 200
+    assert "job-1" in answer.body.decode()
+
+
 def keys_of(here: Here) -> tuple[str, str]:
     answer = here.call("POST", "onlineEndpoints/income/listKeys").json
     return answer["primaryKey"], answer["secondaryKey"]

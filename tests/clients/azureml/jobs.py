@@ -5,6 +5,7 @@ import io
 import time
 
 from azure.ai.ml import Input, Output, command, dsl, load_job
+from page import run_sample
 from report import refusal, report
 
 STORE = "azureml://datastores/workspaceblobstore/paths"
@@ -26,6 +27,8 @@ def run(client):
     report("the log of a job is streamed", ["auc of " in log, error])
     found = client.jobs.get(trained.name)
     report("a job completes", [found.status, sorted(found.inputs), sorted(found.outputs)])
+    printed = run_sample(f"/jobs/{trained.name}")
+    report("the page's sample reads the job", ["COMPLETED" in printed.upper(), "Execution Summary" in printed])
 
     _, error = streamed(client, failing.name)
     report("a job that fails says so to whom streams it", error)

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 from azure.ai.ml.entities import CodeConfiguration, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
+from page import run_sample
 from report import refusal, report
 
 ENDPOINT = "income"
@@ -70,6 +71,7 @@ def follow(client):
     traffic(client, blue=100)
     report("the traffic is read back", client.online_endpoints.get(ENDPOINT).traffic)
     report("the endpoint answers with predictions", score(client))
+    report("the page's sample calls the endpoint", len(json.loads(run_sample(f"/endpoints/{ENDPOINT}"))))
 
     traffic(client, mirror={"green": 50}, blue=100)
     report("the mirrored traffic is read back", client.online_endpoints.get(ENDPOINT).mirror_traffic)
