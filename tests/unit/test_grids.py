@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.domain.checks import Checks, Column, Drift, Type, check
 from shared.domain.checks.columnar import look
@@ -141,6 +142,34 @@ def test_a_row_with_a_cr_in_quotes_does_not_repeat_the_row_without_it(end: bytes
     content = b'a,b\n"x\ry",1\n"xy",1\n"xy",1\n'.replace(b"\n", end)
 
     assert check("x.csv", [content], Checks(duplicates_at_most=1), columnar_from=0).duplicates == 1 / 3
+
+
+#: what is odd where a block may be cut, after the header
+ODD_ROWS = {
+    "quotes over lines": b'1,"a\nb","c""d"\n"2","""",""\n3,"x,\n\n,y",4\n' * 2,
+    "CRLF": b'1,x,2\r\n"3","y\r\nz",4\r\n1,x,2\r\n',
+    "CR alone": b"1,x,2\n3,y\r,4\n5,z,6\n",
+    "a byte order mark": b"\xef\xbb\xbf1,x,2\n1,x,2\n\xef\xbb\xbf,\xef,3\n",
+    "Windows-1252": b"1,x,2\n3,caf\xe9,4\n5,y,6\n",
+    "letters of several bytes": "1,é,2\n3,\u20ac\U0001f600,4\n3,\u20ac\U0001f600,4\n".encode(),
+    "a long row": b"1,x,2\n" + b"3," + b"y" * 300 + b",-4.5e-7\n5,z,6\n",
+    "one row": b"1,x,2",
+    "a ragged row": b"1,x,2\n3\n5,y,6\n5,y,6\n",
+    "an open quote": b'1,x,2\n3,"y,4\n5,z,6\n',
+    "a quote within a cell": b'1,5" pipe,2\n3,y,"a"b\n5,z,6\n',
+}
+
+
+@pytest.mark.parametrize("mark", [b"", encoding.BOM], ids=["", "BOM"])
+@pytest.mark.parametrize("what", ODD_ROWS)
+def test_a_report_is_the_same_wherever_the_blocks_are_cut(what: str, mark: bytes) -> None:
+    rows = ODD_ROWS[what].rstrip(b"\n") + b"\nwrong,w,1\n7,8,wrong"
+    content, checks = mark + ",".join(HEADER).encode() + b"\n" + rows, Checks(**RULES["all"])
+    checks = replace(checks, columns=(*checks.columns, Column(name=HEADER[2], type=Type.INTEGER)))
+    by_row = check("x.csv", [content], checks, REFERENCE, columnar_from=1 << 30)
+
+    for size in range(1, len(rows) + 2):
+        assert check("x.csv", [content], checks, REFERENCE, piece_size=size, columnar_from=0) == by_row, size
 
 
 ARFF_SIGNS = ["1", "-2.5", "x", "?", ",", ",", "\n", "\n", "\r\n", "\r", " ", "\t", "'", '"', "%", "{", "é"]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec.structs import replace
 
 from shared.base.threads import ahead
+from shared.domain.checks.columnar import Cells
 from shared.domain.checks.drift import Numbers, Profile, profile_of, shifts
 from shared.domain.checks.report import Fault, Kind, Report, shortened
 from shared.domain.checks.rows import RowChecks
@@ -45,8 +46,8 @@ def check(
         try:
             table = Table(name, hashed, piece_size, columnar_from)
             rows = RowChecks(table, checks, inputs)
-            for block in _blocks(table):
-                rows.take(block)
+            for block, cells in _looked_at(table, rows):
+                rows.take(block, cells)
         except Unreadable as error:
             broken = Fault(kind=Kind(error.kind), message=error.message, row=error.row, line=error.line)
     for _ in hashed:
@@ -66,13 +67,13 @@ def check(
     return _of_all(found, rows, checks, reference, alone=alone)
 
 
-def _blocks(table: Table) -> Iterator[Block]:
-    """Give the table's blocks; of a large table the next is read while one is checked."""
+def _looked_at(table: Table, rows: RowChecks) -> Iterator[tuple[Block, Cells | None]]:
+    """Give the table's blocks. Of a large table, one is read and one is looked at while one is checked."""
     blocks = table.blocks()
     for block in blocks:
-        yield block
+        yield rows.look(block)
         if block.grid:
-            yield from ahead(blocks)
+            yield from ahead(map(rows.look, ahead(blocks)))
 
 
 def _of_all(found: Report, rows: RowChecks, checks: Checks, reference: Profile | None, *, alone: bool) -> Report:

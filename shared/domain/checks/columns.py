@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from shared.domain.checks import columnar
+from shared.domain.checks import numerals
 from shared.domain.checks.drift import NUMBER
 from shared.domain.checks.report import Fault
 from shared.domain.checks.rules import Column, Type
 from shared.domain.table.form import cut
 
-_KINDS = {Type.INTEGER: columnar.INTEGER, Type.NUMBER: columnar.NUMBER}
+_KINDS = {Type.INTEGER: numerals.INTEGER, Type.NUMBER: numerals.NUMBER}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _BOOLEAN = re.compile(r"(?i)true|false|0|1")
 _RIGHT = {
@@ -76,14 +76,14 @@ class ColumnCheck:
 
     @property
     def looked_at_above(self) -> int | None:
-        """Return the kind (see `columnar.py`) above which each cell has to be seen; None where only spaces count."""
+        """Return the kind (see `numerals.py`) above which each cell has to be seen; None where only spaces count."""
         if self.label and len(self.classes) < 2:
-            return columnar.EMPTY
+            return numerals.EMPTY
         if self.rule.type in _KINDS and not self._values:
             return _KINDS[self.rule.type]
         if self.label and self.rule.type is None and not self._values:
-            return columnar.NUMBER
-        return None if self._is_text and not self.label else columnar.EMPTY
+            return numerals.NUMBER
+        return None if self._is_text and not self.label else numerals.EMPTY
 
     @property
     def looked_at_once(self) -> bool:

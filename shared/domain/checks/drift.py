@@ -97,19 +97,25 @@ class Sample:
 
     def offer(self, count: int, row: Callable[[int], Sequence[str] | bytes]) -> None:
         """Let `count` more rows pass; `row` gives one of them by its index."""
-        rows, size, chance = self.rows, self._size, self._random.random
-        following, end = self._next, self._seen + count
-        while following < end:
-            chosen = row(following - self._seen)
-            if len(rows) < size:
-                rows.append(chosen)
-            else:
-                rows[self._random.randrange(size)] = chosen
-            following += 1
+        rows, size, seen, following = self.rows, self._size, self._seen, self._next
+        end, missing = seen + count, size - len(rows)
+        if missing:
+            following = min(seen + missing, end)
+            rows += map(row, range(following - seen))
             if len(rows) == size:
-                self._weight *= math.exp(math.log(1 - chance()) / size)
-                following += int(math.log(1 - chance()) / math.log1p(-self._weight))
+                following += self._passed_over()
+        bits, random_bits = size.bit_length(), self._random.getrandbits
+        while following < end:
+            while (place := random_bits(bits)) >= size:
+                pass
+            rows[place] = row(following - seen)
+            following += 1 + self._passed_over()
         self._next, self._seen = following, end
+
+    def _passed_over(self) -> int:
+        """Return how many rows pass before the next that is chosen."""
+        self._weight *= math.exp(math.log(1 - self._random.random()) / self._size)
+        return int(math.log(1 - self._random.random()) / math.log1p(-self._weight))
 
 
 def profile_of(columns: dict[str, Sequence[str]]) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 AT_MOST = 1 << 19  #: digests kept: 60 MiB
 _STEP = 3  #: bits
@@ -37,7 +38,13 @@ class Duplicates:
         return (rows - len(self._kept)) / max(1, rows)
 
     def add(self, rows: Iterable[bytes]) -> None:
-        digests = _of_level(map(hash, rows), self._level) if self._level else [*map(hash, rows)]
+        self._add(_of_level(map(hash, rows), self._level))
+
+    def add_digests(self, digests: Any) -> None:
+        """Do the same for an array of the hashes of rows."""
+        self._add(digests[digests & (self.one_in - 1) == 0].tolist())
+
+    def _add(self, digests: list[int]) -> None:
         self._kept.update(digests)
         for level in range(self._level, _LEVELS):
             self._rows[level] += len(digests)

@@ -36,14 +36,23 @@ class RowChecks:
         rules = {name: _rule_of(each.type, each.values, name) for name, each in declared.items()}
         rules |= {column.name: column for column in checks.columns}
         self.columns = [ColumnCheck(rules.get(name, Column(name=name)), name == checks.label) for name in fit.names]
+        self._typed = any(column.rule.type in (Type.NUMBER, Type.INTEGER) for column in self.columns)
         self.duplicates = Duplicates() if checks.duplicates_at_most is not None else None
         self.sample = Sample(len(self.columns))
         self._missing = frozenset(checks.missing)
         self._marks = self._missing | {"?"} if table.form.arff else self._missing
 
-    def take(self, block: Block) -> None:
-        """Check the rows of a block."""
-        cells = look(block.grid, len(self.columns)) if block.grid else None
+    def look(self, block: Block) -> tuple[Block, Cells | None]:
+        """Return what can be said of a block whatever came before it; another thread than that of `take` may do so."""
+        cells = look(block.grid, len(self.columns), self._marks) if block.grid else None
+        if cells and self._typed:
+            _ = cells.kinds
+        if cells and self.duplicates:
+            _ = cells.digests
+        return block, cells
+
+    def take(self, block: Block, cells: Cells | None) -> None:
+        """Check the rows of a block that was looked at; the blocks come in their order."""
         if cells is None:
             self._take_parsed(block)
         else:
@@ -51,24 +60,27 @@ class RowChecks:
 
     def _take_cells(self, first: int, cells: Cells) -> None:
         """Check the rows all at once, and one by one the cells that have to be seen."""
-        for mark, places in cells.blank([mark.encode() for mark in self._marks]).items():
+        for mark, places in cells.marked.items():
             for index in places:
-                self.columns[index].words |= {mark.decode()} & self._missing
-        spaced = cells.spaced()
-        for index, (column, highest) in enumerate(zip(self.columns, cells.highest, strict=True)):
-            column.missing += cells.missing[index]
+                self.columns[index].words |= {mark} & self._missing
+        texts: list[int] = []
+        by_kind: dict[int, list[int]] = {}
+        for index, (column, missing) in enumerate(zip(self.columns, cells.missing, strict=True)):
+            column.missing += missing
             above = column.looked_at_above
-            if above is None and index in spaced:
-                seen = spaced[index]
-                column.count_spaces(seen.cells, [first + line for line in cells.lines_of(seen.rows)], seen.counts)
-            elif above is not None and highest > above:
-                seen = cells.column(index, above, column.looked_at_once)
+            (texts if above is None else by_kind.setdefault(above, [])).append(index)
+        for index, seen in cells.spaced(texts):
+            numbers = [first + line for line in cells.lines_of(seen.rows)]
+            self.columns[index].count_spaces(seen.cells, numbers, seen.counts)
+        for above, indices in by_kind.items():
+            once = {index for index in indices if self.columns[index].looked_at_once}
+            for index, seen in cells.columns(indices, above, once):
                 numbers = [first + line for line in cells.lines_of(seen.rows)]
                 raw = _row_by_number(numbers, seen.rows, cells.raw)
-                self._by_cell(column, seen.cells, numbers, seen.counts, raw)
+                self._by_cell(self.columns[index], seen.cells, numbers, seen.counts, raw)
         self.sample.offer(cells.rows, cells.raw)
         if self.duplicates:
-            self.duplicates.add(cells.raws())
+            self.duplicates.add_digests(cells.digests)
         self.rows += cells.rows
 
     def sampled(self) -> list[Sequence[str]]:

@@ -12,73 +12,64 @@ from shared.domain.table.form import CELL_AT_MOST, ROW_AT_MOST, Form
 
 _LF, _CR, _QUOTE = b'\n\r"'
 #: what ARFF reads in other ways; of CR only the one of a line end is left
-_ODD_IN_ARFF = bytes((sign <= 0x20 and sign not in b"\n\r") or sign in b"'\"%{}\x7f" for sign in range(256))
+_ODD_IN_ARFF = bytes(sign for sign in range(0x80) if (sign <= 0x20 and sign not in b"\n\r") or sign in b"'\"%{}\x7f")
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The cells of whole rows, one after another: each array has one value for each cell."""
+    """The cells of whole rows, one after another: `starts` and `ends` have one value for each cell."""
 
     lines: bytes  #: the rows; each ends in LF
     text: Any  #: the same, byte by byte
-    signs: Any  #: its bytes that are not digits
-    places: Any  #: of these
     starts: Any  #: of the cells, after an opening quote
     ends: Any  #: before a closing quote
-    firsts: Any  #: index of the first sign within the cell
-    counts: Any  #: of the signs within the cell
-    row_ends: Any  #: whether a cell is the last of its row
+    bounds: Any  #: for each cell, the place of the separator or the LF behind it
     row_bounds: Any  #: for each row, the place of its LF
     gaps: bool  #: whether a cell has nothing at all, not even quotes
     quoted: bool  #: whether quotes are around some cells; a quote within one is then written twice
     line_count: int
 
 
-class _Signs(NamedTuple):
-    """The bytes that are not digits, where they are, and which of them end a cell or a line."""
+class _Bytes(NamedTuple):
+    """The rows byte by byte."""
 
-    signs: Any
-    places: Any
-    bounds: Any
+    text: Any
+    bounds: Any  #: whether a byte ends a cell
     line_ends: Any
-    returns: Any  #: outside of quotes
+    outside: Any  #: whether a byte is outside of quotes; None where there are no quotes
 
 
 def find(lines: bytes, form: Form) -> Grid | None:
     """Return the cells of the whole rows at the start of these lines; None where the exact reader has to look."""
     import numpy as np
 
+    if form.arff and len(lines.translate(None, _ODD_IN_ARFF)) < len(lines):
+        return None
     if not lines.endswith(b"\n"):
         lines += b"\n"
     text = np.frombuffer(lines, np.uint8)
-    places = np.flatnonzero((text - np.uint8(ord("0"))) > 9)
-    signs = text[places]
-    line_ends, returns = signs == _LF, signs == _CR
-    found = _Signs(signs, places, line_ends | (signs == ord(form.separator)), line_ends, returns)
-    if form.arff and np.frombuffer(_ODD_IN_ARFF, np.bool_)[signs].any():
-        return None
-    quoted = b'"' in lines
-    if quoted:
-        whole = _whole_rows(text, found, ord(form.separator))
+    line_ends = text == _LF
+    found = _Bytes(text, line_ends | (text == ord(form.separator)), line_ends, None)
+    if b'"' in lines:
+        whole = _whole_rows(found, ord(form.separator))
         if whole is None:
             return None
-        found, lines = whole, lines[: whole.places[-1] + 1]
-    grid = _grid(lines, text, found, quoted)
+        found, lines = whole, lines[: len(whole.text)]
+    grid = _grid(lines, found)
     return None if grid is None or _too_long(grid) or (form.arff and grid.gaps) else grid
 
 
-def _whole_rows(text: Any, found: _Signs, separator: int) -> _Signs | None:
-    """Return the signs up to the end of the last whole row: an open quote leaves the start of a row for later."""
+def _whole_rows(found: _Bytes, separator: int) -> _Bytes | None:
+    """Return the bytes up to the end of the last whole row: an open quote leaves the start of a row for later."""
     import numpy as np
 
-    outside = ~np.logical_xor.accumulate(found.signs == _QUOTE)
-    bounds = found.bounds & outside
-    row_bounds = np.flatnonzero(bounds & found.line_ends)
-    if not len(row_bounds):
+    quotes = found.text == _QUOTE
+    outside = ~np.logical_xor.accumulate(quotes)
+    row_ends = found.line_ends & outside
+    size = len(row_ends) - int(row_ends[::-1].argmax())
+    if not row_ends[size - 1] or not _enclose_cells(found.text, np.flatnonzero(quotes[:size]), separator):
         return None
-    found = found._replace(bounds=bounds, returns=found.returns & outside)
-    found = _Signs(*(each[: row_bounds[-1] + 1] for each in found))
-    return found if _enclose_cells(text, found.places[found.signs == _QUOTE], separator) else None
+    return _Bytes(found.text[:size], (found.bounds & outside)[:size], found.line_ends[:size], outside[:size])
 
 
 def _enclose_cells(text: Any, quotes: Any, separator: int) -> bool:
@@ -92,46 +83,33 @@ def _enclose_cells(text: Any, quotes: Any, separator: int) -> bool:
     return bool(opens.all() and closes.all())
 
 
-def _grid(lines: bytes, text: Any, found: _Signs, quoted: bool) -> Grid | None:
+def _grid(lines: bytes, found: _Bytes) -> Grid | None:
     import numpy as np
 
-    signs, places = found.signs, found.places
+    text, quoted = found.text, found.outside is not None
     bounds = np.flatnonzero(found.bounds)
-    row_ends = found.line_ends[bounds]
-    ends = places[bounds]
-    row_bounds = ends[row_ends]
-    starts, firsts = _behind(ends), _behind(bounds)
-    counts = bounds - firsts
-    if found.returns.any():
-        before = np.maximum(bounds - 1, 0)
-        ended = row_ends & found.returns[before] & (places[before] == ends - 1)
-        if np.count_nonzero(ended) != np.count_nonzero(found.returns):
+    row_ends = text[bounds] == _LF
+    row_bounds = bounds[row_ends]
+    starts, ends = np.empty_like(bounds), bounds
+    starts[0] = 0
+    np.add(bounds[:-1], 1, out=starts[1:])
+    if b"\r" in lines:
+        returns = text == _CR
+        ended = text[row_bounds - 1] == _CR
+        if np.count_nonzero(ended) != np.count_nonzero(returns & found.outside if quoted else returns):
             return None  # a CR without an LF
-        ends, counts = ends - ended, counts - ended
+        ends = bounds.copy()
+        ends[row_ends] -= ended
     gaps = not (ends > starts).all()
     if quoted:
         opened = text[starts] == _QUOTE
-        starts, ends, firsts, counts = starts + opened, ends - opened, firsts + opened, counts - 2 * opened
+        starts, ends = starts + opened, ends - opened
     line_count = int(np.count_nonzero(found.line_ends))
-    return Grid(
-        lines, text, signs, places, starts, ends, firsts, counts, row_ends, row_bounds, gaps, quoted, line_count
-    )
-
-
-def _behind(ends: Any) -> Any:
-    """Return where the next cell begins after each end; the first begins at 0."""
-    import numpy as np
-
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    np.add(ends[:-1], 1, out=starts[1:])
-    return starts
+    return Grid(lines, text, starts, ends, bounds, row_bounds, gaps, quoted, line_count)
 
 
 def _too_long(grid: Grid) -> bool:
     import numpy as np
 
-    if len(grid.lines) <= CELL_AT_MOST:
-        return False
-    rows = np.diff(grid.row_bounds, prepend=-1)
-    return bool((grid.ends - grid.starts).max() > CELL_AT_MOST or rows.max() > ROW_AT_MOST)
+    longest = int(np.diff(grid.row_bounds, prepend=-1).max())
+    return longest > ROW_AT_MOST or (longest > CELL_AT_MOST and int((grid.ends - grid.starts).max()) > CELL_AT_MOST)

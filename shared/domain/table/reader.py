@@ -95,7 +95,8 @@ class Table:
 
     def cells_of(self, row: bytes) -> list[str]:
         """Return the cells of one row of a grid."""
-        return self._parsed(row, 1, True)[0][0].cells if b'"' in row else row.decode().split(self.form.separator)
+        text, separator = row.decode(), self.form.separator
+        return next(csv.reader([text], delimiter=separator, strict=True)) if '"' in text else text.split(separator)
 
     def _plain_rows(self, first: int, lines: list[bytes], texts: list[str]) -> Iterator[Row]:
         for number, (raw, text) in enumerate(zip(lines, texts, strict=False), first):
