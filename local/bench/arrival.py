@@ -44,7 +44,7 @@ def measure(folder: Path, gib: float) -> Iterator[Row]:
 
 
 def _events(place: Workplace, app: App) -> Iterator[Row]:
-    """The blob trigger's code, one event after another, beside one look-up and one write of the storage client."""
+    """Measure the blob trigger's code, one event after another, beside a look-up and a write of the storage client."""
     paths = [place.drop(f"event-{number}.csv", b"a\n1\n") for number in range(EVENTS)]
     app.flows.intake.see(paths[0])  # makes the container
     ours = _seconds(lambda: [app.flows.intake.see(path) for path in paths[1:]])

@@ -26,7 +26,7 @@ class Place:
     running: bool
 
     def changing(self) -> AbstractContextManager[object]:
-        """Return a context in which a running `up` takes nothing over, so that it sees one change."""
+        """Return a context in which a running `up` loads no change: it sees all changes as one afterwards."""
         return home.changing()
 
     def add(self, settings: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 def from_json(content: bytes, kind: type[T]) -> T:
     """Return the value; raise `msgspec.MsgspecError` when the content is not of the type, or is not JSON.
 
-    Every failure is of that class, also that of text which is not UTF-8, or which is nested too deep.
+    Every failure is of that class, also for text that is not UTF-8 or is nested too deep.
     """
     with _ONE:
         decoder: msgspec.json.Decoder[T] = _DECODERS.get(kind) or _DECODERS.setdefault(kind, msgspec.json.Decoder(kind))

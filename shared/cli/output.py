@@ -125,7 +125,7 @@ def utc(at: datetime | None) -> str:
 
 
 def moment(at: datetime | None) -> Cell:
-    """Return the time for a table: on a terminal without seconds, and without the year where that is this one."""
+    """Return the time for a table: on a terminal without seconds, and without the year if it is this year."""
     if at is None:
         return ""
     this_year = at.astimezone(UTC).year == datetime.now(UTC).year

@@ -51,7 +51,7 @@ def show_page(
     show: Callable[[Sequence[T]], None],
     plain: Callable[[T], Any] = lambda record: record,
 ) -> int:
-    """Show what `load` gives of the ids behind `--before`; `what` names one."""
+    """Show what `load` gives of the ids behind `--before`; None is left out. `what` is the word for one of them."""
     begin = ids.index(find_id(ids, chosen.before, what)) + 1 if chosen.before else 0
     rest = iter(ids[begin:])
 

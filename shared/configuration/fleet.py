@@ -71,7 +71,7 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
 
 
 def refuse_overlaps(file: Path, entries: Mapping[str, Pipeline | Fleet]) -> None:
-    """Raise for an entry whose name, or whose endpoint, could be that of a fleet's member."""
+    """Raise `BadConfiguration` for an entry whose name or endpoint could be that of a fleet's member."""
     for fleet in [each for each in entries.values() if isinstance(each, Fleet)]:
         for name, entry in entries.items():
             if name.startswith(f"{fleet.name}-"):

@@ -63,7 +63,7 @@ class Documents(Protocol):
 
     def names(self, prefix: str) -> Iterator[str]: ...
     def shown(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
-        """Yield the names by one list, each with its content where that was created to be shown and is small."""
+        """Yield the names of one list, with the content of each small document that was created as `shown`."""
 
     def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
         """Yield the names of documents that were last written before the moment."""

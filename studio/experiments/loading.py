@@ -1,4 +1,4 @@
-"""The experiments this Studio can train: one YAML file each, those that come with it and the user's own.
+"""The experiments that this Studio can train: one YAML file each, its own and those of the user.
 
     name: Wine
     seed: 7
@@ -32,7 +32,7 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def load_experiment(name: str | Path) -> Experiment:
-    """Return the experiment of that file, or the one that comes with this Studio; ValueError says what is wrong."""
+    """Return the experiment of the file, or of this name among the Studio's own; ValueError says what is wrong."""
     file = Path(name) if str(name).endswith(SUFFIXES) else FOLDER / f"{name}.yaml"
     try:
         experiment = msgspec.convert(_with_texts(yaml.safe_load(file.read_text("utf-8"))), Experiment)

@@ -1,8 +1,8 @@
 """The trees of a learner as plain arrays, and back again once they are checked.
 
 scikit-learn's trees are compiled code that walks its arrays without a check of their bounds, so none is ever loaded:
-a file holds the arrays, and the trees are built from those that lead nowhere but forwards, to nodes and columns
-that are there. It is also some fifty times faster than to load an object a tree.
+a file holds the arrays, and trees are built only from arrays in which every node leads forwards, to a node that exists,
+by a column that exists. That is also some fifty times faster than loading one object for each tree.
 """
 
 from __future__ import annotations

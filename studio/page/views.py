@@ -38,7 +38,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model of an endpoint. `later` is the one that an update set and that does not serve yet."""
+    """A trained model of an endpoint. `later`: an update has set it, and it does not serve yet."""
 
     resource: str
     sha256: str
@@ -136,7 +136,7 @@ def endpoint_place(endpoint: Endpoint, service: Service | WebService) -> str:
 def view_service(
     service: Service | WebService, default: Endpoint, count: int, endpoints: Sequence[EndpointView] = ()
 ) -> ServiceView:
-    """Return the service; `default` decides whether it trains, as all its endpoints do what that one does."""
+    """Return the service; its `default` endpoint decides whether it trains, as all its endpoints do the same."""
     if isinstance(service, Service):
         name, place = service.name, service_place(service)
     else:

@@ -1,7 +1,7 @@
 """Where a blob reference leads: to this machine, or to the Studio's own storage. No other address is ever called.
 
-The address that is called is built from the parts that were checked here, so that no other reader of the text that came
-can find another host in it. An account name without an address means this machine only where the setting says so.
+The called address is built from the parts that are checked here: nothing reads the received text a second time, where it
+could find another host. An account name without an address means this machine only where the setting says so.
 """
 
 from __future__ import annotations

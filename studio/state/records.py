@@ -100,7 +100,7 @@ class Resource(msgspec.Struct, kw_only=True, frozen=True):
         return Resource(name=self.name, location=location, sha256=sha256, former=former, since=since, updated=now())
 
     def after(self, replaced: Resource) -> Resource:
-        """Return this resource with the former models of the one it replaces, and with that one's own model.
+        """Return this resource with the model and the former models of the `replaced` one as its former models.
 
         An update that is repeated sets the same model: it adds nothing.
         """

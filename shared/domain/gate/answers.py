@@ -106,8 +106,8 @@ def _two_class(truth: list[str], tables: list[_Table]) -> list[Answered]:
 def positive_class(truth: Sequence[str], labels: Sequence[str], probabilities: Floats) -> str | None:
     """Return the class that the probabilities are of, or None where no row is and none is scored as it.
 
-    It is the one that is answered where they are high. Where only one class is ever answered, it is the positive one if
-    all are 0.5 or more, else the other. Only a model that knows nothing (0.5 for each row) leaves it to Studio's rule:
+    It is the class that is answered where they are high. Where only one class is answered, it is that class if all are
+    0.5 or more, else the other. Only a model that knows nothing (0.5 for each row) leaves it to Studio's rule:
     `true` or `1`, else the second in the alphabet.
     """
     known = sorted({*truth, *labels})

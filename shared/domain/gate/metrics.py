@@ -279,6 +279,6 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 
 def _relative(part: Floats, whole: Floats) -> Floats:
-    """Return infinity where the truth does not vary and the model misses it, NaN where it does not even miss it."""
+    """Return the quotient; for a truth that does not vary, infinity, or NaN where the model does not miss it."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(part / whole)
