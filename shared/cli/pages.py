@@ -68,5 +68,6 @@ def show_page(
         if more:
             tell(f"there are more; go on with --before {found[-1][0]}")
     else:
-        tell(f"none of the {len(ids)} recorded {what}s matches" if ids else f"no {what} is recorded yet")
+        none = f"no {what} of {chosen.pipeline}" if chosen.pipeline else f"no {what}"
+        tell(f"none of the {len(ids)} recorded {what}s matches" if ids else f"{none} is recorded yet")
     return DONE if found else NOTHING

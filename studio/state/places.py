@@ -1,6 +1,6 @@
 """Where a blob reference leads: to this machine, or to the Studio's own storage. No other address is ever called.
 
-The called address is built from the parts that are checked here: nothing reads the received text a second time, where it
+The called address is built from the parts that are checked here: nothing reads the received text a second time, and
 could find another host. An account name without an address means this machine only where the setting says so.
 """
 
