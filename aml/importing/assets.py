@@ -139,6 +139,9 @@ def environment_body(assets: Assets, document: Document) -> dict[str, Any]:
         body["condaFile"] = yaml.safe_dump(conda, sort_keys=False)
     elif conda is not None and (file := document.local("conda_file")):
         body["condaFile"] = file.read_text("utf-8")
+    if "inference_config" in document.content:
+        routes = document.below("inference_config").content
+        body["inferenceConfig"] = {name.replace("_route", "Route"): route for name, route in routes.items()}
     if "build" in document.content:
         build = document.below("build")
         body["build"] = {"contextUri": assets.address(build, "path", "data")}
@@ -155,7 +158,8 @@ def model(assets: Assets, document: Document) -> str:
 
 def model_body(assets: Assets, document: Document) -> dict[str, Any]:
     kind = {"modelType": document.text("type", "custom_model"), "modelUri": assets.address(document, "path", "models")}
-    return {**common(document), **kind, "flavors": document.content.get("flavors") or {}}
+    stage = {"stage": document.text("stage")} if "stage" in document.content else {}
+    return {**common(document), **kind, **stage, "flavors": document.content.get("flavors") or {}}
 
 
 def data_body(assets: Assets, document: Document) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Programs that call an endpoint or read a job, ready to run with the variables of `python -m aml env`."""
+"""Programs that call an endpoint or read a job, ready to run with the variables of `python3 run.py aml env`."""
 
 from __future__ import annotations
 

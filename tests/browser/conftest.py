@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from local.azurite import azurite as run_azurite
 from local.workplace import Workplace
@@ -55,14 +55,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
+    if _program() is None:
         pytest.skip("there is no Chromium here; install it (Debian: apt install chromium)")
-    flags = FLAGS if os.name == "posix" and os.geteuid() == 0 else FLAGS[1:]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=flags)
+    with sync_playwright() as playwright, launched(playwright) as running:
         yield running
-        running.close()
+
+
+@contextmanager
+def launched(playwright: Playwright) -> Iterator[Browser]:
+    flags = FLAGS if os.name == "posix" and os.geteuid() == 0 else FLAGS[1:]
+    running = playwright.chromium.launch(executable_path=_program(), args=flags)
+    yield running
+    running.close()
+
+
+def _program() -> str | None:
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 @dataclass

@@ -9,18 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from html import unescape
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import requests
-import skops.io
-from azure.storage.blob import BlobServiceClient
 from playwright.sync_api import Browser, expect
-from sklearn.linear_model import LogisticRegression
 
-from local.azurite import ACCOUNT, Azurite
+from local.azurite import Azurite
 from tests.browser.conftest import (
     DARK,
     LIGHT,
@@ -31,18 +25,16 @@ from tests.browser.conftest import (
     check_what_it_asked,
     watching,
 )
-from tests.support.running_aml import RunningAml, running_aml
-from tests.support.serving import endpoint_body
-from tests.support.waiting import PATIENCE, until
+from tests.support.aml_page import ANSWER, AUTHS, FAILED, STEPS, TRAINED, published
+from tests.support.running_aml import RunningAml
+from tests.support.waiting import PATIENCE
 
 READERS = pytest.mark.parametrize("opened", [LIGHT, DARK, PHONE], ids=["light", "dark", "phone"], indirect=True)
-AUTHS = {"income": "Key", "tokens": "AMLToken", "identity": "AADToken"}
-STEPS = 40
 PATHS = {
     "front": "/",
     "jobs": "/jobs",
-    "job": "/jobs/trained",
-    "failed": "/jobs/failed",
+    "job": f"/jobs/{TRAINED}",
+    "failed": f"/jobs/{FAILED}",
     "model": "/models/income",
     "endpoint": "/endpoints/income",
     "deployment": "/endpoints/income/deployments/blue",
@@ -51,72 +43,8 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def aml(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAml]:
-    """A workspace with two jobs, a model, and an endpoint of each kind of authentication."""
-    folder = tmp_path_factory.mktemp("aml")
-    with running_aml(folder / "aml", one_azurite.connection_string, "--deploying", "0") as aml:
-        publish(aml, one_azurite, folder)
-        put(aml, "environments/python/versions/1", image="python:3.12")
-        environment = f"{aml.workspace}/environments/python/versions/1"
-        for name, command in (("trained", "echo auc of 0.9"), ("failed", "echo before; exit 3")):
-            put(aml, f"jobs/{name}", jobType="Command", command=command, environmentId=environment)
-        for name, auth in AUTHS.items():
-            done(aml, name, endpoint_body(authMode=auth))
-            code = {"codeId": f"{aml.workspace}/codes/echo/versions/1", "scoringScript": "score.py"}
-            served = (
-                {"codeConfiguration": code}
-                if name != "income"
-                else {"model": f"{aml.workspace}/models/income/versions/1"}
-            )
-            body = {"properties": {"endpointComputeType": "Managed", **served}}
-            assert aml.call("PUT", f"onlineEndpoints/{name}/deployments/blue", body).ok
-        for name, auth in AUTHS.items():
-            settled(aml, f"{name}/deployments/blue")
-            done(aml, name, endpoint_body({"blue": 100}, authMode=auth))
-        metrics = [{"key": "loss", "value": 1 / (step + 1), "timestamp": 1, "step": step} for step in range(STEPS)]
-        track(aml, "runs/log-batch", run_id="trained", metrics=metrics, params=[{"key": "c", "value": "0.5"}])
-        for name, state in (("trained", "Completed"), ("failed", "Failed")):
-            until(lambda name=name, state=state: state_of(aml, f"jobs/{name}", "status") == state, name)
+    with published(one_azurite, tmp_path_factory.mktemp("aml")) as aml:
         yield aml
-
-
-def publish(aml: RunningAml, azurite: Azurite, folder: Path) -> None:
-    """Register a model, and a script that gives every call the same answer."""
-    model = LogisticRegression().fit([[0.0, 0.0], [1.0, 0.0]], ["no", "yes"])
-    model.feature_names_in_ = np.array(["age", "hours"], dtype=object)
-    skops.io.dump(model, folder / "model.skops")
-    container = "served-by-the-page"
-    with BlobServiceClient.from_connection_string(azurite.connection_string) as blobs:
-        client = blobs.create_container(container)
-        client.upload_blob("m/model.skops", (folder / "model.skops").read_bytes())
-        client.upload_blob("code/score.py", b"def init(): pass\ndef run(raw): return ['no']\n")
-    put(aml, "datastores/served", datastoreType="AzureBlob", accountName=ACCOUNT, containerName=container)
-    put(aml, "models/income/versions/1", modelUri="azureml://datastores/served/paths/m/", tags={"auc": "0.9"})
-    put(aml, "codes/echo/versions/1", codeUri="azureml://datastores/served/paths/code/")
-
-
-def put(aml: RunningAml, path: str, **properties: Any) -> None:
-    answer = aml.call("PUT", path, {"properties": properties})
-    assert answer.ok, answer.text
-
-
-def done(aml: RunningAml, name: str, body: Any) -> None:
-    assert aml.call("PUT", f"onlineEndpoints/{name}", body).ok
-    settled(aml, name)
-
-
-def settled(aml: RunningAml, path: str) -> None:
-    until(lambda: state_of(aml, f"onlineEndpoints/{path}", "provisioningState") == "Succeeded", path)
-
-
-def state_of(aml: RunningAml, path: str, member: str) -> str:
-    return str(aml.call("GET", path).json()["properties"][member])
-
-
-def track(aml: RunningAml, path: str, **body: Any) -> None:
-    address = f"{aml.address}/mlflow/v1.0{aml.workspace}/api/2.0/mlflow/{path}"
-    headers = {"Authorization": f"Bearer {aml.token()}"}
-    verify = aml.settings["REQUESTS_CA_BUNDLE"]
-    assert requests.post(address, json=body, headers=headers, verify=verify, timeout=PATIENCE).ok
 
 
 @pytest.fixture
@@ -140,7 +68,7 @@ def test_every_page_stays_on_its_host_fits_its_window_and_is_accessible(opened: 
 @pytest.mark.parametrize("opened", [NO_SCRIPTS], indirect=True)
 def test_everything_is_reached_from_the_front_without_any_script(opened: Watched, aml: RunningAml) -> None:
     page = opened.open()
-    expect(page.get_by_role("list", name="Traffic of income")).to_contain_text("100 %")
+    expect(page.get_by_role("list", name="Traffic of income")).to_contain_text("blue 90 % green 10 %")
     page.get_by_role("link", name="income", exact=True).first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("income Succeeded")
     page.get_by_role("button", name="Show the keys").click()
@@ -153,11 +81,11 @@ def test_everything_is_reached_from_the_front_without_any_script(opened: Watched
     page.get_by_role("link", name="income:1").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("income")
     page.get_by_role("link", name="Jobs").click()
-    page.get_by_role("link", name="failed").click()
+    page.get_by_role("link", name=FAILED).click()
     expect(page.get_by_role("alert")).to_contain_text("status code 3")
     expect(page.get_by_label("Log", exact=True)).to_contain_text("before")
     page.get_by_role("link", name="Jobs").click()
-    page.get_by_role("link", name="trained").click()
+    page.get_by_role("link", name=TRAINED).click()
     expect(page.get_by_role("img", name=re.compile(f"loss over {STEPS} values"))).to_be_visible()
     expect(page.locator("tr", has_text="loss").locator("td")).to_have_text(["0.025", str(STEPS - 1)])
 
@@ -184,7 +112,7 @@ def samples_of(aml: RunningAml, path: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("language", ["Python, REST", "curl"])
-@pytest.mark.parametrize("path", [*(f"/endpoints/{name}" for name in AUTHS), "/jobs/trained"])
+@pytest.mark.parametrize("path", [*(f"/endpoints/{name}" for name in AUTHS), f"/jobs/{TRAINED}"])
 def test_a_sample_runs_as_it_is(aml: RunningAml, path: str, language: str) -> None:
     program = samples_of(aml, path)[language]
     settings = {**os.environ, **aml.settings}
@@ -196,7 +124,7 @@ def test_a_sample_runs_as_it_is(aml: RunningAml, path: str, language: str) -> No
     if path.startswith("/jobs"):
         assert "Completed" in run.stdout
     else:
-        assert json.loads(run.stdout) == ["no"]
+        assert json.loads(run.stdout) == ANSWER
 
 
 @pytest.mark.parametrize("language", ["Python, REST", "curl"])
