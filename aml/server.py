@@ -39,6 +39,7 @@ from aml.identity.senders import check_sender
 from aml.runs import (
     artifacts,
     experiments,
+    forwarding,
     history,
     links,
     logged_models,
@@ -59,6 +60,8 @@ log = logging.getLogger("aml.server")
 Handler = Callable[[Context, Call], Response]
 
 MOST = 16 << 20  #: bytes of a body
+ARTIFACT = 256 << 20  #: bytes of an artifact
+_LARGE = frozenset({"mlflow.artifacts", "mlflow.forward"})
 #: how calls are refused on order
 ON_ORDER: Mapping[str, ArmError] = {
     "throttled": ArmError(429, "ResourceRequestsThrottled", "The request was throttled on order. Please try later."),
@@ -90,7 +93,7 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *batch_deployments.ADDRESSES,
     *batch_jobs.ADDRESSES,
 ]
-OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
+OPERATIONS = frozenset(operation for operation, *_ in [*ADDRESSES, *forwarding.ADDRESSES])
 #: by plane: what raises unless the caller may make the call
 CHECKS: Mapping[str, Callable[[Context, Call], None]] = {
     "arm": scope.enter,
@@ -107,15 +110,20 @@ def build(context: Context, names: Collection[str] = ()) -> Starlette:
     """Return the server; jobs run and deployments answer as long as it does. `names` are hosts that lead here too."""
     hosts = frozenset(name.lower() for name in names)
     answering = _Answering(context, hosts)
-    routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in ADDRESSES]
+    addresses = [*(forwarding.ADDRESSES if context.mlflow else []), *ADDRESSES]
+    routes = [_route(path, method, answering.by(operation, handler)) for operation, method, path, handler in addresses]
 
     @asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
+        if context.mlflow:
+            context.mlflow.start()
         await run_in_threadpool(context.serving.start)
         context.jobs.start()
         try:
             yield
         finally:
+            if context.mlflow:  # a job may wait for it
+                await run_in_threadpool(context.mlflow.stop)
             await run_in_threadpool(context.jobs.stop)
             await run_in_threadpool(context.serving.stop)
 
@@ -169,7 +177,7 @@ class _Answering:
                 check(self._context, call)
                 if operation.startswith("arm."):
                     left = self._context.buckets.take(request.method)
-                call = replace(call, body=await read_at_most(request, MOST))
+                call = replace(call, body=await read_at_most(request, ARTIFACT if operation in _LARGE else MOST))
                 response = await run_in_threadpool(handler, self._context, call)
             except ArmError as error:
                 response = refused(error)

@@ -6,7 +6,8 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,13 @@ def add(commands: Any) -> None:
     serve.add_argument("--location", default="westeurope", help="a new workspace's region")
     serve.add_argument(
         "--proxy", action="store_true", help="lead the service's real host names here, on a port of its own"
+    )
+    serve.add_argument(
+        "--mlflow",
+        nargs="?",
+        const=sys.executable,
+        metavar="PYTHON",
+        help="have a real MLflow server answer MLflow's calls, run by a Python that has mlflow; this one",
     )
     serve.set_defaults(run=_serve)
 
@@ -69,12 +77,13 @@ def _serve(chosen: argparse.Namespace) -> int:
     names = real_names(workspace) if chosen.proxy else []
     trusted, certificate = _certificates(chosen, workspace, names)
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
-    variables = JobVariables(workspace, addresses["address"], trusted)
+    mlflow, run_of = _mlflow(chosen, workspace)
+    variables = JobVariables(workspace, addresses["address"], trusted, run_of)
     faults = Faults([*OPERATIONS, "score"])
     jobs = JobRunner(workspace, pythons, variables.of, faults)
     serving = Serving(workspace, pythons, Pace(chosen.deploying), faults)
     config = uvicorn.Config(
-        build(Context(workspace, jobs, serving, faults), names),
+        build(Context(workspace, jobs, serving, faults, mlflow), names),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=5,
@@ -90,6 +99,18 @@ def _serve(chosen: argparse.Namespace) -> int:
         print(json.dumps(addresses), flush=True)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _mlflow(chosen: argparse.Namespace, workspace: Any) -> tuple[Any, Callable[[Any], str]]:
+    """Return the MLflow server that is asked for, or None, and what returns the id of a job's run."""
+    from aml.runs.forwarding import run_in_mlflow, settle
+    from aml.runs.real import RealMlflow, check
+
+    if chosen.mlflow is None:
+        return None, lambda job: str(job.name)
+    check(chosen.mlflow)
+    mlflow = RealMlflow(chosen.data, chosen.mlflow, partial(settle, workspace.records))
+    return mlflow, partial(run_in_mlflow, workspace.records, mlflow)
 
 
 def _certificates(chosen: argparse.Namespace, workspace: Any, names: Sequence[str]) -> tuple[Path, Path]:

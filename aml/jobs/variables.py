@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,12 @@ LIFETIME = 21 * 24 * 3600  #: seconds: as long as a job may run
 
 @dataclass(frozen=True)
 class JobVariables:
-    """`address` is this server's, `authority` the file of the certificate to trust."""
+    """`address` is this server's, `authority` the file of the certificate to trust. `run` returns a run's id."""
 
     workspace: Workspace
     address: str
     authority: Path
+    run: Callable[[Job], str] = lambda job: job.name
 
     def of(self, job: Job) -> dict[str, str]:
         known = self.workspace.identity
@@ -30,7 +32,7 @@ class JobVariables:
             "MLFLOW_TRACKING_TOKEN": token,
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.authority.absolute()),
             "MLFLOW_EXPERIMENT_NAME": job.properties["experimentName"],
-            "MLFLOW_RUN_ID": job.name,
+            "MLFLOW_RUN_ID": self.run(job),
             "AZUREML_RUN_ID": job.name,
             "AZUREML_ROOT_RUN_ID": root,
             "AZUREML_EXPERIMENT_NAME": job.properties["experimentName"],

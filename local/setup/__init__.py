@@ -148,7 +148,7 @@ def for_tests(root: Path) -> Ready:
 def azureml_clients(root: Path) -> dict[str, str]:
     """Return where Microsoft's clients of Azure Machine Learning are, or why they are not there."""
     modules = ("azure.ai.ml", "azureml.mlflow", "mlflow.sklearn", "mlflow.pyfunc", "pandas", "skops.io")
-    environment = Environment(root, ".venv-azureml", "tests/clients/azureml/requirements.txt", 450, modules)
+    environment = Environment(root, ".venv-azureml", "tests/clients/azureml/requirements.txt", 490, modules)
     try:
         prepare(root, environment)
     except Missing as missing:

@@ -45,7 +45,9 @@ class Here:
         self.faults = Faults([*OPERATIONS, "score"])
         self.jobs = JobRunner(self.workspace, Pythons(), variables.of, self.faults)
         self.serving = Serving(self.workspace, Pythons(), pace, self.faults)
-        self.context = Context(self.workspace, self.jobs, self.serving, self.faults, buckets or Buckets(UNLIMITED))
+        self.context = Context(
+            self.workspace, self.jobs, self.serving, self.faults, buckets=buckets or Buckets(UNLIMITED)
+        )
         self.app: Starlette = build(self.context)
         self.token = tokens.issue(self.workspace.identity, "https://management.azure.com/")[0]
 
