@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -30,6 +31,14 @@ class ChangeMark(msgspec.Struct, frozen=True):
     """When to ask next for the change under way to be finished."""
 
     not_before: Moment
+
+
+@dataclass(frozen=True)
+class FoundChampion:
+    """The champion's record as it was read. `held`: its last holder has it, or did not give it back."""
+
+    stored: Stored[Champion]
+    held: bool
 
 
 class HeldChampion:
@@ -97,23 +106,27 @@ class ChampionRecords:
         """Return the pipelines whose endpoints there is a record of."""
         return [stem(name) for name in self._documents.names("champions/")]
 
+    def look(self, pipeline: str) -> FoundChampion:
+        """Return the champion's record as `hold` takes it."""
+        name = _champion(pipeline)
+        if document := self._documents.read(name):
+            stored = Stored(name, decode(document.content, Champion, name), document.etag)
+            return FoundChampion(stored, held=document.held)
+        return FoundChampion(Stored(name, Champion(pipeline=pipeline), ""), held=False)
+
     @contextmanager
-    def hold(self, pipeline: str, now: Callable[[], datetime]) -> Iterator[HeldChampion]:
+    def hold(self, found: FoundChampion, now: Callable[[], datetime]) -> Iterator[HeldChampion]:
         """Give this run alone the champion's record; raise `Busy` when another has it, or has just had it.
 
         The record is leased as it was read, so that it need not be read again. Only before it is leased it shows
         whether its last holder gave it back.
         """
-        name = _champion(pipeline)
-        document = self._documents.read(name)
-        if document:
-            stored = Stored(name, decode(document.content, Champion, name), document.etag)
-        else:
-            stored = self._champions.create(name, Champion(pipeline=pipeline)) or self._champions.require(name)
+        stored = found.stored
+        if not stored.etag:
+            stored = self._champions.create(stored.name, stored.record) or self._champions.require(stored.name)
         since = now()
-        with self._documents.lease(name, stored.etag) as lease:
-            abandoned = document is not None and document.held
-            yield HeldChampion(self._champions, stored, lease, now, since, abandoned=abandoned)
+        with self._documents.lease(stored.name, stored.etag) as lease:
+            yield HeldChampion(self._champions, stored, lease, now, since, abandoned=found.held)
 
     def entry(self, pipeline: str, number: int) -> HistoryEntry | None:
         stored = self._history.load(_entry(pipeline, number))

@@ -67,7 +67,8 @@ def test_a_person_who_agrees_on_the_terminal_has_it_done(terminal: Terminal) -> 
 
 def test_a_command_that_finds_another_run_at_work_changes_nothing_and_says_so(terminal: Terminal) -> None:
     last = terminal.flow.champion.last
-    with terminal.flow.app.records.champions.hold(PIPELINE, SystemClock().now):
+    champions = terminal.flow.app.records.champions
+    with champions.hold(champions.look(PIPELINE), SystemClock().now):
         code, _, err = terminal.run("rollback", PIPELINE, "--by", "ann", "--tries", "1", "--yes")
     assert code == WAITING
     assert "another run holds the lease; no endpoint was touched for this, so ask again" in err

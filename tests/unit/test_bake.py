@@ -225,7 +225,7 @@ def late_write(world: World) -> None:
     former = world.records.champions.entry("income", 1)
     assert former is not None
     model = former.models["two"]
-    with world.records.champions.hold("income", world.clock.now) as held:
+    with world.records.champions.hold(world.records.champions.look("income"), world.clock.now) as held:
         late_write = LateWrite(sha256=model.sha256, until=world.clock.now() + timedelta(hours=1))
         held.save(held.champion.replace(late_writes=(late_write,)))
     world.endpoints["two"].update(world.models.link(model), world.clock.sleep)
@@ -253,7 +253,7 @@ def test_what_a_run_wrote_late_is_repaired_and_the_bake_goes_on(world: World) ->
 def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
     bake(world, None)
     job_id = world.accepted()
-    with world.records.champions.hold("income", world.clock.now) as held:
+    with world.records.champions.hold(world.records.champions.look("income"), world.clock.now) as held:
         late_write = LateWrite(sha256="0" * 64, until=world.clock.now() + timedelta(hours=1))
         held.save(held.champion.replace(late_writes=(late_write,)))
     world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")

@@ -79,10 +79,23 @@ def test_a_promotion_reads_job_and_champion_once_and_writes_each_outcome_once() 
     with counted(world) as calls:
         world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
-    # Read are job, champion, and, as there are no held-out rows, whether the model's answers are recorded. Written are
-    # the change and what is live; the job promoting and promoted; the entry of the history; the job's mark.
+    # Read are job and champion. Written are the change and what is live; the job promoting and promoted; the entry of
+    # the history; the job's mark.
     assert world.documents.renewals - renewals == 1
-    assert calls == {"read": 3, "lease": 1, "replace": 4, "create": 1, "delete": 1}
+    assert calls == {"read": 2, "lease": 1, "replace": 4, "create": 1, "delete": 1}
+
+
+def test_a_rollback_reads_the_champion_once() -> None:
+    world = World()
+    for name in ("first.csv", "b.csv"):
+        world.accepted(name)
+        world.run(lambda: not world.records.jobs.active())
+    with counted(world) as calls:
+        world.flows.requests.carry_out(Request(pipeline="income", action=Command.ROLLBACK, to=2, by="ann"), "m")
+    assert world.records.champions.load("income").last == 4
+    # Read are the champion, and the entry before and once the record is held. Written are the mark, the change and
+    # what is live, the new entry, and the outcome.
+    assert calls == {"read": 3, "lease": 1, "replace": 2, "create": 3, "delete": 1}
 
 
 def test_a_duplicate_of_an_event_leaves_no_mark_of_what_is_done_with() -> None:

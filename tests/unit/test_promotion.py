@@ -179,7 +179,7 @@ def test_a_person_may_promote_what_the_gate_refused() -> None:
 
 def test_two_runs_at_once_exclude_each_other(world: World) -> None:
     job_id = world.accepted()
-    with world.records.champions.hold("income", world.clock.now), pytest.raises(Busy):
+    with world.records.champions.hold(world.records.champions.look("income"), world.clock.now), pytest.raises(Busy):
         promote(world, job_id)
     assert state(world, job_id) is JobState.ACCEPTED
 

@@ -108,10 +108,7 @@ class ChangePlanner:
 
     def _planned(self, order: _Order) -> HistoryEntry:
         """Return what the history will say of the change."""
-        entry = self._promoted(order.request, order.job.record) if order.job else self._rolled_back(order.request)
-        if not order.own:
-            self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
-        return entry
+        return self._promoted(order.request, order.job.record) if order.job else self._rolled_back(order.request)
 
     def _make_change(self, order: _Order, entry: HistoryEntry) -> None:
         """Record the change, and only then make it."""
@@ -119,6 +116,8 @@ class ChangePlanner:
             # From here on it is not removed. One that was kept a short time ago is not removed anyway.
             if not (order.own and self._is_young(order.job)) and not self.models.touch(model):
                 raise BadMessage(f"The model {model.sha256} is not kept any more")
+        if not order.own:
+            self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
         rows, expected = self._kept_rows(order.job.record if order.job else None)
         served = self.switch.answers(rows)
         change = Change(
@@ -128,7 +127,8 @@ class ChangePlanner:
             before=self.live.models,
             rows=rows,
             answers={name: each.answers for name, each in served.items()},
-            expected=expected or self._recorded(entry, served),
+            # A model that was just trained has not been live before.
+            expected=expected if expected or order.own else self._recorded(entry, served),
         )
         self.held.save(self.held.champion.replace(change=change))
         self.settlement.finish(change, served, order.job if order.own else None)
@@ -279,7 +279,6 @@ class ChangePlanner:
         for name in self.endpoints:
             if name not in former.models:
                 raise BadMessage(f"Entry {former.number} of {self.pipeline.name} has no model for the target {name}")
-            self._kept(former.models[name].sha256)
         facts = self._facts(Action.ROLLED_BACK, _reason(f"back to entry {former.number}", request), request.by)
         return msgspec.structs.replace(former, **facts, proof={})
 

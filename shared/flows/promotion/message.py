@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from shared.base.errors import BadMessage, Busy, NeverAgain, RecordChanged, RetrainingError
 from shared.base.retry import delay
+from shared.base.threads import at_once
+from shared.domain.champions import Champion
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
@@ -44,10 +47,14 @@ class Promotion:
         Raises `TryLater` or `AskHuman` when another delivery is worth it, `NeverAgain` when none is.
         """
         pipeline = self.pipelines[request.pipeline]
-        job = self._job(request)
-        self._entry(request, request_id)
+        reads: list[Callable[[], Any]] = [
+            lambda: self._job(request),
+            lambda: self.records.champions.look(pipeline.name),
+        ]
+        job, found = at_once(lambda read: read(), reads)
+        self._entry(request, request_id, found.stored.record)
         try:
-            with self.records.champions.hold(pipeline.name, self.now) as held:
+            with self.records.champions.hold(found, self.now) as held:
                 self._run(pipeline, held).carry_out(request, request_id, job)
         except (Busy, RecordChanged):
             raise
@@ -55,14 +62,13 @@ class Promotion:
             self._note_trouble(request, request_id, error)
             raise
 
-    def _entry(self, request: Request, request_id: str) -> None:
+    def _entry(self, request: Request, request_id: str, champion: Champion) -> None:
         """Raise `BadMessage` when no rollback can do what is asked.
 
         This costs a look at the records: the services are not called, and other promotions do not wait.
         """
         if not request.names_an_entry:
             return
-        champion = self.records.champions.load(request.pipeline)
         if request_id in champion.settled or (champion.change and champion.change.request_id == request_id):
             return  # a second delivery
         if request.live is not None and (champion.live is None or request.live > champion.last):
