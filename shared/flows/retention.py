@@ -19,6 +19,7 @@ import msgspec
 
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
+from shared.base.threads import at_once
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Documents, Endpoints, KeptModel, Models
@@ -89,21 +90,25 @@ class Retention:
         return removed
 
     def _needed(self) -> frozenset[str]:
-        champions = list(self.records.champions.all())
-        models = {model for champion in champions for model in self._of_champion(champion)}
-        changed = {champion.pipeline for champion in champions}
-        for job_id in (*self.records.jobs.active(), *self.records.jobs.parked()):
-            if stored := self.records.jobs.load(job_id):
-                models |= {stored.record.model.sha256} if stored.record.model else set()
-                models |= {stored.record.scoring.model} if stored.record.scoring else set()
-        for pipeline in self.pipelines.values():
-            if pipeline.fleet and pipeline.name not in changed:
-                continue  # its endpoint may not be there yet
-            for endpoint in self.endpoints(pipeline).values():
-                # Somebody may have deployed a kept model without this app.
-                if live := self.models.identify(endpoint.model()):
-                    models.add(live.sha256)
-        return frozenset(models)
+        changed = {*self.records.champions.pipelines()}
+        jobs = (*self.records.jobs.active(), *self.records.jobs.parked())
+        # The endpoint of a member of a fleet may not be there yet.
+        pipelines = [each for each in self.pipelines.values() if not each.fleet or each.name in changed]
+        return frozenset().union(
+            *at_once(lambda name: frozenset(self._of_champion(self.records.champions.load(name))), changed),
+            *at_once(lambda job_id: frozenset(self._of_job(job_id)), jobs),
+            *at_once(lambda pipeline: frozenset(self._of_endpoints(pipeline)), pipelines),
+        )
+
+    def _of_job(self, job_id: str) -> Iterator[str]:
+        if stored := self.records.jobs.load(job_id):
+            yield from (each.sha256 for each in (stored.record.model,) if each)
+            yield from (each.model for each in (stored.record.scoring,) if each)
+
+    def _of_endpoints(self, pipeline: Pipeline) -> Iterator[str]:
+        """Yield the models that are live: somebody may have deployed a kept one without this app."""
+        found = (self.models.identify(endpoint.model()) for endpoint in self.endpoints(pipeline).values())
+        yield from (live.sha256 for live in found if live)
 
     def _of_champion(self, champion: Champion) -> Iterator[str]:
         yield from (late_write.sha256 for late_write in champion.late_writes)

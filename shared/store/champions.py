@@ -18,6 +18,7 @@ import msgspec
 
 from shared.base.decoding import Moment
 from shared.base.errors import BadConfiguration, RecordChanged
+from shared.base.threads import at_once
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.ports import Documents, Lease
 from shared.store.shelf import Shelf, Stored, decode, encode, stem
@@ -97,13 +98,8 @@ class ChampionRecords:
         stored = self._champions.load(_champion(pipeline))
         return stored.record if stored else Champion(pipeline=pipeline)
 
-    def all(self) -> Iterator[Champion]:
-        """Yield every champion's record, also those of pipelines that the file has no more."""
-        for pipeline in self.pipelines():
-            yield self.load(pipeline)
-
     def pipelines(self) -> list[str]:
-        """Return the pipelines whose endpoints there is a record of."""
+        """Return the pipelines whose endpoints there is a record of, also those that the file has no more."""
         return [stem(name) for name in self._documents.names("champions/")]
 
     def look(self, pipeline: str) -> FoundChampion:
@@ -176,7 +172,8 @@ class ChampionRecords:
 
         Also where the mark cannot be read.
         """
-        return [pipeline for pipeline in marked if self._is_due(pipeline, now)]
+        due = at_once(lambda pipeline: self._is_due(pipeline, now), marked)
+        return [pipeline for pipeline, is_due in zip(marked, due, strict=True) if is_due]
 
     def _is_due(self, pipeline: str, now: datetime) -> bool:
         try:
