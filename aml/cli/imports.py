@@ -36,19 +36,12 @@ def add(commands: Any) -> None:
 
 def _import(chosen: argparse.Namespace) -> int:
     from aml.importing.assets import Assets
-    from aml.importing.document import NotImported
 
-    files = _read(chosen.files)
-    remote = open_running(chosen.data)
-    assets, makers, made = Assets(remote), _makers(remote), list[dict[str, str]]()
+    files = read_files(chosen.files)
+    assets, made = Assets(open_running(chosen.data)), list[dict[str, str]]()
     try:
         for document, kind in files:
-            try:
-                name = makers[kind.schema](assets, document)
-            except NotImported as error:
-                raise Failed(str(error)) from None
-            except Failed as error:
-                raise Failed(f"{document.file}: {error}") from None
+            name = make_one(assets, document, kind)
             made.append({"name": name, "made": kind.what.partition(" ")[2], "file": str(document.file)})
     finally:
         if chosen.json:
@@ -58,7 +51,7 @@ def _import(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _read(files: list[Path]) -> list[tuple[Document, Kind]]:
+def read_files(files: list[Path]) -> list[tuple[Document, Kind]]:
     """Return the files in the order in which they are made. Raises with every file's first mistake, before any call."""
     from aml.importing.document import NotImported, check_local_files, read_document
     from aml.importing.kinds import KINDS, kind_of
@@ -76,6 +69,18 @@ def _read(files: list[Path]) -> list[tuple[Document, Kind]]:
     if wrong:
         raise Stopped("\n     ".join(wrong))
     return sorted(found, key=lambda each: KINDS.index(each[1]))
+
+
+def make_one(assets: Assets, document: Document, kind: Kind) -> str:
+    """Make what a file describes, and return its name. Raises `Failed` with the file's name."""
+    from aml.importing.document import NotImported
+
+    try:
+        return _makers(assets.remote)[kind.schema](assets, document)
+    except NotImported as error:
+        raise Failed(str(error)) from None
+    except Failed as error:
+        raise Failed(f"{document.file}: {error}") from None
 
 
 def _makers(remote: Remote) -> dict[str, Maker]:

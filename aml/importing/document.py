@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,25 @@ def read_document(file: Path) -> Document:
         mark = getattr(error, "problem_mark", None)
         place = f"{file}:{mark.line + 1}" if mark else str(file)
         raise NotImported(f"{place}: {printable(str(getattr(error, 'problem', None) or error))}") from None
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+    if not isinstance(found, dict):
         raise NotImported(f"{file}:1: a file of az ml is a map of names and values")
     lines, texts = dict[Where, int](), dict[Where, str]()
     _walk(node, (), lines, texts)
-    return Document(file, found, lines, texts)
+    document = Document(file, {}, lines, texts)
+    return replace(document, content=_plain(document, found, ()))
+
+
+def _plain(document: Document, value: Any, where: Where) -> Any:
+    """Return the value as JSON can have it: a date as it is written. Raises for a binary and a set."""
+    if isinstance(value, dict):
+        return {str(name): _plain(document, each, (*where, str(name))) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(document, each, (*where, number)) for number, each in enumerate(value)]
+    if isinstance(value, date):
+        return document.texts.get(where, value.isoformat())
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise document.error(f"a {type(value).__name__} is not a value that is imported", *where)
 
 
 def _walk(node: yaml.Node | None, where: Where, lines: dict[Where, int], texts: dict[Where, str]) -> None:

@@ -49,7 +49,7 @@ def command_job(assets: Assets, document: Document) -> dict[str, Any]:
 
 def pipeline_job(assets: Assets, document: Document) -> dict[str, Any]:
     body = {**_job(assets, document), "jobType": "Pipeline", "jobs": {}}
-    settings = dict(document.content.get("settings") or {})
+    settings = dict(document.below("settings").content)
     if "default_compute" in settings:
         settings["default_compute"] = assets.id_of(document.below("settings"), "default_compute", "computes")
     if document.content.get("compute") and "default_compute" not in settings:
