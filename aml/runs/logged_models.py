@@ -17,7 +17,7 @@ from aml.runs.experiments import numbered, several
 from aml.runs.filters import Facts, read_filter, read_order
 from aml.runs.protocol import BASE, items, listed, missing, page, pairs, position, text
 from aml.runs.views import artifact_uri, points, run_of
-from aml.state.runs import Experiment, LoggedModel, Point, artifacts_of, latest, milliseconds
+from aml.state.runs import Experiment, LoggedModel, ModelFolder, Point, Run, artifacts_of, latest, milliseconds
 from aml.state.workspace import LOGS
 from service.keys import new_id
 
@@ -64,7 +64,7 @@ def create(context: Context, call: Call) -> Response:
         id=model,
         parent=experiment.id,
         name=name,
-        artifacts=f"{artifacts_of(run.name)}{name}" if run else f"LocalUpload/{model}",
+        artifacts=_folder(context, run, name, model) if run else f"LocalUpload/{model}",
         created=moment,
         modified=moment,
         run=run.name if run else "",
@@ -72,10 +72,16 @@ def create(context: Context, call: Call) -> Response:
         tags=pairs(body, "tags"),
         params=pairs(body, "params"),
     )
-    if run and any(each.artifacts == made.artifacts for each in _of_name(context, experiment.id, name)):
-        made = msgspec.structs.replace(made, artifacts=f"{made.artifacts}-{model}")
     context.workspace.records.put(made)
     return _answered(context, call, made)
+
+
+def _folder(context: Context, run: Run, name: str, model: str) -> str:
+    """Return where the files of a run's model are: a folder is the first one's that comes."""
+    folder = f"{artifacts_of(run.name)}{name}"
+    mine = ModelFolder(id=folder, parent=model)
+    first = context.workspace.records.find_or_make(ModelFolder, folder, lambda: mine)
+    return folder if first is mine else f"{folder}-{model}"
 
 
 def get(context: Context, call: Call) -> Response:
@@ -139,11 +145,6 @@ def _order(body: dict[str, Any]) -> list[str]:
     if not all(isinstance(each, dict) for each in given):
         raise bad_request("Each of 'order_by' must be an object with a field_name.", "order_by")
     return [f"{text(each, 'field_name')}{' DESC' if each.get('ascending') is False else ''}" for each in given]
-
-
-def _of_name(context: Context, experiment: str, name: str) -> list[LoggedModel]:
-    found, _ = context.workspace.records.page(LoggedModel, experiment, lambda each: each.name == name, 0, None)
-    return found
 
 
 def _change(context: Context, model: str, changes: Any) -> LoggedModel:

@@ -75,6 +75,10 @@ class LoggedModel(Record, frozen=True):
     metrics: dict[str, Point] = msgspec.field(default_factory=dict)
 
 
+class ModelFolder(Record, frozen=True):
+    """A folder of artifacts that is a logged model's: its `id` is the folder, its `parent` the model's id."""
+
+
 #: how MLflow calls the states of a job
 STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 
