@@ -173,7 +173,7 @@ class Intake:
         return guarded(work, otherwise, f"The data of pipeline {pipeline.name}", log)
 
     def _batches(self, pipeline: Pipeline) -> Stored[Batches]:
-        return self._retrained_on_time(pipeline, self.records.arrivals.batches(pipeline.name))
+        return self._retrained_on_time(pipeline, self.records.arrivals.recent_batches(pipeline.name))
 
     def _take_up(
         self, pipeline: Pipeline, batches: Stored[Batches], marked: Mapping[str, bytes | None], jobs: Sequence[str]

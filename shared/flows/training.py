@@ -50,6 +50,8 @@ MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a ti
 JUST_READ = timedelta(seconds=10)  #: within which data that was checked is not looked at again before its training
 #: states whose next step only reads, or writes what it would write again
 TAKEN_AGAIN = frozenset({JobState.JUDGING, JobState.AWAITING, JobState.ACCEPTED})
+#: states in which the poll alone takes a job further; who cancels it takes its mark off
+AT_SERVICE = frozenset({JobState.SUBMITTED, JobState.TRAINING})
 LINK_SLACK = 86400.0  #: seconds a link to the data outlives the deadlines
 
 
@@ -107,7 +109,8 @@ class Training:
 
     def _poll_group(self, ids: Sequence[str], until: datetime) -> list[Request]:
         """Advance some active jobs. The states of their BES jobs are asked for together."""
-        loaded = at_once(lambda each: guarded(lambda: self.records.jobs.load(each), None, f"Job {each}", log), ids)
+        recent = self.records.jobs.recent
+        loaded = at_once(lambda each: guarded(lambda: recent(each, AT_SERVICE), None, f"Job {each}", log), ids)
         jobs = [stored for stored in loaded if stored]
         states = self._states([stored.record for stored in jobs])
         seconds = (until - self.now()).total_seconds()
@@ -122,11 +125,7 @@ class Training:
         """Return the states of the BES jobs that train, by job; those of one service are asked for at once."""
         of_service: dict[str, list[RetrainingJob]] = {}
         for job in jobs:
-            if (
-                job.state in (JobState.SUBMITTED, JobState.TRAINING)
-                and self._due(job)
-                and job.pipeline in self.pipelines
-            ):
+            if job.state in AT_SERVICE and self._due(job) and job.pipeline in self.pipelines:
                 of_service.setdefault(str(self.pipelines[job.pipeline].training.address), []).append(job)
 
         def asked(some: list[RetrainingJob]) -> dict[str, State]:

@@ -27,6 +27,7 @@ from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Fault, Profile
 from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
+from shared.store.recent import Recent
 from shared.store.shelf import Shelf, Stored, decode, encode, stem
 
 log = logging.getLogger("relearn.records")
@@ -83,7 +84,7 @@ class ArrivalRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._arrivals, self._contents = Shelf(documents, Arrival), Shelf(documents, _Content)
-        self._batches, self._moved = Shelf(documents, Batches), Shelf(documents, Moved)
+        self._batches, self._moved = Shelf(documents, Batches, Recent()), Shelf(documents, Moved)
         self._profiles, self._sweeps = Shelf(documents, Profile), Shelf(documents, Sweep)
 
     def announce(self, arrival: Arrival) -> None:
@@ -189,6 +190,10 @@ class ArrivalRecords:
                 return arrival
             return stored.record
         return arrival
+
+    def recent_batches(self, pipeline: str) -> Stored[Batches]:
+        """Return it as this process knows it: if another run wrote, the next write fails."""
+        return self._batches.recent(_batches(pipeline)) or self.batches(pipeline)
 
     def batches(self, pipeline: str) -> Stored[Batches]:
         """Return the batch that is being closed, if one is."""

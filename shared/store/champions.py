@@ -21,6 +21,7 @@ from shared.base.errors import BadConfiguration, RecordChanged
 from shared.base.threads import at_once
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.ports import Documents, Lease
+from shared.store.recent import Recent
 from shared.store.shelf import Shelf, Stored, decode, encode, stem
 
 log = logging.getLogger("relearn.records")
@@ -91,7 +92,7 @@ class HeldChampion:
 class ChampionRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._champions, self._history = Shelf(documents, Champion), Shelf(documents, HistoryEntry)
+        self._champions, self._history = Shelf(documents, Champion, Recent()), Shelf(documents, HistoryEntry)
         self._changes = Shelf(documents, ChangeMark)
 
     def load(self, pipeline: str) -> Champion:
@@ -102,9 +103,14 @@ class ChampionRecords:
         """Return the pipelines whose endpoints there is a record of, also those that the file has no more."""
         return [stem(name) for name in self._documents.names("champions/")]
 
-    def look(self, pipeline: str) -> FoundChampion:
-        """Return the champion's record as `hold` takes it."""
+    def look(self, pipeline: str, *, recent: bool = False) -> FoundChampion:
+        """Return the champion's record as `hold` takes it: with `recent`, as this process has last written it.
+
+        Who has it while no change is under way has changed nothing, so that it need not be known.
+        """
         name = _champion(pipeline)
+        if recent and (known := self._champions.recent(name)) and known.record.change is None:
+            return FoundChampion(known, held=False)
         if document := self._documents.read(name):
             stored = Stored(name, decode(document.content, Champion, name), document.etag)
             return FoundChampion(stored, held=document.held)
@@ -121,6 +127,7 @@ class ChampionRecords:
         if not stored.etag:
             stored = self._champions.create(stored.name, stored.record) or self._champions.require(stored.name)
         since = now()
+        self._champions.forget(stored.name)  # until it is written again
         with self._documents.lease(stored.name, stored.etag) as lease:
             yield HeldChampion(self._champions, stored, lease, now, since, abandoned=found.held)
 

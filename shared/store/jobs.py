@@ -9,11 +9,13 @@ parked/{fleet}/{id}.json       a mark in place of that one while an accepted job
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from shared.base.errors import BadConfiguration, BadMessage, RecordChanged
-from shared.domain.jobs import RetrainingJob, pipeline_of
+from shared.domain.jobs import JobState, RetrainingJob, pipeline_of
 from shared.domain.messages import Request
 from shared.domain.ports import Documents
+from shared.store.recent import Recent
 from shared.store.shelf import Shelf, Stored, stem
 
 log = logging.getLogger("relearn.records")
@@ -21,7 +23,7 @@ log = logging.getLogger("relearn.records")
 
 class JobRecords:
     def __init__(self, documents: Documents) -> None:
-        self._documents, self._jobs = documents, Shelf(documents, RetrainingJob)
+        self._documents, self._jobs = documents, Shelf(documents, RetrainingJob, Recent())
 
     def open(self, job: RetrainingJob) -> Stored[RetrainingJob]:
         """Record the job, or return the record that is there already."""
@@ -48,14 +50,22 @@ class JobRecords:
         mark = self._jobs.load(_active(job_id))
         return self.announced(mark.record) if mark else None
 
+    def recent(self, job_id: str, states: Collection[JobState]) -> Stored[RetrainingJob] | None:
+        """Return the job as this process knows it, if it knows it in one of these states, or else as it is recorded.
+
+        In these nobody else writes it, or the next write fails.
+        """
+        known = self._jobs.recent(_job(job_id))
+        return known if known and known.record.state in states else self.load(job_id)
+
     def require(self, job_id: str) -> Stored[RetrainingJob]:
         if stored := self.load(job_id):
             return stored
         raise RecordChanged(f"The record of job {job_id} is gone")
 
-    def job_of(self, request: Request) -> Stored[RetrainingJob]:
-        """Return the job that a message names, or raise `BadMessage`."""
-        stored = self.load(request.job) if request.job else None
+    def job_of(self, request: Request, states: Collection[JobState] = ()) -> Stored[RetrainingJob]:
+        """Return the job that a message names, which may be a recent one in these states, or raise `BadMessage`."""
+        stored = self.recent(request.job, states) if request.job else None
         if stored is None or stored.record.pipeline != request.pipeline:
             raise BadMessage(f"Pipeline {request.pipeline} has no job {request.job}")
         return stored

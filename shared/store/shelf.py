@@ -10,6 +10,7 @@ import msgspec
 from shared.base.decoding import from_json
 from shared.base.errors import BadConfiguration, RecordChanged
 from shared.domain.ports import Documents, Lease
+from shared.store.recent import Recent
 
 T = TypeVar("T")
 
@@ -32,12 +33,19 @@ class Stored(Generic[T]):
 
 
 class Shelf(Generic[T]):
-    def __init__(self, documents: Documents, kind: type[T]) -> None:
-        self._documents, self._kind = documents, kind
+    def __init__(self, documents: Documents, kind: type[T], recent: Recent[Stored[T]] | None = None) -> None:
+        self._documents, self._kind, self._recent = documents, kind, recent
+
+    def recent(self, name: str) -> Stored[T] | None:
+        """Return the record as this process has last read or written it, for those who write it before they act."""
+        return self._recent.get(name) if self._recent else None
 
     def load(self, name: str) -> Stored[T] | None:
+        self.forget(name)
         document = self._documents.read(name)
-        return Stored(name, decode(document.content, self._kind, name), document.etag) if document else None
+        if document is None:
+            return None
+        return self._kept(name, decode(document.content, self._kind, name), document.etag, len(document.content))
 
     def require(self, name: str) -> Stored[T]:
         stored = self.load(name)
@@ -47,8 +55,9 @@ class Shelf(Generic[T]):
 
     def create(self, name: str, record: T) -> Stored[T] | None:
         """Write the record, or return None when there is one of this name."""
-        etag = self._documents.create(name, encode(record))
-        return Stored(name, record, etag) if etag else None
+        content = encode(record)
+        etag = self._documents.create(name, content)
+        return self._kept(name, record, etag, len(content)) if etag else None
 
     def replace(self, stored: Stored[T], record: T, lease: Lease | None = None) -> Stored[T]:
         """Write the record, unless another run wrote first: then raise `RecordChanged`."""
@@ -56,8 +65,20 @@ class Shelf(Generic[T]):
             if created := self.create(stored.name, record):
                 return created
             raise RecordChanged(f"The record {stored.name} was made by another run")
-        etag = self._documents.replace(stored.name, encode(record), stored.etag, lease)
-        return Stored(stored.name, record, etag)
+        self.forget(stored.name)
+        content = encode(record)
+        etag = self._documents.replace(stored.name, content, stored.etag, lease)
+        return self._kept(stored.name, record, etag, len(content))
+
+    def forget(self, name: str) -> None:
+        if self._recent:
+            self._recent.forget(name)
+
+    def _kept(self, name: str, record: T, etag: str, size: int) -> Stored[T]:
+        stored = Stored(name, record, etag)
+        if self._recent:
+            self._recent.keep(name, stored, size)
+        return stored
 
     def put(self, name: str, record: T) -> None:
         """Write the record in place of the one of this name, if there is one."""

@@ -45,17 +45,17 @@ def test_an_arrival_becomes_a_started_job_with_so_many_reads_and_writes() -> Non
     with counted(world) as calls:
         world.flows.intake.see(path)
         world.take_up()
-    # mark, arrival with its check, its content, mark of the job, job | batch, taken | batches | all marks
-    assert calls == {"create": 5, "replace": 2, "delete": 1, "read": 1, "names": 1}
+    # mark, arrival with its check, its content, mark of the job, job | batch, taken | all marks
+    assert calls == {"create": 5, "replace": 2, "delete": 1, "names": 1}
 
 
-def test_an_idle_take_up_and_an_idle_poll_cost_one_list_and_one_read_a_pipeline() -> None:
+def test_an_idle_take_up_and_an_idle_poll_cost_one_list() -> None:
     world = World()
     world.accepted()
     world.run(lambda: not world.records.jobs.active())
     with counted(world) as calls:
         world.take_up()
-    assert calls == {"read": 1, "names": 1}
+    assert calls == {"names": 1}
     with counted(world) as calls:
         world.flows.training.poll()
     assert calls == {"names": 1}
@@ -67,10 +67,10 @@ def test_a_poll_takes_a_finished_training_to_its_promotion_message_with_one_writ
     with counted(world) as calls:
         [request] = world.flows.training.poll()
     assert request == Request(pipeline="income", action=Command.PROMOTE, job=job_id)
-    assert calls == {"names": 1, "read": 2, "replace": 1}  # job and champion are read
+    assert calls == {"names": 1, "read": 1, "replace": 1}  # the champion is read
 
 
-def test_a_promotion_reads_job_and_champion_once_and_writes_each_outcome_once() -> None:
+def test_a_promotion_reads_nothing_that_this_process_wrote_last_and_writes_each_outcome_once() -> None:
     world = World()
     world.accepted("first.csv")
     world.run(lambda: not world.records.jobs.active())
@@ -79,10 +79,9 @@ def test_a_promotion_reads_job_and_champion_once_and_writes_each_outcome_once() 
     with counted(world) as calls:
         world.flows.requests.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
     assert world.records.jobs.require(job_id).record.state is JobState.PROMOTED
-    # Read are job and champion. Written are the change and what is live; the job promoting and promoted; the entry of
-    # the history; the job's mark.
+    # Written are the change and what is live; the job promoting and promoted; the entry of the history; the job's mark.
     assert world.documents.renewals - renewals == 1
-    assert calls == {"read": 2, "lease": 1, "replace": 4, "create": 1, "delete": 1}
+    assert calls == {"lease": 1, "replace": 4, "create": 1, "delete": 1}
 
 
 def test_a_rollback_reads_the_champion_once() -> None:
@@ -105,8 +104,8 @@ def test_a_duplicate_of_an_event_leaves_no_mark_of_what_is_done_with() -> None:
     with counted(world) as calls:
         assert world.take_up() == []
     assert list(world.documents.names("active/arrivals/")) == []
-    # batches, and the record, which has ended | all marks
-    assert calls == {"read": 2, "delete": 1, "names": 1}
+    # the record, which has ended | all marks
+    assert calls == {"read": 1, "delete": 1, "names": 1}
 
 
 def test_an_event_that_comes_again_after_the_next_batch_begins_no_check() -> None:
@@ -118,8 +117,8 @@ def test_an_event_that_comes_again_after_the_next_batch_begins_no_check() -> Non
     with counted(world) as calls:
         assert world.take_up() == []
     assert list(world.documents.names("active/arrivals/")) == []
-    # the record, which is there | batches, and the record, which has ended | all marks
-    assert calls == {"create": 1, "read": 2, "delete": 1, "names": 1}
+    # the record, which is there | and has ended | all marks
+    assert calls == {"create": 1, "read": 1, "delete": 1, "names": 1}
 
 
 def test_arrivals_that_were_just_seen_are_taken_up_by_one_list() -> None:
@@ -129,7 +128,7 @@ def test_arrivals_that_were_just_seen_are_taken_up_by_one_list() -> None:
         world.flows.intake.see(world.put(name))
     with counted(world) as calls:
         world.flows.intake.take_up()
-    assert calls["read"] == 1  # the batches
+    assert calls["read"] == 0
     assert calls["names"] == 1
 
 

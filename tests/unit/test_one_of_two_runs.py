@@ -136,7 +136,7 @@ def test_storage_that_is_away_is_one_line_of_the_log_and_no_traceback(
     def fail(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(type(world.records.jobs), "load", fail)
+    monkeypatch.setattr(type(world.records.jobs), "recent", fail)
     monkeypatch.setattr(type(world.records.watches), "load", fail)
     with caplog.at_level(logging.WARNING):
         world.flows.training.poll()

@@ -9,7 +9,7 @@ overtaken, and what it may have written late is repaired.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,8 +19,8 @@ from shared.base.retry import delay
 from shared.base.threads import at_once
 from shared.domain.champions import Champion
 from shared.domain.fleets import Pipelines
-from shared.domain.jobs import RetrainingJob
-from shared.domain.messages import Request
+from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.flows.promotion.change import ChangePlanner
@@ -29,6 +29,8 @@ from shared.flows.promotion.switch import Switch
 from shared.store import Records
 from shared.store.champions import HeldChampion
 from shared.store.shelf import Stored
+
+ASKED_FOR = frozenset({JobState.ACCEPTED})  #: of a job whose promotion writes it before any endpoint is touched
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ class Promotion:
         Raises `TryLater` or `AskHuman` when another delivery is worth it, `NeverAgain` when none is.
         """
         pipeline = self.pipelines[request.pipeline]
+        own = request.action is Command.PROMOTE and request.by is None  # asked for by the poll
         reads: list[Callable[[], Any]] = [
-            lambda: self._job(request),
-            lambda: self.records.champions.look(pipeline.name),
+            lambda: self._job(request, ASKED_FOR if own else ()),
+            lambda: self.records.champions.look(pipeline.name, recent=own),
         ]
         job, found = at_once(lambda read: read(), reads)
         self._entry(request, request_id, found.stored.record)
@@ -102,8 +105,8 @@ class Promotion:
             now=self.now,
         )
 
-    def _job(self, request: Request) -> Stored[RetrainingJob] | None:
-        return self.records.jobs.job_of(request) if request.job else None
+    def _job(self, request: Request, states: Collection[JobState] = ()) -> Stored[RetrainingJob] | None:
+        return self.records.jobs.job_of(request, states) if request.job else None
 
     def _note_trouble(self, request: Request, request_id: str, error: RetrainingError) -> None:
         """Note the error of this try on the job or the request; the poll asks for a job's promotion again later."""
