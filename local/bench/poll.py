@@ -1,7 +1,6 @@
 """A poll of many jobs that train, and one that has nothing to do beside many that have ended.
 
-Calls are those to the storage and to the services. The poll is compared with calls for as many records and states, each
-made after the one before has ended.
+It is compared with calls for as many records and states, each made after the one before has ended.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,32 +36,32 @@ def measure(folder: Path) -> Iterator[Row]:
         data = app.data.find(place.drop("data.csv", as_csv(place.header, place.rows[:100])))
         assert data is not None
 
-        def polled() -> tuple[float, float, Counter[str]]:
-            """Return the seconds and the processor's seconds of a poll, and the calls of another one."""
+        def row(what: str, app: App, bare: float = 0.0) -> Row:
             begun, spent = time.perf_counter(), time.process_time()
             assert app.flows.poll() == []
             seconds, processor = time.perf_counter() - begun, time.process_time() - spent
-            with recorded(storage.blob_address) as calls:
-                app.flows.poll()
-            return seconds, processor, Counter(call.to for call in calls)
-
-        def row(what: str, against: str = "", ratio: Callable[[float], str] = lambda _: "") -> Row:
-            seconds, processor, calls = polled()
-            made = f"{calls['storage']} + {calls['service']} calls"
-            return f"poll, {what}", f"{ms(seconds)}, processor {ms(processor)}, {made}", against, ratio(seconds)
+            against, ratio = (f"in turn {ms(bare)}; {load()}", f"{seconds / bare:.2f}") if bare else (load(), "")
+            return f"poll, {what}", f"{ms(seconds)}, processor {ms(processor)}", against, ratio
 
         app.flows.poll()  # opens connections
-        yield row("nothing to do")
+        yield row("nothing to do", app)
         at_once(lambda number: _record(app, _job(number)), range(ENDED))
-        yield row(f"{ENDED:,} jobs have ended")
+        yield row(f"{ENDED:,} jobs have ended", app)
         number = 0
         for added in ACTIVE:
             at_once(lambda each: _train(app, data, each), range(number, number + added))
             number += added
-            bare = _bare(app, number)
-            load = f"; load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-            against = f"in turn {ms(bare)}{load}"
-            yield row(f"{number:,} jobs train", against, lambda seconds, bare=bare: f"{seconds / bare:.2f}")  # type: ignore[misc]
+            bare, fresh = _bare(app, number), app_that_waits_for_nothing(place.settings)
+            yield row(f"{number:,} jobs train, the first of a process", fresh, bare)
+            yield row(f"{number:,} jobs train, the next", fresh, bare)
+            with recorded(storage.blob_address) as calls:
+                fresh.flows.poll()
+            made = Counter(call.to for call in calls)
+            yield "", f"{made['storage']} storage calls, {made['service']} of services", "", ""
+
+
+def load() -> str:
+    return f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
 
 
 def _job(number: int, bes_job: str | None = None) -> RetrainingJob:
