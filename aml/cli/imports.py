@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aml.cli.place import add_data
-from aml.cli.remote import Remote, open_running
+from aml.cli.remote import open_running
 from service.commands import Failed, Stopped
+from service.keys import new_id
 from service.output import add_json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ def add(commands: Any) -> None:
     imported = commands.add_parser(
         "import-yaml",
         help="make the jobs, components, models, endpoints and others that YAML files of az ml describe",
-        description="Make what YAML files describe, as `az ml job|component|environment|data|model|online-endpoint|"
-        "online-deployment create -f FILE` does. $schema says what a file is, or else its members. Local files that it "
-        "names are uploaded. Several files are made in the order in which they need one another.",
+        description="Make what YAML files describe, as `az ml KIND create -f FILE` does, where KIND is job, component, "
+        "environment, data, model, online-endpoint, online-deployment, batch-endpoint or batch-deployment. $schema "
+        "says what a file is, or else its members. Local files that it names are uploaded. Several files are made in "
+        "the order in which they need one another.",
     )
     imported.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a YAML file")
     add_data(imported)
@@ -76,53 +78,67 @@ def make_one(assets: Assets, document: Document, kind: Kind) -> str:
     from aml.importing.document import NotImported
 
     try:
-        return _makers(assets.remote)[kind.schema](assets, document)
+        return _makers()[kind.schema](assets, document)
     except NotImported as error:
         raise Failed(str(error)) from None
     except Failed as error:
         raise Failed(f"{document.file}: {error}") from None
 
 
-def _makers(remote: Remote) -> dict[str, Maker]:
-    from aml.importing import assets as of_assets
-    from aml.importing import jobs, kinds, serving
+Body = Callable[["Assets", "Document"], dict[str, Any]]
 
-    def asset(collection: str, body: Callable[[Assets, Document], dict[str, Any]]) -> Maker:
-        def make(assets: Assets, document: Document) -> str:
-            name, version = document.text("name"), document.text("version", "")
-            version = version or assets.next_version(collection, name)
-            remote.put(f"{collection}/{name}/versions/{version}", {"properties": body(assets, document)})
-            return f"{name}:{version}"
 
-        return make
-
-    def job(body: Callable[[Assets, Document], dict[str, Any]]) -> Maker:
-        def make(assets: Assets, document: Document) -> str:
-            from service.keys import new_id
-
-            name = document.text("name", new_id())
-            remote.put(f"jobs/{name}", {"properties": body(assets, document)})
-            return name
-
-        return make
-
-    def endpoint(_: Assets, document: Document) -> str:
-        path = f"onlineEndpoints/{document.text('name')}"
-        remote.put(path, serving.endpoint_body(document, remote.find(path)))
-        return document.text("name")
-
-    def deployment(assets: Assets, document: Document) -> str:
-        place = f"{document.text('endpoint_name')}/deployments/{document.text('name')}"
-        remote.put(f"onlineEndpoints/{place}", serving.deployment_body(assets, document))
-        return place.replace("/deployments/", "/")
+def _makers() -> dict[str, Maker]:
+    """Return what makes each kind."""
+    from aml.importing import assets, jobs, kinds, serving
 
     return {
-        kinds.ENVIRONMENT.schema: asset("environments", of_assets.environment_body),
-        kinds.DATA.schema: asset("data", of_assets.data_body),
-        kinds.MODEL.schema: asset("models", of_assets.model_body),
-        kinds.COMPONENT.schema: asset("components", jobs.component_body),
-        kinds.ENDPOINT.schema: endpoint,
-        kinds.DEPLOYMENT.schema: deployment,
-        kinds.COMMAND_JOB.schema: job(jobs.command_job),
-        kinds.PIPELINE_JOB.schema: job(jobs.pipeline_job),
+        kinds.ENVIRONMENT.schema: _asset("environments", assets.environment_body),
+        kinds.DATA.schema: _asset("data", assets.data_body),
+        kinds.MODEL.schema: _asset("models", assets.model_body),
+        kinds.COMPONENT.schema: _asset("components", jobs.component_body),
+        kinds.PIPELINE_COMPONENT.schema: _asset("components", jobs.pipeline_component_body),
+        kinds.ENDPOINT.schema: _endpoint("onlineEndpoints", serving.endpoint_body),
+        kinds.DEPLOYMENT.schema: _deployment("onlineEndpoints", serving.deployment_body),
+        kinds.BATCH_ENDPOINT.schema: _endpoint("batchEndpoints", serving.batch_endpoint_body),
+        kinds.BATCH_DEPLOYMENT.schema: _deployment("batchEndpoints", serving.batch_deployment_body),
+        kinds.COMMAND_JOB.schema: _job(jobs.command_job),
+        kinds.PIPELINE_JOB.schema: _job(jobs.pipeline_job),
     }
+
+
+def _asset(collection: str, body: Body) -> Maker:
+    def make(assets: Assets, document: Document) -> str:
+        name, version = document.text("name"), document.text("version", "")
+        version = version or assets.next_version(collection, name)
+        assets.remote.put(f"{collection}/{name}/versions/{version}", {"properties": body(assets, document)})
+        return f"{name}:{version}"
+
+    return make
+
+
+def _job(body: Body) -> Maker:
+    def make(assets: Assets, document: Document) -> str:
+        name = document.text("name", new_id())
+        assets.remote.put(f"jobs/{name}", {"properties": body(assets, document)})
+        return name
+
+    return make
+
+
+def _endpoint(collection: str, body: Callable[[Document, Any], dict[str, Any]]) -> Maker:
+    def make(assets: Assets, document: Document) -> str:
+        path = f"{collection}/{document.text('name')}"
+        assets.remote.put(path, body(document, assets.remote.find(path)))
+        return document.text("name")
+
+    return make
+
+
+def _deployment(collection: str, body: Body) -> Maker:
+    def make(assets: Assets, document: Document) -> str:
+        endpoint, name = document.text("endpoint_name"), document.text("name")
+        assets.remote.put(f"{collection}/{endpoint}/deployments/{name}", body(assets, document))
+        return f"{endpoint}/{name}"
+
+    return make

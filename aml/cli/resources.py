@@ -63,6 +63,23 @@ def _deployment(resource: Mapping[str, Any]) -> Row:
     }
 
 
+def _batch_endpoint(resource: Mapping[str, Any]) -> Row:
+    properties = resource["properties"]
+    default = properties["defaults"].get("deploymentName", "")
+    return {"name": resource["name"], "state": properties["provisioningState"], "default": default}
+
+
+def _batch_deployment(resource: Mapping[str, Any]) -> Row:
+    properties = resource["properties"]
+    component = properties["deploymentConfiguration"]["componentId"]["assetId"]
+    return {
+        "endpoint": resource["id"].split("/")[-3],
+        "name": resource["name"],
+        "state": properties["provisioningState"],
+        "starts": brief(component),
+    }
+
+
 def _compute(resource: Mapping[str, Any]) -> Row:
     cluster = resource["properties"]["properties"]
     nodes = cluster["scaleSettings"]["maxNodeCount"]
@@ -88,6 +105,8 @@ KINDS: Mapping[str, Kind] = {
     "models": Kind("models", _asset),
     "endpoints": Kind("onlineEndpoints", _endpoint),
     "deployments": Kind("onlineEndpoints/{}/deployments", _deployment),
+    "batch-endpoints": Kind("batchEndpoints", _batch_endpoint),
+    "batch-deployments": Kind("batchEndpoints/{}/deployments", _batch_deployment),
     "data": Kind("data", _asset),
     "environments": Kind("environments", _asset),
     "components": Kind("components", _asset),
@@ -147,11 +166,12 @@ def _list(chosen: argparse.Namespace, kind: str) -> int:
 
 def _found(remote: Remote, kind: str, most: int) -> list[dict[str, Any]]:
     """Return the resources of the kind; deployments are those of all endpoints."""
-    if kind != "deployments":
-        return remote.listed(KINDS[kind].path, most)
+    endpoints, below, path = KINDS[kind].path.partition("/{}")
+    if not below:
+        return remote.listed(endpoints, most)
     found: list[dict[str, Any]] = []
-    for endpoint in remote.listed(KINDS["endpoints"].path):
-        found += remote.listed(KINDS[kind].path.format(endpoint["name"]), most - len(found))
+    for endpoint in remote.listed(endpoints):
+        found += remote.listed(f"{endpoints}/{endpoint['name']}{path}", most - len(found))
         if len(found) >= most:
             break
     return found
@@ -189,9 +209,13 @@ def _show_job(chosen: argparse.Namespace) -> int:
 
 
 def _show_endpoint(chosen: argparse.Namespace) -> int:
+    """Show an online endpoint, or else the batch endpoint of that name."""
     remote = open_running(chosen.data)
-    endpoint = remote.get(f"onlineEndpoints/{chosen.name}")
-    deployments = remote.listed(f"onlineEndpoints/{chosen.name}/deployments")
+    place, row = f"onlineEndpoints/{chosen.name}", _deployment
+    if (endpoint := remote.find(place)) is None and (found := remote.find(f"batchEndpoints/{chosen.name}")):
+        place, row, endpoint = f"batchEndpoints/{chosen.name}", _batch_deployment, found
+    endpoint = endpoint or remote.get(place)  # which is refused
+    deployments = remote.listed(f"{place}/deployments")
     if chosen.json:
         print_json({**endpoint, "deployments": deployments})
         return 0
@@ -201,14 +225,15 @@ def _show_endpoint(chosen: argparse.Namespace) -> int:
         "state": properties["provisioningState"],
         "auth": properties["authMode"],
         "scoring": properties["scoringUri"],
-        "swagger": properties["swaggerUri"],
-        "traffic": percents(properties["traffic"]) or "none",
-        "mirrored": percents(properties["mirrorTraffic"]) or None,
+        "swagger": properties.get("swaggerUri"),
+        "default": properties.get("defaults", {}).get("deploymentName"),
+        "traffic": percents(properties["traffic"]) or "none" if "traffic" in properties else None,
+        "mirrored": percents(properties.get("mirrorTraffic", {})) or None,
     }
     _print_parts("endpoint", facts)
     if deployments:
         print()
-        rows = [{name: cell for name, cell in _deployment(each).items() if name != "endpoint"} for each in deployments]
+        rows = [{name: cell for name, cell in row(each).items() if name != "endpoint"} for each in deployments]
         print_table(["deployment", *list(rows[0])[1:]], [list(row.values()) for row in rows])
     return 0
 

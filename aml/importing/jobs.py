@@ -48,38 +48,44 @@ def command_job(assets: Assets, document: Document) -> dict[str, Any]:
 
 
 def pipeline_job(assets: Assets, document: Document) -> dict[str, Any]:
-    body = {**_job(assets, document), "jobType": "Pipeline", "jobs": {}}
+    body = {**_job(assets, document), "jobType": "Pipeline"}
     settings = dict(document.below("settings").content)
     if "default_compute" in settings:
         settings["default_compute"] = assets.id_of(document.below("settings"), "default_compute", "computes")
     if document.content.get("compute") and "default_compute" not in settings:
         settings["default_compute"] = body["computeId"]
     body["settings"] = settings
-    nodes = document.below("jobs")
-    for name in nodes.content:
-        node = nodes.below(name)
-        node.check_keys(NODE, f"the step {name!r}")
-        body["jobs"][name] = {"name": name, **_node(assets, node, document)}
-    return body
+    return {**body, "jobs": _nodes(assets, document)}
 
 
 def component_body(assets: Assets, document: Document) -> dict[str, Any]:
-    """Return the properties of a component: its file as JSON, with the ids of what it names."""
-    kept = ("$schema", "name", "display_name", "is_deterministic", "inputs", "outputs", "distribution", "resources")
-    specification: dict[str, Any] = {name: document.content[name] for name in kept if name in document.content}
+    """Return the properties of a command component: its file as JSON, with the ids of what it names."""
+    specification = _specification(document)
     specification |= {"type": "command", "command": document.text("command")}
     specification["environment"] = _reference(environment(assets, document))
     if "code" in document.content:
         specification["code"] = _reference(assets.code(document, "code"))
     if "environment_variables" in document.content:
         specification["environment_variables"] = texts(document.below("environment_variables"))
+    return {**common(document), "componentSpec": specification}
+
+
+def pipeline_component_body(assets: Assets, document: Document) -> dict[str, Any]:
+    specification = {**_specification(document), "type": "pipeline", "jobs": _nodes(assets, document)}
+    return {**common(document), "componentSpec": specification}
+
+
+def _specification(document: Document) -> dict[str, Any]:
+    """Return what components of both kinds say of themselves."""
+    kept = ("$schema", "name", "display_name", "is_deterministic", "inputs", "outputs", "distribution", "resources")
+    found: dict[str, Any] = {name: document.content[name] for name in kept if name in document.content}
     for name, port in document.below("inputs").maps():
         if "default" in port.content:
-            declared = {**specification["inputs"][name], "default": str(port.content["default"])}
-            specification["inputs"] = {**specification["inputs"], name: declared}
+            declared = {**found["inputs"][name], "default": str(port.content["default"])}
+            found["inputs"] = {**found["inputs"], name: declared}
     if "version" in document.content:
-        specification["version"] = document.text("version")
-    return {**common(document), "componentSpec": specification}
+        found["version"] = document.text("version")
+    return found
 
 
 def _job(assets: Assets, document: Document) -> dict[str, Any]:
@@ -124,6 +130,16 @@ def _mode(given: Document) -> dict[str, str]:
     if "mode" not in given.content:
         return {}
     return {"mode": _one_of(given, "mode", given.text("mode"), _MODES)}
+
+
+def _nodes(assets: Assets, document: Document) -> dict[str, Any]:
+    """Return the steps of a pipeline."""
+    nodes, found = document.below("jobs"), dict[str, Any]()
+    for name in nodes.content:
+        node = nodes.below(name)
+        node.check_keys(NODE, f"the step {name!r}")
+        found[name] = {"name": name, **_node(assets, node, document)}
+    return found
 
 
 def _node(assets: Assets, node: Document, pipeline: Document) -> dict[str, Any]:

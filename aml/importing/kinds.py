@@ -52,6 +52,11 @@ ENVIRONMENT = Kind(
 DATA = Kind("data", "a data asset", _keys(f"{_ANY} version type path datastore auto_delete_setting"))
 MODEL = Kind("model", "a model", _keys(f"{_ANY} version type path stage flavors datastore system_metadata"))
 COMPONENT = Kind("commandComponent", "a command component", _COMPONENT)
+PIPELINE_COMPONENT = Kind(
+    "pipelineComponent",
+    "a pipeline component",
+    _keys(f"{_ANY} type version display_name is_deterministic inputs outputs jobs"),
+)
 COMMAND_JOB = Kind("commandJob", "a command job", _COMMAND_JOB)
 PIPELINE_JOB = Kind("pipelineJob", "a pipeline job", _keys(f"{_JOB} jobs settings"))
 ENDPOINT = Kind(
@@ -72,7 +77,27 @@ DEPLOYMENT = Kind(
         readiness_probe=_PROBE,
     ),
 )
-KINDS = (ENVIRONMENT, DATA, MODEL, COMPONENT, ENDPOINT, DEPLOYMENT, COMMAND_JOB, PIPELINE_JOB)
+BATCH_ENDPOINT = Kind(
+    "batchEndpoint", "a batch endpoint", _keys(f"{_ANY} auth_mode", defaults=_keys("deployment_name"))
+)
+BATCH_DEPLOYMENT = Kind(
+    "pipelineComponentBatchDeployment",
+    "a batch deployment",
+    _keys("$schema name endpoint_name type component settings tags description"),
+)
+KINDS = (
+    ENVIRONMENT,
+    DATA,
+    MODEL,
+    COMPONENT,
+    PIPELINE_COMPONENT,
+    ENDPOINT,
+    DEPLOYMENT,
+    BATCH_ENDPOINT,
+    BATCH_DEPLOYMENT,
+    COMMAND_JOB,
+    PIPELINE_JOB,
+)
 _BY_SCHEMA: Mapping[str, Kind] = {kind.schema.lower(): kind for kind in KINDS}
 _DATA_TYPES = ("uri_file", "uri_folder", "mltable")
 
@@ -93,11 +118,13 @@ def _by_members(document: Document) -> Kind:
     names = document.content.keys()
     kind = document.content.get("type")
     if "endpoint_name" in names:
-        return DEPLOYMENT
+        return BATCH_DEPLOYMENT if "component" in names else DEPLOYMENT
     if "jobs" in names or kind == "pipeline":
-        return PIPELINE_JOB
+        return PIPELINE_COMPONENT if _declares(document) else PIPELINE_JOB
     if "command" in names:
-        return _of_command(document)
+        return COMPONENT if _declares(document) else COMMAND_JOB
+    if "defaults" in names:
+        return BATCH_ENDPOINT
     if {"auth_mode", "traffic"} & names:
         return ENDPOINT
     if {"image", "build", "conda_file"} & names:
@@ -110,11 +137,9 @@ def _by_members(document: Document) -> Kind:
     )
 
 
-def _of_command(document: Document) -> Kind:
-    """A component declares inputs; a job gives them."""
-    if {"compute", "experiment_name", "limits", "services"} & document.content.keys():
-        return COMMAND_JOB
+def _declares(document: Document) -> bool:
+    """Return whether the file is of a component, which declares inputs, and not of a job, which gives them."""
+    if {"compute", "experiment_name", "limits", "services", "settings"} & document.content.keys():
+        return False
     declared = [each for _, each in document.below("inputs").maps() if not {"path", "value"} & each.content.keys()]
-    if declared or {"version", "is_deterministic"} & document.content.keys():
-        return COMPONENT
-    return COMMAND_JOB
+    return bool(declared or {"version", "is_deterministic"} & document.content.keys())

@@ -1,4 +1,4 @@
-"""Online endpoints and their deployments as their files have them."""
+"""Endpoints and their deployments, online and batch, as their files have them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,27 @@ def deployment_body(assets: Assets, document: Document) -> dict[str, Any]:
         properties["scaleSettings"] = _members(document.below("scale_settings"), _SCALE)
     sku = {"name": "Default", "capacity": document.content.get("instance_count", 1)}
     return {"location": "local", "sku": sku, "tags": properties.pop("tags"), "properties": properties}
+
+
+def batch_endpoint_body(document: Document, present: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the body of a batch endpoint. A default that the file does not name stays as it is at `present`."""
+    properties = {**common(document), "authMode": "AADToken"}
+    name = document.below("defaults").text("deployment_name", "")
+    properties["defaults"] = {"deploymentName": name} if name else (present or {}).get("properties", {}).get("defaults")
+    return {"location": "local", "tags": properties.pop("tags"), "properties": properties}
+
+
+def batch_deployment_body(assets: Assets, document: Document) -> dict[str, Any]:
+    if document.text("type", "pipeline") != "pipeline":
+        raise document.error("no model scores in batch here; the type of a batch deployment is pipeline", "type")
+    settings = texts(document.below("settings"))
+    configuration = {
+        "deploymentConfigurationType": "PipelineComponent",
+        "componentId": {"referenceType": "Id", "assetId": assets.id_of(document, "component", "components")},
+        "settings": {name: text.removeprefix("azureml:") for name, text in settings.items()},
+    }
+    properties = {**common(document), "deploymentConfiguration": configuration}
+    return {"location": "local", "tags": properties.pop("tags"), "properties": properties}
 
 
 Form = Callable[[Document, str], Any]

@@ -12,6 +12,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from aml.__main__ import main
+from aml.identity.tokens import issue
 from local.azurite import Azurite
 from service.listening import announced
 from tests.support.aml_jobs import ended, submitted, with_data
@@ -235,6 +236,14 @@ FILES = {
     "serving/score.py": "import json, os\ndef init(): pass\ndef run(raw):\n"
     "    return [os.environ['NAME'], sorted(os.listdir(os.environ['AZUREML_MODEL_DIR']))]\n",
     "model.yml": "name: files\ntype: custom_model\npath: src\ntags: {kind: test}\n",
+    "counting.yml": "type: pipeline\nname: counting\nversion: 1\ninputs: {word: {type: string, default: b}}\n"
+    "outputs: {last: {type: uri_folder}}\njobs:\n"
+    "  first:\n    component: azureml:twice:2\n    inputs: {text: '${{parent.inputs.word}}'}\n"
+    "    outputs: {out: '${{parent.outputs.last}}'}\n",
+    "batch.yml": "$schema: https://azuremlschemas.azureedge.net/latest/batchEndpoint.schema.json\nname: counter\n",
+    "starting.yml": "name: first\nendpoint_name: counter\ncomponent: azureml:counting:1\n"
+    "settings: {default_compute: azureml:cpu-cluster}\n",
+    "default.yml": "name: counter\ndefaults: {deployment_name: first}\n",
     "data.yml": "name: rows\ntype: uri_file\npath: rows.csv\n",
 }
 
@@ -271,6 +280,26 @@ def test_files_of_az_ml_are_made_in_the_order_in_which_they_need_one_another(
     shown = terminal.json("endpoints", "echoing")["deployments"][0]
     assert (shown["sku"]["capacity"], shown["properties"]["requestSettings"]["requestTimeout"]) == (2, "PT3S")
     assert served.here.call("GET", "models/files").json["properties"]["latestVersion"] == "1"
+
+
+def test_a_batch_endpoint_is_made_of_files_and_shown(terminal: Terminal, files: Path, served: ServingHere) -> None:
+    names = ("starting", "batch", "counting")
+    made = terminal.json("import-yaml", *(str(files / f"{name}.yml") for name in names))
+    assert [(each["made"], each["name"]) for each in made] == [
+        ("pipeline component", "counting:1"),
+        ("batch endpoint", "counter"),
+        ("batch deployment", "counter/first"),
+    ]
+    terminal.json("import-yaml", str(files / "default.yml"))
+    terminal.json("import-yaml", str(files / "batch.yml"))  # which names no default, and leaves it
+    assert terminal.table("list", "batch-endpoints")[1:] == [["counter", "Succeeded", "first"]]
+    assert terminal.table("list", "batch-deployments")[1:] == [["counter", "first", "Succeeded", "counting:1"]]
+    table = terminal.table("endpoints", "counter")
+    assert ["default", "first"] in table
+    assert ["first", "Succeeded", "counting:1"] in table
+    token, _ = issue(served.here.workspace.identity, "https://ml.azure.com")
+    called = served.here.call("POST", "/batch/counter/jobs", {"properties": {}}, token=token)
+    assert ended(served.here, called.json["name"]) == "Completed", called.body
 
 
 def test_a_file_that_comes_again_makes_a_new_version_or_nothing(

@@ -89,6 +89,20 @@ jobs:
     inputs: {x: "${{parent.inputs.x}}"}
     outputs: {o: "${{parent.outputs.o}}"}
 ---
+type: pipeline
+name: p
+version: 1
+inputs: {x: {type: string, default: a}}
+jobs: {a: {component: azureml:c:1, inputs: {a: "${{parent.inputs.x}}"}}}
+---
+name: batch
+defaults: {deployment_name: ""}
+---
+name: first
+endpoint_name: batch
+component: azureml:p:1
+settings: {default_compute: azureml:cpu-cluster}
+---
 name: endpoint
 auth_mode: key
 traffic: {}
