@@ -13,6 +13,7 @@ from aml.context import Context
 from aml.errors import ArmError, bad_request
 from aml.jobs.log import link_to
 from aml.runs.artifacts import blobs_below, checked, stored, writable
+from aml.runs.sources import FOLDER, VERSIONS
 from aml.state.runs import artifacts_of
 from aml.storage.blobs import container_of
 from service.guard import is_for_this_machine
@@ -22,10 +23,11 @@ _MOST = 1000  #: links of an answer
 
 @stored
 def find(context: Context, call: Call) -> Response:
-    """List all artifacts below the root."""
+    """List all artifacts below the root; those of a version are in its folder."""
     root = _root(call)
-    place = checked(context, root)
-    return scope.answer({"value": [_named(call, name) for name in blobs_below(context, place)]})
+    folder = FOLDER if root.startswith(VERSIONS) else ""
+    names = blobs_below(context, checked(context, f"{root}{folder}"))
+    return scope.answer({"value": [_named(call, f"{folder}{name}") for name in names]})
 
 
 @stored

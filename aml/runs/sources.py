@@ -15,7 +15,7 @@ from aml.state.runs import artifacts_of
 from aml.state.workspace import ARTIFACTS
 from aml.storage.addresses import Place, below, place_of, resolved
 
-VERSIONS = "Models/"  #: where the files of versions are read: `Models/{name}:{version}/model/`
+VERSIONS, FOLDER = "Models/", "model/"  #: where the files of versions are read: `Models/{name}:{version}/model/`
 _OF_RUN = re.compile(
     r"azureml://.*/workspaces/[^/]+/experiments/[^/]+/runs/(?P<run>[^/]+)/artifacts/(?P<path>.+)", re.I
 )
@@ -47,7 +47,7 @@ def address_of(context: Context, source: str) -> tuple[str, str]:
 def readable(call: Call, version: Version) -> str:
     """Return the address at which MLflow's client reads the files of a version, wherever they are."""
     scheme = "mlflow-artifacts:" if call.names["release"] == "v1.0" else "azureml://artifacts"  # that of the plug-in
-    return f"{scheme}/{VERSIONS}{version.path.split('/')[1]}:{version.name}/model"
+    return f"{scheme}/{VERSIONS}{version.path.split('/')[1]}:{version.name}/{FOLDER}".rstrip("/")
 
 
 def place_of_version(context: Context, path: str) -> Place:
@@ -58,8 +58,7 @@ def place_of_version(context: Context, path: str) -> Place:
     if found is None:
         raise missing(f"Model Version (name={name[:255]}, version={version[:80]}) not found")
     base = place_of(context.workspace, f"{found.properties['modelUri'].rstrip('/')}/", "path")
-    rest = inner.strip("/").removeprefix("model").strip("/")
-    return below(base, rest)
+    return below(base, f"{inner}/".removeprefix(FOLDER).rstrip("/"))
 
 
 def _artifacts(path: str) -> str:

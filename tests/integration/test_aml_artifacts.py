@@ -84,6 +84,9 @@ def test_the_files_of_any_version_are_read_by_its_download_address(here: Here) -
         [file] = mlflow(here, "GET", "mlflow-artifacts/artifacts", path=place).json["files"]
         assert file["path"] == "MLmodel"
         assert mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/MLmodel").body == name.encode()
+        root = f"/artifact/v2.0{here.workspace.id}/artifacts/Models/{name}:1"
+        assert [each["path"] for each in here.call("GET", root).json["value"]] == ["model/MLmodel"]
+        assert here.call("GET", f"{root}/contentinfo", path="model/MLmodel").status == 200
         assert refusal(mlflow(here, "PUT", f"mlflow-artifacts/artifacts/{place}/MLmodel", b"other"))[0] == 400
         assert refusal(mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/../../a"))[0] == 400
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import mlflow
 import requests
 from azure.ai.ml import Input, MLClient, Output, command
 from azure.ai.ml.entities import (
@@ -49,8 +50,24 @@ def run(client, folder):
     client.models.create_or_update(Model(name=NAME, version="1", type="custom_model", path="rows.json"))
     client.models.download(NAME, "1", download_path=folder / "model")
     report("a model is downloaded as it was uploaded", [each.name for each in (folder / "model").rglob("*.json")])
+    artifacts(client, folder)
     report("a deployment has the script of a local path", deployment.result().provisioning_state)
     score(client)
+
+
+def artifacts(client, folder):
+    """MLflow's plug-in for Azure Machine Learning writes and reads artifacts by links to the storage."""
+    mlflow.set_tracking_uri(client.workspaces.get().mlflow_tracking_uri)
+    with mlflow.start_run() as begun:
+        mlflow.log_text("a note", "notes/a.txt")
+    run = begun.info.run_id
+    report("the artifacts of a run are listed", [each.path for each in mlflow.MlflowClient().list_artifacts(run)])
+    place = mlflow.artifacts.download_artifacts(run_id=run, artifact_path="notes", dst_path=folder / "run")
+    report("an artifact is downloaded as it was logged", (Path(place) / "a.txt").read_text())
+    mlflow.MlflowClient().create_registered_model("notes")
+    mlflow.MlflowClient().create_model_version("notes", f"runs:/{run}/notes", run)
+    place = mlflow.artifacts.download_artifacts("models:/notes/1", dst_path=folder / "version")
+    report("the files of a version are downloaded", (Path(place) / "a.txt").read_text())
 
 
 def score(client):
