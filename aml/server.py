@@ -87,6 +87,7 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *history.ADDRESSES,
     *links.ADDRESSES,
     *outputs.ADDRESSES,
+    *protocol.ADDRESSES,  # after all others of MLflow
     *online_endpoints.ADDRESSES,
     *online_deployments.ADDRESSES,
     *batch_endpoints.ADDRESSES,

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 FILE = Path(__file__).resolve().parent.parent / "environments.yaml"
-_ID = re.compile(r".*/environments/(?P<name>[^/]+)/versions/(?P<version>[^/]+)/?", re.IGNORECASE)
+_ID = re.compile(r".*/environments/(?P<name>[^/]+)/(?:versions|labels)/(?P<version>[^/]+)/?", re.IGNORECASE)
 
 
 class NotEnvironments(ValueError):

@@ -16,11 +16,11 @@ from urllib.parse import quote
 import msgspec
 from starlette.responses import Response
 
-from aml.api import scope
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
 from aml.runs import tracking
+from aml.runs.protocol import ANY, METHODS
 from aml.runs.real import RealMlflow
 from aml.runs.views import job_of_run
 from aml.state.records import FINAL, Job, Records
@@ -29,7 +29,6 @@ from service.database import Record
 from service.json_body import NotJson, read_json
 
 TAG = "azureml.job"
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _IDS = ("run_id", "run_uuid", "source_run_id")
 #: headers of a call and of an answer that are passed on
 _HEADERS = ("content-type", "accept", "content-disposition", "x-content-type-options")
@@ -152,7 +151,6 @@ def _keep(context: Context, call: Call, path: str, body: dict[str, Any]) -> None
         )
 
 
-_PREFIX = f"/mlflow/{{release}}{scope.WORKSPACE}/{{rest:path}}"
 ADDRESSES: list[tuple[str, str, str, Callable[[Context, Call], Response]]] = [
-    ("mlflow.forward", method, _PREFIX, partial(forward, method)) for method in _METHODS
+    ("mlflow.forward", method, ANY, partial(forward, method)) for method in METHODS
 ]

@@ -9,9 +9,13 @@ from starlette.responses import Response
 
 from aml.api import scope
 from aml.call import Call
+from aml.context import Context
 from aml.errors import ArmError, bad_request
 
-BASE = f"/mlflow/{{release}}{scope.WORKSPACE}/api/2.0"
+_PREFIX = f"/mlflow/{{release}}{scope.WORKSPACE}"
+BASE = f"{_PREFIX}/api/2.0"
+ANY = f"{_PREFIX}/{{rest:path}}"  #: whatever is asked
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PAGE = 1000  #: runs, models or versions of an answer, at most
 _LISTS = ("order_by", "stages")
 _LARGEST = (1 << 63) - 1
@@ -31,6 +35,11 @@ def refused(error: ArmError) -> Response:
 
 def missing(message: str) -> ArmError:
     return ArmError(404, "RESOURCE_DOES_NOT_EXIST", message)
+
+
+def unknown(_: Context, call: Call) -> Response:
+    """Refuse a call of MLflow's that is not answered here."""
+    raise ArmError(404, "ENDPOINT_NOT_FOUND", f"Nothing answers {call.names['rest'][:200]!r} in this local workspace.")
 
 
 def taken(message: str) -> ArmError:
@@ -96,3 +105,6 @@ def page(name: str, shown: list[dict[str, Any]], after: int | None) -> Response:
     """Answer a page; `after` is what the next one begins after, None on the last."""
     following = {} if after is None else {"next_page_token": str(after)}
     return scope.answer({name: shown, **following})
+
+
+ADDRESSES = [("mlflow.unknown", method, ANY, unknown) for method in METHODS]

@@ -21,6 +21,7 @@ from service.listening import listen
 from service.private import make_private
 
 START_WITHIN = 300.0  #: seconds
+_PAUSE = 1.0  #: seconds between two looks at the jobs that have ended
 _TRIES = 3  #: starts that end before the server answers; another program may take its port
 _NEEDED = (
     "mlflow",
@@ -125,7 +126,7 @@ class RealMlflow:
 
     def _watched(self, exit_code: Callable[[], int | None]) -> bool:
         """Return whether it has answered, once it has ended or shall end."""
-        while exit_code() is None and not self._over.wait(PAUSE):
+        while exit_code() is None and not self._over.wait(_PAUSE if self._ready.is_set() else PAUSE):
             if not self._ready.is_set():
                 with suppress(requests.RequestException):
                     if requests.get(f"{self._address}/version", timeout=5, proxies={"http": ""}).ok:

@@ -144,3 +144,11 @@ def test_the_models_that_mlflow_2_describes_are_a_tag_of_the_run(here: Here) -> 
     assert tags["mlflow.log-model.history"] == '[{"artifact_path": "model"}]'
     wrong = mlflow(here, "POST", "mlflow/runs/log-model", {"run_id": one, "model_json": "[]"})
     assert refusal(wrong) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@pytest.mark.parametrize("path", ["mlflow/traces", "mlflow/experiments/delete", "mlflow/runs/none", "../3.0/mlflow/a"])
+def test_a_call_that_is_not_here_is_refused_as_mlflow_does(here: Here, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        assert refusal(mlflow(here, method, path)) == (404, "ENDPOINT_NOT_FOUND")
+    lost = here.call("GET", f"/mlflow/v1.0{here.workspace.id}/none", token="a.b.c")
+    assert refusal(lost) == (401, "UNAUTHENTICATED")

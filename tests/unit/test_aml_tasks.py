@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 from aml.errors import ArmError
+from aml.jobs.pythons import Pythons
 from aml.jobs.task import Port, fill_in, read_command, read_node, read_nodes, read_ports
 
 COMMAND: dict[str, Any] = {
@@ -138,3 +140,12 @@ def test_a_node_with_a_wrong_input_is_refused(inputs: dict[str, str], why: str) 
 def test_a_pipeline_that_cannot_run_is_refused(jobs: dict[str, Any], why: str) -> None:
     with pytest.raises(ArmError, match=why):
         read_nodes({"jobs": jobs})
+
+
+def test_an_environment_runs_in_the_python_of_its_name() -> None:
+    pythons = Pythons({"sklearn-1.5": "/own/python", "torch:7": "/seven/python"})
+    registry = "azureml://registries/azureml/environments"
+    assert pythons.of(f"{registry}/sklearn-1.5/labels/latest") == "/own/python"
+    assert pythons.of(f"{registry}/SKLEARN-1.5/versions/12") == "/own/python"
+    assert pythons.of("/subscriptions/s/environments/torch/versions/7") == "/seven/python"
+    assert pythons.of("/subscriptions/s/environments/torch/versions/8") == sys.executable
