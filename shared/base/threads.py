@@ -22,7 +22,6 @@ WORKERS = 8  #: fewer than the 10 connections that the storage client and a `req
 THREADS = 3 * WORKERS  #: of which WORKERS work, and the others wait, as they do or for their turn
 _POOL = ThreadPoolExecutor(THREADS, "relearn")  # one for the process, so that work within work makes no more of them
 _TURNS = BoundedSemaphore(WORKERS)
-_TURN_AGAIN = 0.1  #: seconds; who may hold what those at work wait for goes on without a turn
 _own = local()
 _LARGE = Lock()
 
@@ -62,7 +61,8 @@ def _rested(waiting: Callable[[], R]) -> R:
     try:
         return waiting()
     finally:
-        _own.turn = _TURNS.acquire(timeout=_TURN_AGAIN)
+        # Who is in what is large waits for no turn: those that have one may want to be there next.
+        _own.turn = _TURNS.acquire(blocking=not getattr(_own, "large", False))
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
@@ -127,7 +127,9 @@ def alone_if(large: bool) -> Iterator[None]:
         yield
         return
     _rested(_LARGE.acquire)
+    _own.large = True
     try:
         yield
     finally:
+        _own.large = False
         _LARGE.release()
