@@ -7,6 +7,7 @@ GET /models/{model}                                a model with its versions
 GET /endpoints/{endpoint}                          an endpoint: addresses, traffic, deployments, samples
 POST /endpoints/{endpoint}                         the same with the endpoint's keys
 GET /endpoints/{endpoint}/deployments/{deployment} a deployment with its logs
+GET /batch-endpoints, /batch-endpoints/{endpoint}  batch endpoints; one with its deployments and samples
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from aml.api.batch_deployments import component_id
 from aml.api.online_deployments import last_lines
 from aml.context import Context
-from aml.identity.names import scoring_uri
+from aml.errors import ArmError
+from aml.identity.names import jobs_uri, scoring_uri
 from aml.jobs.log import end_of_log
+from aml.jobs.runner import component_of
 from aml.page import samples, views
 from aml.page.example import example
 from aml.page.frame import FRAME, slice_of
 from aml.serving.replica import LOGS
 from aml.state.records import Asset, Job, Version
 from aml.state.runs import Logged, Run
-from aml.state.serving import Deployment, Endpoint
+from aml.state.serving import BatchDeployment, BatchEndpoint, Deployment, Endpoint
 from service.page.frame import Form, own_address
 
 _LATEST = 5  #: of each kind on the front
@@ -54,6 +58,8 @@ def routes(context: Context) -> list[BaseRoute]:
         "/endpoints": page.endpoints,
         _ENDPOINT: page.endpoint,
         f"{_ENDPOINT}/deployments/{{deployment}}": page.deployment,
+        "/batch-endpoints": page.batch_endpoints,
+        "/batch-endpoints/{endpoint}": page.batch_endpoint,
     }
     return [
         *(Route(path, FRAME.shown(handler), methods=["GET"]) for path, handler in shown.items()),
@@ -74,6 +80,7 @@ class _Page:
             endpoints=[
                 views.view_endpoint(each) for each in self._records.newest(Endpoint, "onlineendpoints", _LATEST)
             ],
+            batch=[views.view_batch(each) for each in self._records.newest(BatchEndpoint, "batchendpoints", _LATEST)],
             jobs=[views.view_job(each) for each in self._records.newest(Job, "jobs", _LATEST)],
             models=[self._model(each) for each in self._records.newest(Asset, "models", _LATEST)],
         )
@@ -139,6 +146,34 @@ class _Page:
         logs = {kind: last_lines(folder / file, _LINES) for kind, file in LOGS.items()}
         view = views.view_deployment(found, endpoint)
         return FRAME.answer("deployment.html", deployment=view, endpoint=views.view_endpoint(endpoint), logs=logs)
+
+    def batch_endpoints(self, request: Request) -> Response:
+        found = slice_of(self._records, BatchEndpoint, "batchendpoints", request.query_params)
+        return FRAME.answer(
+            "batch_endpoints.html", slice=found, endpoints=[views.view_batch(each) for each in found.items]
+        )
+
+    def batch_endpoint(self, request: Request) -> Response:
+        endpoint = self._records.find(BatchEndpoint, f"batchendpoints/{request.path_params['endpoint']}".lower())
+        if endpoint is None:
+            return FRAME.nothing("There is no such batch endpoint here.")
+        deployments = self._records.all(BatchDeployment, f"{endpoint.id}/deployments")  # an endpoint has few
+        address = jobs_uri(self._workspace, own_address(request), endpoint.name)
+        default = next((each for each in deployments if each.name.lower() == endpoint.default.lower()), None)
+        return FRAME.answer(
+            "batch_endpoint.html",
+            endpoint=views.view_batch(endpoint),
+            deployments=[views.view_batch_deployment(each) for each in deployments],
+            address=address,
+            samples=samples.batch(endpoint.name, address, self._needed(default)) if default else [],
+        )
+
+    def _needed(self, deployment: BatchDeployment) -> dict[str, dict[str, str]]:
+        """Return the inputs that a call must have; none where the component is not there any more."""
+        try:
+            return samples.needed_inputs(component_of(self._workspace, component_id(deployment.properties)))
+        except ArmError:
+            return {}
 
     def _endpoint_page(self, request: Request, *, with_keys: bool) -> Response:
         endpoint = self._records.find(Endpoint, f"onlineendpoints/{request.path_params['endpoint']}".lower())

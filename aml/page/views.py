@@ -11,7 +11,7 @@ from typing import Any
 from aml.page.plots import Plot, number, plot
 from aml.state.records import FINAL, Asset, Job, Version
 from aml.state.runs import Point
-from aml.state.serving import MOVING, Deployment, Endpoint
+from aml.state.serving import MOVING, BatchDeployment, BatchEndpoint, Deployment, Endpoint
 
 #: classes of a badge by state: what is done, what goes on, what is wrong
 _DONE, _BUSY, _WRONG = "done", "busy", "wrong"
@@ -104,6 +104,29 @@ class EndpointView:
     shares: Sequence[Share]
     description: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BatchView:
+    """A batch endpoint: `default` is the deployment that its calls go to."""
+
+    name: str
+    place: str
+    state: str
+    badge: str
+    created: datetime
+    default: str
+    description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BatchDeploymentView:
+    name: str
+    state: str
+    badge: str
+    component: str
+    created: datetime
 
 
 @dataclass(frozen=True)
@@ -204,6 +227,25 @@ def view_deployment(deployment: Deployment, endpoint: Endpoint) -> DeploymentVie
             "Instance type": properties["instanceType"],
         },
     )
+
+
+def view_batch(endpoint: BatchEndpoint) -> BatchView:
+    return BatchView(
+        name=endpoint.name,
+        place=f"/batch-endpoints/{endpoint.name}",
+        state=endpoint.state,
+        badge=_served_badge(endpoint.state),
+        created=endpoint.created,
+        default=endpoint.default,
+        description=str(endpoint.properties.get("description") or ""),
+        tags=endpoint.tags,
+    )
+
+
+def view_batch_deployment(deployment: BatchDeployment) -> BatchDeploymentView:
+    component = str(deployment.properties["deploymentConfiguration"]["componentId"]["assetId"])
+    badge = _served_badge(deployment.state)
+    return BatchDeploymentView(deployment.name, deployment.state, badge, link_of(component).text, deployment.created)
 
 
 def view_version(version: Version) -> VersionView:

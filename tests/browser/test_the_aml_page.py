@@ -25,11 +25,12 @@ from tests.browser.conftest import (
     check_what_it_asked,
     watching,
 )
-from tests.support.aml_page import ANSWER, AUTHS, FAILED, STEPS, TRAINED, published
+from tests.support.aml_page import ANSWER, AUTHS, BATCH, FAILED, STEPS, TRAINED, published
 from tests.support.running_aml import RunningAml
 from tests.support.waiting import PATIENCE
 
-READERS = pytest.mark.parametrize("opened", [LIGHT, DARK, PHONE], ids=["light", "dark", "phone"], indirect=True)
+#: the phone's page is light, and has every rule of the wide one but its widths
+READERS = pytest.mark.parametrize("opened", [DARK, {**PHONE, **LIGHT}], ids=["dark", "light phone"], indirect=True)
 PATHS = {
     "front": "/",
     "jobs": "/jobs",
@@ -38,6 +39,7 @@ PATHS = {
     "model": "/models/income",
     "endpoint": "/endpoints/income",
     "deployment": "/endpoints/income/deployments/blue",
+    "batch": f"/batch-endpoints/{BATCH}",
 }
 
 
@@ -112,7 +114,9 @@ def samples_of(aml: RunningAml, path: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("language", ["Python, REST", "curl"])
-@pytest.mark.parametrize("path", [*(f"/endpoints/{name}" for name in AUTHS), f"/jobs/{TRAINED}"])
+@pytest.mark.parametrize(
+    "path", [*(f"/endpoints/{name}" for name in AUTHS), f"/jobs/{TRAINED}", f"/batch-endpoints/{BATCH}"]
+)
 def test_a_sample_runs_as_it_is(aml: RunningAml, path: str, language: str) -> None:
     program = samples_of(aml, path)[language]
     settings = {**os.environ, **aml.settings}
@@ -123,6 +127,8 @@ def test_a_sample_runs_as_it_is(aml: RunningAml, path: str, language: str) -> No
     assert run.returncode == 0, run.stdout + run.stderr
     if path.startswith("/jobs"):
         assert "Completed" in run.stdout
+    elif path.startswith("/batch-endpoints"):
+        assert json.loads(run.stdout)["name"].startswith("batchjob-")
     else:
         assert json.loads(run.stdout) == ANSWER
 

@@ -22,6 +22,7 @@ from tests.support.waiting import PATIENCE, until
 #: endpoints by what their calls carry; `income` divides its calls
 AUTHS = {"visits": "AADToken", "churn": "AMLToken", "income": "Key"}
 TRAFFIC = {"visits": {"blue": 100}, "churn": {"blue": 100}, "income": {"blue": 90, "green": 10}}
+BATCH = "nightly"
 TRAINED, FAILED = "income-20261101", "income-20261102"
 STEPS = 40
 ANSWER = ["no"]  #: of every endpoint to every sample
@@ -39,6 +40,7 @@ def published(azurite: Azurite, folder: Path) -> Iterator[RunningAml]:
         for name, command in ((TRAINED, ended), (FAILED, "echo before ${{inputs.rate}}; exit 3")):
             _put(aml, f"jobs/{name}", **given, command=command, inputs=rate, displayName=f"income of {name[-8:]}")
         _deploy(aml)
+        _batch(aml)
         _track(aml)
         for name, state in ((TRAINED, "Completed"), (FAILED, "Failed")):
             until(lambda name=name, state=state: _state(aml, f"jobs/{name}", "status") == state, name)
@@ -75,6 +77,28 @@ def _deploy(aml: RunningAml) -> None:
         for deployment in TRAFFIC[name]:
             _settled(aml, f"{name}/deployments/{deployment}")
         _done(aml, name, endpoint_body(TRAFFIC[name], authMode=auth))
+
+
+def _batch(aml: RunningAml) -> None:
+    """Make a batch endpoint whose calls start a job of a pipeline component with one step."""
+    step = {
+        "type": "command",
+        "command": "echo",
+        "environment": f"azureml:{aml.workspace}/environments/sklearn/versions/1",
+    }
+    _put(aml, "components/echo/versions/1", componentSpec=step)
+    node = {"type": "command", "componentId": f"{aml.workspace}/components/echo/versions/1"}
+    pipeline = {"type": "pipeline", "inputs": {"times": {"type": "integer"}}, "outputs": {}, "jobs": {"one": node}}
+    _put(aml, "components/nightly/versions/1", componentSpec=pipeline)
+    path = f"batchEndpoints/{BATCH}"
+    _put(aml, path, authMode="AADToken")
+    until(lambda: _state(aml, path, "provisioningState") == "Succeeded", path)
+    component = {"referenceType": "Id", "assetId": f"{aml.workspace}/components/nightly/versions/1"}
+    configuration = {"deploymentConfigurationType": "PipelineComponent", "componentId": component}
+    _put(aml, f"{path}/deployments/first", deploymentConfiguration=configuration)
+    until(lambda: _state(aml, f"{path}/deployments/first", "provisioningState") == "Succeeded", path)
+    _put(aml, path, authMode="AADToken", defaults={"deploymentName": "first"})
+    until(lambda: _state(aml, path, "provisioningState") == "Succeeded", path)
 
 
 def _track(aml: RunningAml) -> None:

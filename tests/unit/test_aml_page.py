@@ -76,7 +76,7 @@ def link(text: str, rel: str) -> str:
     return unescape(found[1]) if found else ""
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/models", "/endpoints"])
+@pytest.mark.parametrize("path", ["/", "/jobs", "/models", "/endpoints", "/batch-endpoints"])
 def test_an_empty_workspace_has_its_pages(here: Here, path: str) -> None:
     assert "here." in html(here, path) or "yet." in html(here, path)
 
@@ -90,6 +90,7 @@ def test_an_empty_workspace_has_its_pages(here: Here, path: str) -> None:
         "/endpoints/x",
         "/endpoints/x/deployments/y",
         "/endpoints/income/deployments/y",
+        "/batch-endpoints/x",
     ],
 )
 def test_what_is_not_there_is_said_on_a_page(serving: Here, path: str) -> None:
@@ -254,6 +255,41 @@ def test_an_endpoint_that_takes_tokens_shows_no_key(here: Here) -> None:
         assert answer.status == 200
         assert "Show the keys" not in answer.body.decode()
         assert "/onlineEndpoints/visits/token?api-version=" in answer.body.decode()
+
+
+def test_a_batch_endpoint_is_shown_with_what_a_call_needs(here: Here) -> None:
+    inputs = {
+        "rows": {"type": "uri_file"},
+        "times": {"type": "integer"},
+        "text": {"type": "string", "default": "a"},
+        "note": {"type": "string", "optional": True},
+    }
+    here.put("environments/python/versions/1", image="python:3.12")
+    environment = f"azureml:{here.workspace.id}/environments/python/versions/1"
+    step = {"type": "command", "command": "echo", "environment": environment, "inputs": {}}
+    here.put("components/echo/versions/1", componentSpec=step)
+    node = {"type": "command", "componentId": f"{here.workspace.id}/components/echo/versions/1"}
+    pipeline = {"type": "pipeline", "inputs": inputs, "outputs": {}, "jobs": {"one": node}}
+    here.put("components/counting/versions/1", componentSpec=pipeline)
+    assert here.put("batchEndpoints/counter", authMode="AADToken").status == 201
+    until(
+        lambda: here.call("GET", "batchEndpoints/counter").json["properties"]["provisioningState"] == "Succeeded",
+        "made",
+    )
+    assert "no default deployment" in html(here, "/batch-endpoints/counter")
+    component = {"referenceType": "Id", "assetId": f"{here.workspace.id}/components/counting/versions/1"}
+    configuration = {"deploymentConfigurationType": "PipelineComponent", "componentId": component}
+    assert here.put("batchEndpoints/counter/deployments/first", deploymentConfiguration=configuration).status == 201
+    default = {"authMode": "AADToken", "defaults": {"deploymentName": "first"}}
+    until(lambda: here.put("batchEndpoints/counter", **default).status == 200, "the default is set")
+    text = unescape(html(here, "/batch-endpoints/counter"))
+    assert "counting:1" in text
+    assert '"times": { "jobInputType": "Literal", "value": "1" }' in " ".join(text.split())
+    [program] = re.findall(r'data-language="Python, azure-ai-ml"><code>(.*?)</code>', text, re.DOTALL)
+    [given] = [each for each in ast.walk(ast.parse(program)) if isinstance(each, ast.Dict)]
+    assert [ast.literal_eval(key) for key in given.keys if key] == ["rows", "times"]
+    assert names(html(here, "/batch-endpoints")) == ["counter"]
+    assert "Its calls start jobs of first" in html(here, "/")
 
 
 @given(
