@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from aml import page
 from aml.api import (
@@ -107,7 +108,7 @@ CHECKS: Mapping[str, Callable[[Context, Call], None]] = {
 REFUSALS: Mapping[str, Callable[[ArmError], Response]] = {"mlflow": protocol.refused}
 
 
-def build(context: Context, names: Collection[str] = ()) -> Starlette:
+def build(context: Context, names: Collection[str] = ()) -> ASGIApp:
     """Return the server; jobs run and deployments answer as long as it does. `names` are hosts that lead here too."""
     hosts = frozenset(name.lower() for name in names)
     answering = _Answering(context, hosts)
@@ -128,15 +129,15 @@ def build(context: Context, names: Collection[str] = ()) -> Starlette:
             await run_in_threadpool(context.jobs.stop)
             await run_in_threadpool(context.serving.stop)
 
-    gateway = Middleware(Gateway, context=context, names=hosts)
     handlers = {404: _unknown, 405: _unknown, 500: _broken}
     storage = Middleware(StoragePlane, workspace=context.workspace)
-    return Starlette(
+    app = Starlette(
         routes=[*routes, *page.routes(context)],
-        middleware=[storage, gateway],
+        middleware=[storage],
         lifespan=running,
         exception_handlers=handlers,
     )
+    return Gateway(app, context, hosts)
 
 
 def _route(path: str, method: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Backend:
         self._idle: list[_Connection] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._working = 0
-        self._exchanges: set[asyncio.Task[Reply]] = set()
+        self._beginning: set[asyncio.Task[None]] = set()
         self.pending = 0
         self.closed = False
 
@@ -58,34 +59,46 @@ class Backend:
         if self.closed or self.pending > 2 * self.limits.at_once:
             self.pending -= 1
             raise Gone if self.closed else TooManyPending
-        task = asyncio.get_running_loop().create_task(self._exchange(body))
-        self._exchanges.add(task)
-        task.add_done_callback(self._done)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        timer = loop.call_later(self.limits.seconds, _time_out, answer)
         try:
             # The model goes on with a call that took too long, and with one whose caller has gone: its place stays
             # taken until it is done.
-            async with asyncio.timeout(self.limits.seconds):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            raise TimedOut from None
+            if self._working < self.limits.at_once and self._idle:
+                self._working += 1
+                self._begin(self._idle.pop(), body, answer)
+            else:
+                task = loop.create_task(self._begin_in_turn(body, answer))
+                self._beginning.add(task)
+                task.add_done_callback(self._beginning.discard)
+            return await answer
+        finally:
+            timer.cancel()
 
-    def _done(self, task: asyncio.Task[Reply]) -> None:
-        self.pending -= 1
-        self._exchanges.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waited for it has it; it is not logged as never read
-
-    async def _exchange(self, body: bytes) -> Reply:
+    async def _begin_in_turn(self, body: bytes, answer: asyncio.Future[Reply]) -> None:
         await self._enter()
         try:
             connection = self._idle.pop() if self._idle else await self._connect()
-            reply = await connection.exchange(body)
-            self._idle.append(connection)
-            return reply
         except OSError:
-            raise Broken from None
-        finally:
-            self._leave()
+            self._done(None, answer, Broken())
+        else:
+            self._begin(connection, body, answer)
+
+    def _begin(self, connection: _Connection, body: bytes, answer: asyncio.Future[Reply]) -> None:
+        """Send the body; `answer` gets the reply, if somebody still waits for it."""
+        connection.exchange(body, lambda reply: self._done(connection, answer, reply))
+
+    def _done(self, connection: _Connection | None, answer: asyncio.Future[Reply], reply: Reply | Broken) -> None:
+        self.pending -= 1
+        if connection is not None and isinstance(reply, Reply):
+            self._idle.append(connection)
+        if not answer.done():
+            if isinstance(reply, Reply):
+                answer.set_result(reply)
+            else:
+                answer.set_exception(reply)
+        self._leave()
 
     async def _enter(self) -> None:
         """Wait for a place; who comes first has it first."""
@@ -109,12 +122,17 @@ class Backend:
         return connection
 
 
+def _time_out(answer: asyncio.Future[Reply]) -> None:
+    if not answer.done():
+        answer.set_exception(TimedOut())
+
+
 class _Connection(asyncio.Protocol):
     """One exchange at a time."""
 
     def __init__(self) -> None:
         self._received = bytearray()
-        self._answer: asyncio.Future[Reply] | None = None
+        self._answered: Callable[[Reply | Broken], None] | None = None
         self._transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,25 +141,26 @@ class _Connection(asyncio.Protocol):
     def send(self, content: bytes) -> None:
         self._transport.write(LENGTH.pack(len(content)) + content)
 
-    async def exchange(self, body: bytes) -> Reply:
+    def exchange(self, body: bytes, done: Callable[[Reply | Broken], None]) -> None:
+        """Send the body; `done` is called once, with the reply or with why there is none."""
         if self._transport.is_closing():
-            raise ConnectionResetError
-        self._answer = asyncio.get_running_loop().create_future()
+            done(Broken())
+            return
+        self._answered = done
         self.send(body)
-        return await self._answer
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if len(self._received) < HEAD.size or self._answer is None:
+        if len(self._received) < HEAD.size or self._answered is None:
             return
         length, status, microseconds = HEAD.unpack_from(self._received)
         if len(self._received) >= HEAD.size + length:
             body = bytes(self._received[HEAD.size :])
             self._received.clear()
-            answer, self._answer = self._answer, None
-            answer.set_result(Reply(status, microseconds / 1000, body))
+            done, self._answered = self._answered, None
+            done(Reply(status, microseconds / 1000, body))
 
     def connection_lost(self, _: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionResetError())
-            self._answer = None
+        if self._answered is not None:
+            done, self._answered = self._answered, None
+            done(Broken())

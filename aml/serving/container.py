@@ -189,18 +189,27 @@ class SklearnModel:
         self._model = skops.io.load(file, trusted=_trusted(skops.io.get_untrusted_types(file=file)))
         names = _names_of(self._model)
         self._names = names or [column.get("name") for column in described.get("inputs") or []]
-        self._method = getattr(self._model, described.get("predict") or "predict")
+        method = described.get("predict") or "predict"
+        self._method = getattr(self._model, method)
         by_position(self._model)
+        self._quick = linear(self._model) if method == "predict" else None
 
     def predict(self, columns: list[Any], rows: list[list[Any]]) -> Any:
         if not rows:
             return []
         cells = self._cells(columns, rows)
+        if self._quick and self._is_plain(cells):
+            return self._quick(cells).tolist()
         try:
             return self._method(cells).tolist()
         except (ValueError, TypeError, IndexError) as error:
             traceback.print_exc()
             raise Refused(f"The model cannot score these rows: {str(error).partition(chr(10))[0]}") from None
+
+    def _is_plain(self, cells: Any) -> bool:
+        """Return whether there is a finite number for each column of the model."""
+        width = self._model.n_features_in_
+        return bool(cells.dtype == float and cells.shape[1] == width and self._numpy.isfinite(cells).all())
 
     def _cells(self, columns: list[Any], rows: list[list[Any]]) -> Any:
         """Return the rows as an array, the columns in the order in which the model knows them."""
@@ -248,6 +257,59 @@ def by_position(model: Any) -> None:
         model.transformers_ = [(name, part, _positions(columns, place)) for name, part, columns in model.transformers_]
         for _, part, _ in model.transformers_:
             by_position(part)
+
+
+def linear(model: Any) -> Callable[[Any], Any] | None:
+    """Return what predicts finite numbers as the model does, where it is scalers and a linear learner.
+
+    scikit-learn's own checks of a row take it twenty times as long as the sums. What is returned makes the same sums,
+    and is compared with the model first. None is returned for other models.
+    """
+    import numpy
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    *scalers, learner = [step for _, step in model.steps] if type(model) is Pipeline else [model]
+    learned = _linear_learner(learner)
+    if learned is None or any(type(each) is not StandardScaler for each in scalers):
+        return None
+
+    def predict(rows: Any) -> Any:
+        for scaler in scalers:
+            rows = rows - scaler.mean_ if scaler.with_mean else rows
+            rows = rows / scaler.scale_ if scaler.with_std else rows
+        return learned(rows)
+
+    try:
+        tried = numpy.random.default_rng(0).normal(size=(64, model.n_features_in_))
+        for scaler in scalers[:1]:
+            tried = scaler.inverse_transform(tried)
+        pairs = [(predict(rows), model.predict(rows)) for rows in (tried, tried[:1])]
+    except Exception:  # whatever is wrong with the model: its own method says it, when it is asked
+        return None
+    return predict if all(numpy.array_equal(quick, own) for quick, own in pairs) else None
+
+
+def _linear_learner(learner: Any) -> Callable[[Any], Any] | None:
+    """Return what predicts scaled rows as the learner does, where that is a sum of weighted cells."""
+    import numpy
+
+    try:
+        from sklearn.linear_model._base import LinearClassifierMixin as Classifier
+        from sklearn.linear_model._base import LinearModel as Regressor
+
+        if not type(learner).__module__.startswith("sklearn."):
+            return None
+        if isinstance(learner, Classifier):
+            weights, beside, classes = numpy.atleast_2d(learner.coef_).T, learner.intercept_, learner.classes_
+            if weights.shape[1] == 1:
+                return lambda rows: classes[((rows @ weights + beside).ravel() > 0).astype(int)]
+            return lambda rows: classes[(rows @ weights + beside).argmax(axis=1)]
+        if isinstance(learner, Regressor):
+            return lambda rows: rows @ learner.coef_.T + learner.intercept_
+    except (ImportError, AttributeError):  # another version of scikit-learn, or a learner that is not fitted
+        pass
+    return None
 
 
 def _positions(columns: Any, place: dict[str, int]) -> Any:

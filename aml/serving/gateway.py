@@ -1,12 +1,13 @@
 """The scoring gateway: leads a call to one of an endpoint's deployments, and its answer back.
 
-It stands before the routes of the server, reads no body that it leads on, and asks no record.
+It stands before everything else of the server, reads no body that it leads on, and asks no record.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Collection
 from functools import partial
 
@@ -27,6 +28,8 @@ from service.faults.calls import misbehave
 from service.faults.orders import Fault
 from service.guard import BodyTooLarge, read_at_most
 from service.keys import carried, is_one_of, new_id
+
+log = logging.getLogger("aml.serving")
 
 PATH = "/score/"
 #: what is called at the host of an endpoint, and where that is at this server's host
@@ -53,14 +56,19 @@ class Gateway:
         if scope["type"] != "http" or not scope["path"].lower().startswith(PATH):
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
         if self._faults.any:
+            request = Request(scope, receive)
             names = (scope["path"][len(PATH) :], request.headers.get(DEPLOYMENT, ""))
-            answer = partial(self._respond, request)
-            response = await misbehave(request, self._faults, (names, "score"), _refused, answer)
-        else:
-            response = await self._respond(request)
-        await response(scope, receive, send)
+            response = await misbehave(
+                request, self._faults, (names, "score"), _refused, partial(self._respond, request)
+            )
+            await response(scope, receive, send)
+            return
+        # As what `Response` does, in fewer steps: a call takes little more time than its model.
+        status, body, headers = await self._safely_answered(Request(scope, receive))
+        head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": [*head, *_head(body)]})
+        await send({"type": "http.response.body", "body": body})
 
     def _of_host(self, scope: Scope) -> Scope:
         """Return the call of an endpoint's own host as one of this server's host."""
@@ -69,11 +77,18 @@ class Gateway:
         return {**scope, "path": path, "raw_path": path.encode()} if name else scope
 
     async def _respond(self, request: Request) -> Response:
+        status, body, headers = await self._safely_answered(request)
+        return Response(body, status, headers, "application/json")
+
+    async def _safely_answered(self, request: Request) -> Answer:
         try:
             status, body, headers = await self._answer(request)
         except ArmError as error:
             status, body, headers = error.status, json.dumps(error.body).encode(), error.headers
-        return Response(body, status, {"x-request-id": new_id(), **headers}, "application/json")
+        except Exception as error:  # a fault of this program; the log has the traceback
+            log.error("A call of an endpoint failed: %s", type(error).__name__, exc_info=error)
+            status, body, headers = 500, _error("InternalServerError", "The server's output has the error."), {}
+        return status, body, {"x-request-id": new_id(), **headers}
 
     async def _answer(self, request: Request) -> Answer:
         scope = request.scope
@@ -152,6 +167,10 @@ async def _copy(live: Live, body: bytes) -> None:
             await live.backend.ask(body)
     except (Gone, TooManyPending, TimedOut, Broken):
         pass  # a copy may be lost
+
+
+def _head(body: bytes) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+    return (b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")
 
 
 def audience_of(endpoint_id: str) -> str:

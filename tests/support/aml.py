@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from starlette.applications import Starlette
-
 from aml.context import Context
 from aml.faults import Faults
 from aml.identity import tokens
@@ -48,7 +46,7 @@ class Here:
         self.context = Context(
             self.workspace, self.jobs, self.serving, self.faults, buckets=buckets or Buckets(UNLIMITED)
         )
-        self.app: Starlette = build(self.context)
+        self.app = build(self.context)
         self.token = tokens.issue(self.workspace.identity, "https://management.azure.com/")[0]
 
     def call(

@@ -17,16 +17,26 @@ import sklearn.datasets
 import skops.io
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import (
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDOneClassSVM,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 
 from aml.serving import container
-from aml.serving.container import HEAD, LENGTH, Refused, Score, load_model, read_rows, rows_scorer, script
+from aml.serving.container import HEAD, LENGTH, Refused, Score, linear, load_model, read_rows, rows_scorer, script
 
 FRAME = pd.DataFrame(
     {
@@ -92,6 +102,67 @@ def test_a_missing_number_is_scored_as_missing(tmp_path: Path) -> None:
     missing = FRAME.assign(age=[np.nan, *FRAME["age"][1:]])
     rows = [[None if cell != cell else cell for cell in row] for row in missing.to_numpy(dtype=object).tolist()]
     assert answers(saved(model, tmp_path), {"columns": list(FRAME), "data": rows}) == model.predict(missing).tolist()
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        LogisticRegression(),
+        LogisticRegression(fit_intercept=False),
+        RidgeClassifier(),
+        SGDClassifier(random_state=0),
+        LinearSVC(),
+        LinearRegression(),
+        Ridge(),
+        Lasso(alpha=0.01),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(StandardScaler(with_mean=False), StandardScaler(with_std=False), Ridge()),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_linear_model_scores_as_its_own_method_does(learner: Any, classes: int) -> None:
+    random = np.random.default_rng(0)
+    rows, labels = random.normal(10, 5, size=(300, 4)), random.integers(0, classes, 300)
+    rows[:, 0] += labels * 8
+    model = clone(learner).fit(rows, labels)
+    quick = linear(model)
+    assert quick is not None
+    for part in (rows, rows[:1], rows[7:9] * 1e6):
+        assert np.array_equal(quick(part), model.predict(part))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestClassifier(n_estimators=2),
+        make_pipeline(SimpleImputer(), LogisticRegression()),
+        SGDOneClassSVM(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_is_not_scalers_and_a_linear_learner_is_scored_by_its_own_method(model: Any, tmp_path: Path) -> None:
+    rows = np.array([[0.0, 1.0], [5.0, 1.0]] * 4)
+    model.fit(rows, ["low", "high"] * 4)
+    assert linear(model) is None
+    assert answers(saved(model, tmp_path), rows.tolist()) == model.predict(rows).tolist()
+
+
+def test_a_linear_model_that_is_not_what_it_seems_is_scored_by_its_own_method() -> None:
+    class Other(LogisticRegression):
+        def predict(self, X: Any) -> Any:
+            return super().predict(X)[::-1]
+
+    rows = np.array([[0.0], [5.0]])
+    assert linear(Other().fit(rows, [0, 1])) is None
+    assert linear(LogisticRegression()) is None  # not fitted
+
+
+def test_rows_that_a_linear_model_cannot_score_are_refused(tmp_path: Path) -> None:
+    score = saved(make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0, 0.0], [5.0, 0.0]], [0, 1]), tmp_path)
+    for rows in ([[1]], [[1, 2, 3]], [[1, None]]):
+        with pytest.raises(Refused, match="cannot score"):
+            score(json.dumps({"input_data": rows}).encode())
 
 
 def test_a_regression_answers_numbers(tmp_path: Path) -> None:
