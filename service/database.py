@@ -198,13 +198,15 @@ class Database:
         self.exchange(records, [])
 
     def exchange(self, removed: Sequence[Record], written: Sequence[Record]) -> None:
-        """Remove records and write others, all or none."""
+        """Remove records and write new ones, all or none; raise `Taken` when one with the id of a new one is there."""
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
-            for record in written:
-                _put(database, record)
             for record in removed:
                 database.execute("DELETE FROM records WHERE kind = ? AND id = ?", [type(record).__name__, record.id])
+            for record in written:
+                if _find(database, type(record), record.id):
+                    raise Taken(type(record).__name__, record.id)
+                _put(database, record)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -66,9 +66,9 @@ def numbered(context: Context, number: str) -> Experiment:
 
 def several(context: Context, numbers: list[Any]) -> list[str]:
     """Return the ids of the records of these experiments, of all where none is named."""
-    if not numbers:
-        return [each.id for each in _all(context)]
-    return list(dict.fromkeys(numbered(context, str(each)).id for each in numbers))
+    known = {each.number: each.id for each in _all(context)}
+    wanted = dict.fromkeys(map(str, numbers)) or known
+    return [known.get(number) or numbered(context, number).id for number in wanted]
 
 
 def _tag(context: Context, experiment: Experiment, tags: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from aml.runs.protocol import BASE, asked, listed, page, pairs, position, taken,
 from aml.runs.versions import milliseconds_of, model_of, shown_version, version_of
 from aml.state import assets, models
 from aml.state.records import Asset, Version, make
+from service.database import Taken
 
 _ALIAS = re.compile(r"(?!v\d+$)(?!latest$)[\w.-]{1,255}", re.IGNORECASE)
 
@@ -49,13 +50,13 @@ def rename(context: Context, call: Call) -> Response:
     asset, name = model_of(context, text(body, "name")), text(body, "new_name")
     scope.check_name(name, "new_name")
     records = context.workspace.records
-    if records.find(Asset, models.asset_id(name)):
-        raise taken(f"Registered Model (name={name}) already exists.")
     versions = records.all(Version, f"{asset.id}/versions")
     fresh = _moved(asset, f"{models.COLLECTION}/{name}")
-    records.exchange(
-        [asset, *versions], [fresh, *(_moved(each, f"{fresh.path}/versions/{each.name}") for each in versions)]
-    )
+    moved = [_moved(each, f"{fresh.path}/versions/{each.name}") for each in versions]
+    try:
+        records.exchange([asset, *versions], [fresh, *moved])
+    except Taken:
+        raise taken(f"Registered Model (name={name}) already exists.") from None
     return _answered(context, call, fresh)
 
 

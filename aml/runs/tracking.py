@@ -17,7 +17,7 @@ from aml.runs.experiments import numbered, several
 from aml.runs.filters import Facts, read_filter, read_order
 from aml.runs.protocol import BASE, items, page, pairs, position, run_id, text, texts
 from aml.runs.views import RunView, run_of
-from aml.state.runs import Logged, Point, Run, log, milliseconds, value_of
+from aml.state.runs import Logged, OtherParam, Point, Run, log, milliseconds, value_of
 from service.keys import new_id
 
 _MODELS = "mlflow.log-model.history"  #: the tag in which MLflow 2 describes the models of a run
@@ -53,14 +53,18 @@ def update_run(context: Context, call: Call) -> Response:
     """Change the run. How a job went says the job alone."""
     body = call.json()
     found = run_of(context, run_id(body))
-    changes: dict[str, Any] = {}
-    if title := body.get("run_name"):
-        changes |= {"title": str(title), "tags": {**found.tags, "mlflow.runName": str(title)}}
+    title = str(body.get("run_name") or "")
+    changes: dict[str, Any] = {"title": title} if title else {}
+    tags = {"mlflow.runName": title} if title else {}
     if status := body.get("status"):
         changes["status"] = str(status)
     if isinstance(body.get("end_time"), int):
         changes["ended"] = body["end_time"]
-    changed = context.workspace.records.change(Run, found.id, lambda run: msgspec.structs.replace(run, **changes))
+
+    def change(run: Run) -> Run:
+        return msgspec.structs.replace(run, tags={**run.tags, **tags}, **changes)
+
+    changed = context.workspace.records.change(Run, found.id, change)
     return scope.answer({"run_info": RunView(context, call, changed or found).shown()["info"]})
 
 
@@ -209,10 +213,6 @@ def get_history(context: Context, call: Call) -> Response:
 
 def _log(context: Context, run: Run, metrics: list[Any], params: dict[str, str], tags: dict[str, str]) -> None:
     """Add to what the run has logged, all or nothing of what is given; metrics also to the models that they are of."""
-    for name, value in params.items():
-        if run.params.get(name, value) != value:
-            message = f"The param {name[:80]!r} of run {run.name} has the value {run.params[name][:80]!r} already."
-            raise bad_request(message, name)
     logged = [_point(each) for each in metrics]
     models = {each["model_id"] for each in metrics if each.get("model_id")}
     of_models = {
@@ -221,7 +221,11 @@ def _log(context: Context, run: Run, metrics: list[Any], params: dict[str, str],
         ]
         for model in models
     }
-    log(context.workspace.records, run.id, logged, params=params, tags=tags)
+    try:
+        log(context.workspace.records, run.id, logged, params=params, tags=tags)
+    except OtherParam as other:
+        message = f"The param {other.name[:80]!r} of run {run.name} has the value {other.value[:80]!r} already."
+        raise bad_request(message, other.name) from None
     for model, of_model in of_models.items():
         logged_models.log_metrics(context, model, of_model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -121,15 +122,37 @@ def run_of_job(records: Records, job: Job) -> Run:
     return records.find_or_make(Run, made.id, lambda: made)
 
 
-def log(records: Records, run: str, metrics: list[tuple[str, Point]], **texts: dict[str, str]) -> None:
-    """Add values of metrics to the run of that id, and `tags` and `params`. A call may come again."""
+class OtherParam(Exception):
+    """A param of a run has another value already."""
+
+    def __init__(self, name: str, value: str) -> None:
+        super().__init__(f"The param {name!r} has the value {value!r} already.")
+        self.name, self.value = name, value
+
+
+def log(
+    records: Records,
+    run: str,
+    metrics: list[tuple[str, Point]],
+    *,
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Add to the run of that id; nothing where a param has another value. A call may come again."""
 
     def change(found: Run) -> Run:
-        tags, params = {**found.tags, **texts.get("tags", {})}, {**found.params, **texts.get("params", {})}
-        return msgspec.structs.replace(found, metrics=latest(found.metrics, metrics), tags=tags, params=params)
+        for name, value in (params or {}).items():
+            if found.params.get(name, value) != value:
+                raise OtherParam(name, found.params[name])
+        return msgspec.structs.replace(
+            found,
+            metrics=latest(found.metrics, metrics),
+            tags={**found.tags, **(tags or {})},
+            params={**found.params, **(params or {})},
+        )
 
-    records.put(*(_logged(f"{run}/{name}", point) for name, point in metrics))
     records.change(Run, run, change)
+    records.put(*(_logged(f"{run}/{name}", point) for name, point in metrics))
 
 
 def _logged(parent: str, point: Point) -> Logged:

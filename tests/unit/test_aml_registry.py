@@ -147,6 +147,8 @@ def test_a_renamed_model_keeps_its_versions_and_aliases(here: Here, one: str) ->
     asked(here, "POST", "registered-models/create", {"name": "taken"})
     refused = mlflow(here, "POST", "mlflow/registered-models/rename", {"name": "income", "new_name": "taken"})
     assert refusal(refused) == (400, "RESOURCE_ALREADY_EXISTS")
+    asked(here, "POST", "registered-models/rename", {"name": "income", "new_name": "INCOME"})
+    assert versions(here, filter="name = 'INCOME'") == ["2", "1"]
     asked(here, "POST", "registered-models/rename", {"name": "income", "new_name": "earnings"})
     assert versions(here, filter="name = 'earnings'") == ["2", "1"]
     found = asked(here, "GET", "registered-models/alias", name="earnings", alias="champion")["model_version"]
