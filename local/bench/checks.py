@@ -21,7 +21,7 @@ from local.bench.rows import Row
 from shared.domain.checks import Checks, Column, Drift, Type, check
 
 GIB = 1 << 30
-CHUNK = 4 << 20  #: bytes, as the storage client gives them
+CHUNK = 1 << 20  #: bytes, as the storage gives them
 CLASSES = 1_000_000
 _TURNS = 5
 _ROWS = 9_000  #: of a block that is repeated with other ids

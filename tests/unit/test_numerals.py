@@ -28,7 +28,8 @@ def by_bits(cells: list[str], sign: str = "") -> list[int]:
     text = "".join(f"{sign}{cell}{sign}," for cell in cells).encode()
     ends = np.cumsum([len(f"{sign}{cell}{sign},") for cell in cells]) - 1
     starts = np.append(0, ends[:-1] + 1)
-    found = kinds(np.frombuffer(text, np.uint8), starts + len(sign), ends - len(sign))
+    before = np.isin(np.arange(len(text)), starts + len(sign) - 1)
+    found = kinds(np.frombuffer(text, np.uint8), before, starts + len(sign), ends - len(sign))
     return [int(each) for each in found]
 
 

@@ -18,6 +18,7 @@ from shared.domain.checks.whole import asked_of_all
 from shared.domain.table import EXTENSIONS, PIECE, Block, Table, Unreadable
 from shared.domain.table.form import Form
 
+_LARGE_CHUNK = 1 << 20  #: bytes of which the next as many may be long in coming
 COLUMNAR_FROM = 32 << 10  #: bytes of a block that is looked at as a whole; NumPy has to be loaded for it
 
 
@@ -41,16 +42,17 @@ def check(
     `columnar_from`.
     """
     hashed = _Hashed(chunks)
+    given = _given(iter(hashed))
     rows, broken = None, _wrong_name(name)
     if broken is None:
         try:
-            table = Table(name, hashed, piece_size, columnar_from)
+            table = Table(name, given, piece_size, columnar_from)
             rows = RowChecks(table, checks, inputs)
             for block, cells in _looked_at(table, rows):
                 rows.take(block, cells)
         except Unreadable as error:
             broken = Fault(kind=Kind(error.kind), message=error.message, row=error.row, line=error.line)
-    for _ in hashed:
+    for _ in given:
         pass
     found = Report(
         name=name,
@@ -65,6 +67,14 @@ def check(
         faults, unlisted = shortened([*found.faults, *([broken] if broken else [])])
         return replace(found, faults=tuple(faults), notes=(*found.notes, *unlisted))
     return _of_all(found, rows, checks, reference, alone=alone)
+
+
+def _given(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Give the chunks; of large ones the next is read and hashed while one is used."""
+    for chunk in chunks:
+        yield chunk
+        if len(chunk) >= _LARGE_CHUNK:
+            yield from ahead(chunks)
 
 
 def _looked_at(table: Table, rows: RowChecks) -> Iterator[tuple[Block, Cells | None]]:

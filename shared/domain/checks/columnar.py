@@ -48,7 +48,8 @@ class Cells:
     def kinds(self) -> Any:
         """Return of each cell what it is."""
         starts = self._starts.ravel()
-        return kinds(self._grid.text, starts, starts + self._lengths.ravel()).reshape(self._lengths.shape)
+        found = kinds(self._grid.text, self._grid.before, starts, starts + self._lengths.ravel())
+        return found.reshape(self._lengths.shape)
 
     @cached_property
     def _words(self) -> Any:

@@ -13,20 +13,22 @@ EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is
 _NUMBER_AT_MOST = 200  #: bytes of a number that is finite for sure, with two digits in its exponent
 
 
-def kinds(text: Any, starts: Any, ends: Any) -> Any:
-    """Return of each cell what it is. The bytes at `ends` are behind the cells."""
+def kinds(text: Any, before: Any, starts: Any, ends: Any) -> Any:
+    """Return of each cell what it is.
+
+    `before` is whether a byte is the last before a cell; the first cell may have none. The bytes at `ends` are those
+    behind the cells.
+    """
     import numpy as np
 
-    begins = np.zeros(len(text), np.bool_)
-    begins[starts] = True
     digits, points = _bits((text - np.uint8(ord("0"))) <= 9), _bits(text == ord("."))
     signs, letters = _bits((text == ord("-")) | (text == ord("+"))), _bits(text | np.uint8(0x20) == ord("e"))
 
-    at = _bits(begins)
+    at = _next(_bits(before))
+    at[0] |= starts[0] == 0
     at = (at & ~signs) | _next(at & signs)
     integers = _behind(at & digits, digits)
-    fractions = _behind(_next(at & points) & digits, digits) | _behind(_next(integers & points), digits)
-    numbers = integers | fractions
+    numbers = integers | _behind(_next(at & points) & digits | _next(integers & points), digits)
     at = _next(numbers & letters)
     at = ((at & ~signs) | _next(at & signs)) & digits
     for _ in range(2):
@@ -34,7 +36,7 @@ def kinds(text: Any, starts: Any, ends: Any) -> Any:
         numbers |= at
 
     lengths = ends - starts
-    found = np.uint8(OTHER) - _bytes(numbers, ends) - _bytes(integers, ends)
+    found = np.uint8(OTHER) - (_bytes(numbers) + _bytes(integers))[ends]
     if lengths.max(initial=0) > _NUMBER_AT_MOST:
         found[lengths > _NUMBER_AT_MOST] = OTHER
     return found * (lengths > 0)
@@ -50,11 +52,11 @@ def _bits(mask: Any) -> Any:
     return bits.view("<u8")
 
 
-def _bytes(bits: Any, places: Any) -> Any:
-    """Return the bits of these places, one in a byte."""
+def _bytes(bits: Any) -> Any:
+    """Return each bit in a byte."""
     import numpy as np
 
-    return np.unpackbits(bits.view(np.uint8), bitorder="little")[places]
+    return np.unpackbits(bits.view(np.uint8), bitorder="little")
 
 
 def _next(bits: Any) -> Any:

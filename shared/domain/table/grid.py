@@ -23,6 +23,7 @@ class Grid:
     text: Any  #: the same, byte by byte
     starts: Any  #: of the cells, after an opening quote
     ends: Any  #: before a closing quote
+    before: Any  #: whether a byte is the last before a cell
     bounds: Any  #: for each cell, the place of the separator or the LF behind it
     row_bounds: Any  #: for each row, the place of its LF
     gaps: bool  #: whether a cell has nothing at all, not even quotes
@@ -87,7 +88,7 @@ def _grid(lines: bytes, found: _Bytes) -> Grid | None:
     import numpy as np
 
     text, quoted = found.text, found.outside is not None
-    bounds = np.flatnonzero(found.bounds)
+    before, bounds = found.bounds, np.flatnonzero(found.bounds)
     row_ends = text[bounds] == _LF
     row_bounds = bounds[row_ends]
     starts, ends = np.empty_like(bounds), bounds
@@ -104,8 +105,10 @@ def _grid(lines: bytes, found: _Bytes) -> Grid | None:
     if quoted:
         opened = text[starts] == _QUOTE
         starts, ends = starts + opened, ends - opened
-    line_count = int(np.count_nonzero(found.line_ends))
-    return Grid(lines, text, starts, ends, bounds, row_bounds, gaps, quoted, line_count)
+        before = np.zeros(len(text), np.bool_)
+        before[starts - 1] = True  # before the first byte comes the last, an LF
+    line_count = int(np.count_nonzero(found.line_ends)) if quoted else len(row_bounds)
+    return Grid(lines, text, starts, ends, before, bounds, row_bounds, gaps, quoted, line_count)
 
 
 def _too_long(grid: Grid) -> bool:

@@ -14,7 +14,7 @@ from shared.domain.table.grid import Grid, find
 from shared.domain.table.lines import Lines
 from shared.domain.table.plain import plain
 
-PIECE = 256 << 10  #: bytes looked at as one block, however the chunks come
+PIECE = 512 << 10  #: bytes looked at as one block, however the chunks come
 _EXCELS_FIRST_LINE = re.compile(rb'(?i)"?sep=."?\s*')
 
 
