@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from shared.domain.checks import Checks, Column, Drift, Type, check
 from shared.domain.checks.columnar import look
 from shared.domain.checks.columns import CLASSES_AT_MOST
+from shared.domain.checks.duplicates import Duplicates
 from shared.domain.table import encoding
 from shared.domain.table.form import CELL_AT_MOST, Form
 from shared.domain.table.grid import find
@@ -170,6 +172,17 @@ def test_a_report_is_the_same_wherever_the_blocks_are_cut(what: str, mark: bytes
 
     for size in range(1, len(rows) + 2):
         assert check("x.csv", [content], checks, REFERENCE, piece_size=size, columnar_from=0) == by_row, size
+
+
+def test_an_array_of_hashes_counts_as_its_rows_do() -> None:
+    by_row, by_array = Duplicates(at_most=200), Duplicates(at_most=200)
+    for start in range(0, 30_000, 1000):
+        rows = [b"%d" % (number % 20_000) for number in range(start, start + 1000)]
+        by_row.add(rows)
+        by_array.add_digests(np.fromiter(map(hash, rows), np.int64, len(rows)))
+
+    assert (by_array.share, by_array.one_in) == (by_row.share, by_row.one_in)
+    assert by_row.one_in > 8
 
 
 ARFF_SIGNS = ["1", "-2.5", "x", "?", ",", ",", "\n", "\n", "\r\n", "\r", " ", "\t", "'", '"', "%", "{", "é"]

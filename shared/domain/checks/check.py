@@ -78,12 +78,12 @@ def _given(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _looked_at(table: Table, rows: RowChecks) -> Iterator[tuple[Block, Cells | None]]:
-    """Give the table's blocks. Of a large table, one is read and one is looked at while one is checked."""
+    """Give the table's blocks; of a large table the next is looked at while one is checked."""
     blocks = table.blocks()
     for block in blocks:
         yield rows.look(block)
         if block.grid:
-            yield from ahead(map(rows.look, ahead(blocks)))
+            yield from ahead(map(rows.look, blocks))
 
 
 def _of_all(found: Report, rows: RowChecks, checks: Checks, reference: Profile | None, *, alone: bool) -> Report:

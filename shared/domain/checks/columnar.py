@@ -64,7 +64,6 @@ class Cells:
         start = int(bounds[row - 1]) + 1 if row else 0
         return self._grid.lines[start : int(bounds[row])].removesuffix(b"\r")
 
-    @cached_property
     def digests(self) -> Any:
         """Return the hash of each row as it is in the file, without its line end."""
         import numpy as np

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 AT_MOST = 1 << 19  #: digests kept: 60 MiB
@@ -38,24 +38,30 @@ class Duplicates:
         return (rows - len(self._kept)) / max(1, rows)
 
     def add(self, rows: Iterable[bytes]) -> None:
-        self._add(_of_level(map(hash, rows), self._level))
+        self._add([*map(hash, rows)], _of_level)
 
     def add_digests(self, digests: Any) -> None:
         """Do the same for an array of the hashes of rows."""
-        self._add(digests[digests & (self.one_in - 1) == 0].tolist())
+        self._add(digests, lambda some, level: some[some & _mask(level) == 0])
 
-    def _add(self, digests: list[int]) -> None:
-        self._kept.update(digests)
+    def _add(self, digests: Any, of_level: Callable[[Any, int], Any]) -> None:
+        if self._level:
+            digests = of_level(digests, self._level)
+        self._kept.update(digests if isinstance(digests, list) else digests.tolist())
         for level in range(self._level, _LEVELS):
             self._rows[level] += len(digests)
-            digests = _of_level(digests, level + 1)
-            if not digests:
+            digests = of_level(digests, level + 1)
+            if not len(digests):
                 break
         while len(self._kept) > self._at_most and self._level + 1 < _LEVELS:
             self._level += 1
             self._kept = set(_of_level(self._kept, self._level))
 
 
+def _mask(level: int) -> int:
+    return (1 << (_STEP * level)) - 1
+
+
 def _of_level(digests: Iterable[int], level: int) -> list[int]:
-    mask = (1 << (_STEP * level)) - 1
+    mask = _mask(level)
     return [digest for digest in digests if not digest & mask]

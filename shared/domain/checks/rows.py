@@ -47,8 +47,6 @@ class RowChecks:
         cells = look(block.grid, len(self.columns), self._marks) if block.grid else None
         if cells and self._typed:
             _ = cells.kinds
-        if cells and self.duplicates:
-            _ = cells.digests
         return block, cells
 
     def take(self, block: Block, cells: Cells | None) -> None:
@@ -80,7 +78,7 @@ class RowChecks:
                 self._by_cell(self.columns[index], seen.cells, numbers, seen.counts, raw)
         self.sample.offer(cells.rows, cells.raw)
         if self.duplicates:
-            self.duplicates.add_digests(cells.digests)
+            self.duplicates.add_digests(cells.digests())
         self.rows += cells.rows
 
     def sampled(self) -> list[Sequence[str]]:
