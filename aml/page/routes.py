@@ -12,7 +12,8 @@ GET /batch-endpoints, /batch-endpoints/{endpoint}  batch endpoints; one with its
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from azure.core.exceptions import AzureError
 from starlette.requests import Request
@@ -30,10 +31,12 @@ from aml.page import samples, views
 from aml.page.example import example
 from aml.page.frame import FRAME, slice_of
 from aml.serving.replica import LOGS
-from aml.state.records import Asset, Job, Version
+from aml.state.records import Asset, Job, Resource, Version
 from aml.state.runs import Logged, Run
 from aml.state.serving import BatchDeployment, BatchEndpoint, Deployment, Endpoint
 from service.page.frame import Form, own_address
+
+T = TypeVar("T", bound=Resource)
 
 _LATEST = 5  #: of each kind on the front
 _STEPS = 200  #: of a pipeline job
@@ -86,18 +89,23 @@ class _Page:
         )
 
     def jobs(self, request: Request) -> Response:
-        found = slice_of(self._records, Job, "jobs", request.query_params)
-        return FRAME.answer("jobs.html", slice=found, jobs=[views.view_job(each) for each in found.items])
+        return self._list(request, "Jobs", Job, "jobs", views.view_job)
 
     def models(self, request: Request) -> Response:
-        found = slice_of(self._records, Asset, "models", request.query_params)
-        return FRAME.answer("models.html", slice=found, models=[self._model(each) for each in found.items])
+        return self._list(request, "Models", Asset, "models", self._model)
 
     def endpoints(self, request: Request) -> Response:
-        found = slice_of(self._records, Endpoint, "onlineendpoints", request.query_params)
-        return FRAME.answer(
-            "endpoints.html", slice=found, endpoints=[views.view_endpoint(each) for each in found.items]
-        )
+        return self._list(request, "Endpoints", Endpoint, "onlineendpoints", views.view_endpoint)
+
+    def batch_endpoints(self, request: Request) -> Response:
+        return self._list(request, "Batch endpoints", BatchEndpoint, "batchendpoints", views.view_batch)
+
+    def _list(self, request: Request, title: str, kind: type[T], parent: str, view: Callable[[T], Any]) -> Response:
+        found = slice_of(self._records, kind, parent, request.query_params)
+        place = request.url.path
+        macro = place.strip("/").replace("-", "_")
+        items = [view(each) for each in found.items]
+        return FRAME.answer("list.html", title=title, place=place, kind=macro, slice=found, items=items)
 
     def job(self, request: Request) -> Response:
         names = request.path_params
@@ -146,12 +154,6 @@ class _Page:
         logs = {kind: last_lines(folder / file, _LINES) for kind, file in LOGS.items()}
         view = views.view_deployment(found, endpoint)
         return FRAME.answer("deployment.html", deployment=view, endpoint=views.view_endpoint(endpoint), logs=logs)
-
-    def batch_endpoints(self, request: Request) -> Response:
-        found = slice_of(self._records, BatchEndpoint, "batchendpoints", request.query_params)
-        return FRAME.answer(
-            "batch_endpoints.html", slice=found, endpoints=[views.view_batch(each) for each in found.items]
-        )
 
     def batch_endpoint(self, request: Request) -> Response:
         endpoint = self._records.find(BatchEndpoint, f"batchendpoints/{request.path_params['endpoint']}".lower())
