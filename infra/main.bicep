@@ -15,7 +15,7 @@ param environmentName string
 })
 param location string
 
-@description('True: storage is reached through private endpoints in a virtual network only. Costs about 25 USD a month more.')
+@description('True: storage is reached through private endpoints in a virtual network only. Costs about 45 USD a month more.')
 param privateNetwork bool = false
 
 @description('Container into which people drop training data.')
@@ -26,16 +26,18 @@ param dataContainer string = 'training-data'
 @description('Address that alerts are mailed to. Empty: alerts are only shown in the portal.')
 param alertEmail string = ''
 
-@description('Object id of a person or a workflow that may use the commands: it gets the app\'s rights on data and records. Empty: nobody.')
-param operatorId string = ''
+@description('Object id of the person or workflow that deploys; azd gives it. It gets the app\'s rights on data and records, for the commands.')
+param deployerId string = ''
 
-@description('What operatorId is.')
+@description('What deployerId is; azd gives it.')
 @allowed([
   'User'
-  'Group'
   'ServicePrincipal'
 ])
-param operatorType string = 'User'
+param deployerType string = 'User'
+
+@description('Object id of a group whose members may use the commands too. Empty: none.')
+param operatorsGroupId string = ''
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
@@ -165,14 +167,25 @@ module dataRoles 'modules/data-roles.bicep' = {
   }
 }
 
-module operatorRoles 'modules/data-roles.bicep' = if (!empty(operatorId)) {
+module deployerRoles 'modules/data-roles.bicep' = if (!empty(deployerId)) {
+  name: 'deployer-roles'
+  scope: group
+  params: {
+    storageName: dataStorage.outputs.name
+    dataContainer: dataContainer
+    principalId: deployerId
+    principalType: deployerType
+  }
+}
+
+module operatorRoles 'modules/data-roles.bicep' = if (!empty(operatorsGroupId)) {
   name: 'operator-roles'
   scope: group
   params: {
     storageName: dataStorage.outputs.name
     dataContainer: dataContainer
-    principalId: operatorId
-    principalType: operatorType
+    principalId: operatorsGroupId
+    principalType: 'Group'
   }
 }
 

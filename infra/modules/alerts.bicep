@@ -68,6 +68,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       evaluationFrequency: 'PT5M'
       windowSize: 'PT10M'
       autoMitigate: true
+      skipQueryValidation: true // the table of requests may not be there before the first of them
       criteria: {
         allOf: [
           {

@@ -1,4 +1,4 @@
-// A storage account without keys, with its containers and queues. Roles are given in roles.bicep.
+// A storage account without keys, with its containers and queues. Roles are given in host-roles.bicep and data-roles.bicep.
 @minLength(3)
 @maxLength(24)
 param name string
@@ -8,7 +8,7 @@ param tags object
 param private bool
 param containers array
 param queues array
-@description('Log Analytics workspace that gets the log of reads, writes and deletes.')
+@description('Log Analytics workspace that gets the log of writes and deletes.')
 param workspaceId string
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {

@@ -21,6 +21,8 @@ from shared.cli.doctor.storage import OWN, POISON
 TEMPLATES = deployed.read_templates(ROOT)
 MAIN = TEMPLATES["main.bicep"]
 SETTINGS = deployed.settings(ROOT)
+#: what azd gives each parameter of main.bicep
+GIVEN = json.loads((ROOT / "infra/main.parameters.json").read_text("utf-8"))["parameters"]
 SAMPLE = read_settings(ROOT / "local.settings.sample.json")
 CONNECTIONS = ("AzureWebJobsStorage", "TRAINING_DATA", "RETRAINING_STORE", "PROMOTIONS")
 #: each function with the kind of its trigger; they can be listed only once
@@ -113,15 +115,18 @@ def test_the_apps_identity_has_the_roles_that_it_needs_on_each_place_and_no_othe
     }
 
 
-def test_an_operator_has_the_apps_rights_on_data_and_records_and_none_on_the_hosts_account() -> None:
+def test_deployer_and_operators_have_the_apps_rights_on_data_and_records_and_none_on_the_hosts_account() -> None:
     users = {
         name: each["config"]["config"]["params"] if "condition" in each["config"] else each["config"]["params"]
         for name, each in MAIN["modules"].items()
         if "principalId" in str(each["config"])
     }
-    operator = {name for name, params in users.items() if params.get("principalId") == "operatorId"}
-    assert operator == {"operatorRoles"}
-    assert MAIN["modules"]["operatorRoles"]["detail"] == MAIN["modules"]["dataRoles"]["detail"]
+    people = {name: params for name, params in users.items() if isinstance(params.get("principalId"), str)}
+    assert {name: (params["principalId"], params["principalType"]) for name, params in people.items()} == {
+        "deployerRoles": ("deployerId", "deployerType"),
+        "operatorRoles": ("operatorsGroupId", "Group"),
+    }
+    assert {MAIN["modules"][name]["detail"]["path"] for name in people} == {"modules/data-roles.bicep"}
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
@@ -164,6 +169,8 @@ def test_a_hook_gives_the_subscription_every_parameter_from_an_output_of_main(ho
     given = dict(re.findall(r'(\w+)="?\$(?:env:)?(\w+)"?', text))
     assert set(given) >= set(TEMPLATES["subscription.bicep"]["parameters"])
     assert set(given.values()) <= set(MAIN["outputs"])
+    # The Azure CLI may be signed in to another subscription than azd.
+    assert re.search(r'--subscription "?\$(env:)?AZURE_SUBSCRIPTION_ID', text)
 
 
 def test_azd_runs_the_hooks_and_deploys_to_the_tagged_app() -> None:
@@ -175,13 +182,22 @@ def test_azd_runs_the_hooks_and_deploys_to_the_tagged_app() -> None:
     assert site["properties"]["functionAppConfig"]["runtime"]["name"] == "python"
 
 
+def test_the_workflow_deploys_with_every_parameter_and_as_the_branch_that_azd_gave_rights() -> None:
+    deploy = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]["deploy"]
+    named = set(re.findall(r"\$\{(\w+)", json.dumps(GIVEN))) - {"AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE"}
+    assert len(named) > 4
+    # The runner's azd environment is empty: what is missing here would get its default back, the network too.
+    assert {name: deploy["env"].get(name) for name in named} == {name: f"${{{{ vars.{name} }}}}" for name in named}
+    # `azd pipeline config` trusts the token of a branch; that of a job with an environment has another subject.
+    assert "environment" not in deploy
+
+
 def test_every_parameter_is_given_has_a_default_and_is_documented() -> None:
-    given = json.loads((ROOT / "infra/main.parameters.json").read_text("utf-8"))["parameters"]
-    assert set(given) == set(MAIN["parameters"])
+    assert set(GIVEN) == set(MAIN["parameters"])
     document = (ROOT / "docs/azure.md").read_text("utf-8")
     for name, parameter in MAIN["parameters"].items():
         assert any(each["type"] == "description" for each in parameter["decorators"]), name
-        variable = re.fullmatch(r"\$\{(\w+)(=.*)?\}", str(given[name]["value"]))
+        variable = re.fullmatch(r"\$\{(\w+)(=.*)?\}", str(GIVEN[name]["value"]))
         assert variable
         assert (variable[2] is None) == (parameter["default"] is None), name
         assert f"`{variable[1]}`" in document
