@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain, TryLater
+from shared.base.threads import at_once
 from shared.domain.champions import Change, Proof
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Endpoint, Endpoints
@@ -62,7 +63,8 @@ class Switch:
 
     def answers(self, rows: Rows) -> dict[str, Served]:
         """Return what each endpoint answers for the rows now."""
-        return {name: self._served(endpoint, rows) for name, endpoint in self.endpoints.items()}
+        served = at_once(lambda endpoint: self._served(endpoint, rows), self.endpoints.values())
+        return dict(zip(self.endpoints, served, strict=True))
 
     def make(self, change: Change, *, fresh: bool = False) -> Made:
         """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time.
