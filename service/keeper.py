@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,19 +24,27 @@ _lock = threading.Lock()
 
 
 def main(command: list[str]) -> int:
-    _adopt_orphans()
-    posix = os.name == "posix"
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=posix)
+    adopt_orphans()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=os.name == "posix")
+    return keep(process, lambda: os.read(0, 1))
+
+
+def keep(process: subprocess.Popen[bytes], hear: Callable[[], bytes]) -> int:
+    """Wait for the process, end what it started, and return its exit code. `hear` returns nothing at the starter's end.
+
+    The process is the leader of a session.
+    """
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_end, args=(process,), daemon=True).start())
-    threading.Thread(target=_end_with_the_starter, args=(process,), daemon=True).start()
+    threading.Thread(target=_end_with_the_starter, args=(process, hear), daemon=True).start()
     status = process.wait()
     _end(process)
     return status if status >= 0 else 128 - status
 
 
-def _end_with_the_starter(process: subprocess.Popen[bytes]) -> None:
-    while os.read(0, 1):
-        pass
+def _end_with_the_starter(process: subprocess.Popen[bytes], hear: Callable[[], bytes]) -> None:
+    with suppress(OSError):
+        while hear():
+            pass
     _end(process)
 
 
@@ -78,7 +87,7 @@ def _group_lives(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
-def _adopt_orphans() -> None:
+def adopt_orphans() -> None:
     """Have what the command leaves behind become a child of this process, where the system can."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -38,7 +38,12 @@ class Refused(Exception):
 
 def main() -> None:
     sys.path.pop(0)  # this folder: its files are not modules of the user's code
-    file = Path(sys.argv[1])
+    run(sys.argv[1])
+
+
+def run(place: str) -> None:
+    """Load what the file of settings names, and answer the gateway for ever."""
+    file = Path(place)
     settings = json.loads(file.read_text("utf-8"))
     score = load(settings)
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)

@@ -20,6 +20,7 @@ from aml.jobs.command import environment_of, running
 from aml.jobs.pythons import Pythons
 from aml.serving import container
 from aml.serving.backend import Backend, Limits
+from aml.serving.templates import Template, Templates
 from aml.state.workspace import Workspace
 from aml.storage.addresses import place_of
 from aml.storage.blobs import download
@@ -81,7 +82,7 @@ def fetch(workspace: Workspace, order: Order) -> None:
             raise ArmError(503, "StorageError", message) from None
 
 
-def start(order: Order, pythons: Pythons, is_over: Callable[[], bool]) -> Started:
+def start(order: Order, pythons: Pythons, templates: Templates, is_over: Callable[[], bool]) -> Started:
     """Start the process and wait until it is ready. Raises `ArmError` if it ends before, and `Stopped`."""
     folder, secret = order.folder, secrets.token_hex(16)
     model = folder / _MODEL
@@ -97,12 +98,23 @@ def start(order: Order, pythons: Pythons, is_over: Callable[[], bool]) -> Starte
     variables = {**order.properties["environmentVariables"]}
     if model.exists():
         variables["AZUREML_MODEL_DIR"] = str(model)
-    command = [python, str(Path(container.__file__).resolve()), str((folder / _SETTINGS).resolve())]
+    place = (folder, environment_of(python, variables), folder / LOGS["InferenceServer"])
+    # A script, or variables of its own, may want the libraries loaded otherwise.
+    template = None if given["code"] or order.properties["environmentVariables"] else templates.of(python)
     with ExitStack() as starting:
-        log = folder / LOGS["InferenceServer"]
-        exit_code = starting.enter_context(running(command, folder, environment_of(python, variables), log))
+        exit_code = _begun(starting, template, python, place)
         port = _wait(folder, exit_code, is_over)
         return Started(Backend(port, secret, order.limits), exit_code, starting.pop_all().close)
+
+
+def _begun(
+    starting: ExitStack, template: Template | None, python: str, place: tuple[Path, dict[str, str], Path]
+) -> Callable[[], int | None]:
+    settings = (place[0] / _SETTINGS).resolve()
+    if template:
+        with suppress(OSError):  # it has ended since
+            return starting.enter_context(template.running(settings, *place))
+    return starting.enter_context(running([python, str(Path(container.__file__).resolve()), str(settings)], *place))
 
 
 def _wait(folder: Path, exit_code: Callable[[], int | None], is_over: Callable[[], bool]) -> int:

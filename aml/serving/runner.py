@@ -21,6 +21,7 @@ from aml.jobs.pythons import Pythons
 from aml.serving.changes import LOOK, Changes, Pace
 from aml.serving.replica import Order, Started, Stopped, fetch, start
 from aml.serving.routes import Live, Route, make_route
+from aml.serving.templates import Templates
 from aml.state import operations
 from aml.state.serving import Deployment, Endpoint, Served
 from aml.state.workspace import Workspace
@@ -38,7 +39,7 @@ class Serving(Changes):
         self, workspace: Workspace, pythons: Pythons, pace: Pace | None = None, faults: Faults | None = None
     ) -> None:
         super().__init__(workspace, pace or Pace(), faults or Faults())
-        self._pythons = pythons
+        self._pythons, self._templates = pythons, Templates()
         self.folder = workspace.folder / "deployments"
         self.routes: dict[str, Route] = {}
         self._live: dict[str, Live] = {}
@@ -63,6 +64,10 @@ class Serving(Changes):
                 self.carry_out(deployment)
             else:
                 operations.end_all(self._records, deployment.id, _interrupted(deployment))
+
+    def stop(self) -> None:
+        super().stop()
+        self._templates.stop()
 
     def carry_out(self, resource: Served) -> None:
         """Bring about what the record says, in a thread."""
@@ -125,7 +130,7 @@ class Serving(Changes):
                 raise ArmError(400, "OutOfQuota", "Not enough quota available for the instances in this region.")
             fetch(self._workspace, order)
             with self._starts:
-                started = start(order, self._pythons, is_over)
+                started = start(order, self._pythons, self._templates, is_over)
         except Stopped:
             return
         except ArmError as error:
@@ -207,7 +212,9 @@ class Serving(Changes):
     def _start_again(self, deployment_id: str, live: Live) -> None:
         try:
             with self._starts:
-                started = start(live.order, self._pythons, lambda: not self._is_live(deployment_id, live))
+                started = start(
+                    live.order, self._pythons, self._templates, lambda: not self._is_live(deployment_id, live)
+                )
         except Stopped:
             return
         except (ArmError, OSError) as error:
