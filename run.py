@@ -64,7 +64,7 @@ def run(command: str, rest: Sequence[str]) -> int:
         return _check()
     if command == "bench":
         return _call(setup.for_bench(ROOT, options.subject in (None, "studio", "endpoints")), ["local.bench", *rest])
-    if command in ("addresses", "drop", "sample"):
+    if command in ("addresses", "drop", "predeploy", "sample"):
         return _call(setup.for_commands(ROOT), ["local." + command, *rest], cwd=Path.cwd())
     return _call(setup.for_running(ROOT), [f"local.{command}", *rest])
 

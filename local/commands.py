@@ -17,6 +17,7 @@ OWN = {
     "app": "a command of the app by its full name: app check, app status",
     "test": "run every test; arguments are passed on to pytest",
     "check": "run ruff, mypy, pip-audit, checkov and azure-functions-doctor",
+    "predeploy": "check that the app could read the pipelines.yaml that azd is about to deploy",
     "bench": "measure it all, or one: bench app, package, arrival, poll, checks, studio, endpoints, fleet",
     "lock": "pin the requirements with hashes, from the *.in files",
     "clean": "remove what this command installed and made",

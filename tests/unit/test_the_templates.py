@@ -25,8 +25,11 @@ SETTINGS = deployed.settings(ROOT)
 GIVEN = json.loads((ROOT / "infra/main.parameters.json").read_text("utf-8"))["parameters"]
 SAMPLE = read_settings(ROOT / "local.settings.sample.json")
 CONNECTIONS = ("AzureWebJobsStorage", "TRAINING_DATA", "RETRAINING_STORE", "PROMOTIONS")
-#: each function with the kind of its trigger; they can be listed only once
-FUNCTIONS = {each.get_function_name(): each.get_trigger().get_dict_repr()["type"] for each in app.get_functions()}
+LISTED = app.get_functions()  #: they can be listed only once
+#: each function with the kind of its trigger
+FUNCTIONS = {each.get_function_name(): each.get_trigger().get_dict_repr()["type"] for each in LISTED}
+#: where the app's code asks for a setting or for the storage of one
+ASKED = re.compile(r'(?:settings|self|environ)\.(?:get|require|secret)\("([A-Z_]+)"|open_\w+\(\w*settings, "([A-Z_]+)"')
 #: the built-in roles of Azure that the templates name, by their ids, as Azure's documentation lists them
 BUILT_IN = {
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
@@ -63,6 +66,17 @@ def test_the_templates_give_every_setting_that_the_sample_has_and_no_other() -> 
     platform = {"FUNCTIONS_WORKER_RUNTIME"}  # on Flex Consumption a member of the app, not a setting
     given = {name.split("__")[0] for name in SETTINGS if not name.startswith("APPLICATIONINSIGHTS_")}
     assert given == set(SAMPLE) - platform
+
+
+def test_the_templates_give_every_setting_that_a_trigger_or_the_code_asks_for_and_no_other() -> None:
+    bindings = [each.get_dict_repr() for function in LISTED for each in function.get_bindings()]
+    asked = {each["connection"] for each in bindings if "connection" in each}
+    asked |= set(re.findall(r"%(\w+)%", json.dumps([[*map(str, each.values())] for each in bindings])))
+    for path in [ROOT / "function_app.py", *(ROOT / "shared").rglob("*.py")]:
+        asked |= {first or second for first, second in ASKED.findall(path.read_text("utf-8"))}
+    own = {name.split("__")[0] for name in SETTINGS}
+    of_the_host = {"AzureWebJobsStorage"} | {name for name in own if name.startswith("APPLICATIONINSIGHTS_")}
+    assert asked == own - of_the_host
 
 
 @pytest.mark.parametrize("name", sorted(set(SAMPLE) & set(SETTINGS) - {"TRAINING_DATA_SOURCE"}))
@@ -175,7 +189,7 @@ def test_a_hook_gives_the_subscription_every_parameter_from_an_output_of_main(ho
 
 def test_azd_runs_the_hooks_and_deploys_to_the_tagged_app() -> None:
     [(name, service)] = yaml.safe_load((ROOT / "azure.yaml").read_text("utf-8"))["services"].items()
-    for hook in service["hooks"]["postdeploy"].values():
+    for hook in service["hooks"]["postdeploy"].values():  # beside prepackage, which test_predeploy.py has
         assert (ROOT / hook["run"]).exists()
     site = TEMPLATES["modules/app.bicep"]["resources"]["app"]["config"]
     assert f"'azd-service-name': '{name}'" in (ROOT / "infra/modules/app.bicep").read_text("utf-8")
@@ -190,6 +204,26 @@ def test_the_workflow_deploys_with_every_parameter_and_as_the_branch_that_azd_ga
     assert {name: deploy["env"].get(name) for name in named} == {name: f"${{{{ vars.{name} }}}}" for name in named}
     # `azd pipeline config` trusts the token of a branch; that of a job with an environment has another subject.
     assert "environment" not in deploy
+
+
+def test_the_package_goes_to_a_container_that_there_is_and_runs_on_a_python_that_is_tested() -> None:
+    configuration = TEMPLATES["modules/app.bicep"]["resources"]["app"]["config"]["properties"]["functionAppConfig"]
+    container = configuration["deployment"]["storage"]["value"].removeprefix("${host.blob}")
+    assert container in module("hostStorage")["containers"]
+    matrix = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))["jobs"]["test"]["strategy"][
+        "matrix"
+    ]
+    assert configuration["runtime"]["version"] in matrix["python"]
+
+
+def test_a_private_network_closes_both_accounts_and_holds_the_app() -> None:
+    for name in ("hostStorage", "dataStorage"):
+        assert module(name)["private"] == "privateNetwork"
+    text = (ROOT / "infra/modules/storage.bicep").read_text("utf-8")
+    assert "publicNetworkAccess: private ? 'Disabled' : 'Enabled'" in text
+    assert "defaultAction: private ? 'Deny' : 'Allow'" in text
+    closed = {name for name, each in MAIN["modules"].items() if each["config"].get("condition") == "privateNetwork"}
+    assert closed == {"network", "hostEndpoints", "dataEndpoints"}
 
 
 def test_every_parameter_is_given_has_a_default_and_is_documented() -> None:
