@@ -211,3 +211,12 @@ def test_a_label_of_many_classes_is_compared_up_to_a_limit_and_says_so() -> None
     assert [fault.row for fault in many.faults] == [CLASSES_AT_MOST + 4]
     assert not few.notes
     assert "more than 10,000 classes" in " ".join(many.notes)
+
+
+@pytest.mark.parametrize("columnar_from", [0, 1 << 30])
+def test_a_number_is_not_a_class_that_is_left_out(columnar_from: int) -> None:
+    rows = "".join(f"class {number}\n" for number in range(CLASSES_AT_MOST))
+
+    report = check("x.csv", [f"a\n{rows}7\n".encode()], Checks(label="a"), columnar_from=columnar_from)
+
+    assert (report.rows, report.notes) == (CLASSES_AT_MOST + 1, ())

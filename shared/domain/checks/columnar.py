@@ -93,19 +93,22 @@ class Cells:
         return line_ends.searchsorted(np.append(0, self._grid.row_bounds[:-1] + 1))
 
     def column(self, index: int, above: int, once: bool = False) -> Seen:
-        """Return the cells of a column that are of a kind above that one, in their order.
-
-        With `once` those of many rows are given once, with their first row, where there are few different ones.
-        """
+        """Return the cells of a column that are of a kind above that one, in their order; see `columns`."""
         return next((seen for _, seen in self.columns([index], above, [index] if once else ())), Seen([], [], []))
 
     def columns(self, indices: Sequence[int], above: int, once: Collection[int] = ()) -> Iterator[tuple[int, Seen]]:
         """Give of each of these columns the cells that are of a kind above that one, where there are such.
 
-        Those of columns in `once` are given once where there are few different ones, with the first row of each.
+        Where a column in `once` has few different cells, each is given once with its first row, whatever its kind.
         """
-        of_kind = self._lengths.T[indices] > 0 if above == EMPTY else self.kinds.T[indices] > above
-        return self._seen(indices, of_kind, once)
+        if above == EMPTY:
+            yield from self._seen(indices, self._lengths.T[indices] > 0, once)
+            return
+        # Few different cells are looked at sooner than it is known which of all cells are numbers.
+        few = {index: self._few(index, self._lengths[:, index].nonzero()[0]) for index in once}
+        yield from ((index, seen) for index, seen in few.items() if seen)
+        if left := [index for index in indices if not few.get(index)]:
+            yield from self._seen(left, self.kinds.T[left] > above, once)
 
     def _seen(self, indices: Sequence[int], chosen: Any, once: Collection[int] = ()) -> Iterator[tuple[int, Seen]]:
         """Give by column the chosen cells of these columns; each row of `chosen` is a column of the block."""
@@ -118,11 +121,19 @@ class Cells:
                 yield index, self._of_rows(index, rows[start:end], index in once)
 
     def _of_rows(self, index: int, rows: Any, once: bool) -> Seen:
-        starts, lengths = self._starts[rows, index], self._lengths[rows, index]
+        if once and (few := self._few(index, rows)):
+            return few
+        return Seen(rows.tolist(), self._texts(self._starts[rows, index], self._lengths[rows, index]), [1] * len(rows))
+
+    def _few(self, index: int, rows: Any) -> Seen | None:
+        """Return the different cells of a column in these rows; None where there are many."""
         # With few rows for each column the calls of NumPy take longer than the cells.
-        found = _distinct(self._words, starts, lengths) if once and len(rows) >= self._width else None
+        if not len(rows) or len(rows) < self._width:
+            return None
+        starts, lengths = self._starts[rows, index], self._lengths[rows, index]
+        found = _distinct(self._words, starts, lengths)
         if found is None:
-            return Seen(rows.tolist(), self._texts(starts, lengths), [1] * len(rows))
+            return None
         at, counts = found
         return Seen(rows[at].tolist(), self._texts(starts[at], lengths[at]), counts)
 

@@ -121,9 +121,11 @@ class ColumnCheck:
             bare = cell.strip()
             known = self._variants.get(bare)
             if known is None:
+                if self.rule.type is None and NUMBER.fullmatch(bare):
+                    continue  # a number is one, with spaces and without
                 if len(self._variants) == CLASSES_AT_MOST:
                     self.classes_left_out = True
-                elif self.rule.type is not None or not NUMBER.fullmatch(bare):
+                else:
                     self._variants[bare] = (row, cell)
             elif known[1] != cell:
                 told = f"line {row}, column {self.rule.name!r} is {cut(cell)!r}, and in line {known[0]} "
