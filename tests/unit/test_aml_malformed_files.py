@@ -155,7 +155,7 @@ def test_a_file_that_is_wrong_somewhere_is_refused_with_a_reason(
 ) -> None:
     file, remote = tmp_path / "file.yml", RemoteHere(here)
 
-    @settings(max_examples=40, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def refused_well(data: st.DataObject) -> None:
         body: Any = yaml.safe_load(yaml.safe_dump(right))

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 import skops.io
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -305,6 +305,41 @@ def test_no_path_breaks_the_page(serving: Here, name: str, method: str) -> None:
         f"/page/static/{part}",
     ):
         assert page(serving, path, method, origin=OWN).status < 500
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+#: the page of a resource, where it is put, and right properties, whose members are replaced one by one
+PUT: dict[str, tuple[str, dict[str, Any]]] = {
+    "/jobs/{}": ("jobs/{}", {**JOB, "environmentId": "azureml://registries/a/environments/b/versions/1", "tags": {}}),
+    "/models/{}": ("models/{}/versions/1", {**MODEL, "tags": {}, "description": "a", "flavors": {}}),
+    "/endpoints/{}": ("onlineEndpoints/{}", {"authMode": "Key", "traffic": {}, "description": "a", "properties": {}}),
+    "/batch-endpoints/{}": ("batchEndpoints/{}", {"authMode": "AADToken", "defaults": {}, "description": "a"}),
+}
+
+
+@pytest.mark.parametrize("shown", PUT)
+def test_whatever_the_service_takes_has_a_page(here: Here, shown: str) -> None:
+    path, right = PUT[shown]
+    frame = {"location": "w", "identity": {"type": "SystemAssigned"}}
+    taken = 0
+
+    @settings(max_examples=20, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 10**6), st.sampled_from(sorted(right)) | st.text(max_size=5), JUNK, JUNK)
+    def has_a_page(number: int, member: str, value: Any, tags: Any) -> None:
+        nonlocal taken
+        name = f"n{number}"
+        answer = here.call("PUT", path.format(name), {**frame, "tags": tags, "properties": {**right, member: value}})
+        if answer.status < 300:
+            taken += 1
+            assert page(here, shown.format(name)).status == 200
+            assert page(here, "/").status == 200
+
+    has_a_page()
+    assert taken
 
 
 def test_a_plot_is_within_its_frame_and_has_gaps_where_no_number_is() -> None:
