@@ -78,6 +78,8 @@ class Document:
         given = self.content.get(name)
         if not isinstance(given, str) or _REMOTE.match(given):
             return None
+        if not given.strip():
+            raise self.error(f"{name!r} is empty; give a file or folder", name)
         if given.startswith("git+"):
             raise self.error(f"{name!r} is in a Git repository; give a folder of this machine", name)
         path = self.file.parent / given.removeprefix("file://").removeprefix("file:")

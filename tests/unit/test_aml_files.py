@@ -71,6 +71,7 @@ def test_a_file_that_microsofts_client_loads_is_read(name: str, kind: str) -> No
             "'timeot' is not a key of 'limits' of a command job; did you mean 'timeout'?",
         ),
         (f"{JOB}code: ./src", 3, "'code' is './src', and "),
+        (f"{JOB}code: ''", 3, "'code' is empty; give a file or folder"),
         (f"{JOB}code: git+https://example.org/a", 3, "'code' is in a Git repository"),
         (f"{JOB}inputs:\n  data:\n    type: uri_file\n    path: gone.csv", 6, "'path' is 'gone.csv'"),
         (f"{JOB}inputs: 3", 3, "'inputs' must be a map of names and values"),

@@ -26,7 +26,7 @@ HOSTILE = [
     "azureml:a:1",
     "azureml:python@latest",
     "${{parent.inputs.x}}",
-    "../..",
+    "../nowhere",
     "\x00",
     10**40,
 ]
