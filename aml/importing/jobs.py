@@ -76,9 +76,10 @@ def pipeline_component_body(assets: Assets, document: Document) -> dict[str, Any
 
 
 def _specification(document: Document) -> dict[str, Any]:
-    """Return what components of both kinds say of themselves."""
+    """Return what components of both kinds say of themselves, with what the service's own client adds."""
     kept = ("$schema", "name", "display_name", "is_deterministic", "inputs", "outputs", "distribution", "resources")
-    found: dict[str, Any] = {name: document.content[name] for name in kept if name in document.content}
+    found: dict[str, Any] = {"is_deterministic": True, "_source": "YAML.COMPONENT"}
+    found |= {name: document.content[name] for name in kept if name in document.content}
     for name, port in document.below("inputs").maps():
         if "default" in port.content:
             declared = {**found["inputs"][name], "default": str(port.content["default"])}

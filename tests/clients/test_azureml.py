@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,14 @@ import numpy as np
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from aml.cli.remote import Remote
+from aml.importing.assets import Assets
+from aml.importing.document import Document, read_document
+from aml.importing.jobs import command_job, component_body
 from local.azurite import ACCOUNT, Azurite
 from local.children import ROOT
+from service.client import Client
+from service.durations import seconds_of
 from tests.support import aml_models
 from tests.support.running_aml import RunningAml, command, running_aml
 from tests.support.waiting import PATIENCE
@@ -276,3 +283,28 @@ def test_what_the_client_sends_and_is_answered_has_the_members_of_its_types(done
 
 def test_no_call_of_the_client_breaks_the_server(done: Done) -> None:
     assert [(each["path"], each["status"]) for each in done.calls if each["status"] >= 500] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "body"),
+    [
+        ("train.yml", r"(.*)/jobs/[^/]*", command_job),
+        ("component.yml", r"(.*)/components/count_rows/.*", component_body),
+    ],
+)
+def test_a_file_is_imported_as_microsofts_client_sends_it(
+    done: Done, name: str, place: str, body: Callable[[Assets, Document], dict[str, Any]]
+) -> None:
+    document = read_document(FOLDER / name)
+    title = document.text("display_name", "")
+    for call in done.calls:
+        found = re.fullmatch(place, call["path"]) if call["method"] == "PUT" else None
+        sent = call["sent"]["properties"] if found and call["sent"] else {}
+        if found and sent.get("displayName", "") == title:
+            break
+    assert found
+    ours = body(Assets(Remote("", found[1], Client(""))), document)
+    assert ours.pop("properties") == {}  # where the client says from which commit of Git it sends
+    if "limits" in ours:  # a duration in another unit
+        assert seconds_of(ours.pop("limits")["timeout"]) == seconds_of(sent["limits"]["timeout"])
+    assert {member: sent.get(member) for member in ours} == ours
