@@ -83,7 +83,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 class ArrivalRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._arrivals, self._contents = Shelf(documents, Arrival), Shelf(documents, _Content)
+        self._arrivals, self._contents = Shelf(documents, Arrival, Recent()), Shelf(documents, _Content)
         self._batches, self._moved = Shelf(documents, Batches, Recent()), Shelf(documents, Moved)
         self._profiles, self._sweeps = Shelf(documents, Profile), Shelf(documents, Sweep)
 
@@ -137,6 +137,9 @@ class ArrivalRecords:
     def _open(
         self, pipeline: str, arrival_id: str, content: bytes | None, new_since: datetime | None
     ) -> Stored[Arrival] | None:
+        known = self._arrivals.recent(_arrival(pipeline, arrival_id))
+        if known and known.record.open:
+            return known  # whoever ends it takes its mark off; other writes make the next one fail
         seen = _announced(decode(content, Arrival, _active(pipeline, arrival_id))) if content else None
         if seen and new_since and seen.record.seen_at >= new_since:
             return seen

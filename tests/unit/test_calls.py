@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.base.errors import ServiceUnavailable
@@ -95,6 +96,19 @@ def test_a_rollback_reads_the_champion_once() -> None:
     # Read are the champion, and the entry before and once the record is held. Written are the mark, the change and
     # what is live, the new entry, and the outcome.
     assert calls == {"read": 3, "lease": 1, "replace": 2, "create": 3, "delete": 1}
+
+
+def test_arrivals_that_wait_for_their_batch_are_looked_at_by_one_list() -> None:
+    world = World()
+    pipeline = world.pipelines["income"]
+    waiting = msgspec.structs.replace(pipeline.arriving, batch="marker")
+    world.alone["income"] = msgspec.structs.replace(pipeline, arriving=waiting)
+    for name in ("a.csv", "b.csv", "c.csv"):
+        world.flows.intake.see(world.put(name))
+    assert world.take_up() == []
+    with counted(world) as calls:
+        assert world.take_up() == []
+    assert calls == {"names": 1}
 
 
 def test_a_duplicate_of_an_event_leaves_no_mark_of_what_is_done_with() -> None:
