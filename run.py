@@ -64,8 +64,9 @@ def run(command: str, rest: Sequence[str]) -> int:
         return _check()
     if command == "bench":
         return _call(setup.for_bench(ROOT, options.subject in (None, "studio", "endpoints")), ["local.bench", *rest])
-    if command in ("addresses", "drop", "predeploy", "sample"):
-        return _call(setup.for_commands(ROOT), ["local." + command, *rest], cwd=Path.cwd())
+    if command in ("addresses", "azure-settings", "drop", "predeploy", "sample"):
+        module = "local." + command.replace("-", "_")
+        return _call(setup.for_commands(ROOT), [module, *rest], cwd=Path.cwd())
     return _call(setup.for_running(ROOT), [f"local.{command}", *rest])
 
 

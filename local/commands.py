@@ -18,6 +18,7 @@ OWN = {
     "test": "run every test; arguments are passed on to pytest",
     "check": "run ruff, mypy, pip-audit, checkov and azure-functions-doctor",
     "predeploy": "check that the app could read the pipelines.yaml that azd is about to deploy",
+    "azure-settings": "write the deployed app's settings to a file, for the app's commands",
     "bench": "measure it all, or one: bench app, package, arrival, poll, checks, studio, endpoints, fleet",
     "lock": "pin the requirements with hashes, from the *.in files",
     "clean": "remove what this command installed and made",
@@ -41,6 +42,10 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             _add_up(parser)
         case "sample":
             parser.add_argument("rows", type=int, nargs="?", help="how many of the 569 rows; all unless given")
+        case "azure-settings":
+            parser.add_argument("group", metavar="GROUP", help="the resource group in Azure")
+            parser.add_argument("app", metavar="APP", help="the function app")
+            parser.add_argument("--file", default="azure.settings.json", help="where to write; azure.settings.json")
         case "drop":
             parser.add_argument("file", type=Path, metavar="FILE", help="the file on this machine")
             parser.add_argument("path", metavar="PATH", help="its place in the container: penguins/, penguins/may.csv")
