@@ -1,4 +1,4 @@
-"""Online endpoints of the local workspace beside `mlflow models serve`: the same model, the same rows."""
+"""Online endpoints of the local workspace beside `mlflow models serve` and Azure ML's own server: the same rows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from local.azurite import azurite
-from local.bench import mlflow
-from local.bench.load import Client, Target, throughput, timed
+from local.bench import deployments, inference_server, mlflow
+from local.bench.load import Client, Scoring, Target, throughput, timed
 from local.bench.rows import Row, ms, p99
 from local.children import NotStarted, python_child
 from local.datasets import breast_cancer
@@ -43,6 +44,15 @@ class Bench:
     token: str
     authority: str
 
+    @property
+    def deployment(self) -> dict[str, Any]:
+        """The properties of a deployment of the model."""
+        return {
+            "endpointComputeType": "Managed",
+            "model": f"{self.workspace}/models/bench/versions/1",
+            "requestSettings": {"maxConcurrentRequestsPerInstance": CLIENTS, "requestTimeout": "PT60S"},
+        }
+
     def call(self, method: str, path: str, body: Any = None) -> requests.Response:
         address = f"{self.address}{self.workspace}/{path}?api-version=2025-12-01"
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -54,13 +64,14 @@ class Bench:
         """Make a resource, and wait until its operation has ended."""
         body = {"properties": properties, "identity": {"type": "SystemAssigned"}}
         operation = self.call("PUT", path, body).headers.get("azure-asyncoperation")
-        while operation and (status := self._status(operation)) != "Succeeded":
+        while operation and (status := self.status(operation)) != "Succeeded":
             assert status == "InProgress", status
             time.sleep(0.1)
 
-    def _status(self, operation: str) -> str:
+    def status(self, operation: str) -> str:
         headers = {"Authorization": f"Bearer {self.token}"}
         answer = requests.get(operation, headers=headers, verify=self.authority, timeout=300)
+        answer.raise_for_status()
         return str(answer.json()["status"])
 
     def traffic(self, **percents: int) -> None:
@@ -81,17 +92,23 @@ def measure(folder: Path) -> Iterator[Row]:
     cells = [[float(cell) for cell in row[:-1]] for row in rows[:400]]
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(cells, [row[-1] for row in rows[:400]])
     with ExitStack() as running:
-        bench = running.enter_context(workspace(folder, model))
+        bench = running.enter_context(workspace(folder / "workspace", model))
         body = {"input_data": {"columns": header[:-1], "index": [0], "data": [cells[0]]}}
         target = bench.target(msgspec.json.encode(body))
-        other = None
-        try:
-            other = running.enter_context(mlflow.serving(folder / "mlflow", model, header[:-1], cells[0]))
-        except NotStarted as error:
-            yield "mlflow models serve", "", str(error), ""
-        yield from one_row(target, other)
-        yield from many_clients(target, other)
+        others: dict[str, Target] = {}
+        for name, serving in (
+            ("mlflow models serve", mlflow.serving(folder / "mlflow", model, header[:-1], cells[0])),
+            ("azureml-inference-server-http", inference_server.serving(folder / "server", model, cells[0])),
+        ):
+            try:
+                others[name] = running.enter_context(serving)
+            except NotStarted as error:
+                yield name, "", str(error), ""
+        direct = partial(deployments.Direct, folder / "workspace" / "aml", target.body)
+        yield from one_row(target, others, direct())
+        yield from many_clients(target, others, direct)
         yield from shifted(bench, target)
+        yield from deployments.many(bench, folder / "workspace" / "aml", bench.deployment)
 
 
 @contextmanager
@@ -112,12 +129,7 @@ def workspace(folder: Path, model: Any) -> Iterator[Bench]:
             bench.put("models/bench/versions/1", modelUri="azureml://datastores/workspaceblobstore/paths/models/")
             bench.traffic()
             for name in ("blue", "green"):
-                bench.put(
-                    f"onlineEndpoints/bench/deployments/{name}",
-                    endpointComputeType="Managed",
-                    model=f"{bench.workspace}/models/bench/versions/1",
-                    requestSettings={"maxConcurrentRequestsPerInstance": CLIENTS, "requestTimeout": "PT60S"},
-                )
+                bench.put(f"onlineEndpoints/bench/deployments/{name}", **bench.deployment)
             bench.traffic(blue=100)
             yield bench
 
@@ -132,29 +144,38 @@ def _bench(said: dict[str, Any], data: Path) -> Bench:
     return Bench(said["address"], said["workspace"], token, said["authority"])
 
 
-def one_row(target: Target, other: Target | None) -> Iterator[Row]:
+def one_row(target: Target, others: Mapping[str, Target], direct: Scoring) -> Iterator[Row]:
     """Score a row in turns, here and there; the model's own time is in the answers."""
-    ours, theirs = Client(target), Client(other) if other else None
-    assert theirs is None or theirs.labels() == ours.labels(), "both score the same row with the same model"
-    times: dict[str, list[float]] = {"ours": [], "model": [], "theirs": []}
+    ours, theirs = Client(target), {name: Client(each) for name, each in others.items()}
+    for name, each in theirs.items():
+        assert each.labels() == ours.labels(), f"{name} scores the same row with the same model"
+    times: dict[str, list[float]] = {name: [] for name in ("ours", "model", "direct", *theirs)}
     for _ in range(TURNS):
         for _ in range(IN_A_TURN):
             times["ours"].append(timed(ours.score))
             times["model"].append(float(ours.answered["ms-azureml-model-time"]) / 1000)
-        times["theirs"] += theirs.times(IN_A_TURN) if theirs else []
-    here, model = statistics.median(times["ours"]), statistics.median(times["model"])
-    yield "endpoint, one row, median", ms(here), f"the model alone {ms(model)}", f"{here / model:.2f}"
-    yield "endpoint, one row, p99", ms(p99(times["ours"])), f"the model alone {ms(p99(times['model']))}", ""
-    if times["theirs"]:
-        there = statistics.median(times["theirs"])
-        yield "", ms(here), f"mlflow models serve {ms(there)}", f"{here / there:.2f}"
+        times["direct"] += [timed(direct.score) for _ in range(IN_A_TURN)]
+        for name, each in theirs.items():
+            times[name] += each.times(IN_A_TURN)
+    middle, slow = ({name: count(found) for name, found in times.items()} for count in (statistics.median, p99))
+    alone = "without gateway {}, the model alone {}"
+    for what, found in (("median", middle), ("p99", slow)):
+        yield f"endpoint, one row, {what}", ms(found["ours"]), alone.format(ms(found["direct"]), ms(found["model"])), ""
+        for name in theirs:
+            yield "", ms(found["ours"]), f"{name} {ms(found[name])}", f"{found['ours'] / found[name]:.2f}"
 
 
-def many_clients(target: Target, other: Target | None) -> Iterator[Row]:
-    here = throughput(target, CLIENTS, SECONDS)
-    there = throughput(other, CLIENTS, SECONDS) if other else 0.0
-    against, ratio = (f"mlflow models serve {there:.0f}/s", f"{here / there:.2f}") if there else ("", "")
-    yield f"endpoint, one row, {CLIENTS} clients", f"{here:.0f}/s", against, ratio
+def many_clients(target: Target, others: Mapping[str, Target], direct: Callable[[], Scoring]) -> Iterator[Row]:
+    here, alone = throughput(partial(Client, target), CLIENTS, SECONDS), throughput(direct, CLIENTS, SECONDS)
+    yield (
+        f"endpoint, one row, {CLIENTS} clients",
+        f"{here:.0f}/s",
+        f"without gateway {alone:.0f}/s",
+        f"{here / alone:.2f}",
+    )
+    for name, other in others.items():
+        there = throughput(partial(Client, other), CLIENTS, SECONDS)
+        yield "", f"{here:.0f}/s", f"{name} {there:.0f}/s", f"{here / there:.2f}"
 
 
 def shifted(bench: Bench, target: Target) -> Iterator[Row]:

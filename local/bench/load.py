@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,10 @@ class Target:
     labels: Callable[[Any], list[str]]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     authority: str = ""  #: the file of the certificate to trust, for https
+
+
+class Scoring(Protocol):
+    def score(self) -> bytes: ...
 
 
 class Client:
@@ -67,7 +71,7 @@ def timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def throughput(target: Target, clients: int, seconds: float) -> float:
+def throughput(client_of: Callable[[], Scoring], clients: int, seconds: float) -> float:
     """Return how many requests a second the clients had answered together."""
     counts: list[int] = []
     failures: list[BaseException] = []
@@ -75,7 +79,7 @@ def throughput(target: Target, clients: int, seconds: float) -> float:
 
     def work() -> None:
         try:
-            client, count = Client(target), 0
+            client, count = client_of(), 0
             while time.perf_counter() - begun < seconds:
                 client.score()
                 count += 1

@@ -46,7 +46,7 @@ def serving(folder: Path, pipeline: Any, columns: Sequence[str], row: Sequence[A
     )
     if saved.returncode:
         raise NotStarted(f"mlflow did not save the model: {saved.stderr.decode(errors='replace').strip()[-200:]}")
-    port = _free_port()
+    port = free_port()
     command = [python, "-m", "mlflow", "models", "serve", "--model-uri", str(model), "--env-manager", "local"]
     log = folder / "log"
     with log.open("wb") as output:
@@ -60,7 +60,7 @@ def serving(folder: Path, pipeline: Any, columns: Sequence[str], row: Sequence[A
             start_new_session=os.name == "posix",
         )
     try:
-        _wait(process, f"http://127.0.0.1:{port}/ping", log)
+        wait_for(process, f"http://127.0.0.1:{port}/ping", log)
         body = {"dataframe_split": {"columns": list(columns), "data": [list(row)]}}
         yield Target(
             f"http://127.0.0.1:{port}/invocations",
@@ -74,7 +74,7 @@ def serving(folder: Path, pipeline: Any, columns: Sequence[str], row: Sequence[A
         stop(process)
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_for(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + _SECONDS
     while True:
         try:
@@ -82,11 +82,11 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise NotStarted(f"mlflow did not start: {log.read_text(errors='replace')[-200:]}") from None
+                raise NotStarted(f"it did not start: {log.read_text(errors='replace')[-200:]}") from None
             time.sleep(0.2)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

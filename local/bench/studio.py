@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,8 @@ def one_row(bench: Bench, other: Target | None) -> Iterator[Row]:
 
 
 def many_clients(bench: Bench, other: Target | None) -> Iterator[Row]:
-    here = throughput(bench.target(bench.endpoint), CLIENTS, SECONDS)
-    there = throughput(other, CLIENTS, SECONDS) if other else 0.0
+    here = throughput(partial(Client, bench.target(bench.endpoint)), CLIENTS, SECONDS)
+    there = throughput(partial(Client, other), CLIENTS, SECONDS) if other else 0.0
     against, ratio = (f"mlflow models serve {there:.0f}/s", f"{here / there:.2f}") if there else ("", "")
     yield f"RRS, one row, {CLIENTS} clients", f"{here:.0f}/s", against, ratio
 

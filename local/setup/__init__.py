@@ -107,7 +107,8 @@ def for_bench(root: Path, mlflow: bool) -> Ready:
     prepare(root, development := _development(root), _azurite(root))
     settings = _node_setting(root)
     if mlflow:
-        environment = Environment(root, ".venv-mlflow", "local/bench/mlflow.txt", 900, ("mlflow",))
+        modules = ("mlflow", "azureml_inference_server_http")
+        environment = Environment(root, ".venv-mlflow", "local/bench/mlflow.txt", 950, modules)
         try:
             prepare(root, environment)
             settings["RELEARN_MLFLOW_PYTHON"] = str(environment.python)
