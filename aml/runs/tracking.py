@@ -15,9 +15,9 @@ from aml.errors import bad_request
 from aml.runs import logged_models
 from aml.runs.experiments import numbered, several
 from aml.runs.filters import Facts, read_filter, read_order
-from aml.runs.protocol import BASE, items, page, pairs, position, run_id, text, texts
+from aml.runs.protocol import BASE, items, listed, page, pairs, position, run_id, text, texts
 from aml.runs.views import RunView, run_of
-from aml.state.runs import Logged, OtherParam, Point, Run, log, milliseconds, value_of
+from aml.state.runs import Logged, OtherParam, Point, Run, RunInputs, log, milliseconds, value_of
 from service.keys import new_id
 
 _MODELS = "mlflow.log-model.history"  #: the tag in which MLflow 2 describes the models of a run
@@ -153,20 +153,45 @@ def log_batch(context: Context, call: Call) -> Response:
 
 
 def log_inputs(context: Context, call: Call) -> Response:
-    """Take the data sets of a run. They are not kept."""
-    run_of(context, run_id(call.json()))
+    """Add data sets and logged models to what the run has used. A call may come again."""
+    body = call.json()
+    run = run_of(context, run_id(body))
+    datasets = [_dataset(each) for each in items(body, "datasets")]
+    models = [logged_models.of(context, each).id for each in _model_ids(body)]
+    records = context.workspace.records
+    records.find_or_make(RunInputs, run.id, lambda: RunInputs(id=run.id, parent=run.parent))
+
+    def change(found: RunInputs) -> RunInputs:
+        fresh = [each for each in datasets if each not in found.datasets]
+        return msgspec.structs.replace(
+            found, datasets=[*found.datasets, *fresh], models=list(dict.fromkeys([*found.models, *models]))
+        )
+
+    records.change(RunInputs, run.id, change)
     return scope.answer({})
+
+
+def _dataset(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict) or not isinstance(dataset := given.get("dataset"), dict):
+        raise bad_request("A data set must be an object 'dataset', and tags.", "datasets")
+    kept = {name: text(dataset, name) for name in ("name", "digest", "source_type", "source")}
+    more = {name: text(dataset, name) for name in ("schema", "profile") if dataset.get(name)}
+    return {"dataset": {**kept, **more}, "tags": listed(pairs(given, "tags"))}
+
+
+def _model_ids(body: dict[str, Any]) -> list[str]:
+    given = items(body, "models")
+    if not all(isinstance(each, dict) for each in given):
+        raise bad_request("A model must be an object with its id.", "models")
+    return [text(each, "model_id") for each in given]
 
 
 def log_outputs(context: Context, call: Call) -> Response:
     """Add models to what the run has logged."""
     body = call.json()
     run = run_of(context, run_id(body))
-    models = {}
-    for each in items(body, "models"):
-        if not isinstance(each, dict):
-            raise bad_request("A model must be an object with its id.", "models")
-        models[logged_models.of(context, text(each, "model_id")).id] = _whole(each, "step", 0)
+    steps = [_whole(each, "step", 0) for each in items(body, "models") if isinstance(each, dict)]
+    models = dict(zip([logged_models.of(context, each).id for each in _model_ids(body)], steps, strict=True))
     context.workspace.records.change(
         Run, run.id, lambda found: msgspec.structs.replace(found, models={**found.models, **models})
     )

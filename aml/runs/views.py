@@ -12,7 +12,7 @@ from aml.call import Call
 from aml.context import Context
 from aml.runs.protocol import listed, missing
 from aml.state.records import Job
-from aml.state.runs import STATUS, Experiment, Point, Run, artifacts_of, run_of_job
+from aml.state.runs import STATUS, Experiment, Point, Run, RunInputs, artifacts_of, run_of_job
 
 
 def run_of(context: Context, name: str) -> Run:
@@ -130,6 +130,9 @@ class RunView:
             info["end_time"] = self.ended
         data = {"metrics": points(self.metrics), "params": listed(run.params), "tags": listed(run.tags)}
         shown = {"info": info, "data": data}
+        if used := self._context.workspace.records.find(RunInputs, run.id):
+            models = [{"model_id": each} for each in used.models]
+            shown["inputs"] = {"dataset_inputs": used.datasets, "model_inputs": models}
         if run.models:
             shown["outputs"] = {
                 "model_outputs": [{"model_id": each, "step": step} for each, step in run.models.items()]

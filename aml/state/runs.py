@@ -55,6 +55,13 @@ class Run(Record, frozen=True):
     )  #: the steps of the models that it logged, by their ids
 
 
+class RunInputs(Record, frozen=True):
+    """The data sets and the logged models that a run has used, as they were given; its `id` is the run's."""
+
+    datasets: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    models: list[str] = msgspec.field(default_factory=list)
+
+
 class Logged(Record, frozen=True):
     """A value that was logged; its `parent` is `{run}/{metric}`. The same value of the same moment is one."""
 

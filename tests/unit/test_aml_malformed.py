@@ -53,11 +53,13 @@ QUERY = st.sampled_from(
         "",
     ]
 )
-#: members of MLflow's calls; a run, a logged model and a registered model have the name
+#: members of MLflow's calls. No path names the run: its artifacts are in a storage that is not there
 _MLFLOW = {
-    "name": "income", "version": "1", "source": "models:/a/1", "run_id": "income", "experiment_id": "1", "tags": [],
+    "name": "income", "version": "1", "source": "models:/a/1", "run_id": "one", "experiment_id": "1", "tags": [],
     "key": "a", "value": 1, "alias": "a", "stage": "None", "filter": "name = 'a'", "order_by": ["name"], "status": "a",
-    "metrics": [{"key": "a", "value": 1, "step": 0}], "params": [{"key": "a", "value": "b"}], "models": [],
+    "metrics": [{"key": "a", "value": 1, "step": 0}], "params": [{"key": "a", "value": "b"}],
+    "models": [{"model_id": "income"}],
+    "datasets": [{"dataset": {"name": "a", "digest": "b", "source_type": "c", "source": "d"}, "tags": []}],
     "max_results": 1, "page_token": "0", "model_json": "{}", "new_name": "b", "experiment_ids": ["1"],
 }  # fmt: skip
 #: right bodies, whose members are replaced one by one
@@ -90,7 +92,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
     until(lambda: "income" in here.serving.routes, "the endpoint is made")
     records = here.workspace.records
     experiment = experiment_of(records, "a").id
-    records.put(Run(id="income", parent=experiment, name="income", title="a", started=0))
+    records.put(Run(id="one", parent=experiment, name="one", title="a", started=0))
     records.put(LoggedModel(id="income", parent=experiment, name="a", artifacts="a", created=0, modified=0))
     here.put("models/income/versions/1", **MODEL)
     model = {"endpointComputeType": "Managed", "model": f"{here.workspace.id}/models/a/versions/1"}

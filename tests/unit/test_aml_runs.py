@@ -55,6 +55,20 @@ def test_a_run_that_is_renamed_keeps_what_is_logged_meanwhile(here: Here, one: s
     assert tags(here, one)["mlflow.runName"].startswith("name ")
 
 
+def test_the_data_sets_and_models_that_a_run_uses_are_kept_once(here: Here, one: str) -> None:
+    dataset = {"name": "rows", "digest": "1a", "source_type": "local", "source": "{}", "profile": "{}"}
+    given = {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "train"}]}
+    model = asked(here, "POST", "logged-models", {"experiment_id": "1", "name": "model"})["model"]["info"]["model_id"]
+    for _ in range(2):
+        asked(here, "POST", "runs/log-inputs", {"run_id": one, "datasets": [given], "models": [{"model_id": model}]})
+    again = Here(here.workspace.folder)
+    shown = asked(again, "GET", "runs/get", run_id=one)["run"]["inputs"]
+    assert shown == {"dataset_inputs": [given], "model_inputs": [{"model_id": model}]}
+    for wrong in ([7], [{"dataset": {"name": "rows"}}], [{"dataset": dataset, "tags": [1]}]):
+        refused = mlflow(here, "POST", "mlflow/runs/log-inputs", {"run_id": one, "datasets": wrong})
+        assert refusal(refused) == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_a_deleted_run_is_found_only_where_it_is_asked_for_and_can_be_restored(here: Here, one: str) -> None:
     asked(here, "POST", "runs/delete", {"run_id": one})
     assert [found(here, run_view_type=view) for view in ("ACTIVE_ONLY", "DELETED_ONLY", "ALL")] == [0, 1, 1]
