@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,6 +189,24 @@ def test_a_hook_gives_the_subscription_every_parameter_from_an_output_of_main(ho
     assert set(given.values()) <= set(MAIN["outputs"])
     # The Azure CLI may be signed in to another subscription than azd.
     assert re.search(r'--subscription "?\$(env:)?AZURE_SUBSCRIPTION_ID', text)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a hook of sh; Windows has the one of PowerShell")
+@pytest.mark.parametrize(("fails", "attempts", "status"), [(0, 1, 0), (3, 4, 0), (9, 5, 1)])
+def test_the_hook_tries_again_while_the_app_is_starting_and_says_when_it_gives_up(
+    tmp_path: Path, fails: int, attempts: int, status: int
+) -> None:
+    calls = tmp_path / "calls"
+    programs = {"az": f'echo "$@" >> {calls}\n[ $(wc -l < {calls}) -gt {fails} ]\n', "sleep": "exit 0\n"}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}", "utf-8")
+        (tmp_path / name).chmod(0o755)
+    hook = ROOT / deployed.TEMPLATES / "hooks/subscribe.sh"
+    values = dict.fromkeys(re.findall(r"\$([A-Z_]+)", hook.read_text("utf-8")), "x")
+    environment = {**values, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", str(hook)], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(calls.read_text("utf-8").splitlines())) == (status, attempts)
+    assert ("azd hooks run postdeploy" in done.stderr) == bool(status)
 
 
 def test_azd_runs_the_hooks_and_deploys_to_the_tagged_app() -> None:
