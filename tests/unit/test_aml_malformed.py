@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from azure.storage.blob import ExponentialRetry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml.server import ADDRESSES
 from aml.serving.changes import Pace
 from aml.state.runs import LoggedModel, Run, experiment_of
+from aml.storage import accounts
 from tests.support import batch
 from tests.support.aml import MODEL, PORT, Here, refusal
 from tests.support.asgi import ask
@@ -86,7 +88,12 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
-    here = Here(tmp_path_factory.mktemp("aml"), pace=Pace(deployment=3600))
+    with pytest.MonkeyPatch.context() as patched:
+        # No storage listens: each of the thousands of calls would try it again, for seconds.
+        patched.setattr(
+            accounts, "ExponentialRetry", lambda **options: ExponentialRetry(**{**options, "retry_total": 0})
+        )
+        here = Here(tmp_path_factory.mktemp("aml"), pace=Pace(deployment=3600))
     here.put("models/a/versions/1", **MODEL)
     here.call("PUT", "onlineEndpoints/income", endpoint_body())
     until(lambda: "income" in here.serving.routes, "the endpoint is made")
