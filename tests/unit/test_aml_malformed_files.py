@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from aml.cli.imports import make_one, read_files
 from aml.cli.remote import Remote
 from aml.importing.assets import Assets
+from aml.state.serving import AnyEndpoint, BatchEndpoint, Endpoint
 from service.client import Client, Refused
 from service.commands import Failed, Stopped
 from tests.support.aml import Here, refusal
+from tests.support.waiting import until
 
 HOSTILE = [
     None,
@@ -181,3 +183,10 @@ def test_each_of_the_files_is_right_as_it_is(here: Here, tmp_path: Path) -> None
         file.write_text(yaml.safe_dump(body), "utf-8")
         for document, kind in read_files([file]):
             make_one(Assets(RemoteHere(here)), document, kind)
+        endpoints = [each for of in (Endpoint, BatchEndpoint) for each in here.workspace.records.all(of)]
+        until(lambda endpoints=endpoints: not any(moves(here, each) for each in endpoints), "the endpoints are made")
+
+
+def moves(here: Here, endpoint: AnyEndpoint) -> bool:
+    found = here.workspace.records.find(type(endpoint), endpoint.id)
+    return found is not None and found.moves
