@@ -78,8 +78,8 @@ class Arrivals:
         except ServiceRefused as error:
             if not copy:
                 raise
-            told = f"{fault}; there is no copy in quarantine: {error}"
-            return self.quarantine.take(stored, told, report=report, faults=faults, move=False, copy=False)
+            reason = f"{fault}; there is no copy in quarantine: {error}"
+            return self.quarantine.take(stored, reason, report=report, faults=faults, move=False, copy=False)
 
     def end(self, stored: Stored[Arrival], state: ArrivalState, reason: str, **facts: Any) -> Stored[Arrival]:
         ended = stored.record.become(state, self.now(), reason=reason, **facts)

@@ -50,7 +50,7 @@ class Quarantine:
         is there by now, or none.
         """
         arrival = stored.record
-        told = report.text if report else "".join(f"{each.message}\n" for each in faults) or f"{fault}\n"
+        text = report.text if report else "".join(f"{each.message}\n" for each in faults) or f"{fault}\n"
         reason = {
             "pipeline": arrival.pipeline,
             "path": arrival.dataset.path,
@@ -58,7 +58,7 @@ class Quarantine:
             "report": report or ({"faults": faults} if faults else None),
         }
         encoded = msgspec.json.format(msgspec.json.encode(reason))
-        place = self.data.set_aside(arrival.dataset, folder_of(arrival), encoded, told.encode(), copy=copy)
+        place = self.data.set_aside(arrival.dataset, folder_of(arrival), encoded, text.encode(), copy=copy)
         log.warning("%s is set aside as %s: %s", arrival.dataset.path, place, fault)
         # A replay is of data that stayed: a job may have been made of this very version.
         if move and copy and arrival.id == arrival_id(arrival.dataset):

@@ -209,25 +209,25 @@ class Rollouts:
 
     def _rolled_back(self, rollout: Rollout, member: Member, *, late: bool) -> Member:
         request_id = rollout.request_id_of(member)
-        word, _, told = (self.records.requests.outcome(request_id) or "").partition(": ")
+        word, _, reason = (self.records.requests.outcome(request_id) or "").partition(": ")
         if word == "done":
-            return member.ended(MemberState.ROLLED_BACK, told)
+            return member.ended(MemberState.ROLLED_BACK, reason)
         if word in ("not done", "refused"):
-            return member.ended(MemberState.FAILED, told)
+            return member.ended(MemberState.FAILED, reason)
         if word == "failed" or late:
             change = self.records.champions.load(member.pipeline).change
             if change is None or change.request_id != request_id:
-                return member.ended(MemberState.FAILED, told or _too_late(rollout))
+                return member.ended(MemberState.FAILED, reason or _too_late(rollout))
         return member
 
     def _taken_back(self, rollout: Rollout, member: Member, stored: Stored[RetrainingJob]) -> Member:
         """Have the job wait for another rollout; a run that is about to promote it finds that it was taken back."""
-        told = _too_late(rollout) + (f"; {stored.record.trouble}" if stored.record.trouble else "")
+        reason = _too_late(rollout) + (f"; {stored.record.trouble}" if stored.record.trouble else "")
         try:
-            self.records.jobs.save(stored, stored.record.noting(self.now(), told, **WELL, rollout=None))
+            self.records.jobs.save(stored, stored.record.noting(self.now(), reason, **WELL, rollout=None))
         except RecordChanged:
             return member
-        return member.ended(MemberState.FAILED, told)
+        return member.ended(MemberState.FAILED, reason)
 
 
 def _too_late(rollout: Rollout) -> str:

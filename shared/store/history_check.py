@@ -87,7 +87,7 @@ def _link(content: bytes, number: int, before: str | None) -> list[str]:
     try:
         chain = from_json(content, _Link).chain
     except msgspec.MsgspecError:
-        return []  # told of already
+        return []  # reported already
     if chain == before:
         return []
     if number == 1:

@@ -128,8 +128,8 @@ def _wrong_name(name: str) -> Fault | None:
     if name.lower().endswith(EXTENSIONS):
         return None
     *some, other = EXTENSIONS
-    told = f"{name} does not end in {', '.join(some)} or {other}, which the training service needs to read it"
-    return Fault(kind=Kind.EXTENSION, message=told)
+    message = f"{name} does not end in {', '.join(some)} or {other}, which the training service needs to read it"
+    return Fault(kind=Kind.EXTENSION, message=message)
 
 
 def _summary(table: RowChecks) -> Summary:
@@ -191,11 +191,13 @@ def _drift(
         limit = rule.columns.get(column, rule.at_most)
         if limit is None or shift.psi <= limit:
             continue
-        told = (
+        message = (
             f"column {column!r} has drifted from the last accepted data: PSI {shift.psi:.3f} where {limit:g} is allowed"
         )
         if shift.psi > shift.by_chance:
-            faults.append(Fault(kind=Kind.DRIFT, message=f"{name}: {told}", column=column))
+            faults.append(Fault(kind=Kind.DRIFT, message=f"{name}: {message}", column=column))
         else:
-            notes.append(f"{told}; with so few rows chance alone gives up to {shift.by_chance:.3f}, so it is let pass")
+            notes.append(
+                f"{message}; with so few rows chance alone gives up to {shift.by_chance:.3f}, so it is let pass"
+            )
     return {column: shift.psi for column, shift in found.items()}, faults, notes

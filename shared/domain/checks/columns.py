@@ -32,7 +32,7 @@ class Twice(NamedTuple):
     """A class that is there with a space and without: the row of the second, and what to say."""
 
     row: int
-    told: str
+    message: str
 
 
 class ColumnCheck:
@@ -44,7 +44,7 @@ class ColumnCheck:
         self.words: set[str] = set()  #: of the rule `missing`, that stand for missing cells
         self.wrong = 0  #: cells that are not what the rule says
         self.first: tuple[int, str] | None = None  #: row and cell of the first of them
-        self.fault: Fault | None = None  #: that one, told
+        self.fault: Fault | None = None  #: that one, as it is reported
         self.classes: list[str] = []  #: the first two: more need not be known
         self.spaced = 0  #: texts that begin or end with a space
         self.spaced_row = 0  #: of the first of them
@@ -128,9 +128,9 @@ class ColumnCheck:
                 else:
                     self._variants[bare] = (row, cell)
             elif known[1] != cell:
-                told = f"line {row}, column {self.rule.name!r} is {cut(cell)!r}, and in line {known[0]} "
-                told = f"{told}{cut(known[1])!r}: the training takes them for two classes; take the space away"
-                self.twice = Twice(row, told)
+                message = f"line {row}, column {self.rule.name!r} is {cut(cell)!r}, and in line {known[0]} "
+                message = f"{message}{cut(known[1])!r}: the training takes them for two classes; take the space away"
+                self.twice = Twice(row, message)
                 return
 
 

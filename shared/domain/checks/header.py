@@ -49,34 +49,34 @@ class _Fitting:
         if self._separator and not self.fit.faults:
             self.fit.notes.append(f"{table.name} has one column{self._separator}")
 
-    def _fault(self, kind: Kind, told: str, column: str | None = None) -> None:
+    def _fault(self, kind: Kind, message: str, column: str | None = None) -> None:
         row, line = self._table.header.number, shown(self._table.header.raw)
-        message = f"{self._table.name} {told}"
+        message = f"{self._table.name} {message}"
         self.fit.faults.append(Fault(kind=kind, message=message, row=row, column=column, line=line))
 
     def _by_position(self) -> None:
         names, wanted = self._table.names, [column.name for column in self._checks.columns]
         count = len(names)
         self.fit.names = [*wanted, *names[len(wanted) :]][:count]
-        told = f"line {self._table.header.number} has {count} values where the pipeline has {len(wanted)} columns"
+        message = f"line {self._table.header.number} has {count} values where the pipeline has {len(wanted)} columns"
         if count < len(wanted):
-            lacking = f"{told}: {_listed(wanted[count:])} would be empty{self._separator}"
+            lacking = f"{message}: {_listed(wanted[count:])} would be empty{self._separator}"
             self._fault(Kind.MISSING_COLUMN, lacking, wanted[count])
         elif count < len(self._inputs):
             # Which columns these are is not known here, only that they are too few.
-            told = (
+            message = (
                 f"line {self._table.header.number} has {count} values where proof.rows has {len(self._inputs)} columns"
             )
-            self._fault(Kind.MISSING_COLUMN, f"{told}{self._separator}")
+            self._fault(Kind.MISSING_COLUMN, f"{message}{self._separator}")
         elif self._checks.label and self._checks.label not in self.fit.names:
             label = self._checks.label
             self._fault(
                 Kind.MISSING_COLUMN, f"has no column {label!r}; its columns are: {_listed(self.fit.names)}", label
             )
         elif wanted and count > len(wanted) and self._checks.extra_columns:
-            self.fit.notes.append(f"{self._table.name} {told}; those after {wanted[-1]!r} were not expected")
+            self.fit.notes.append(f"{self._table.name} {message}; those after {wanted[-1]!r} were not expected")
         elif wanted and count > len(wanted):
-            self._fault(Kind.EXTRA_COLUMN, told)
+            self._fault(Kind.EXTRA_COLUMN, message)
 
     def _by_name(self) -> None:
         header, checks = self._table.names, self._checks
@@ -88,23 +88,23 @@ class _Fitting:
         if not checks.columns:
             extra = {}
         if extra and not checks.extra_columns:
-            told = f"has a column {_listed(extra)} beside the expected: {', '.join(islice(wanted, _SHOWN))[:_SHOWN]}"
-            self._fault(Kind.EXTRA_COLUMN, told, next(iter(extra)))
+            message = f"has a column {_listed(extra)} beside the expected: {', '.join(islice(wanted, _SHOWN))[:_SHOWN]}"
+            self._fault(Kind.EXTRA_COLUMN, message, next(iter(extra)))
         elif extra:
             self.fit.notes.append(f"{self._table.name} has columns that no rule names: {_listed(extra)}")
         spaced = [name for name in header if name != name.strip() and name not in required]
         if spaced and not any(fault.column in spaced for fault in self.fit.faults):
-            told = (
+            message = (
                 f"{self._table.name}: the training takes the space for a part of the name of column {_listed(spaced)}"
             )
-            self.fit.notes.append(told)
+            self.fit.notes.append(message)
         self._find_order(required, there)
 
     def _find_doubles(self) -> None:
         doubles = sorted(name for name, count in Counter(self._table.names).items() if count > 1)
         for name in doubles[:_EACH_AT_MOST]:
-            told = f"names the column {name!r} twice in its header; each needs its own name"
-            self._fault(Kind.DUPLICATE_COLUMN, told, name)
+            message = f"names the column {name!r} twice in its header; each needs its own name"
+            self._fault(Kind.DUPLICATE_COLUMN, message, name)
         if len(doubles) > _EACH_AT_MOST:
             self.fit.notes.append(f"{len(doubles) - _EACH_AT_MOST:,} more names are there twice")
 
@@ -119,12 +119,12 @@ class _Fitting:
                 continue
             extra.pop(other)
             how = "differs in case only" if differs_in_case(column, [other]) else "seems to be it renamed"
-            told = f"has no column {column!r} but one {other!r}, which {how}; {self._header}"
+            message = f"has no column {column!r} but one {other!r}, which {how}; {self._header}"
             if other.strip() == column.strip():
-                told = (
+                message = (
                     f"has no column {column!r} but one {other!r}: the training takes the space for a part of the name"
                 )
-            self._fault(Kind.RENAMED_COLUMN, told, other)
+            self._fault(Kind.RENAMED_COLUMN, message, other)
         if lost:
             hint = self._separator
             if not hint and _is_data(self._table.names):
@@ -140,8 +140,10 @@ class _Fitting:
         order = [name for name in checks.required if name in there]
         if not checks.any_order and found != order and len(found) == len(set(found)):
             first = next(name for name, right in zip(found, order, strict=True) if name != right)
-            told = f"has its columns in another order; expected: {', '.join(checks.required)[:_SHOWN]}; {self._header}"
-            self._fault(Kind.COLUMN_ORDER, told, first)
+            message = (
+                f"has its columns in another order; expected: {', '.join(checks.required)[:_SHOWN]}; {self._header}"
+            )
+            self._fault(Kind.COLUMN_ORDER, message, first)
 
     @property
     def _header(self) -> str:

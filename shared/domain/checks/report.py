@@ -74,13 +74,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The report for people."""
         found = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''}" if self.faults else "no fault"
         read = f"{self.rows:,} rows" if self.whole else f"{self.rows:,} rows read, then given up"
-        told = [f"{self.name}: {found} ({read}, {self.size:,} bytes, SHA-256 {self.sha256})"]
+        lines = [f"{self.name}: {found} ({read}, {self.size:,} bytes, SHA-256 {self.sha256})"]
         for number, fault in enumerate(self.faults, 1):
-            told.append(f"\n{number}. {fault.message}")
+            lines.append(f"\n{number}. {fault.message}")
             if fault.line is not None:
-                told.append(f"   line {fault.row}: {fault.line}")
-        told += [f"\nNote: {note}" for note in self.notes]
-        return "\n".join(told) + "\n"
+                lines.append(f"   line {fault.row}: {fault.line}")
+        lines += [f"\nNote: {note}" for note in self.notes]
+        return "\n".join(lines) + "\n"
 
 
 def summed_up(faults: Sequence[Fault]) -> str:

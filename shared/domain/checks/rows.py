@@ -99,18 +99,18 @@ class RowChecks:
             if column.fault:
                 yield _counted(column.fault, column.wrong, "cell")
             if column.twice:
-                yield self._fault(Kind.SPACES, column.twice.told, column.twice.row, None, column.rule.name)
+                yield self._fault(Kind.SPACES, column.twice.message, column.twice.row, None, column.rule.name)
 
     def spaces(self) -> Iterator[str]:
         """Give what is worth knowing of spaces around cells."""
         spaced = [column for column in self.columns if column.spaced and not column.twice]
         if spaced:
             where = "{!r} ({:,}, the first in line {})"
-            told = [where.format(each.rule.name, each.spaced, each.spaced_row) for each in spaced[:10]]
+            message = [where.format(each.rule.name, each.spaced, each.spaced_row) for each in spaced[:10]]
             more = f" and {len(spaced) - 10:,} more columns" if len(spaced) > 10 else ""
             yield (
                 "cells begin or end with a space, which the training takes for a part of the text: "
-                f"{', '.join(told)}{more}"
+                f"{', '.join(message)}{more}"
             )
 
     def classes(self) -> Iterator[str]:
@@ -135,8 +135,10 @@ class RowChecks:
         if column.first and not known:
             row, cell = column.first
             name = column.rule.name
-            told = f"line {row}, column {name!r} is {cut(cell)!r}, and {column.right} was expected{column.hint(cell)}"
-            column.fault = self._fault(Kind.TYPE, told, row, raw(row), name)
+            message = (
+                f"line {row}, column {name!r} is {cut(cell)!r}, and {column.right} was expected{column.hint(cell)}"
+            )
+            column.fault = self._fault(Kind.TYPE, message, row, raw(row), name)
 
     def _take_parsed(self, block: Block) -> None:
         """Check the rows one by one."""
@@ -184,12 +186,12 @@ class RowChecks:
         self.ragged += 1
         if self.first_ragged:
             return
-        told = f"line {row.number} has {len(row.cells)} values where the header has {len(self.columns)}"
-        told = f"{told}: {shown(row.raw)}"
-        self.first_ragged = self._fault(Kind.RAGGED_ROW, told, row.number, row.raw)
+        message = f"line {row.number} has {len(row.cells)} values where the header has {len(self.columns)}"
+        message = f"{message}: {shown(row.raw)}"
+        self.first_ragged = self._fault(Kind.RAGGED_ROW, message, row.number, row.raw)
 
-    def _fault(self, kind: Kind, told: str, row: int, line: bytes | None, column: str | None = None) -> Fault:
-        message = f"{self._table.name} {told}"
+    def _fault(self, kind: Kind, message: str, row: int, line: bytes | None, column: str | None = None) -> Fault:
+        message = f"{self._table.name} {message}"
         return Fault(kind=kind, message=message, row=row, line=None if line is None else shown(line), column=column)
 
 
@@ -204,5 +206,5 @@ def _rule_of(kind: str | None, values: tuple[str, ...], name: str) -> Column:
 def _counted(fault: Fault, count: int, what: str) -> Fault:
     if count == 1:
         return fault
-    told = f"{fault.message}; {count - 1:,} more {what}{'s' if count > 2 else ''} like this"
-    return msgspec.structs.replace(fault, count=count, message=told)
+    message = f"{fault.message}; {count - 1:,} more {what}{'s' if count > 2 else ''} like this"
+    return msgspec.structs.replace(fault, count=count, message=message)

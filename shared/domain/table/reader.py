@@ -81,8 +81,8 @@ class Table:
         width = len(self.names)
         for row in self.rows():
             if len(row.cells) != width:
-                told = f"{self.name}: line {row.number} has {len(row.cells)} values, its header {width}"
-                raise Unreadable(told, "ragged row", row.number, row.raw)
+                message = f"{self.name}: line {row.number} has {len(row.cells)} values, its header {width}"
+                raise Unreadable(message, "ragged row", row.number, row.raw)
             yield row.cells
 
     def rows_of(self, block: Block) -> Iterable[Row]:
@@ -164,14 +164,14 @@ class Table:
     def _check_header(self, row: Row) -> None:
         if row.raw.startswith(encoding.BOM):
             # At the start of the joined table it would be that table's mark, and here it is a part of a name or cell.
-            told = f"has a byte order mark in line {row.number} that is not the start of the file; delete it"
-            raise self._broken("encoding", told, row.number, row.raw)
+            message = f"has a byte order mark in line {row.number} that is not the start of the file; delete it"
+            raise self._broken("encoding", message, row.number, row.raw)
         if _EXCELS_FIRST_LINE.fullmatch(row.raw):
-            told = f"begins with Excel's line {row.raw.decode().strip()!r}, which is not a row; delete that line"
-            raise self._broken("syntax", told, row.number, row.raw)
+            message = f"begins with Excel's line {row.raw.decode().strip()!r}, which is not a row; delete that line"
+            raise self._broken("syntax", message, row.number, row.raw)
         if len(row.cells) == 1 and not row.cells[0].strip() and row.cells[0]:
-            told = f"is empty, or its line {row.number} has nothing but spaces where its header should be; delete it"
-            raise self._broken("empty", told, row.number, row.raw)
+            message = f"is empty, or its line {row.number} has nothing but spaces where its header should be; delete it"
+            raise self._broken("empty", message, row.number, row.raw)
         if len(row.cells) > COLUMNS_AT_MOST:
             raise self._too_wide(len(row.cells), row.number, row.raw)
 
@@ -225,10 +225,10 @@ class Table:
             except csv.Error as error:
                 rest = b"".join(lines[done:])
                 if not exhausted or last:
-                    told = (
+                    message = (
                         f"is not a CSV table: {_why(error, exhausted)}, in the row that begins in line {first + done}"
                     )
-                    raise self._broken("syntax", told, first + done, rest[:1000].partition(b"\n")[0]) from None
+                    raise self._broken("syntax", message, first + done, rest[:1000].partition(b"\n")[0]) from None
                 if len(rest) > ROW_AT_MOST:
                     raise self._too_long(first + done, rest) from None
                 return
@@ -252,17 +252,19 @@ class Table:
         return self._broken("syntax", f"is not an ARFF table: line {number}: {error}", number, line)
 
     def _too_long(self, number: int, raw: bytes) -> Unreadable:
-        told = (
+        message = (
             f"the row that begins in line {number} is longer than {ROW_AT_MOST >> 20} MiB; is a quote in it not closed?"
         )
-        return self._broken("too large", told, number, raw)
+        return self._broken("too large", message, number, raw)
 
     def _too_wide(self, columns: int, number: int, raw: bytes) -> Unreadable:
-        told = f"has {columns:,} columns or more, and at most {COLUMNS_AT_MOST:,} are read; are its rows its columns?"
-        return self._broken("too large", told, number, raw)
+        message = (
+            f"has {columns:,} columns or more, and at most {COLUMNS_AT_MOST:,} are read; are its rows its columns?"
+        )
+        return self._broken("too large", message, number, raw)
 
-    def _broken(self, kind: str, told: str, number: int | None = None, line: bytes | None = None) -> Unreadable:
-        return Unreadable(f"{self.name} {told}", kind, number, line)
+    def _broken(self, kind: str, message: str, number: int | None = None, line: bytes | None = None) -> Unreadable:
+        return Unreadable(f"{self.name} {message}", kind, number, line)
 
 
 def _split(block: bytes) -> list[bytes]:

@@ -88,8 +88,8 @@ class Settlement:
         self.held.renew()  # before the history is written: a run that was overtaken must not
         entry = msgspec.structs.replace(change.entry, proof=made.proof, answered=self._answered(change, made))
         champion = self.records.champions.append(self.held.champion, entry)
-        told = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
-        self._end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {told}")
+        proofs = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
+        self._end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {proofs}")
         self._watch(change, champion, made, served)
         self._settle(change.request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 

@@ -89,7 +89,7 @@ class Switch:
 
         Return how sure it is that they are live again; raise `Unproven` where an endpoint may still serve the new one.
         """
-        told = "that is proven"
+        text = "that is proven"
         for name in reversed(list(change.before)):
             endpoint, link = self._endpoint(name), self.link(change.before[name])
             self.renew()
@@ -106,9 +106,9 @@ class Switch:
                 if not self._answers_as_neither(endpoint, link, change):
                     raise
                 # What answered before the change was not what its definition named.
-                told = f"{name} names it, yet answers otherwise than before the change and than the new model: {error}"
-                log.error("%s", told)
-        return told
+                text = f"{name} names it, yet answers otherwise than before the change and than the new model: {error}"
+                log.error("%s", text)
+        return text
 
     def _answers_as_neither(self, endpoint: Endpoint, link: BlobReference, change: Change) -> bool:
         """Return whether the endpoint names the former model and surely does not serve the new one."""
