@@ -51,7 +51,7 @@ class Gateway:
         self._mirrored: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in _OF_HOSTS:
+        if scope["type"] == "http" and self._names:
             scope = self._of_host(scope)
         if scope["type"] != "http" or not scope["path"].lower().startswith(PATH):
             await self._app(scope, receive, send)
@@ -71,10 +71,13 @@ class Gateway:
         await send({"type": "http.response.body", "body": body})
 
     def _of_host(self, scope: Scope) -> Scope:
-        """Return the call of an endpoint's own host as one of this server's host."""
+        """Return the call of an endpoint's own host, which has the endpoint alone, as one of this server's host."""
         name = endpoint_of_host(self._workspace, Headers(scope=scope).get("host", ""))
-        path = _OF_HOSTS[scope["path"]].format(name)
-        return {**scope, "path": path, "raw_path": path.encode()} if name else scope
+        if not name:
+            return scope
+        called = scope["path"]
+        path = _OF_HOSTS[called].format(name) if called in _OF_HOSTS else f"{PATH}{name}{called}"
+        return {**scope, "path": path, "raw_path": path.encode()}
 
     async def _respond(self, request: Request) -> Response:
         status, body, headers = await self._safely_answered(request)
