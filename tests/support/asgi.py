@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -65,7 +66,7 @@ def ask(
         return portal.call(_answer, app, scope, body)
     # In a thread of its own: another test's browser may keep an event loop in this one.
     with ThreadPoolExecutor(1) as alone:
-        return alone.submit(anyio.run, _answer, app, scope, body).result()
+        return alone.submit(copy_context().run, anyio.run, _answer, app, scope, body).result()
 
 
 async def _answer(app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes]) -> Answer:

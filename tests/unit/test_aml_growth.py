@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from aml.state.assets import find_or_make_asset
@@ -16,6 +14,7 @@ from aml.state.records import Version, make
 from aml.state.runs import Point, Run, experiment_of, log
 from tests.support.aml import MODEL, Here
 from tests.support.mlflow import asked
+from tests.support.reads import counting
 
 SIZES = (100, 1_000, 10_000)
 
@@ -27,22 +26,7 @@ def here(tmp_path: Path) -> Here:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], int]:
-    """Return what counts the records that a call reads."""
-    count, decode, here = itertools.count(), msgspec.json.decode, threading.get_ident()
-
-    def counted(body: bytes, **given: Any) -> Any:
-        if threading.get_ident() == here:  # threads that other tests have left read too
-            next(count)
-        return decode(body, **given)
-
-    monkeypatch.setattr("service.database.msgspec.json.decode", counted)
-
-    def read_by(call: Callable[[], Any]) -> int:
-        before = next(count)
-        call()
-        return next(count) - before - 1
-
-    return read_by
+    return counting(monkeypatch)
 
 
 def runs(here: Here, first: int, end: int) -> None:

@@ -30,6 +30,7 @@ from aml.state.runs import Point, log, run_of_job
 from service.page.paging import AT_ONCE
 from tests.support.aml import MODEL, PORT, Here
 from tests.support.asgi import Answer, ask
+from tests.support.reads import counting
 from tests.support.serving import endpoint_body
 from tests.support.waiting import until
 
@@ -118,19 +119,9 @@ def test_a_list_is_read_a_page_at_a_time_in_both_directions(here: Here) -> None:
 def test_of_ten_thousand_jobs_a_page_reads_those_that_it_shows(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     here.workspace.records.put(*(job(number) for number in range(10_000)))
     middle = link(html(here, link(html(here, "/jobs"), "next")), "next")
-    read = 0
-    decode = msgspec.json.decode
-
-    def counted(*given: Any, **options: Any) -> Any:
-        nonlocal read
-        read += 1
-        return decode(*given, **options)
-
-    monkeypatch.setattr("msgspec.json.decode", counted)
+    read_by = counting(monkeypatch)
     for path in ("/", "/jobs", middle):
-        read = 0
-        html(here, path)
-        assert 0 < read <= AT_ONCE + 1, path
+        assert 0 < read_by(lambda path=path: html(here, path)) <= AT_ONCE + 1, path
 
 
 @pytest.mark.parametrize(
