@@ -48,6 +48,15 @@ def _required(*members: str) -> Callable[[dict[str, Any]], None]:
     return check
 
 
+def _check_model(properties: dict[str, Any]) -> None:
+    text_of(properties, "modelUri")
+    flavors = properties.get("flavors")
+    if not (
+        flavors is None or (isinstance(flavors, dict) and all(isinstance(each, dict) for each in flavors.values()))
+    ):
+        raise bad_request("The member 'properties.flavors' must be an object of objects.", "properties.flavors")
+
+
 def _check_environment(properties: dict[str, Any]) -> None:
     if not any(properties.get(member) for member in ("image", "build", "condaFile")):
         raise bad_request("An environment has an image, a build context or a conda file.", "properties.image")
@@ -60,7 +69,7 @@ def _check_component(properties: dict[str, Any]) -> None:
     text_of(specification, "type")
 
 
-MODELS = Collection("models", _required("modelUri"), {"modelType": "custom_model", "flavors": {}})
+MODELS = Collection("models", _check_model, {"modelType": "custom_model", "flavors": {}})
 COLLECTIONS = (
     MODELS,
     Collection("data", _required("dataUri", "dataType"), adds={}),
@@ -194,9 +203,11 @@ def _common(properties: Mapping[str, Any]) -> dict[str, Any]:
     archived = properties.get("isArchived") or False
     if not isinstance(archived, bool):
         raise bad_request("The member 'properties.isArchived' must be true or false.", "properties.isArchived")
-    described = {"description": properties["description"]} if properties.get("description") else {}
+    description = properties.get("description")
+    if not isinstance(description, str | None):
+        raise bad_request("The member 'properties.description' must be a text.", "properties.description")
     return {
-        **described,
+        **({"description": description} if description else {}),
         "tags": scope.texts_of(properties, "tags"),
         "properties": scope.texts_of(properties, "properties"),
         "isArchived": archived,

@@ -20,6 +20,8 @@ _MODES = {
     "eval_mount": "EvalMount",
     "eval_download": "EvalDownload",
 }
+_TIERS = {name: name.capitalize() for name in ("null", "spot", "basic", "standard", "premium")}
+_PRIORITIES = {"low": "1", "medium": "2", "high": "3"}
 _DISTRIBUTIONS = {"mpi": "Mpi", "pytorch": "PyTorch", "tensorflow": "TensorFlow", "ray": "Ray"}
 _IDENTITIES = {
     "managed": "Managed",
@@ -231,14 +233,25 @@ def _declared_output(outputs: Document, name: str, pipeline: Document) -> str:
 def _running(document: Document) -> dict[str, Any]:
     """Return how a command runs, in the members of the service."""
     found: dict[str, Any] = {}
-    for name in ("resources", "queue_settings"):
-        if name in document.content:
-            found[_camel(name)] = {_camel(key): value for key, value in document.below(name).content.items()}
+    if "resources" in document.content:
+        found["resources"] = {_camel(key): value for key, value in document.below("resources").content.items()}
+    if "queue_settings" in document.content:
+        found["queueSettings"] = _queue(document.below("queue_settings"))
     if "distribution" in document.content:
         given = document.below("distribution")
         rest = {_camel(key): value for key, value in given.content.items() if key != "type"}
         kind = _one_of(given, "type", given.text("type").lower(), _DISTRIBUTIONS)
         found["distribution"] = {"distributionType": kind, **rest}
+    return found
+
+
+def _queue(given: Document) -> dict[str, Any]:
+    """Return how the job queues: a file may write the words in any case, and the priority as a word."""
+    found = {_camel(key): value for key, value in given.content.items()}
+    if "job_tier" in given.content:
+        found["jobTier"] = _one_of(given, "job_tier", given.text("job_tier").lower(), _TIERS)
+    if "priority" in given.content:
+        found["priority"] = int(_one_of(given, "priority", given.text("priority").lower(), _PRIORITIES))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from aml.api.online_forms import read_deployment, read_endpoint
+from aml.api.online_forms import read_deployment, read_endpoint, read_sku
 from aml.state import operations
 from aml.state.records import Operation, make
 from aml.state.serving import Deployment, Endpoint
@@ -75,7 +75,7 @@ def left(here: Here, kind: type[Any], path: str, state: str, **changes: Any) -> 
     """Record what a server left that died in this state of a resource; return the operation."""
     records = here.workspace.records
     given = deployment(here.workspace.id, environmentVariables={"NAME": "new"})
-    fresh = make(Deployment, path, read_deployment(given), folder="new")
+    fresh = make(Deployment, path, read_deployment(given), folder="new", sku=read_sku(given))
     found = records.find(kind, path.lower()) or fresh
     operation = operations.begin(records, "odidp", found.id)
     records.put(found.begun(state, operation.id, **changes))

@@ -20,6 +20,7 @@ from aml.serving.runner import Serving
 from aml.state.workspace import Workspace
 from aml.throttling import Buckets
 from local.azurite import ACCOUNT, KEY
+from tests.support import aml_models
 from tests.support.asgi import Answer, ask
 
 PORT = 10011
@@ -33,11 +34,21 @@ UNLIMITED: Mapping[str, tuple[float, float]] = dict.fromkeys(("reads", "writes",
 
 
 class Here:
-    """The workspace over a folder. A second one over the same folder is the server after a restart."""
+    """The workspace over a folder. A second one over the same folder is the server after a restart.
+
+    What is answered is checked against the service's own types, where they are at hand; not with `typed=False`, for
+    tests that send members which the types do not have.
+    """
 
     def __init__(
-        self, folder: Path, storage: str = STORAGE, buckets: Buckets | None = None, pace: Pace | None = None
+        self,
+        folder: Path,
+        storage: str = STORAGE,
+        buckets: Buckets | None = None,
+        pace: Pace | None = None,
+        typed: bool = True,
     ) -> None:
+        self._typed = typed and aml_models.there()
         self.workspace = Workspace(folder, storage)
         variables = JobVariables(self.workspace, ADDRESS, folder / "ca.pem")
         self.faults = Faults([*OPERATIONS, "score"])
@@ -68,7 +79,13 @@ class Here:
         else:
             place = path if path.startswith("/") else f"{self.workspace.id}/{path}".rstrip("/")
             place += f"?{urlencode({'api-version': version, **query} if version else query)}"
-        return ask(self.app, method, place, headers, [given] if given else [], PORT)
+        answer = ask(self.app, method, place, headers, [given] if given else [], PORT)
+        operation = aml_models.operation_of(method, place.partition("?")[0]) if self._typed else None
+        if operation and version == VERSION:
+            answered = json.loads(answer.body) if answer.body else None
+            found = aml_models.faults_of_answer(operation, answer.status, answered)
+            assert found == [], (method, place, answer.status, found)
+        return answer
 
     def put(self, path: str, **properties: Any) -> Answer:
         return self.call("PUT", path, {"properties": properties})

@@ -34,6 +34,7 @@ _SIMPLE: dict[str, dict[str, Any]] = {
 #: the type of a group's resources, where it is not the group's name, and of what single operations answer
 _KINDS = {"Jobs": "JobBase", "DataVersions": "DataVersionBase"}
 _ANSWERS = {"list_keys": "EndpointAuthKeys", "get_token": "EndpointAuthToken", "get_logs": "DeploymentLogs"}
+_LISTS = ("list", "list_by_resource_group", "list_by_subscription")
 _RESOURCES = ("get", "create_or_update", "update")
 #: what every resource has, by the type that it comes from
 _RESOURCE = {"id": {"type": "string"}, "name": {"type": "string"}, "type": {"type": "string"}, "systemData": {}}
@@ -42,7 +43,14 @@ _BASES: dict[str, dict[str, Any]] = {
     "TrackedResource": {**_RESOURCE, "location": {"type": "string"}, "tags": {"type": "object"}},
 }
 #: members that the service gives and this version of the client does not know
-_BESIDE: dict[str, set[str]] = {"WorkspaceProperties": {"mlFlowTrackingUri"}, "Workspace": {"location"}}
+_PORTS = ("UriFileJobOutput", "UriFolderJobOutput", "CustomModelJobOutput", "MLFlowModelJobOutput")
+_BESIDE: dict[str, set[str]] = {
+    "WorkspaceProperties": {"mlFlowTrackingUri"},
+    "Workspace": {"location"},
+    "QueueSettings": {"priority"},
+    **{name: {"assetVersion"} for name in _PORTS},
+    "JobResourceConfiguration": {"instanceCount", "instanceType", "properties"},  # of a type that is not at hand
+}
 
 
 def there() -> bool:
@@ -58,8 +66,7 @@ def faults(kind: str, body: Any, *, sent: bool = False) -> list[str]:
     if sent and isinstance(body["properties"].get("properties"), dict):
         texts = {name: str(value) for name, value in body["properties"]["properties"].items()}
         body = {**body, "properties": {**body["properties"], "properties": texts}}
-    schema = {"$ref": f"#/$defs/{kind}", "$defs": _definitions(sent)}
-    errors = Draft202012Validator(schema, format_checker=FORMATS).iter_errors(body)
+    errors = _validator(kind, sent).iter_errors(body)
     return sorted(f"{'.'.join(map(str, each.path))}: {each.message[:200]}" for each in errors)
 
 
@@ -77,18 +84,32 @@ def operation_of(method: str, path: str) -> dict[str, Any] | None:
 
 def faults_of_call(operation: dict[str, Any], status: int, sent: Any, answered: Any) -> list[str]:
     """Return what the operation and its types have against what a client sent and was answered."""
+    kind = _kind(operation)
+    creates = status < 400 and operation["operation"] == "create_or_update" and kind in _definitions()
+    return faults_of_answer(operation, status, answered) + (faults(kind, sent, sent=True) if creates else [])
+
+
+def faults_of_answer(operation: dict[str, Any], status: int, answered: Any) -> list[str]:
+    """Return what the operation and its types have against an answer; `answered` is its body, None for an empty one."""
     if status >= 400:
         return faults("ErrorResponse", answered)
-    name = operation["operation"]
-    kind = _KINDS.get(operation["group"], operation["group"].removesuffix("s"))
+    name, kind = operation["operation"], _kind(operation)
     bodies = [(_ANSWERS.get(name, ""), answered)]
-    found = [] if status in operation["success"] else [f"the status {status}"]
-    if operation["method"] == "GET" and name.startswith("list"):
+    if name in _LISTS:
         bodies = [(kind, each) for each in answered["value"]]
     elif name in _RESOURCES:
         bodies = [(kind, answered)]
-        found += faults(kind, sent, sent=True) if name == "create_or_update" and kind in _definitions() else []
+    found = [] if status in operation["success"] else [f"the status {status}"]
     return found + [fault for kind, body in bodies if kind in _definitions() for fault in faults(kind, body)]
+
+
+def _kind(operation: dict[str, Any]) -> str:
+    return _KINDS.get(operation["group"], str(operation["group"]).removesuffix("s"))
+
+
+@cache
+def _validator(kind: str, sent: bool) -> Draft202012Validator:
+    return Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": _definitions(sent)}, format_checker=FORMATS)
 
 
 @cache

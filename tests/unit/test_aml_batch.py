@@ -139,7 +139,8 @@ def test_an_endpoint_is_deleted_with_its_deployments_and_its_jobs_stay(here: Her
     answer = here.call("DELETE", ENDPOINT)
     assert answer.status == 202
     until(lambda: here.call("GET", ENDPOINT).status == 404, "it is deleted")
-    assert here.call("GET", answer.headers["azure-asyncoperation"]).json["status"] == "Succeeded"
+    operation = answer.headers["azure-asyncoperation"]
+    until(lambda: here.call("GET", operation).json["status"] == "Succeeded", "its operation has ended")
     made(here, ENDPOINT)
     assert here.names(f"{ENDPOINT}/deployments") == []
     assert here.names("jobs") == [name]

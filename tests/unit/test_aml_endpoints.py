@@ -40,7 +40,10 @@ def serve(here: Here, *names: str, state: str = "Succeeded", served: str = "fold
     properties = read_deployment({"endpointComputeType": "Managed", "model": "models/a/versions/1"})
     for name in names:
         place = f"{INCOME}/deployments/{name}"
-        here.workspace.records.put(make(Deployment, place, properties, state=state, served=served, folder=served))
+        sku = {"name": "Default", "capacity": 1}
+        here.workspace.records.put(
+            make(Deployment, place, properties, state=state, served=served, folder=served, sku=sku)
+        )
 
 
 def deployment_body(here: Here, **properties: Any) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
         patched.setattr(
             accounts, "ExponentialRetry", lambda **options: ExponentialRetry(**{**options, "retry_total": 0})
         )
-        here = Here(tmp_path_factory.mktemp("aml"), pace=Pace(deployment=3600))
+        here = Here(tmp_path_factory.mktemp("aml"), pace=Pace(deployment=3600), typed=False)
     here.put("models/a/versions/1", **MODEL)
     here.call("PUT", "onlineEndpoints/income", endpoint_body())
     until(lambda: "income" in here.serving.routes, "the endpoint is made")

@@ -146,7 +146,7 @@ class RemoteHere(Remote):
 
 @pytest.fixture
 def here(tmp_path: Path) -> Here:
-    here = Here(tmp_path / "aml")
+    here = Here(tmp_path / "aml", typed=False)
     here.put("environments/python/versions/1", image="python:3.12")
     return here
 

@@ -36,7 +36,15 @@ from tests.support.waiting import until
 
 OWN = f"http://127.0.0.1:{PORT}"
 HOSTILE = 'it\'s "$(id)" `id` \\ \n <b>ü</b> 😀)'
-JOB = {"jobType": "Command", "command": "echo", "displayName": "a", "experimentName": "e", "inputs": {}, "outputs": {}}
+JOB = {
+    "jobType": "Command",
+    "command": "echo",
+    "environmentId": "azureml:python:1",
+    "displayName": "a",
+    "experimentName": "e",
+    "inputs": {},
+    "outputs": {},
+}
 
 
 def page(here: Here, path: str, method: str = "GET", **headers: str) -> Answer:
@@ -313,8 +321,8 @@ PUT: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("shown", PUT)
-def test_whatever_the_service_takes_has_a_page(here: Here, shown: str) -> None:
-    path, right = PUT[shown]
+def test_whatever_the_service_takes_has_a_page(tmp_path: Path, shown: str) -> None:
+    here, (path, right) = Here(tmp_path, typed=False), PUT[shown]
     frame = {"location": "w", "identity": {"type": "SystemAssigned"}}
     taken = 0
 

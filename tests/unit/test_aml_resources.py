@@ -140,3 +140,13 @@ def test_every_version_that_clients_send_is_taken(here: Here, version: str) -> N
 )
 def test_a_call_without_a_right_version_is_refused(here: Here, version: str, code: str) -> None:
     assert refusal(here.call("GET", "", version=version)) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [("description", {"a": "b"}), ("flavors", "azureml:"), ("flavors", {"sklearn": "1"})]
+)
+def test_a_member_of_a_version_has_the_form_of_its_type(here: Here, member: str, value: Any) -> None:
+    answer = here.put("models/a/versions/1", **{**MODEL, member: value})
+    assert refusal(answer) == (400, "UserError")
+    assert answer.json["error"]["target"] == f"properties.{member}"
+    assert here.call("GET", "models/a/versions/1").status == 404
