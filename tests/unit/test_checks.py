@@ -86,6 +86,18 @@ def test_what_inspection_refuses_is_refused_with_the_file_and_the_line(path: str
     assert told in fault.message
 
 
+@pytest.mark.parametrize("count", [1, 30, 5_000])
+def test_a_list_of_columns_has_whole_names_and_says_how_many_more_there_are(count: int) -> None:
+    names = [f"column number {number}" for number in range(count)]
+    fault = only_fault(checked("other\n1\n", checks=Checks(columns=tuple(Column(name=name) for name in names))))
+    listed = fault.message.partition("has no column ")[2].partition(";")[0]
+    shown, _, more = listed.partition(" and ")
+    whole = [each.strip("'") for each in shown.split(", ")]
+    assert whole == names[: len(whole)]
+    assert len(whole) + int((more.partition(" ")[0] or "0").replace(",", "")) == count
+    assert len(listed) < 500
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate
 
 from shared.base.suggestion import differs_in_case
 from shared.domain.checks.drift import NUMBER
 from shared.domain.checks.report import Fault, Kind
 from shared.domain.checks.rules import Checks
 from shared.domain.table import Table
-from shared.domain.table.form import shown
+from shared.domain.table.form import cut, shown
 
 _SHOWN = 400  #: characters of a header that a sentence repeats
 _EACH_AT_MOST = 20  #: names that a report calls double, or renamed, one by one
@@ -88,7 +88,7 @@ class _Fitting:
         if not checks.columns:
             extra = {}
         if extra and not checks.extra_columns:
-            message = f"has a column {_listed(extra)} beside the expected: {', '.join(islice(wanted, _SHOWN))[:_SHOWN]}"
+            message = f"has a column {_listed(extra)} beside the expected: {_listed(wanted, str)}"
             self._fault(Kind.EXTRA_COLUMN, message, next(iter(extra)))
         elif extra:
             self.fit.notes.append(f"{self._table.name} has columns that no rule names: {_listed(extra)}")
@@ -140,14 +140,12 @@ class _Fitting:
         order = [name for name in checks.required if name in there]
         if not checks.any_order and found != order and len(found) == len(set(found)):
             first = next(name for name, right in zip(found, order, strict=True) if name != right)
-            message = (
-                f"has its columns in another order; expected: {', '.join(checks.required)[:_SHOWN]}; {self._header}"
-            )
+            message = f"has its columns in another order; expected: {_listed(checks.required, str)}; {self._header}"
             self._fault(Kind.COLUMN_ORDER, message, first)
 
     @property
     def _header(self) -> str:
-        return f"its header is: {', '.join(self._table.names[:_SHOWN])[:_SHOWN]}"
+        return f"its header is: {_listed(self._table.names, str)}"
 
 
 class _Near:
@@ -176,8 +174,13 @@ def _key(name: str) -> str:
     return "".join(filter(str.isalnum, name[:_LETTERS_AT_MOST].casefold()))
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, islice(names, _SHOWN)))[:_SHOWN]
+def _listed(names: Iterable[str], text_of: Callable[[str], str] = repr) -> str:
+    """Return as many whole names as a sentence has room for, and how many more there are."""
+    every = [*names]
+    texts = [cut(text_of(name)) for name in every[:_SHOWN]]
+    whole = max(1, sum(length <= _SHOWN for length in accumulate(len(text) + 2 for text in texts)))
+    more = len(every) - whole
+    return ", ".join(texts[:whole]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _separator_hint(table: Table) -> str:
