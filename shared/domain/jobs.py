@@ -70,15 +70,19 @@ class BatchFile(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """An ilearner file in the model store, by its content's SHA-256."""
+class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model in the model store: an ilearner file by its content's SHA-256, or a folder by that of its manifest.
+
+    The manifest has a line `{sha256} {path}` for each file, sorted by path.
+    """
 
     sha256: str
     size: int
+    folder: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.sha256}.ilearner"
+        return f"{self.sha256}/" if self.folder else f"{self.sha256}.ilearner"
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -191,9 +191,10 @@ class Cancelled:
 
 @dataclass(frozen=True)
 class Finished:
-    """`results` by the names of the output ports."""
+    """`results` by the names of the output ports; `metrics` of a service that gives no table of them."""
 
     results: Mapping[str, BlobReference]
+    metrics: Mapping[str, str] | None = None
 
 
 BesJob = NotStarted | Running | Failed | Cancelled | Finished
@@ -231,5 +232,61 @@ class Endpoint(Protocol):
     def score(self, rows: Rows) -> Rows:
         """Return the columns that the model fills (labels, probabilities), row by row."""
 
+    @property
+    def staging(self) -> Staging | None:
+        """Return how a model is made ready beside the live one; None where an update replaces the live one."""
+
 
 Endpoints = Mapping[str, Endpoint]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The model answers beside the live one."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The service is at work; look again after so many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The service cannot serve the model; the reason has the end of its log."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Who gets the calls of an endpoint: per cent by SHA-256 of the model; one that this app did not make ready has
+    the name of its deployment. A deployment without calls has 0. `settled`: the service is not changing them.
+    """
+
+    of: Mapping[str, int]
+    settled: bool
+
+
+class Staging(Protocol):
+    """An endpoint whose new model is made ready beside the live one, and then given a share of the calls.
+
+    No method waits: each can be called again and again, and does what is still to do.
+    """
+
+    def adopt(self, model: Model) -> None:
+        """Note at the service that what is live is this kept model."""
+
+    def stage(self, model: Model) -> Ready | Pending | Refused:
+        """Have the kept model answer beside the live one, without a share of the calls."""
+
+    def score_staged(self, model: Model, rows: Rows) -> Rows:
+        """Return what this model answers, whatever its share."""
+
+    def shares(self) -> Shares: ...
+    def share(self, shares: Mapping[str, int], mirror: Mapping[str, int] | None = None) -> Pending | None:
+        """Give the models these shares, and the `mirror` a copy of calls; None once that is so, as read back."""
+
+    def drop(self, model: Model) -> Pending | None:
+        """Delete what serves the model, which has no share; None once it is gone."""

@@ -30,6 +30,7 @@ from shared.domain.ports import (
     KeptModel,
     Lease,
     NotStarted,
+    Staging,
     Wait,
 )
 from shared.domain.rows import Rows
@@ -423,6 +424,8 @@ class FakeEndpoint:
     take effect and whose answer is lost; `refuses`: errors instead of updates; `slow`: seconds that an answer takes;
     `fails`: errors instead of answers.
     """
+
+    staging: Staging | None = None
 
     def __init__(self, clock: Clock, models: FakeModels, deployed: BlobReference) -> None:
         self._clock, self._models = clock, models

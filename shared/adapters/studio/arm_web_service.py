@@ -31,6 +31,8 @@ OPERATION_SECONDS = 600.0  #: of waiting, whatever pauses the service asks for
 
 
 class ArmWebService:
+    staging = None
+
     def __init__(self, session: requests.Session, target: NewTarget, token: Callable[[], str]) -> None:
         self._target = target
         self._scoring = RequestResponseService(session, target.name, target.scoring)

@@ -36,6 +36,8 @@ class ClassicEndpoint:
     Where the configuration has `services` only, the endpoint itself tells its scoring address and key.
     """
 
+    staging = None
+
     def __init__(self, session: requests.Session, target: ClassicTarget, *, create: bool = False) -> None:
         self._session, self._target, self._create = session, target, create
         self._service = Service(session, target.name, target.address, lambda: f"Bearer {target.key.reveal()}")
