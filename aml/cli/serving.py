@@ -101,13 +101,13 @@ def _serve(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _mlflow(chosen: argparse.Namespace, workspace: Any) -> tuple[Any, Callable[[Any], str]]:
-    """Return the MLflow server that is asked for, or None, and what returns the id of a job's run."""
+def _mlflow(chosen: argparse.Namespace, workspace: Any) -> tuple[Any, Callable[[Any], str] | None]:
+    """Return the MLflow server that is asked for, and what returns the id of a job's run in it, or None for both."""
     from aml.runs.forwarding import run_in_mlflow, settle
     from aml.runs.real import RealMlflow, check
 
     if chosen.mlflow is None:
-        return None, lambda job: str(job.name)
+        return None, None
     check(chosen.mlflow)
     mlflow = RealMlflow(chosen.data, chosen.mlflow, partial(settle, workspace.records))
     return mlflow, partial(run_in_mlflow, workspace.records, mlflow)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aml.identity import tokens
 from aml.state.records import Job
+from aml.state.runs import run_of_job
 from aml.state.workspace import Workspace
 
 LIFETIME = 21 * 24 * 3600  #: seconds: as long as a job may run
@@ -15,16 +16,20 @@ LIFETIME = 21 * 24 * 3600  #: seconds: as long as a job may run
 
 @dataclass(frozen=True)
 class JobVariables:
-    """`address` is this server's, `authority` the file of the certificate to trust. `run` returns a run's id."""
+    """`address` is this server's, `authority` the file of the certificate to trust.
+
+    `run` makes a job's run elsewhere and returns its id; without it the workspace has the run.
+    """
 
     workspace: Workspace
     address: str
     authority: Path
-    run: Callable[[Job], str] = lambda job: job.name
+    run: Callable[[Job], str] | None = None
 
     def of(self, job: Job) -> dict[str, str]:
         known = self.workspace.identity
         token, _ = tokens.issue(known, "https://management.azure.com", LIFETIME)
+        run = self.run(job) if self.run else run_of_job(self.workspace.records, job).name
         root = job.properties["properties"].get("azureml.parentRunId", job.name)
         return {
             # Plain MLflow takes a REST address, a token and a certificate; the plug-in is not needed.
@@ -32,7 +37,7 @@ class JobVariables:
             "MLFLOW_TRACKING_TOKEN": token,
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.authority.absolute()),
             "MLFLOW_EXPERIMENT_NAME": job.properties["experimentName"],
-            "MLFLOW_RUN_ID": self.run(job),
+            "MLFLOW_RUN_ID": run,
             "AZUREML_RUN_ID": job.name,
             "AZUREML_ROOT_RUN_ID": root,
             "AZUREML_EXPERIMENT_NAME": job.properties["experimentName"],

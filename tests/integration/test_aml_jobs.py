@@ -226,6 +226,9 @@ def test_a_component_runs_as_a_pipeline_of_one_node(here: Here, blobs: BlobServi
     assert blobs.get_blob_client(store(here), "m/MLmodel").download_blob().readall() == b"a,b\n1,2\n0.7\n"
     [child] = here.call("GET", f"/history/v1.0{here.workspace.id}/runs/pipe/children").json["value"]
     assert (child["status"], child["parentRunId"]) == ("Completed", "pipe")
+    # What its command logs goes to a run that is there since it began.
+    place = f"/mlflow/v1.0{here.workspace.id}/api/2.0/mlflow/runs/get?run_id={child['runId']}"
+    assert here.call("GET", place).json["run"]["info"]["run_id"] == child["runId"]
     assert here.names("jobs") == ["pipe"]
 
 
