@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from shared.adapters.azureml.workspace import Workspace
+from shared.adapters.identity import MANAGEMENT, Tokens
 from shared.adapters.storage.accounts import BlobStore, identity, open_store
 from shared.adapters.storage.data import BlobTrainingData
 from shared.adapters.storage.documents import BlobDocuments
@@ -31,11 +33,7 @@ from shared.store import Records
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from azure.core.credentials import TokenCredential
-
     from shared.domain.ports import BatchService, Endpoint, Endpoints
-
-ARM_SCOPE = "https://management.azure.com/.default"
 
 
 class App:
@@ -117,6 +115,7 @@ class App:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = False  # neither a proxy nor a .netrc may come between the keys and their service
+        session.verify = self.settings.authorities or True
         # Threads share it, and only its cookies are not safe for that.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
@@ -133,11 +132,16 @@ class App:
         return target.token.reveal if target.token else self._arm_token
 
     def _arm_token(self) -> str:
-        return str(self._identity.get_token(ARM_SCOPE).token)
+        return self._tokens.token(MANAGEMENT)
 
     @cached_property
-    def _identity(self) -> TokenCredential:
-        return identity(self.settings.get("RETRAINING_STORE__clientId"))
+    def _tokens(self) -> Tokens:
+        return Tokens(lambda: identity(self.settings.get("RETRAINING_STORE__clientId")))
+
+    @cached_property
+    def _workspace_of(self) -> Callable[[str, str], Workspace]:
+        """One workspace for an address and an id, which it asks once where its runs are."""
+        return cache(lambda address, workspace: Workspace(self._session, self._tokens, address, workspace))
 
 
 @cache

@@ -77,6 +77,10 @@ class Service:
         self._session, self._name, self._base = session, name, base.rstrip("/")
         self._authorization, self._headers = authorization, headers
 
+    def having(self, **headers: str) -> Service:
+        """Return this service, called with these headers too."""
+        return Service(self._session, self._name, self._base, self._authorization, **{**self._headers, **headers})
+
     def call(self, method: str, path: str, *, body: Any = None, **parameters: str) -> Answer:
         """Return the answer, or raise by what to do next: try later, never again, or ask a human.
 
@@ -182,13 +186,15 @@ def failure(
 
     Error bodies of RRS, BES, Classic management and ARM have one shape:
     `{"error": {"code", "message", "details": [{"code", "message", "target"?}]}}`.
+    Those of MLflow are `{"error_code", "message"}`.
     """
     codes, message = _error_of(content)
     text = f"{asked} answered {status}{message}"
     if status in LATER or status >= 500:
         return ServiceUnavailable(text, retry_after(headers))
     if status in (401, 403):
-        return AccessRefused(f"{text}; check the key, or the identity's role, that the configuration gives for it")
+        hint = "check the key, or the identity's role, that the configuration gives for it"
+        return AccessRefused(f"{text}; {hint}", status)
     if status >= 400:
         return ServiceRefused(text, status, codes)
     return UnexpectedAnswer(f"{text}, a redirect, which is not followed")
@@ -210,7 +216,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _error_of(content: bytes) -> tuple[list[str], str]:
     try:
-        error: Any = from_json(content, object)["error"]  # type: ignore[index]
+        body: Any = from_json(content, object)
+        error = {**body, "code": body["error_code"]} if "error_code" in body else body["error"]
         details = error.get("details") or []
         codes = [str(error["code"]), *(str(detail["code"]) for detail in details)]
         messages = [str(error["message"]), *(str(detail["message"]) for detail in details)]

@@ -96,7 +96,11 @@ class IllegalTransition(NeverAgain):
 
 
 class AccessRefused(AskHuman):
-    """A service did not accept the key or the identity."""
+    """A service did not accept the key or the identity. `status` 401 may be a token that has expired."""
+
+    def __init__(self, message: str, status: int = 403) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class DataChanged(NeverAgain):

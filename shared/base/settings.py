@@ -60,6 +60,14 @@ class Settings:
         """The file that PIPELINES_FILE names, from the app's folder on, wherever the process was started."""
         return Path(__file__).resolve().parents[2] / (self.get("PIPELINES_FILE") or "pipelines.yaml")
 
+    @property
+    def authorities(self) -> str | None:
+        """The file or folder of the certificate authorities to trust in place of the usual ones."""
+        place = self.get("REQUESTS_CA_BUNDLE")
+        if place and not Path(place).exists():
+            raise BadConfiguration(f"Setting REQUESTS_CA_BUNDLE names {place}, which is not there")
+        return place
+
     def secret(self, name: str) -> Secret | None:
         value = self.get(name)
         return None if value is None else Secret(value)

@@ -80,12 +80,19 @@ class Here:
             place = path if path.startswith("/") else f"{self.workspace.id}/{path}".rstrip("/")
             place += f"?{urlencode({'api-version': version, **query} if version else query)}"
         answer = ask(self.app, method, place, headers, [given] if given else [], PORT)
+        if version == VERSION:
+            self.judge(method, place, answer)
+        return answer
+
+    def judge(self, method: str, place: str, answer: Answer, sent: Any = None) -> None:
+        """Compare the answer with the service's types, and what was `sent`."""
         operation = aml_models.operation_of(method, place.partition("?")[0]) if self._typed else None
-        if operation and version == VERSION:
+        if operation:
             answered = json.loads(answer.body) if answer.body else None
             found = aml_models.faults_of_answer(operation, answer.status, answered)
+            if sent is not None:
+                found = aml_models.faults_of_call(operation, answer.status, sent, answered)
             assert found == [], (method, place, answer.status, found)
-        return answer
 
     def put(self, path: str, **properties: Any) -> Answer:
         return self.call("PUT", path, {"properties": properties})
