@@ -227,8 +227,9 @@ def test_a_component_runs_as_a_pipeline_of_one_node(here: Here, blobs: BlobServi
     [child] = here.call("GET", f"/history/v1.0{here.workspace.id}/runs/pipe/children").json["value"]
     assert (child["status"], child["parentRunId"]) == ("Completed", "pipe")
     # What its command logs goes to a run that is there since it began.
-    place = f"/mlflow/v1.0{here.workspace.id}/api/2.0/mlflow/runs/get?run_id={child['runId']}"
-    assert here.call("GET", place).json["run"]["info"]["run_id"] == child["runId"]
+    place = f"/mlflow/v1.0{here.workspace.id}/api/2.0/mlflow/runs/get"
+    run = here.call("GET", place, version="", run_id=child["runId"]).json["run"]
+    assert run["info"]["run_id"] == child["runId"]
     assert here.names("jobs") == ["pipe"]
 
 
