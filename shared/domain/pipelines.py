@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.domain.arrivals import ArrivalSettings
+from shared.domain.azureml import ShareSettings
 from shared.domain.blob_pattern import matches
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Gate
@@ -24,6 +25,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     approval: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     bake: BakeSettings | None = None
+    share: ShareSettings | None = None  #: steps of the traffic, where the targets give shares of it
     targets: list[Target]
     rows: Rows
     proof_timeout: float  #: seconds

@@ -290,3 +290,9 @@ class Staging(Protocol):
 
     def drop(self, model: Model) -> Pending | None:
         """Delete what serves the model, which has no share; None once it is gone."""
+
+    def describe(self, model: Model) -> Mapping[str, str]:
+        """Return where the model is served, for the history: workspace, endpoint, deployment and version by name.
+
+        This makes no call.
+        """

@@ -30,6 +30,10 @@ from shared.domain.ports import (
     KeptModel,
     Lease,
     NotStarted,
+    Pending,
+    Ready,
+    Refused,
+    Shares,
     Staging,
     Wait,
 )
@@ -469,10 +473,201 @@ class FakeEndpoint:
         return Rows(["Scored Labels"], [[content] for _ in rows.values])
 
 
-class World:
-    """The flows over fakes: one pipeline `income` with two targets; `facts` are those of its configuration."""
+class FakeStagedEndpoint(FakeEndpoint):
+    """An endpoint with a deployment for each model, by the model's SHA-256, and shares of the calls.
 
-    def __init__(self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, **facts: Any) -> None:
+    `blue` is what somebody else deployed. `pending` is how many looks a new deployment takes, `late_shares` how many
+    new shares take; `deaf` are changes of the shares without effect; `lose` names the calls whose answer is lost
+    after they took effect; `errors` has errors in the place of answers, by call; `refused` has the contents of models
+    that no deployment can serve, `wrong` those that answer otherwise than in training, `broken` those that answer
+    with an error, `slow_models` how long others take.
+    """
+
+    def __init__(self, clock: Clock, models: FakeModels, deployed: BlobReference, alive: Callable[[], None]) -> None:
+        super().__init__(clock, models, deployed)
+        self._blue, self._alive = deployed, alive
+        self._adopted: str | None = None
+        self.deployments: dict[str, int] = {"blue": 0}  #: looks until it answers
+        self.of: dict[str, int] = {"blue": 100}
+        self.mirrored: dict[str, int] = {}
+        self._coming: tuple[int, dict[str, int]] | None = None
+        self.pending = self.late_shares = self.late_drops = 0
+        self._leaving: dict[str, int] = {}
+        self.lose: list[str] = []
+        self.errors: dict[str, list[Exception]] = {}
+        self.refused: set[str] = set()
+        self.wrong: set[str] = set()
+        self.broken: set[str] = set()
+        self.slow_models: dict[str, float] = {}
+        self.calls: list[str] = []  #: those that change something, as they were taken
+        self.most = 1  #: deployments there were at once
+        self.proven = {"blue"}  #: what was scored, or live, before it got calls of users
+        self.served_unproven: list[str] = []
+
+    @property
+    def staging(self) -> FakeStagedEndpoint:  # type: ignore[override]
+        return self
+
+    def model(self) -> BlobReference:
+        self._fail("model")
+        name = max(self.of, key=lambda each: self.of[each])
+        if name == "blue":
+            return self._models.link(self._kept(self._adopted)) if self._adopted else self._blue
+        return self._models.link(self._kept(name))
+
+    def update(self, model: BlobReference, wait: Wait) -> None:
+        kept = self._models.identify(model)
+        assert kept is not None
+        while (pending := self.share({kept.sha256: 100})) is not None:
+            wait(pending.after)
+
+    def score(self, rows: Rows) -> Rows:
+        return self._answers(max(self.of, key=lambda each: self.of[each]), rows)
+
+    def adopt(self, model: Model) -> None:
+        self._fail("adopt")
+        self._adopted = model.sha256
+        self._took("adopt")
+
+    def stage(self, model: Model) -> Ready | Pending | Refused:
+        self._fail("stage")
+        name = self._name(model.sha256)
+        if name in self._leaving:
+            return Pending(30.0)
+        if name not in self.deployments:
+            self.deployments[name] = self.pending
+            self.most = max(self.most, len(self.deployments))
+            self._took("stage")
+            return Pending(30.0)
+        if self._models.kept[model.sha256].decode() in self.refused:
+            return Refused("ImageBuildFailure: the last lines of the log")
+        if self.deployments[name]:
+            self.deployments[name] -= 1
+            return Pending(30.0)
+        return Ready()
+
+    def score_staged(self, model: Model, rows: Rows) -> Rows:
+        name = self._name(model.sha256)
+        if name not in self.deployments:
+            raise ServiceRefused(f"POST score answered 404: no deployment {name[:12]}", 404)
+        answers = self._answers(name, rows)
+        self.proven.add(name)
+        return answers
+
+    def shares(self) -> Shares:
+        self._fail("shares")
+        if self._coming:
+            looks, shares = self._coming
+            self._coming = (looks - 1, shares)
+            if looks > 1:
+                return Shares(self._shown(), settled=False)
+            self._coming = None
+            self._apply(shares)
+        return Shares(self._shown(), settled=True)
+
+    def share(self, shares: Mapping[str, int], mirror: Mapping[str, int] | None = None) -> Pending | None:
+        self._fail("share")
+        asked = {self._name(each): share for each, share in shares.items() if share}
+        mirrored = {self._name(each): share for each, share in (mirror or {}).items()}
+        now = self.shares()
+        if not now.settled:
+            return Pending(30.0)
+        if {each: share for each, share in self.of.items() if share} == asked and mirrored == self.mirrored:
+            return None
+        for name in asked:
+            if name not in self.deployments or self.deployments[name]:
+                raise ServiceRefused(f"PUT answered 400: no deployment {name[:12]} is ready", 400)
+        self.mirrored = mirrored
+        if self.deaf:
+            self.deaf -= 1
+        elif self.late_shares:
+            self._coming = (self.late_shares, asked)
+        else:
+            self._apply(asked)
+        self._took("share")
+        return Pending(30.0)
+
+    def drop(self, model: Model) -> Pending | None:
+        self._fail("drop")
+        name = self._name(model.sha256)
+        if self.of.get(name):
+            raise ServiceRefused(f"DELETE answered 400: {name[:12]} has calls", 400)
+        if name not in self.deployments:
+            return None
+        looks = self._leaving.get(name, self.late_drops)
+        if looks:
+            self._leaving[name] = looks - 1
+        else:
+            self._leaving.pop(name, None)
+            del self.deployments[name]
+            self.of.pop(name, None)
+        self._took("drop")
+        return Pending(30.0)
+
+    def describe(self, model: Model) -> Mapping[str, str]:
+        return {"endpoint": "income", "deployment": f"m{model.sha256[:12]}"}
+
+    def put_by_others(self, shares: Mapping[str, int]) -> None:
+        """Have somebody else give the deployments these shares."""
+        self._coming = None
+        self.deployments |= {each: 0 for each in shares if each not in self.deployments}
+        self.of = dict(shares)
+
+    def contents(self) -> set[str]:
+        """Return the contents of the models that are deployed."""
+        return {self._content(name) for name in self.deployments}
+
+    def _apply(self, shares: Mapping[str, int]) -> None:
+        self.of = dict(shares)
+        self.served_unproven += [each for each, share in shares.items() if share and each not in self.proven]
+
+    def _answers(self, name: str, rows: Rows) -> Rows:
+        content = self._content(name)
+        self._clock.sleep(self.slow + self.slow_models.get(content, 0.0))
+        if self.fails:
+            raise self.fails.pop(0)
+        if content in self.broken:
+            raise ServiceUnavailable(f"POST score answered 424: {content} fails")
+        given = f"not {content}" if content in self.wrong else content
+        return Rows(["Scored Labels"], [[given] for _ in rows.values])
+
+    def _content(self, name: str) -> str:
+        if name == "blue":
+            return self._blue.relative
+        return self._models.kept[name].decode() if name in self._models.kept else name
+
+    def _kept(self, sha256: str) -> Model:
+        found = self._models.find(sha256)
+        return found[0] if found else Model(sha256=sha256, size=0)
+
+    def _name(self, sha256: str) -> str:
+        return "blue" if sha256 == self._adopted else sha256
+
+    def _shown(self) -> dict[str, int]:
+        names = {"blue": self._adopted or "blue"}
+        return {names.get(each, each): self.of.get(each, 0) for each in self.deployments}
+
+    def _fail(self, call: str) -> None:
+        if waiting := self.errors.get(call):
+            raise waiting.pop(0)
+
+    def _took(self, call: str) -> None:
+        self.calls.append(call)
+        self._alive()
+        if call in self.lose:
+            self.lose.remove(call)
+            raise ServiceUnavailable(f"{call} got no answer")
+
+
+class World:
+    """The flows over fakes: one pipeline `income` with two targets; `facts` are those of its configuration.
+
+    `staged`: the targets make a model ready beside the live one, and give it a share of the calls.
+    """
+
+    def __init__(
+        self, rules: tuple[str, ...] = ("AUC >= 0.9",), baseline: float = 0.9, *, staged: bool = False, **facts: Any
+    ) -> None:
         self.clock = Clock()
         self.documents = FakeDocuments(self.clock.now)
         self.models = FakeModels(self.clock)
@@ -481,7 +676,8 @@ class World:
         self.service, self.scoring = FakeService(), FakeService()
         self.records = Records(self.documents)
         deployed = BlobReference("https://other.example/", "first.ilearner")
-        self.endpoints = {name: FakeEndpoint(self.clock, self.models, deployed) for name in ("one", "two")}
+        self.staged = staged
+        self.endpoints = {name: self._endpoint(deployed) for name in ("one", "two")}
         self.alone = {"income": msgspec.structs.replace(_pipeline(rules, baseline), **facts)}
         self.fleets: dict[str, Fleet] = {}
         self.of_members: dict[str, dict[str, FakeEndpoint]] = {}
@@ -495,8 +691,13 @@ class World:
         if pipeline.fleet is None:
             return self.endpoints
         deployed = BlobReference("https://other.example/", "first.ilearner")
-        made = {target.name: FakeEndpoint(self.clock, self.models, deployed) for target in pipeline.targets}
+        made = {target.name: self._endpoint(deployed) for target in pipeline.targets}
         return self.of_members.setdefault(pipeline.name, made)
+
+    def _endpoint(self, deployed: BlobReference) -> FakeEndpoint:
+        if self.staged:
+            return FakeStagedEndpoint(self.clock, self.models, deployed, self.documents.live)
+        return FakeEndpoint(self.clock, self.models, deployed)
 
     @property
     def flows(self) -> Flows:
