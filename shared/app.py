@@ -21,10 +21,11 @@ from shared.adapters.studio.bes import BatchExecutionService
 from shared.adapters.studio.classic_endpoint import ClassicEndpoint
 from shared.adapters.studio.swagger import describe
 from shared.base.clock import Clock, SystemClock
+from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
 from shared.domain.fleets import Pipelines
-from shared.domain.pipelines import Pipeline
+from shared.domain.pipelines import Pipeline, Target
 from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.flows import Flows
 from shared.flows.retention import KeepRule, read_rule
@@ -82,11 +83,15 @@ class App:
         return str(self._store.client.account_name)
 
     def training_service(self, pipeline: Pipeline) -> BatchService:
-        return BatchExecutionService(self._session, f"training service of {pipeline.name}", pipeline.training)
+        training = pipeline.training
+        if not isinstance(training, TrainingService):
+            raise BadConfiguration(f"The training of {pipeline.name} is of a kind that cannot be used yet")
+        return BatchExecutionService(self._session, f"training service of {pipeline.name}", training)
 
     def scoring_service(self, pipeline: Pipeline) -> BatchService:
         target = pipeline.targets[0]
         scoring = target.scoring
+        assert isinstance(scoring, ScoringService), "others are asked by request only"
         if isinstance(target, ClassicTarget):
             scoring = ClassicEndpoint(self._session, target, create=pipeline.fleet is not None).scoring()
         return BatchExecutionService(self._session, f"scoring of {target.name}", scoring)
@@ -123,10 +128,13 @@ class App:
     def reader_of(self, pipeline: Pipeline) -> ConfiguredBlobReader:
         return ConfiguredBlobReader(self._session, [self._store, self._data_store], pipeline.training.results)
 
-    def _endpoint(self, target: ClassicTarget | NewTarget, *, create: bool) -> Endpoint:
-        if isinstance(target, ClassicTarget):
-            return ClassicEndpoint(self._session, target, create=create)
-        return ArmWebService(self._session, target, self._token(target))
+    def _endpoint(self, target: Target, *, create: bool) -> Endpoint:
+        match target:
+            case ClassicTarget():
+                return ClassicEndpoint(self._session, target, create=create)
+            case NewTarget():
+                return ArmWebService(self._session, target, self._token(target))
+        raise BadConfiguration(f"The target {target.name} is of a kind that cannot be used yet")
 
     def _token(self, target: NewTarget) -> Callable[[], str]:
         return target.token.reveal if target.token else self._arm_token

@@ -116,7 +116,7 @@ def training_of(app: App, request: Request) -> Plan:
     job = app.flows.intake.job_again(request.pipeline, request.parameters, "plan")
     training = app.pipelines[request.pipeline].training
     data = [part.dataset.path for part in job.parts]
-    facts: list[Fact] = [("would train", training.address), parameters, *data_facts(job.parts)]
+    facts: list[Fact] = [("would train", training.where), parameters, *data_facts(job.parts)]
     return Plan(facts, {"parameters": request.parameters, "data": data})
 
 

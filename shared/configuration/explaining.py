@@ -9,9 +9,9 @@ import msgspec
 
 from shared.base.suggestion import suggestion
 from shared.configuration.file import Entry
-from shared.domain.services import KINDS
 
 _LONGEST_SHOWN = 20  #: characters
+_SECRETS = {"key", "token", "sas"}
 #: what would be right, by the type that was expected
 _RIGHT = {
     "str": "write it in quotes",
@@ -30,10 +30,10 @@ def explain(error: str, body: object, written: object) -> tuple[str, str]:
     message, _, path = error.partition(" - at `$")
     path = path.rstrip("`")
     if unknown := re.match(r"Object contains unknown field `(.+)`", message):
-        hint = suggestion(unknown[1], _fields_at(path, body), all_of="known keys:")
-        return f"{path}.{unknown[1]}", f"is not a key here; {hint}"
+        return f"{path}.{unknown[1]}", _unknown(unknown[1], path, body)
     if message.startswith("Invalid value") and path.endswith(".kind"):
-        return path, f"{message}; write one of: {', '.join(KINDS)}"
+        kinds, _ = _kinds_at(path.removesuffix(".kind"), body)
+        return path, f"{message}; write one of: {', '.join(map(_tag, kinds))}"
     if expected := re.match(r"Expected `(\w+)", message):
         message += f"; {_RIGHT[expected[1]]}" if expected[1] in _RIGHT else ""
         if path.endswith("[...]"):  # a value of free keys: msgspec does not say which one
@@ -59,14 +59,41 @@ def _at(body: Any, path: str) -> Any:
     return body
 
 
-def _fields_at(path: str, body: object) -> set[str]:
+def _unknown(key: str, path: str, body: object) -> str:
+    """Return what is right in place of a key that is not known there."""
+    allowed, by_identity = _kinds_at(path, body)
+    if by_identity and key in _SECRETS:
+        return "is not a key here: the app's identity is used, and no secret is configured; remove this line"
+    kinds = _of_body(allowed, _at(body, path))
+    others = [_tag(kind) for kind in allowed if kind not in kinds and key in kind.__struct_fields__]
+    hint = suggestion(key, {field for kind in kinds for field in _fields(kind)}, all_of="known keys:")
+    return f"is not a key here; {hint}" + (f"; it is one of kind: {' or '.join(others)}" if others else "")
+
+
+def _kinds_at(path: str, body: Any) -> tuple[list[Any], bool]:
+    """Return the kinds of part that may be at the path, and whether they are of a service that the identity opens."""
     kinds: list[Any] = [Entry]
-    for key in re.findall(r"\.(\w+)", path):
-        kinds = [hint for kind in kinds for hint in _structs(get_type_hints(kind).get(key))]
-    if set(kinds) == set(KINDS.values()):
-        kind = KINDS[_at(body, path)["kind"]]
-        return {"kind", *kind.__struct_fields__}
-    return {field for kind in kinds for field in kind.__struct_fields__}
+    by_identity = False
+    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+        if key:
+            kinds = [hint for kind in _of_body(kinds, body) for hint in _structs(get_type_hints(kind).get(key))]
+        body = body[key] if key else body[int(index)]
+        by_identity |= isinstance(body, dict) and str(body.get("kind")).startswith("azureml")
+    return kinds, by_identity
+
+
+def _of_body(kinds: list[Any], body: object) -> list[Any]:
+    """Return those that have the kind that is written; all of them where none is, or an unknown one."""
+    written = body.get("kind") if isinstance(body, dict) else None
+    return [kind for kind in kinds if _tag(kind) == written] or kinds
+
+
+def _fields(kind: Any) -> set[str]:
+    return {*kind.__struct_fields__, *(("kind",) if _tag(kind) else ())}
+
+
+def _tag(kind: Any) -> Any:
+    return kind.__struct_config__.tag
 
 
 def _structs(hint: Any) -> list[Any]:

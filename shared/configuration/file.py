@@ -9,11 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.arrivals import ArrivalSettings
+from shared.domain.azureml import ShareSettings
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import Rule, parse_rule
+from shared.domain.pipelines import Target, Training
 from shared.domain.rollouts import Plan
-from shared.domain.services import ApprovalSettings, BakeSettings, FilePart, Target, TrainingService, default_duration
+from shared.domain.services import ApprovalSettings, BakeSettings, FilePart, TrainingService, default_duration
 from shared.domain.values import READERS, SCHEMAS, Duration, Schedule
 
 
@@ -37,12 +39,13 @@ class Entry(FilePart, frozen=True, kw_only=True):
         default_factory=list
     )
     rollout: Plan | None = None
+    share: ShareSettings | None = None
     checks: Checks = Checks()
     arrival: ArrivalSettings = msgspec.field(default_factory=ArrivalSettings)
     schedule: Annotated[
         Schedule | None, Meta(description="Retrain on the data that is live at these times: 0 0 3 * * 1")
     ] = None
-    training: TrainingService
+    training: Training
     gate: Gate
     approval: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     bake: BakeSettings | None = None
@@ -56,6 +59,7 @@ class PipelinesFile(FilePart, frozen=True, kw_only=True):
     pipelines: dict[str, Entry]
 
 
+DEFAULT_TRAINING = TrainingService  #: the kind of a training that names none
 #: how each kind of text is read
 _READERS: dict[type, Callable[[str], object]] = {**READERS, Rule: parse_rule}
 
@@ -69,8 +73,10 @@ def dec_hook(kind: type, value: object) -> object:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, for editors."""
+    described = msgspec.json.schema(PipelinesFile, schema_hook={**SCHEMAS, Rule: {"type": "string"}}.__getitem__)
+    described["$defs"][DEFAULT_TRAINING.__name__]["required"].remove("kind")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Relearn pipelines",
-        **msgspec.json.schema(PipelinesFile, schema_hook={**SCHEMAS, Rule: {"type": "string"}}.__getitem__),
+        **described,
     }

@@ -11,13 +11,13 @@ import msgspec
 
 from shared.base.errors import BadConfiguration
 from shared.configuration.file import Entry
+from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.fleets import Fleet
-from shared.domain.pipelines import Pipeline
+from shared.domain.pipelines import Pipeline, Target, Training
 from shared.domain.rollouts import Plan, share_of
-from shared.domain.services import NewTarget
+from shared.domain.services import ClassicTarget, NewTarget
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
-_ALLOWED = re.compile(r"\.blobs|\.training\.parameters\..*|\.targets\[\d+\]\.(name|address)")
 
 Wrong = Callable[[str, str], BadConfiguration]
 
@@ -30,33 +30,23 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
             if given:
                 raise wrong(f".{name}", "is for an entry with for_each")
         for index, target in enumerate(entry.targets):
-            if target.scoring.services and isinstance(target, NewTarget):
+            if isinstance(target, NewTarget) and target.scoring.services:
                 raise wrong(f".targets[{index}].scoring.services", "is for a Classic target; write address and key")
         return pipeline
     if not _KEY.fullmatch(key):
         raise wrong(".for_each", f"{key!r} is not a key; write a word such as location, and {{location}} in blobs")
     place = f"{{{key}}}"
     _check_blobs(entry.blobs, place, wrong)
-    for path, text in _texts(body):
-        if place in text and not _ALLOWED.fullmatch(path):
-            raise wrong(
-                path, f"{place} cannot stand here, but in blobs, training.parameters, a target's name and address"
-            )
+    allowed = [".blobs", *_members_keys(".training", entry.training)]
     for index, target in enumerate(entry.targets):
-        if isinstance(target, NewTarget):
-            raise wrong(f".targets[{index}].kind", "a fleet's targets are endpoints of a Classic web service")
-        base, _, name = target.address.rpartition("/")
-        if place not in name or not base.endswith("/endpoints") or place in base:
-            raise wrong(
-                f".targets[{index}].address",
-                f"must end with an endpoint's name for each {key}: .../webservices/{{id}}/endpoints/rentalloc{place}",
-            )
-        if not target.scoring.services:
-            raise wrong(
-                f".targets[{index}].scoring.services",
-                "is missing; each endpoint tells where it scores, and this is where that must be: "
-                "https://ussouthcentral.services.azureml.net",
-            )
+        allowed += _members_keys(f".targets[{index}]", target)
+    for path, text in _texts(body):
+        if place in text and not any(path == each or path.startswith(f"{each}.") for each in allowed):
+            of_target = " and ".join(", ".join(entry.targets[0].OF_MEMBER).rsplit(", ", 1))
+            of_training = " and ".join(f"training.{key}" for key in entry.training.OF_MEMBER)
+            raise wrong(path, f"{place} cannot stand here, but in blobs, {of_training}, a target's {of_target}")
+    for index, target in enumerate(entry.targets):
+        _check_target(f".targets[{index}]", target, key, place, wrong)
     fleet = Fleet(
         template=msgspec.structs.replace(pipeline, fleet=pipeline.name, waits=entry.rollout is not None),
         key=key,
@@ -70,6 +60,40 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
     return fleet
 
 
+def _members_keys(path: str, part: Training | Target) -> list[str]:
+    return [f"{path}.{key}" for key in part.OF_MEMBER]
+
+
+def _check_target(path: str, target: Target, key: str, place: str, wrong: Wrong) -> None:
+    match target:
+        case NewTarget():
+            raise wrong(
+                f"{path}.kind", "a fleet's targets are endpoints of a Classic web service, or are azureml-online"
+            )
+        case AzureMLOnlineTarget():
+            if target.endpoint.count(place) != 1:
+                raise wrong(f"{path}.endpoint", f"must have {place} once, an endpoint for each {key}: bike-{place}")
+            if place not in target.model:
+                raise wrong(f"{path}.model", f"must have {place}, as each {key} has models of its own: bike-{place}")
+        case ClassicTarget():
+            _check_classic(path, target, key, place, wrong)
+
+
+def _check_classic(path: str, target: ClassicTarget, key: str, place: str, wrong: Wrong) -> None:
+    base, _, name = target.address.rpartition("/")
+    if place not in name or not base.endswith("/endpoints") or place in base:
+        raise wrong(
+            f"{path}.address",
+            f"must end with an endpoint's name for each {key}: .../webservices/{{id}}/endpoints/rentalloc{place}",
+        )
+    if not target.scoring.services:
+        raise wrong(
+            f"{path}.scoring.services",
+            "is missing; each endpoint tells where it scores, and this is where that must be: "
+            "https://ussouthcentral.services.azureml.net",
+        )
+
+
 def refuse_overlaps(file: Path, entries: Mapping[str, Pipeline | Fleet]) -> None:
     """Raise `BadConfiguration` for an entry whose name or endpoint could be that of a fleet's member."""
     for fleet in [each for each in entries.values() if isinstance(each, Fleet)]:
@@ -81,7 +105,7 @@ def refuse_overlaps(file: Path, entries: Mapping[str, Pipeline | Fleet]) -> None
                 )
             targets = entry.targets if isinstance(entry, Pipeline) else []
             for target in targets:
-                if any(_could_be(target.address, each.address, fleet.place) for each in fleet.template.targets):
+                if any(_could_be(target.endpoint_at, each.endpoint_at, fleet.place) for each in fleet.template.targets):
                     raise BadConfiguration(
                         f"{file.name}: pipelines.{name}.targets ({target.name}): could be the endpoint of a member of "
                         f"{fleet.name}; two pipelines would overwrite each other"

@@ -15,13 +15,14 @@ from shared.base.decoding import converted
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.explaining import explain
-from shared.configuration.file import Entry, dec_hook
+from shared.configuration.file import DEFAULT_TRAINING, Entry, dec_hook
 from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
+from shared.domain.azureml import OnlineScoring, ShareSettings
 from shared.domain.fleets import NAME, Fleet, Pipelines
 from shared.domain.pipelines import Pipeline
 from shared.domain.rows import Rows
-from shared.domain.services import NewTarget, TrainingService
+from shared.domain.services import TrainingService
 from shared.domain.table import Table, Unreadable
 
 ROWS_AT_MOST = 100  #: kept rows are scored again and again during a promotion
@@ -69,13 +70,14 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
 
     if not NAME.fullmatch(name):
         raise wrong("", "a pipeline's name has lower-case letters, digits and dashes, 63 at most")
-    filled = _fill(body, settings, lambda path, message: wrong(path, message), "")
+    filled = _with_kind(_fill(body, settings, lambda path, message: wrong(path, message), ""))
     try:
         entry = converted(filled, Entry, dec_hook)
     except msgspec.ValidationError as error:
         path, message = explain(str(error), filled, body)
         raise wrong(path, message) from None
-    _check_training(entry.training, wrong)
+    if isinstance(entry.training, TrainingService):
+        _check_training(entry.training, wrong)
     gate = read_gate(entry, wrong)
     names = [target.name for target in entry.targets]
     if len(set(names)) != len(names):
@@ -86,6 +88,8 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         raise wrong(".proof.rows", str(error)) from None
     for index, target in enumerate(entry.targets):
         scoring = target.scoring
+        if isinstance(scoring, OnlineScoring):
+            continue
         if bool(scoring.services) == bool(scoring.address or scoring.key) or bool(scoring.address) != bool(scoring.key):
             raise wrong(f".targets[{index}].scoring", "needs an address and a key, or for a Classic target services")
     pipeline = Pipeline(
@@ -99,10 +103,19 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         approval=entry.approval,
         bake=entry.bake,
         targets=entry.targets,
+        share=entry.share or (ShareSettings() if any(target.stages for target in entry.targets) else None),
         rows=rows,
         proof_timeout=float(entry.proof.timeout),
     )
     return read_fleet(entry, pipeline, filled, wrong)
+
+
+def _with_kind(body: object) -> object:
+    """Return the entry with the kind of its training, which files of earlier versions do not name."""
+    training = body.get("training") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(training, dict):
+        return body
+    return {**body, "training": {"kind": DEFAULT_TRAINING.__struct_config__.tag, **training}}
 
 
 def _check_training(training: TrainingService, wrong: Callable[[str, str], BadConfiguration]) -> None:
@@ -119,8 +132,7 @@ def _refuse_shared_targets(file: Path, pipelines: Iterable[Pipeline]) -> None:
     owners: dict[str, str] = {}
     for pipeline in pipelines:
         for target in pipeline.targets:
-            place = (target.address + (target.id if isinstance(target, NewTarget) else "")).casefold()
-            place = f"{place} {target.asset if isinstance(target, NewTarget) else target.resource}"
+            place = target.model_at.casefold()
             where = f"pipelines.{pipeline.name}.targets ({target.name})"
             if place in owners:
                 raise BadConfiguration(

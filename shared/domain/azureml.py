@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from shared.domain.services import FilePart, default_duration
-from shared.domain.values import Address, Duration, ResourceId
+from shared.domain.services import FilePart, NameRule, Outputs, default_duration
+from shared.domain.values import Address, Duration, WorkspaceId
 
+Workspace = Annotated[WorkspaceId, Meta(description="Resource id of the workspace: .../workspaces/{name}")]
 ManagementAddress = Annotated[Address, Meta(description="The resource manager; Azure's own")]
 
 
@@ -43,10 +45,7 @@ class ScoredOutput(FilePart, frozen=True, kw_only=True):
 class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="azureml"):
     """A job of an Azure Machine Learning workspace: a command component, or the job of a YAML file."""
 
-    workspace: Annotated[
-        ResourceId,
-        Meta(description="/subscriptions/{id}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/..."),
-    ]
+    workspace: Workspace
     address: ManagementAddress = msgspec.field(default_factory=_azure)
     component: Annotated[str | None, Meta(description="Command component of the workspace: NAME:VERSION")] = None
     job: Annotated[
@@ -77,12 +76,28 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
         Meta(description="Blob addresses a live model may be read from, beyond the app's own storage"),
     ] = msgspec.field(default_factory=list)
 
+    OF_MEMBER: ClassVar = ("parameters", "experiment")
+    copies: ClassVar[bool] = True  # it is read hours later, and what was checked must be what is trained on
+    folder: ClassVar[str | None] = None
+
+    @property
+    def where(self) -> str:
+        return f"{self.address}{self.workspace}"
+
+    @property
+    def outputs(self) -> Outputs:
+        return Outputs(self.model.output, None, self.scored.output if self.scored else None)
+
+    @property
+    def patience(self) -> float:
+        return self.waiting + self.running
+
 
 class DeploymentChanges(FilePart, frozen=True, kw_only=True):
     """What a new deployment has otherwise than the live one, which is its pattern."""
 
     instance_type: Annotated[str | None, Meta(description="Instance type: Standard_DS3_v2")] = None
-    instances: Annotated[int | None, Meta(ge=1, le=50, description="Number of instances")] = None
+    instances: Annotated[Annotated[int, Meta(ge=1, le=50)] | None, Meta(description="Number of instances")] = None
     environment: Annotated[str | None, Meta(description="Environment of the workspace: NAME:VERSION")] = None
     variables: Annotated[dict[str, str], Meta(description="Environment variables, added to the pattern's")] = (
         msgspec.field(default_factory=dict)
@@ -112,10 +127,7 @@ class AzureMLOnlineTarget(FilePart, frozen=True, kw_only=True, tag_field="kind",
     """An online endpoint of an Azure Machine Learning workspace. Each new model is a deployment of its own."""
 
     name: str
-    workspace: Annotated[
-        ResourceId,
-        Meta(description="/subscriptions/{id}/resourceGroups/{group}/providers/Microsoft.MachineLearningServices/..."),
-    ]
+    workspace: Workspace
     address: ManagementAddress = msgspec.field(default_factory=_azure)
     endpoint: Annotated[str, Meta(description="Name of the endpoint; its live deployment is the pattern of a new one")]
     model: Annotated[str, Meta(description="Name of the models in the workspace")]
@@ -131,6 +143,22 @@ class AzureMLOnlineTarget(FilePart, frozen=True, kw_only=True, tag_field="kind",
     keep_former: Annotated[
         Duration, Meta(description="How long the former deployment is kept after the switch; it costs as long; 4h")
     ] = default_duration("4h")
+
+    OF_MEMBER: ClassVar = ("name", "endpoint", "model")
+    ENDPOINT: ClassVar = NameRule(
+        re.compile(r"(?!.*--)[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]"),
+        "3 to 32 letters, digits and single dashes, a letter first and no dash last",
+    )
+    stages: ClassVar[bool] = True
+    batch_output: ClassVar[str | None] = None
+
+    @property
+    def endpoint_at(self) -> str:
+        return f"{self.address}{self.workspace}/onlineEndpoints/{self.endpoint}"
+
+    @property
+    def model_at(self) -> str:
+        return self.endpoint_at
 
 
 class ShareSettings(FilePart, frozen=True, kw_only=True):

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 
 from shared.domain.blob_pattern import captured, fault_of
 from shared.domain.pipelines import Pipeline
 from shared.domain.rollouts import Plan
-from shared.domain.values import Address
+from shared.domain.services import NewTarget
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")  #: a pipeline's, which is part of its records' names
 _VALUE = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
-ENDPOINT = re.compile(r"[a-z0-9]{1,24}")  #: the name of a Classic endpoint
 
 
 class Fleet(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +60,10 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
         if not NAME.fullmatch(f"{self.name}-{value}"):
             return f"{self.place} is {value[:80]!r}, which makes the pipeline's name longer than 63 signs"
         for target in self.template.targets:
-            endpoint = target.address.rpartition("/")[2].replace(self.place, value)
-            if not ENDPOINT.fullmatch(endpoint):
-                return (
-                    f"{self.place} is {value!r}: an endpoint {endpoint!r} needs 1 to 24 lower-case letters and digits"
-                )
+            assert not isinstance(target, NewTarget), "the configuration allows none in a fleet"
+            endpoint = target.endpoint.replace(self.place, value)
+            if not target.ENDPOINT.pattern.fullmatch(endpoint):
+                return f"{self.place} is {value!r}: an endpoint {endpoint!r} needs {target.ENDPOINT.words}"
         if self.only and value not in self.only:
             return f"{self.place} is {value!r}, which is not among 'only' of {self.name}"
         return None
@@ -70,24 +71,25 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
     def member(self, value: str) -> Pipeline:
         """Return the pipeline of a value that has no fault."""
         template, place = self.template, self.place
-        training = msgspec.structs.replace(
-            template.training,
-            parameters={name: text.replace(place, value) for name, text in template.training.parameters.items()},
-        )
-        targets = [
-            msgspec.structs.replace(
-                target, name=target.name.replace(place, value), address=Address(target.address.replace(place, value))
-            )
-            for target in template.targets
-        ]
         return msgspec.structs.replace(
             template,
             name=f"{self.name}-{value}",
             blobs=template.blobs.replace(place, value),
             schedule=None,  # the fleet as a whole has one
-            training=training,
-            targets=targets,
+            training=_filled(template.training, template.training.OF_MEMBER, place, value),
+            targets=[_filled(target, target.OF_MEMBER, place, value) for target in template.targets],
         )
+
+
+def _filled(part: T, keys: Iterable[str], place: str, value: str) -> T:
+    """Return the part with the value where these keys have the place for it."""
+
+    def filled(given: Any) -> Any:
+        if isinstance(given, dict):
+            return {name: filled(text) for name, text in given.items()}
+        return given and type(given)(given.replace(place, value))
+
+    return msgspec.structs.replace(part, **{key: filled(getattr(part, key)) for key in keys})
 
 
 class Pipelines(Mapping[str, Pipeline]):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from shared.domain.arrivals import ArrivalSettings
-from shared.domain.azureml import ShareSettings
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ShareSettings
 from shared.domain.blob_pattern import matches
 from shared.domain.checks import Checks
 from shared.domain.gate.decision import Gate
 from shared.domain.rows import Rows
-from shared.domain.services import ApprovalSettings, BakeSettings, Target, TrainingService
+from shared.domain.services import ApprovalSettings, BakeSettings, ClassicTarget, NewTarget, TrainingService
+
+Training = TrainingService | AzureMLTraining
+Target = ClassicTarget | NewTarget | AzureMLOnlineTarget
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,11 +24,11 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     checks: Checks = Checks()
     arriving: ArrivalSettings = msgspec.field(default_factory=ArrivalSettings)
     schedule: str | None = None
-    training: TrainingService
+    training: Training
     gate: Gate
     approval: ApprovalSettings = msgspec.field(default_factory=ApprovalSettings)
     bake: BakeSettings | None = None
-    share: ShareSettings | None = None  #: steps of the traffic, where the targets give shares of it
+    share: ShareSettings | None = None  #: steps of the traffic; always there where the targets stage
     targets: list[Target]
     rows: Rows
     proof_timeout: float  #: seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -19,11 +19,23 @@ Wait = Callable[[float], None]  #: sleeps that many seconds and keeps what is he
 
 @dataclass(frozen=True)
 class BlobReference:
-    """Where a blob is: the three members that Studio's protocols use for it."""
+    """Where a blob is, or a folder of them, whose `relative` has a final slash: as Studio's protocols have it.
+
+    A service that reads by its own identity needs no SAS, so one of the app's own storage is signed when it is read.
+    """
 
     base: str
     relative: str
-    sas: Secret | None = None
+    signed: Secret | Callable[[], Secret] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def sas(self) -> Secret | None:
+        """The SAS to read it with, made at each use where the app signs it; None where nothing was given."""
+        return self.signed() if callable(self.signed) else self.signed
+
+    @property
+    def is_folder(self) -> bool:
+        return self.relative.endswith("/")
 
     @property
     def address(self) -> str:
@@ -201,12 +213,13 @@ BesJob = NotStarted | Running | Failed | Cancelled | Finished
 
 
 class BatchService(Protocol):
-    """The Batch Execution Service of a web service: a training one, or a predictive one that scores many rows."""
+    """Runs jobs at a service: trainings, or the scoring of many rows by a predictive web service."""
 
-    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
-        """Create a BES job, which trains nothing before it is started; return its id.
+    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        """Create a job and return its id. It trains nothing before it is started, or before its data is there.
 
-        `data` is for its input port; None for a service that has none.
+        A service that names its jobs takes the `name` as the id, and the same name again finds the same job. The id of
+        a job of Studio is Studio's own. `data` is for its input; None for a service that has none.
         """
 
     def start(self, bes_job: str) -> None:
@@ -214,7 +227,11 @@ class BatchService(Protocol):
 
     def status(self, bes_job: str) -> BesJob: ...
     def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
-        """Return the states of many jobs in as few calls as the service allows; an error for one it does not give."""
+        """Return the states of many jobs in as few calls as the service allows; an error for one it does not give.
+
+        The jobs may be of several pipelines whose training is at one place (`where`). A job that is left out is asked
+        for by `status` of its own pipeline's service: one that has ended, whose outputs depend on the configuration.
+        """
 
     def cancel(self, bes_job: str) -> None:
         """Cancel it; one that has ended, or that the service does not know, is left as it is."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -21,7 +22,22 @@ class FilePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A part of the file: a key it does not know is a mistake."""
 
 
-class TrainingService(FilePart, frozen=True, kw_only=True):
+class Outputs(NamedTuple):
+    """The names of a training's outputs; None for one that it does not have."""
+
+    model: str
+    evaluation: str | None
+    scored: str | None
+
+
+class NameRule(NamedTuple):
+    """The names that a service allows for an endpoint."""
+
+    pattern: re.Pattern[str]
+    words: str
+
+
+class TrainingService(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="studio"):
     """The training web service: its Batch Execution Service makes the model and its evaluation."""
 
     address: Annotated[Address, Meta(description="Base address, up to and with /services/{id}")]
@@ -46,9 +62,21 @@ class TrainingService(FilePart, frozen=True, kw_only=True):
         Meta(description="Blob addresses results may be read from, beyond the app's own storage"),
     ] = []
 
+    OF_MEMBER: ClassVar = ("parameters",)  #: the keys that may have the {key} of a fleet
+    copies: ClassVar[bool] = False  #: whether a single file is copied before it is trained on
+
     @property
     def place(self) -> tuple[Address, Secret]:
         return self.address, self.key
+
+    @property
+    def where(self) -> str:
+        """Where the jobs run: those at one place are asked for together."""
+        return self.address
+
+    @property
+    def outputs(self) -> Outputs:
+        return Outputs(self.model, self.evaluation, self.scored)
 
     @property
     def patience(self) -> float:
@@ -89,6 +117,29 @@ class ClassicTarget(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="
     resource: Annotated[str, Meta(description="Exact name of the trained model: '... [trained model]'")]
     scoring: ScoringService
 
+    OF_MEMBER: ClassVar = ("name", "address")
+    ENDPOINT: ClassVar = NameRule(re.compile(r"[a-z0-9]{1,24}"), "1 to 24 lower-case letters and digits")
+    stages: ClassVar[bool] = False  #: whether a new model is made ready beside the live one
+
+    @property
+    def endpoint(self) -> str:
+        return self.address.rpartition("/")[2]
+
+    @property
+    def endpoint_at(self) -> str:
+        """Which endpoint of which service it is."""
+        return self.address
+
+    @property
+    def model_at(self) -> str:
+        """Which of the endpoint's models it is, and what two pipelines must not both replace."""
+        return f"{self.endpoint_at} {self.resource}"
+
+    @property
+    def batch_output(self) -> str | None:
+        """The output port of a BES job that scores many rows; None where rows are scored by request only."""
+        return self.scoring.output
+
 
 class NewTarget(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="new"):
     """A New predictive web service: a resource of the Azure Resource Manager."""
@@ -102,9 +153,20 @@ class NewTarget(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="new"
     asset: Annotated[str, Meta(description="Exact name of the asset: '... [trained model]'")]
     scoring: ScoringService
 
+    OF_MEMBER: ClassVar = ()  # a fleet has none
+    stages: ClassVar[bool] = False
 
-Target = ClassicTarget | NewTarget
-KINDS: dict[str, Any] = {"classic": ClassicTarget, "new": NewTarget}
+    @property
+    def endpoint_at(self) -> str:
+        return f"{self.address}{self.id}"
+
+    @property
+    def model_at(self) -> str:
+        return f"{self.endpoint_at} {self.asset}"
+
+    @property
+    def batch_output(self) -> str | None:
+        return self.scoring.output
 
 
 class BakeSettings(FilePart, frozen=True, kw_only=True):

@@ -14,6 +14,10 @@ _DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _KEY = re.compile(r"[!-~]+")
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_WORKSPACE = re.compile(
+    r"^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/Microsoft\.MachineLearningServices/workspaces/[\w-]+$",
+    re.IGNORECASE,
+)
 _RESOURCE = re.compile(r"^/subscriptions/[^/?]+/resourceGroups/[^/?]+/providers/[^?]+$")
 
 
@@ -36,6 +40,10 @@ class Address(str):
 
 class ResourceId(str):
     """The id of a resource in the Azure Resource Manager."""
+
+
+class WorkspaceId(ResourceId):
+    """The id of an Azure Machine Learning workspace."""
 
 
 class Schedule(str):
@@ -92,6 +100,16 @@ def _resource_id(value: str) -> ResourceId:
     return ResourceId(value)
 
 
+def _workspace_id(value: str) -> WorkspaceId:
+    workspace = value.strip().rstrip("/")
+    if not _WORKSPACE.match(workspace):
+        raise ValueError(
+            f"{_shown(value, '/')} is not the id of a workspace; write /subscriptions/{{id}}/resourceGroups/{{group}}/"
+            "providers/Microsoft.MachineLearningServices/workspaces/{name}"
+        )
+    return WorkspaceId(workspace)
+
+
 def _shown(value: str, mark: str) -> str:
     """Return what stands there; without the mark of what it should be, it may be a key in the wrong place."""
     return repr(value) if mark in value else "what stands there"
@@ -103,6 +121,7 @@ READERS: dict[type, Callable[[str], object]] = {
     Address: read_address,
     Schedule: _schedule,
     ResourceId: _resource_id,
+    WorkspaceId: _workspace_id,
 }
 #: as JSON Schema describes them
 SCHEMAS: dict[type, dict[str, Any]] = {
@@ -111,4 +130,5 @@ SCHEMAS: dict[type, dict[str, Any]] = {
     Address: {"type": "string", "pattern": "^(https?://|\\$\\{)"},
     Schedule: {"type": "string", "examples": ["0 0 3 * * 1"]},
     ResourceId: {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"},
+    WorkspaceId: {"type": "string", "pattern": "^(/subscriptions/|\\$\\{)"},
 }

@@ -73,8 +73,8 @@ class Judging:
         self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]
     ) -> tuple[RetrainingJob, KeptRows | None]:
         """Keep what the training gave, before the links to it expire; return its held-out rows too, if it has some."""
-        training = pipeline.training
-        for port in (training.model, training.evaluation, training.scored):
+        outputs = pipeline.training.outputs
+        for port in outputs:
             if port is not None and port not in results:
                 reason = (
                     f"The BES job has no output {port!r}; {case_hint(port, results)}its outputs are: {_listed(results)}"
@@ -83,17 +83,17 @@ class Judging:
         reader = self.reader(pipeline)
 
         def take_rows() -> tuple[HeldOut, KeptRows] | None:
-            if training.scored is None or pipeline.gate.label is None:
+            if outputs.scored is None or pipeline.gate.label is None:
                 return None
-            content, gate = reader.read(results[training.scored]), pipeline.gate
+            content, gate = reader.read(results[outputs.scored]), pipeline.gate
             rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most)
             kept = self.records.answers.keep_rows(rows)
             return HeldOut(digest=kept.digest, rows=len(rows.values), of=total), kept
 
         takes: list[Callable[[], Any]] = [
-            lambda: read_evaluation(_whole(reader.read(results[training.evaluation]), BYTES_AT_MOST)),
+            lambda: read_evaluation(_whole(reader.read(results[outputs.evaluation or ""]), BYTES_AT_MOST)),
             take_rows,
-            lambda: self.models.keep(reader.read(results[training.model])),
+            lambda: self.models.keep(reader.read(results[outputs.model])),
         ]
         evaluation, taken, model = at_once(lambda take: take(), takes)
         held_out, kept = taken or (None, None)
@@ -166,7 +166,8 @@ class Judging:
         if scoring is None or scoring.model != model.sha256:
             name = f"{pipeline.name}/{job.id}.held-out.csv"
             self.data.put(name, _as_csv(asked))
-            bes_job = service.submit(self.data.link_joined(name, LINK_SECONDS), {})
+            named = f"{job.id}-champion-{model.sha256[:8]}-{job.scored_in_vain + 1}"
+            bes_job = service.submit(named, self.data.link_joined(name, LINK_SECONDS), {})
             note = f"BES job {bes_job} created: the champion {model.sha256[:12]} scores {held_out.rows} held-out rows"
             return job.noting(
                 self.now(), note, scoring=ChampionScoring(model=model.sha256, bes_job=bes_job, begun=self.now())
@@ -186,8 +187,8 @@ class Judging:
             case Cancelled():
                 return self._again(job, f"BES job {scoring.bes_job} was cancelled")
             case Finished(results):
-                port = pipeline.targets[0].scoring.output
-                if port not in results:
+                port = pipeline.targets[0].batch_output
+                if port is None or port not in results:
                     raise BadConfiguration(f"The scoring has no output {port!r}; it has: {', '.join(sorted(results))}")
                 table = _read_csv(_whole(self.reader(pipeline).read(results[port]), BYTES_OF_ANSWERS))
                 answers = scored_columns(table)
@@ -238,8 +239,8 @@ def _asked(pipeline: Pipeline, rows: Rows) -> Rows:
         return rows.only(pipeline.rows.columns)
     except ValueError as error:
         raise BadEvaluation(
-            f"The champion cannot be judged on the held-out rows: the output {pipeline.training.scored} {error}; "
-            "proof.rows has it, so the job's data lacks it or the experiment drops it"
+            f"The champion cannot be judged on the held-out rows: the output {pipeline.training.outputs.scored} "
+            f"{error}; proof.rows has it, so the job's data lacks it or the experiment drops it"
         ) from None
 
 

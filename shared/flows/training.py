@@ -126,7 +126,7 @@ class Training:
         of_service: dict[str, list[RetrainingJob]] = {}
         for job in jobs:
             if job.state in AT_SERVICE and self._due(job) and job.pipeline in self.pipelines:
-                of_service.setdefault(str(self.pipelines[job.pipeline].training.address), []).append(job)
+                of_service.setdefault(self.pipelines[job.pipeline].training.where, []).append(job)
 
         def asked(some: list[RetrainingJob]) -> dict[str, State]:
             states = self.service(self.pipelines[some[0].pipeline]).statuses([_known(job.bes_job) for job in some])
@@ -262,8 +262,9 @@ class Training:
                 link = self._link(job, training.patience + LINK_SLACK, just_read=just_read)
         except DataChanged as error:
             return self._without_the_changed(job, error)
-        bes_job = self.service(pipeline).submit(link, parameters)
-        # Only the job whose id is recorded is ever started: an answer lost here leaves a job that trains nothing.
+        # At Studio, only the job whose id is recorded is ever started: an answer lost here leaves a job that trains
+        # nothing. Elsewhere the name finds the job again.
+        bes_job = self.service(pipeline).submit(_name(job), link, parameters)
         return job.move_to(
             JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
         )
@@ -374,6 +375,11 @@ def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
         return job.joined
     suffix = job.dataset.path.rpartition("/")[2].partition(".")[2].lower()
     return f"{job.pipeline}/{job.id}/" if pipeline.training.folder else f"{job.pipeline}/{job.id}.{suffix}"
+
+
+def _name(job: RetrainingJob) -> str:
+    """Return the name of its job at the service: the same for each try, another one where a job is made once more."""
+    return f"{job.id}-again" if job.interrupted else job.id
 
 
 def _is_folder(joined: str | None) -> bool:

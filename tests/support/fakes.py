@@ -357,6 +357,7 @@ class FakeService:
 
     def __init__(self) -> None:
         self.created: list[str] = []
+        self.names: list[str] = []  #: the names that the app gave, one for each of them
         self.data: list[str] = []
         self.parameters: dict[str, str] = {}
         self.started: list[str] = []
@@ -367,8 +368,9 @@ class FakeService:
         self.asked: list[list[str]] = []  #: the jobs whose states were asked for at once
         self._one = Lock()
 
-    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
         self._fail()
+        self.names.append(name)
         if data:
             self.data.append(data.relative)
         self.parameters = dict(parameters)

@@ -71,7 +71,7 @@ def enough(_: float) -> None:
 
 
 CALLS: dict[str, tuple[Callable[[str], object], Any]] = {
-    "submit": (lambda at: bes(at).submit(MODEL, {}), "job-1"),
+    "submit": (lambda at: bes(at).submit("job", MODEL, {}), "job-1"),
     "status": (lambda at: bes(at).status("1"), {"StatusCode": "Finished", "Results": {"output1": LOCATION}}),
     "failed": (lambda at: bes(at).status("1"), {"StatusCode": "Failed", "Details": '{"Exception":{"Message":"x"}}'}),
     "classic": (lambda at: classic(at).model(), {"Resources": [{"Name": NAME, "Location": LOCATION}]}),

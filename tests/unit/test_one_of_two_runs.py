@@ -93,6 +93,7 @@ def test_a_bes_job_that_the_services_stop_ended_is_made_once_more(world: World) 
         world.flows.training.poll()
     job = world.records.jobs.require(job_id).record
     assert world.service.created == ["bes-1", "bes-2"]
+    assert world.service.names == [job_id, f"{job_id}-again"]  # the first name would find the job that was stopped
     assert (job.bes_job, job.interrupted) == ("bes-2", "bes-1")
     assert job.state is JobState.FAILED  # the second stop ends it
     assert job.reason == "The training failed: The server stopped while the job ran"

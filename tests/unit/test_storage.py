@@ -156,7 +156,12 @@ def test_many_links_by_identity_are_made_with_one_key_that_lives_longer_than_the
     assert len(asked) == 1
     assert "a2V5" not in repr(vars(store))
     monkeypatch.setattr(accounts, "_KEY_USED", timedelta())
-    store.link("models", "a", 60.0)
+    link = store.link("models", "a", 60.0)
+    assert (link.address, len(asked)) == (f"{store.address}models/a", 1)  # nothing is signed before it is read
+    assert "sig=" not in repr(link)
+    assert link == store.link("models", "a", 3600.0)
+    assert len(asked) == 1
+    assert link.sas
     assert len(asked) == 2
 
 

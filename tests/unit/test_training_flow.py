@@ -30,6 +30,7 @@ def test_a_lost_answer_to_submit_starts_no_second_training(world: World) -> None
     world.run(lambda: state(world, job_id) is JobState.PROMOTED)
     assert world.service.created == ["bes-1", "bes-2"]
     assert world.service.started == ["bes-2"]
+    assert world.service.names == [job_id, job_id]  # a service that takes the name finds the first job
 
 
 def test_a_lost_answer_to_start_is_not_a_failure(world: World) -> None:

@@ -117,7 +117,7 @@ def test_an_unknown_status_is_asked_for_again(code: object) -> None:
 
 def test_a_service_that_imports_its_data_is_given_no_input(service: Scripted) -> None:
     service.answer(200, "job-1")
-    assert bes(service).submit(None, {"Path": "batches/income/j/*"}) == "job-1"
+    assert bes(service).submit("job", None, {"Path": "batches/income/j/*"}) == "job-1"
     assert service.asked[-1][2] == {"GlobalParameters": {"Path": "batches/income/j/*"}}
 
 
@@ -163,7 +163,7 @@ def test_failures_are_classified_and_show_no_secret(
 ) -> None:
     service.answer(status, body, Location="https://evil.example/", Retry_After="7")
     with pytest.raises(kind) as raised:
-        bes(service).submit(DATA, {})
+        bes(service).submit("job", DATA, {})
     assert "S3CRET" not in str(raised.value)
     assert len(service.asked) == 1
     if isinstance(raised.value, ServiceUnavailable):
@@ -183,7 +183,7 @@ def test_no_proxy_of_the_machine_comes_between_a_key_and_its_service(
         training = TrainingService(
             address=Address(service.address), key=Secret("key"), model="output1", evaluation="output2"
         )
-        assert BatchExecutionService(App(Settings({}))._session, "income", training).submit(DATA, {}) == "job-1"
+        assert BatchExecutionService(App(Settings({}))._session, "income", training).submit("job", DATA, {}) == "job-1"
         assert proxy.asked == []
 
 
@@ -196,7 +196,7 @@ def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> No
 def test_a_malformed_job_id_is_not_put_into_an_address(service: Scripted) -> None:
     service.answer(200, "../../evil")
     with pytest.raises(UnexpectedAnswer, match="is not a job id"):
-        bes(service).submit(DATA, {})
+        bes(service).submit("job", DATA, {})
 
 
 def test_a_classic_update_names_the_one_resource(service: Scripted) -> None:

@@ -95,7 +95,10 @@ class BlobStore:
         return str(self.client.url).rstrip("/") + "/"
 
     def link(self, container: str, name: str, seconds: float) -> BlobReference:
-        """Return a reference with which this one blob can be read for that long."""
+        """Return a reference with which this one blob can be read, for that long from when its SAS is read."""
+        return BlobReference(self.address, f"{container}/{name}", lambda: self._signed(container, name, seconds))
+
+    def _signed(self, container: str, name: str, seconds: float) -> Secret:
         now = datetime.now(UTC)
         expiry = now + timedelta(seconds=seconds)
         by_identity: dict[str, Any] = {}
@@ -113,7 +116,7 @@ class BlobStore:
             expiry=expiry,
             **by_identity,
         )
-        return BlobReference(self.address, f"{container}/{name}", Secret(f"?{sas}"))
+        return Secret(f"?{sas}")
 
     def _delegated(self, now: datetime) -> _Delegation:
         """Return a user delegation key that was asked for a short time ago: many links are made with one."""

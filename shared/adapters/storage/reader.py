@@ -32,8 +32,8 @@ class ConfiguredBlobReader:
                 f"The service names the blob {address}, which is at no address that the configuration allows; if it is "
                 "the service's own storage, add the address to training.results"
             )
-        if reference.sas:
-            return download(self._session, f"{quote(address, safe='/:%')}?{reference.sas.reveal().lstrip('?')}")
+        if sas := reference.sas:
+            return download(self._session, f"{quote(address, safe='/:%')}?{sas.reveal().lstrip('?')}")
         for store in self._own:
             if address.startswith(store.address):
                 return self._read_own(store, address)

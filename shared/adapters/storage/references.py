@@ -21,8 +21,9 @@ def read_reference(blob: Any, what: str) -> BlobReference:
 
 
 def write_reference(reference: BlobReference) -> dict[str, str | None]:
+    sas = reference.sas
     return {
         "BaseLocation": reference.base,
         "RelativeLocation": reference.relative,
-        "SasBlobToken": reference.sas.reveal() if reference.sas else None,
+        "SasBlobToken": sas.reveal() if sas else None,
     }

@@ -43,7 +43,7 @@ class BatchExecutionService:
         address, key = place.place
         self._service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
 
-    def submit(self, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:  # noqa: ARG002
         # A service whose experiment imports its data has no inputs, and the member may be missing.
         inputs = {"Inputs": {self._input: write_reference(data)}} if data else {}
         body = {**inputs, "GlobalParameters": dict(parameters)}

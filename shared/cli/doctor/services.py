@@ -19,7 +19,7 @@ from shared.domain.gate.scored import kind_of_columns
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService, BlobReference
 from shared.domain.rows import Rows
-from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, Target, TrainingService
+from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ _NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether addres
 
 
 def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
-    at = f"pipelines.{pipeline.name}.training"
-    yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
-    yield from _described(app, at, pipeline.training, lambda found: training_ports(at, pipeline.training, found))
+    at, training = f"pipelines.{pipeline.name}.training", pipeline.training
+    if isinstance(training, TrainingService):
+        yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
+        yield from _described(app, at, training, lambda found: training_ports(at, training, found))
     for target in pipeline.targets:
-        yield from _target(app, pipeline, target)
+        if isinstance(target, ClassicTarget | NewTarget):
+            yield from _target(app, pipeline, target)
 
 
 def look_at_fleet(app: App, fleet: Fleet) -> Iterator[Finding]:
@@ -121,7 +123,7 @@ def _described(
     yield from ports(found)
 
 
-def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
+def _target(app: App, pipeline: Pipeline, target: ClassicTarget | NewTarget) -> Iterator[Finding]:
     at = f"pipelines.{pipeline.name}.targets ({target.name})"
     endpoint = app.endpoints_of(pipeline, only_look=True)[target.name]
     if isinstance(target, NewTarget):

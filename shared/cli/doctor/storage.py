@@ -49,7 +49,7 @@ def _data(store: BlobStore, name: str) -> str | Finding:
                 f"has no container {name}, which TRAINING_DATA_PATH names",
                 f"create it (az storage container create --name {name} ...), or correct TRAINING_DATA_PATH",
             )
-    store.link(name, "probe", 60)  # by an identity, this asks the service for the right to make links
+    _ = store.link(name, "probe", 60).sas  # by an identity, this asks the service for the right to make links
     return f"the container {name} can be read"
 
 
@@ -103,7 +103,8 @@ def _probe(store: BlobStore) -> str:
         link = store.link(container, name, 60)
         with requests.Session() as session:
             session.trust_env = False
-            sas = link.sas.reveal().lstrip("?") if link.sas else ""
+            signed = link.sas
+            sas = signed.reveal().lstrip("?") if signed else ""
             b"".join(download(session, f"{link.address}?{sas}"))
     finally:
         with suppress(RetrainingError):
