@@ -193,11 +193,15 @@ def test_a_job_names_what_is_there(here: Here) -> None:
     assert here.names("jobs") == []
 
 
-def test_a_component_runs_as_a_pipeline_of_one_node(here: Here, blobs: BlobServiceClient) -> None:
+def test_a_component_runs_as_a_pipeline_of_one_node_which_has_its_run_while_it_runs(
+    here: Here, blobs: BlobServiceClient, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go on"
     environment = f"azureml:{here.workspace.id}/environments/python/versions/1"
     component = {
         "type": "command",
-        "command": "(cat ${{inputs.data}}; echo ${{inputs.c}}) > ${{outputs.model}}/MLmodel",
+        "command": f"until [ -e {shlex.quote(str(go_on))} ]; do sleep 0.02; done; "
+        "(cat ${{inputs.data}}; echo ${{inputs.c}}) > ${{outputs.model}}/MLmodel",
         "environment": environment,
         "inputs": {"data": {"type": "uri_file"}, "c": {"type": "number", "default": "0.5"}},
         "outputs": {"model": {"type": "mlflow_model"}},
@@ -222,14 +226,16 @@ def test_a_component_runs_as_a_pipeline_of_one_node(here: Here, blobs: BlobServi
         settings={"default_compute": f"{here.workspace.id}/computes/cpu-cluster"},
     )
     assert made.status == 201, made.body
+    running = {"Running"}
+    until(lambda: {each.status for each in here.workspace.records.all(Job, "jobs/pipe/nodes")} == running, "it runs")
+    [node_job] = here.workspace.records.all(Job, "jobs/pipe/nodes")  # run history would make the run
+    place = f"/mlflow/v1.0{here.workspace.id}/api/2.0/mlflow/runs/get"
+    assert here.call("GET", place, version="", run_id=node_job.name).json["run"]["info"]["run_id"] == node_job.name
+    go_on.touch()
     assert ended(here, "pipe") == "Completed"
     assert blobs.get_blob_client(store(here), "m/MLmodel").download_blob().readall() == b"a,b\n1,2\n0.7\n"
     [child] = here.call("GET", f"/history/v1.0{here.workspace.id}/runs/pipe/children").json["value"]
     assert (child["status"], child["parentRunId"]) == ("Completed", "pipe")
-    # What its command logs goes to a run that is there since it began.
-    place = f"/mlflow/v1.0{here.workspace.id}/api/2.0/mlflow/runs/get"
-    run = here.call("GET", place, version="", run_id=child["runId"]).json["run"]
-    assert run["info"]["run_id"] == child["runId"]
     assert here.names("jobs") == ["pipe"]
 
 
