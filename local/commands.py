@@ -38,6 +38,9 @@ def parser_of(command: str) -> argparse.ArgumentParser:
         case "demo":
             parser.add_argument("--svg", type=Path, metavar="FILE", help="write the terminal's picture to this file")
             parser.add_argument("--keep", action="store_true", help="keep the folder with its records and models")
+            parser.add_argument(
+                "--azureml", action="store_true", help="with a local Azure Machine Learning v2 workspace"
+            )
         case "up":
             _add_up(parser)
         case "sample":

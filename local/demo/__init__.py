@@ -1,0 +1,1 @@
+"""The demo: a story that is told and checked while it happens."""
