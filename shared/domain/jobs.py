@@ -24,6 +24,7 @@ class JobState(Enum):
     JUDGING = "judging"  #: the model and its evaluation are kept; the champion is scored on the same rows
     AWAITING = "awaiting approval"  #: a person decides, on the numbers that the verdict has
     ACCEPTED = "accepted"  #: the gate or a person passed the model; its promotion is asked for
+    STAGING = "staging"  #: the model is made ready beside the live one and proven there; nobody is served by it
     PROMOTING = "promoting"  #: what was live is recorded; the endpoints may have either model
     PROMOTED = "promoted"
     REVERTED = "rolled back"  #: the update did not prove itself; the former model is live again
@@ -44,7 +45,11 @@ NEXT: dict[JobState, frozenset[JobState]] = {
     _S.AWAITING: frozenset({_S.ACCEPTED, _S.REJECTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}),
     # Back to JUDGING: the champion has become another one than it was judged against.
     _S.ACCEPTED: frozenset(
-        {_S.JUDGING, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}
+        {_S.JUDGING, _S.STAGING, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}
+    ),
+    # Back to ACCEPTED: its rollout has taken it back.
+    _S.STAGING: frozenset(
+        {_S.JUDGING, _S.ACCEPTED, _S.PROMOTING, _S.PROMOTED, _S.SUPERSEDED, _S.FAILED, _S.CANCELLED, _S.TIMED_OUT}
     ),
     _S.PROMOTING: frozenset({_S.PROMOTED, _S.REVERTED}),
 }
@@ -109,6 +114,17 @@ class ChampionScoring(msgspec.Struct, frozen=True, kw_only=True):
     started: bool = False
 
 
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """The new model beside the live one: from when it may be deployed, and when it proved itself there.
+
+    `answers` are what it answers for the kept rows, by target.
+    """
+
+    begun: Moment
+    proven_at: Moment | None = None
+    answers: dict[str, Rows] = {}
+
+
 class Approval(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "request"}):
     """A decision that is asked of a person, bound by `seen` to the model and to the numbers of its verdict."""
 
@@ -161,6 +177,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     telling: Telling | None = None  #: what shows its promotion; None once that is proven
     approval: Approval | None = None
+    stage: Stage | None = None
     rollout: str | None = None  #: the rollout of its fleet that asks for its promotion
     attempts: int = 0  #: failed tries in a row
     not_before: Moment | None = None  #: nothing is tried again until then
@@ -170,6 +187,12 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def asks_for_promotion(self) -> bool:
+        """Whether its promotion is to be asked for, and asked for again until it is settled."""
+        staged = self.state is _S.STAGING and self.stage is not None and self.stage.proven_at is not None
+        return staged or self.state in (_S.ACCEPTED, _S.PROMOTING)
 
     @property
     def order(self) -> tuple[datetime, datetime]:

@@ -19,12 +19,14 @@ from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, TrainingData
 from shared.flows.bake import Bake
 from shared.flows.decisions import Decisions
+from shared.flows.deployments import DeploymentCleanup
 from shared.flows.intake import Intake
 from shared.flows.judging import Judging
 from shared.flows.promotion.message import Promotion
 from shared.flows.requests import Requests
 from shared.flows.retention import KeepRule, Retention
 from shared.flows.rollout import Rollouts
+from shared.flows.staging import CandidateStaging
 from shared.flows.training import Training
 from shared.store import Records
 
@@ -67,6 +69,7 @@ class Flows:
             requests += self.rollouts.advance(marks.rollouts)
             marks = self._ports.records.marks()  # with the jobs that the rollouts ask for
         requests += [*self.training.poll(marks), *self.bake.poll(marks.watches)]
+        self.deployments.poll(marks.deployments)
         try:
             self._ports.records.polls.note(self._clock.now())
         except RetrainingError as error:  # the requests must reach the queue all the same
@@ -100,6 +103,7 @@ class Flows:
             records=self._ports.records,
             data=self._ports.data,
             judging=self.judging,
+            staging=self.staging,
             service=self._ports.training_service,
             now=self._clock.now,
         )
@@ -113,6 +117,23 @@ class Flows:
             reader=self._ports.reader_of,
             endpoints=self._ports.endpoints_of,
             scoring=self._ports.scoring_service,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def staging(self) -> CandidateStaging:
+        return CandidateStaging(
+            records=self._ports.records,
+            endpoints=self._ports.endpoints_of,
+            now=self._clock.now,
+        )
+
+    @cached_property
+    def deployments(self) -> DeploymentCleanup:
+        return DeploymentCleanup(
+            pipelines=self._ports.pipelines,
+            records=self._ports.records,
+            endpoints=self._ports.endpoints_of,
             now=self._clock.now,
         )
 

@@ -14,14 +14,17 @@ def live_model(
 ) -> Model:
     """Return the model that is live, and keep it first if somebody else deployed it.
 
-    One of the `known` is not looked up again. Raises `BadConfiguration` when it cannot be read: without it there is no
-    way back.
+    One of the `known` is not looked up again. Where deployments are named by models, the service notes which one that
+    is. Raises `BadConfiguration` when it cannot be read: without it there is no way back.
     """
     reference = endpoint.model()
     if kept := models.identify(reference, known):
         return kept
     try:
-        return models.keep(reader.read(reference))
+        kept = models.keep(reader.read(reference))
+        if endpoint.staging:
+            endpoint.staging.adopt(kept)
+        return kept
     except (AskHuman, NeverAgain) as error:
         raise BadConfiguration(
             f"The model now live on {name} cannot be kept for a rollback, so nothing is promoted: {error}"

@@ -34,6 +34,7 @@ from shared.domain.ports import (
     TrainingData,
 )
 from shared.flows.judging import Judging
+from shared.flows.staging import CandidateStaging
 from shared.store import Records
 from shared.store.answers import KeptRows
 from shared.store.marks import Marks
@@ -73,6 +74,7 @@ class Training:
     records: Records
     data: TrainingData
     judging: Judging
+    staging: CandidateStaging
     service: Callable[[Pipeline], BatchService]
     now: Callable[[], datetime]
 
@@ -154,7 +156,7 @@ class Training:
     def _asking(self, course: Course) -> Request | None:
         """Write the job. Return the request for its promotion when it is time to send it (again)."""
         job = course.job
-        if job.state not in (JobState.ACCEPTED, JobState.PROMOTING) or not self._due(job):
+        if not job.asks_for_promotion or not self._due(job):
             self._written(course)
             return None
         pipeline = self.pipelines.get(job.pipeline)
@@ -244,8 +246,8 @@ class Training:
                     return self.judging.judge(job, pipeline, course.held_out)
             case JobState.AWAITING:
                 return self._unless_expired(job)
-            case JobState.ACCEPTED:
-                return self._unless_given_up(job, pipeline)
+            case JobState.ACCEPTED | JobState.STAGING:
+                return self.staging.step(job, pipeline)
             case _:
                 return job
 
@@ -337,13 +339,6 @@ class Training:
             left = "it was cancelled"
         reason = f"BES job {job.bes_job} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
         return job.end(JobState.TIMED_OUT, self.now(), reason)
-
-    def _unless_given_up(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
-        """End the job whose promotion has met trouble for too long: it holds a place of its pipeline."""
-        patience = timedelta(seconds=pipeline.training.patience)
-        if job.troubled_since is None or self.now() - job.troubled_since <= patience:
-            return job
-        return job.end(JobState.TIMED_OUT, self.now(), f"Its promotion is given up after {patience}: {job.trouble}")
 
     def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:
         if self.records.champions.load(job.pipeline).has_overtaken(job):

@@ -6,6 +6,7 @@ from shared.domain.ports import Documents
 from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
 from shared.store.champions import ChampionRecords
+from shared.store.deployments import DeploymentRecords
 from shared.store.jobs import JobRecords
 from shared.store.marks import Marks, read_marks
 from shared.store.polls import PollRecords
@@ -23,6 +24,7 @@ class Records:
         self.jobs = JobRecords(documents)
         self.answers = AnswerRecords(documents)
         self.champions = ChampionRecords(documents)
+        self.deployments = DeploymentRecords(documents)
         self.watches = WatchRecords(documents)
         self.rollouts = RolloutRecords(documents)
         self.polls = PollRecords(documents)

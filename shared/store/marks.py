@@ -21,11 +21,12 @@ class Marks:
     changes: Sequence[str]
     rollouts: Sequence[str]
     watches: Sequence[str]
+    deployments: Sequence[str]
 
 
 def read_marks(documents: Documents) -> Marks:
     arrivals: dict[str, dict[str, bytes | None]] = {}
-    others: dict[str, list[str]] = {"jobs": [], "changes": [], "rollouts": [], "watches": []}
+    others: dict[str, list[str]] = {"jobs": [], "changes": [], "rollouts": [], "watches": [], "deployments": []}
     for name, content in documents.shown("active/"):
         match name.split("/"):
             case ["active", "arrivals", pipeline, _]:

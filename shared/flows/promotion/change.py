@@ -21,10 +21,11 @@ from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
-from shared.domain.proof_rows import ALIKE, most_telling, same_answers, scored_columns
+from shared.domain.proof_rows import ALIKE, same_answers
 from shared.domain.rows import Rows
 from shared.flows.judging import judged_against
 from shared.flows.live import live_model
+from shared.flows.promotion.rows import rows_to_prove
 from shared.flows.promotion.settle import PATIENCE, Settlement
 from shared.flows.promotion.switch import Served, Switch
 from shared.flows.retention import YOUNG
@@ -118,7 +119,8 @@ class ChangePlanner:
                 raise BadMessage(f"The model {model.sha256} is not kept any more")
         if not order.own:
             self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
-        rows, expected = self._kept_rows(order.job.record if order.job else None)
+        job, champion = order.job.record if order.job else None, self.live.models[self.pipeline.targets[0].name]
+        rows, expected = rows_to_prove(self.records, self.pipeline, job, champion)
         served = self.switch.answers(rows)
         change = Change(
             request_id=order.request_id,
@@ -179,7 +181,7 @@ class ChangePlanner:
         judged again when the champion is another one.
         """
         job, champion = stored.record, self.held.champion
-        if job.state is not JobState.ACCEPTED:
+        if job.state not in (JobState.ACCEPTED, JobState.STAGING):
             return False
         if self.pipeline.waits and not job.rollout:
             return True  # its rollout has taken it back: the next one asks for it
@@ -193,7 +195,7 @@ class ChangePlanner:
         if not job.verdict or job.verdict.champion == live:
             return False
         note = f"The champion is another one now ({live[:12] if live else 'none'}): judged again"
-        self.settlement.save(stored, job.move_to(JobState.JUDGING, self.now(), note))
+        self.settlement.save(stored, job.move_to(JobState.JUDGING, self.now(), note, stage=None))
         return True
 
     def _judged_against(self, job: RetrainingJob) -> str | None:
@@ -201,31 +203,6 @@ class ChangePlanner:
         if job.held_out and job.verdict and job.verdict.same_rows:
             return self.live.models[self.pipeline.targets[0].name].sha256
         return judged_against(self.held.champion, self.pipeline)
-
-    def _kept_rows(self, job: RetrainingJob | None) -> tuple[Rows, Rows | None]:
-        """Return the rows to prove a switch on, and what the job's model answers for the last of them, if known.
-
-        They are those of the configuration and the held-out rows that candidate and champion differ most on.
-        """
-        kept = self.pipeline.rows
-        if job and job.telling and self._was_champion(job) and job.telling.asked.columns == kept.columns:
-            return Rows(kept.columns, kept.values + job.telling.asked.values), job.telling.given
-        table = self.records.answers.rows(job.held_out.digest) if job and job.held_out else None
-        if table is None or job is None or job.held_out is None:
-            return kept, None
-        try:
-            asked, given = table.only(kept.columns), scored_columns(table)
-        except ValueError as error:
-            log.warning("Job %s: its held-out rows cannot be scored for the proof: the table %s", job.id, error)
-            return kept, None
-        champion = self.live.models[self.pipeline.targets[0].name]
-        places = most_telling(given, self.records.answers.load(job.held_out.digest, champion.sha256))
-        return Rows(kept.columns, kept.values + asked.at(places).values), given.at(places)
-
-    def _was_champion(self, job: RetrainingJob) -> bool:
-        """Return whether the job was compared on the same rows with what is live."""
-        live = self.live.models[self.pipeline.targets[0].name]
-        return job.verdict is not None and bool(job.verdict.same_rows) and job.verdict.champion == live.sha256
 
     def _recorded(self, entry: HistoryEntry, served: Mapping[str, Served]) -> Rows | None:
         """Return what a former model is known to answer, where the one that is live answers the same.
@@ -346,7 +323,7 @@ def _why(job: RetrainingJob) -> str:
 
 def wanted(job: RetrainingJob, request: Request) -> bool:
     """Return whether the message is more than a second delivery about a job that is done with."""
-    if job.state in (JobState.ACCEPTED, JobState.PROMOTING):
+    if job.state in (JobState.ACCEPTED, JobState.STAGING, JobState.PROMOTING):
         return True
     if request.by and job.state in (JobState.JUDGING, JobState.AWAITING):
         hint = "approve it instead" if job.state is JobState.AWAITING else "wait for the verdict"

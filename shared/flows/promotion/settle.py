@@ -55,7 +55,7 @@ class Settlement:
             # It was cancelled before it became `promoting`, and so before any endpoint was touched.
             self._settle(change.request_id, stored, self.held.champion)
             return
-        if stored and stored.record.state is JobState.ACCEPTED:
+        if stored and stored.record.state in (JobState.ACCEPTED, JobState.STAGING):
             note = "live until now: " + ", ".join(f"{name} {m.sha256[:12]}" for name, m in change.before.items())
             # The poll goes on waiting before it asks again: this run is on it.
             job = stored.record.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.record.not_before)

@@ -1,0 +1,92 @@
+"""The flow that drops deployments: of candidates that failed, and of former models that were kept long enough.
+
+Each deployment was recorded before it was asked for, so that none is left behind. The poll looks at each record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.base.errors import RetrainingError
+from shared.base.guard import guarded
+from shared.domain.deployments import OVERDUE, Deployment, Deployments, is_live, is_needed
+from shared.domain.jobs import Model
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import Endpoints, Staging
+from shared.flows.staging import staging_of
+from shared.store import Records
+
+log = logging.getLogger("relearn.deployments")
+
+LOOK_AGAIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class DeploymentCleanup:
+    pipelines: Mapping[str, Pipeline]
+    records: Records
+    endpoints: Callable[[Pipeline], Endpoints]
+    now: Callable[[], datetime]
+
+    def poll(self, marked: Sequence[str] | None = None) -> None:
+        """Drop what is not needed any more on the endpoints of each pipeline that has a record."""
+        for name in self.records.marks().deployments if marked is None else marked:
+            self._look_at(name)
+
+    def _look_at(self, name: str) -> None:
+        guarded(lambda: self._look(name), None, f"The deployments of {name}", log)
+
+    def _look(self, name: str) -> None:
+        stored, now = self.records.deployments.load(name), self.now()
+        found = stored.record
+        if found.look_at and found.look_at > now:
+            return
+        look_at = now + LOOK_AGAIN
+        jobs = {each.job: self.records.jobs.load(each.job) for each in found.extra if each.job}
+        records = {job_id: job.record if job else None for job_id, job in jobs.items()}
+        champion = self.records.champions.load(name)
+        left = []
+        for each in found.extra:
+            if is_live(each, champion):
+                continue
+            if not is_needed(each, champion, records, now):
+                dropped = self._dropped(name, each)
+                if dropped is None:
+                    continue
+                each = dropped
+            left.append(each)
+        if left and not champion.change and all(each.until and each.until > now for each in left):
+            look_at = min(each.until for each in left if each.until)
+        self.records.deployments.save(stored, Deployments(extra=tuple(left), look_at=look_at))
+
+    def _dropped(self, name: str, deployment: Deployment) -> Deployment | None:
+        """Return the deployment after a look, or None once it is gone for good.
+
+        A call that had begun before its job ended may still deploy the model, so that it is looked for once more.
+        """
+        if deployment.gone and self.now() - deployment.gone < OVERDUE:
+            return deployment
+        pipeline, model = self.pipelines.get(name), deployment.model
+        if pipeline is None:
+            log.error("The file has no pipeline %s any more: delete the deployment of %s there", name, model.sha256)
+            return None
+        try:
+            left = [_is_left(target, model) for target in staging_of(self.endpoints(pipeline)).values()]
+        except RetrainingError as error:
+            log.warning("The deployment of model %s of %s cannot be dropped: %s", model.sha256[:12], name, error)
+            return deployment
+        if any(left):
+            return msgspec.structs.replace(deployment, gone=None)
+        log.info("Pipeline %s: nothing serves model %s any more", name, model.sha256[:12])
+        return None if deployment.gone else msgspec.structs.replace(deployment, gone=self.now())
+
+
+def _is_left(target: Staging, model: Model) -> bool:
+    """Have the target drop the model unless it gets calls; return whether something serves it still."""
+    shares = target.shares()
+    return not shares.settled or bool(shares.of.get(model.sha256)) or target.drop(model) is not None

@@ -1,0 +1,163 @@
+"""The flow from an accepted job to a candidate that is proven beside the live model: nobody is served by it yet.
+
+The poll takes it: nothing is held, and the shares of the calls stay as they are. At most one model is deployed beside
+the live one, so a candidate waits until a change, or the bake after it, is over. Where an update replaces the live
+model, an accepted job is promoted without this.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.base.threads import at_once
+from shared.domain.champions import Champion, Change
+from shared.domain.deployments import Deployment, Deployments, is_staged
+from shared.domain.jobs import WELL, JobState, Model, RetrainingJob, Stage
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import Endpoints, Pending, Ready, Refused, Staging
+from shared.domain.proof_rows import ALIKE, first, last, same_answers
+from shared.domain.rows import Rows
+from shared.flows.promotion.rows import rows_to_prove
+from shared.store import Records
+
+log = logging.getLogger("relearn.staging")
+
+LOOK_AGAIN = timedelta(seconds=30)  #: a candidate whose turn has not come
+
+
+@dataclass(frozen=True)
+class CandidateStaging:
+    records: Records
+    endpoints: Callable[[Pipeline], Endpoints]
+    now: Callable[[], datetime]
+
+    def step(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        """Take an accepted job one step towards the request for its promotion."""
+        given_up = self._unless_given_up(job, pipeline)
+        endpoints = self.endpoints(pipeline)
+        if given_up is not job or not is_staged(endpoints):
+            return given_up
+        if pipeline.fleet and pipeline.waits and not job.rollout:
+            if job.state is JobState.ACCEPTED:
+                return job
+            return job.move_to(JobState.ACCEPTED, self.now(), "its rollout has taken it back", stage=None)
+        if job.state is JobState.ACCEPTED:
+            return job.move_to(JobState.STAGING, self.now(), "the model is made ready beside the live one")
+        if job.stage and job.stage.proven_at:
+            return job
+        return self._staged(job, pipeline, endpoints, job.stage) if job.stage else self._begun(job, pipeline)
+
+    def _begun(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        """Record that the candidate may be deployed from now on, once it is its turn."""
+        champion, stored = self.records.champions.load(pipeline.name), self.records.deployments.load(pipeline.name)
+        if champion.has_overtaken(job):
+            return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted first")
+        model = _model(job)
+        why = self._why_it_waits(job, model, champion, stored.record)
+        if why:
+            waiting = {**WELL, "not_before": self.now() + LOOK_AGAIN}
+            if job.steps[-1].note == why:
+                return msgspec.structs.replace(job, **waiting)
+            return job.noting(self.now(), why, **waiting)
+        now, there = self.now(), stored.record.of(model)
+        deployment = there or Deployment(model=model, since=now)
+        self.records.deployments.save(stored, stored.record.having(deployment, job=job.id, gone=None))
+        return job.noting(now, "its deployment is asked for", **WELL, stage=Stage(begun=now))
+
+    def _why_it_waits(
+        self, job: RetrainingJob, model: Model, champion: Champion, deployments: Deployments
+    ) -> str | None:
+        """Return what has to end before this candidate is deployed, having asked for that end where it may."""
+        if champion.change and champion.change.request_id != job.id:
+            return _waits_for(champion.change)
+        for other in deployments.beside(model):
+            stored = self.records.jobs.load(other.job) if other.job else None
+            if stored and not stored.record.final:
+                if stored.record.order >= job.order or stored.record.state is not JobState.STAGING:
+                    return f"waits for job {stored.record.id}"
+                reason = f"newer data was accepted meanwhile: job {job.id}"
+                self.records.jobs.save(stored, stored.record.end(JobState.SUPERSEDED, self.now(), reason))
+            elif other.until and self.records.watches.load(job.pipeline):
+                return f"waits for the end of the bake of entry {champion.last}"
+            elif other.until and other.until > self.now():
+                current = self.records.deployments.load(job.pipeline)
+                self.records.deployments.save(current, current.record.having(other, until=self.now()))
+            return f"waits until the deployment of model {other.model.sha256[:12]} is dropped"
+        return None
+
+    def _staged(self, job: RetrainingJob, pipeline: Pipeline, endpoints: Endpoints, stage: Stage) -> RetrainingJob:
+        """Return the job after one more look at the deployments: they are not ready yet, or they are proven, or not."""
+        model, patience = _model(job), timedelta(seconds=pipeline.training.patience)
+        champion = self.records.champions.load(pipeline.name)
+        if champion.has_overtaken(job):
+            return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted first")
+        if champion.change and champion.change.request_id != job.id:
+            return job.noting(self.now(), _waits_for(champion.change), **WELL, stage=None)
+        if self.now() - stage.begun > patience:
+            return job.end(JobState.TIMED_OUT, self.now(), f"Its deployment was not ready within {patience}")
+        outcome = stage_on(endpoints, model)
+        if isinstance(outcome, Refused):
+            return job.end(JobState.FAILED, self.now(), f"{outcome.reason}; nobody was served by the model")
+        if isinstance(outcome, Pending):
+            well = {**WELL, "not_before": self.now() + timedelta(seconds=outcome.after)}
+            return msgspec.structs.replace(job, **well)
+        live = champion.live.models.get(pipeline.targets[0].name) if champion.live else None
+        rows, expected = rows_to_prove(self.records, pipeline, job, live)
+        answers = staged_answers(endpoints, model, rows)
+        if wrong := not_as_trained(answers, expected):
+            return job.end(JobState.FAILED, self.now(), f"{wrong}; nobody was served by it")
+        kept = {name: first(each, len(pipeline.rows.values)) for name, each in answers.items()}
+        how = "answers as it did in training" if expected else f"answers the {len(rows.values)} kept rows"
+        proven = msgspec.structs.replace(stage, proven_at=self.now(), answers=kept)
+        return job.noting(self.now(), f"ready beside the live model, where it {how}", **WELL, stage=proven)
+
+    def _unless_given_up(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        """End the job whose promotion has met trouble for too long: it holds a place of its pipeline."""
+        patience = timedelta(seconds=pipeline.training.patience)
+        if job.troubled_since is None or self.now() - job.troubled_since <= patience:
+            return job
+        return job.end(JobState.TIMED_OUT, self.now(), f"Its promotion is given up after {patience}: {job.trouble}")
+
+
+def staging_of(endpoints: Endpoints) -> dict[str, Staging]:
+    return {name: endpoint.staging for name, endpoint in endpoints.items() if endpoint.staging}
+
+
+def stage_on(endpoints: Endpoints, model: Model) -> Ready | Pending | Refused:
+    """Have the model deployed on each endpoint; return the worst of what they say."""
+    targets = staging_of(endpoints)
+    outcomes = dict(zip(targets, at_once(lambda each: each.stage(model), targets.values()), strict=True))
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, Refused):
+            return Refused(f"{name} cannot serve the model: {outcome.reason}")
+    pending = [outcome for outcome in outcomes.values() if isinstance(outcome, Pending)]
+    return max(pending, key=lambda each: each.after) if pending else Ready()
+
+
+def staged_answers(endpoints: Endpoints, model: Model, rows: Rows) -> dict[str, Rows]:
+    """Return what the model answers on each endpoint, whatever its share of the calls."""
+    targets = staging_of(endpoints)
+    answers = at_once(lambda each: each.score_staged(model, rows), targets.values())
+    return dict(zip(targets, answers, strict=True))
+
+
+def not_as_trained(answers: dict[str, Rows], expected: Rows | None) -> str | None:
+    """Return what speaks against these being the model's answers, where those for the last rows are known."""
+    for name, given in answers.items():
+        if expected and not same_answers(expected, last(given, len(expected.values)), ALIKE):
+            return f"On {name} the model does not answer as it did in training"
+    return None
+
+
+def _waits_for(change: Change) -> str:
+    return f"waits for the end of the change to entry {change.entry.number}"
+
+
+def _model(job: RetrainingJob) -> Model:
+    assert job.model is not None, "only a job with a model is accepted"
+    return job.model
