@@ -54,7 +54,7 @@ def places(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     yield "send messages to", f"queue {settings['PROMOTIONS_QUEUE']} (JSON, as it is or in base64)"
     parts = dict(part.split("=", 1) for part in settings["TRAINING_DATA"].split(";") if "=" in part)
     yield "blob storage", parts.get("BlobEndpoint", "see the settings")
-    yield "local Studio", home.studio_address(int(settings[home.PORT]))
+    yield "local workspace" if home.has_workspace(settings) else "local Studio", home.service_address(settings)
     yield "pipelines", os.path.relpath(settings["PIPELINES_FILE"])
     yield "settings, keys", os.path.relpath(home.SETTINGS)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
 
@@ -112,7 +113,8 @@ def publish(azurite: Azurite, workspace: RunningWorkspace, apart: str) -> AzureM
     for name in (container, BATCHES, MODELS):
         if not place.blobs.get_container_client(name).exists():
             place.blobs.create_container(name)
-    QueueServiceClient.from_connection_string(storage).create_queue(queue)
+    with suppress(ResourceExistsError):
+        QueueServiceClient.from_connection_string(storage).create_queue(queue)
     _open_datastores(workspace.remote, str(place.blobs.account_name))
     first = as_csv(header, rows[:FIRST_ROWS])
     place.blobs.get_blob_client(BATCHES, "first/rows.csv").upload_blob(first, overwrite=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 OWN = {
     "demo": "show the whole product live, and check each step",
-    "up": "keep everything running until Ctrl-C: Azurite, Studio, triggers",
+    "up": "keep everything running until Ctrl-C: Azurite, the service, triggers",
     "addresses": "show where `up` takes data and answers, without keys",
     "sample": "print rows of the breast cancer data as CSV, to drop them",
     "drop": "put a file where a pipeline looks for data: drop FILE PATH",
@@ -71,8 +71,13 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=10000, help="Azurite takes this and the next two, the Studio +10")
+    parser.add_argument(
+        "--azureml", action="store_true", help="a local Azure Machine Learning v2 workspace in place of the Studio"
+    )
     parser.add_argument("--no-triggers", action="store_true", help="for Core Tools: func start runs them instead")
-    parser.add_argument("--faults", action="store_true", help="let `run.py studio fault` have the Studio misbehave")
+    parser.add_argument(
+        "--faults", action="store_true", help="let `run.py studio fault` or `aml fault` have it misbehave"
+    )
     parser.add_argument("--log", action="store_true", help="show the log of the triggers instead of the events")
 
 

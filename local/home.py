@@ -1,17 +1,20 @@
-"""What `run.py up` keeps between two starts, in `.relearn/`: the storage, the Studio, and the settings of the app."""
+"""What `run.py up` keeps between two starts, in `.relearn/`: the storage, the service, and the settings of the app.
+
+The service is the local Studio or, with `--azureml`, a local Azure Machine Learning workspace.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from local.azurite import Azurite, azurite
-from local.children import ROOT, NotStarted
-from local.studio import RunningStudio, running_studio
+from local.children import ROOT, Child, NotStarted
+from local.studio import running_studio
 from local.workplace import publish
 from service.exclusive import hold
 from service.private import make_private
@@ -19,7 +22,7 @@ from shared.base.settings import read_settings
 
 FOLDER = ROOT / ".relearn"
 SETTINGS = FOLDER / "local.settings.json"
-PORT = "RELEARN_PORT"  #: the setting with Azurite's first port; it takes the next two as well, the Studio the tenth
+PORT = "RELEARN_PORT"  #: the setting with Azurite's first port; it takes the next two as well, the service the tenth
 
 
 def load_settings() -> dict[str, str] | None:
@@ -45,8 +48,13 @@ def save_settings(values: dict[str, str]) -> None:
     beside.replace(SETTINGS)
 
 
-def studio_address(port: int) -> str:
-    return f"http://127.0.0.1:{port + 10}"
+def has_workspace(settings: Mapping[str, str]) -> bool:
+    """Return whether the service is a local Azure Machine Learning workspace."""
+    return "AML_WORKSPACE" in settings
+
+
+def service_address(settings: Mapping[str, str]) -> str:
+    return f"{'https' if has_workspace(settings) else 'http'}://127.0.0.1:{int(settings[PORT]) + 10}"
 
 
 def is_running(port: int) -> bool:
@@ -57,28 +65,46 @@ def is_running(port: int) -> bool:
 
 
 @contextmanager
-def services(port: int, *flags: str) -> Iterator[tuple[Azurite, RunningStudio, dict[str, str]]]:
-    """Run Azurite and the Studio over the folder; the first time, publish the sample and write its settings."""
+def services(port: int, *flags: str, workspace: bool = False) -> Iterator[tuple[Azurite, Child, dict[str, str]]]:
+    """Run Azurite and the service over the folder; the first time, publish the sample and write its settings."""
     settings = load_settings()
-    if settings is not None and settings.get(PORT) != str(port):
-        raise NotStarted(
-            f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove it: python3 run.py clean"
-        )
-    if settings is not None and is_running(port):
-        raise NotStarted(
-            f"port {port} is in use: python3 run.py up runs in this folder already, or another program took its port; "
-            "stop that first"
-        )
+    if settings is not None:
+        _refuse_another_start(settings, port, workspace)
     make_private(FOLDER)
     with ExitStack() as running:
         storage = running.enter_context(azurite(FOLDER / "azurite", (port, port + 1, port + 2)))
         flags = ("--port", str(port + 10), *flags)
-        studio = running.enter_context(running_studio(FOLDER / "studio", storage.connection_string, *flags))
+        connection, published = storage.connection_string, dict[str, str]()
+        if workspace:
+            from local import azureml
+
+            place = running.enter_context(azureml.running_workspace(FOLDER / "aml", connection, *flags))
+            if settings is None:
+                published = azureml.publish(storage, place, apart="").settings
+        else:
+            studio = running.enter_context(running_studio(FOLDER / "studio", connection, *flags))
+            if settings is None:
+                published = publish(storage, studio, apart="").settings
         if settings is None:
-            settings = {**publish(storage, studio, apart="").settings, PORT: str(port)}
+            settings = {**published, PORT: str(port)}
             save_settings(settings)
-        yield storage, studio, settings
+        yield storage, place.child if workspace else studio.child, settings
 
 
-def pipelines_file(settings: dict[str, str]) -> Path:
+def _refuse_another_start(settings: Mapping[str, str], port: int, workspace: bool) -> None:
+    if settings.get(PORT) != str(port):
+        raise NotStarted(
+            f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove it: python3 run.py clean"
+        )
+    if has_workspace(settings) != workspace:
+        made = "with --azureml; give that" if has_workspace(settings) else "without --azureml; leave that out"
+        raise NotStarted(f"{FOLDER.name}/ was made {made}, or remove it: python3 run.py clean")
+    if is_running(port):
+        raise NotStarted(
+            f"port {port} is in use: python3 run.py up runs in this folder already, or another program took its port; "
+            "stop that first"
+        )
+
+
+def pipelines_file(settings: Mapping[str, str]) -> Path:
     return Path(settings["PIPELINES_FILE"])

@@ -1,4 +1,4 @@
-"""`run.py up`: Azurite, the local Studio and the triggers stay running, with everything kept between two starts."""
+"""`run.py up`: Azurite, the local service and the triggers stay running, with everything kept between two starts."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ def main() -> int:
 
 
 def _run(running: ExitStack, console: Console, chosen: argparse.Namespace, stopping: threading.Event) -> None:
-    with starting(console, "starting Azurite and the local Studio"):
+    service = "the local workspace" if chosen.azureml else "the local Studio"
+    with starting(console, f"starting Azurite and {service}"):
         flags = ["--control"] if chosen.faults else []
-        storage, studio, settings = running.enter_context(home.services(chosen.port, *flags))
-    processes = {"Azurite": storage.process, "the local Studio": studio.child.process}
+        opened = home.services(chosen.port, *flags, workspace=chosen.azureml)
+        storage, child, settings = running.enter_context(opened)
+    processes = {"Azurite": storage.process, service: child.process}
     show(console, [*places(settings), ("web services", "python3 run.py addresses")])
     loop: TriggerLoop | None = None
     if not chosen.no_triggers:

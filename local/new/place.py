@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local import home
 from local.azurite import azurite
-from local.children import ROOT
+from local.children import ROOT, NotStarted
 from studio.publishing import Studio
 
 FIRST_PORT = 10000
@@ -43,13 +43,18 @@ def open_place() -> Iterator[Place]:
         if settings is None:
             with home.services(FIRST_PORT) as (_, _, made):
                 settings = made
+        if home.has_workspace(settings):
+            raise NotStarted(
+                f"{home.FOLDER.name}/ was made with --azureml, and `new` publishes in the local Studio; "
+                "remove it first: python3 run.py clean"
+            )
         port = int(settings[home.PORT])
         running = home.is_running(port)
         if not running:
             opened.enter_context(azurite(home.FOLDER / "azurite", (port, port + 1, port + 2)))
         studio = Studio(home.FOLDER / "studio", settings["AzureWebJobsStorage"])
         container = settings["TRAINING_DATA_PATH"].split("/")[0]
-        yield Place(studio, home.studio_address(port), _own_pipelines(settings), container, running)
+        yield Place(studio, home.service_address(settings), _own_pipelines(settings), container, running)
 
 
 def _own_pipelines(settings: dict[str, str]) -> Path:
