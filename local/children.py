@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any, NoReturn
 
 from local.lifeline import DESCRIPTOR
@@ -70,19 +70,48 @@ BACKGROUND: Mapping[str, Any] = {
 
 
 @contextmanager
+def background(
+    command: Sequence[str],
+    name: str,
+    ready: Callable[[str], bool],
+    heard: Callable[[str], None] | None = None,
+    settings: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program until the context ends, which begins when `ready` returns True for a line that it prints.
+
+    `ready` may raise `NotStarted` with a clearer reason. `heard` gets each later line.
+    All output is read to its end: a program whose pipe is full stops.
+    """
+    started: Future[None] = Future()
+    with running(command, settings, **BACKGROUND, **options) as process:
+        listener = threading.Thread(target=_listen, args=(process, name, ready, started, heard), daemon=True)
+        listener.start()
+        try:
+            try:
+                started.result(PATIENCE)
+            except TimeoutError:
+                raise NotStarted(f"{name} did not start within {PATIENCE:.0f} s") from None
+            yield process
+        finally:
+            stop(process)
+            listener.join(5)
+
+
+@contextmanager
 def python_child(
     module: Sequence[str], settings: Mapping[str, str], heard: Callable[[str], None] | None = None
 ) -> Iterator[Child]:
     """Run a module with its arguments until the context ends. `heard` gets each line after the first."""
-    lines: Queue[str | None] = Queue()
-    with running([sys.executable, "-m", "local.lifeline", *module], settings, cwd=ROOT, **BACKGROUND) as process:
-        listener = threading.Thread(target=_listen, args=(process, lines, heard), daemon=True)
-        listener.start()
-        try:
-            yield Child(process.pid, _first(lines, module), process)
-        finally:
-            stop(process)
-            listener.join(5)
+    first: list[str] = []
+
+    def ready(line: str) -> bool:
+        first[:] = [line]
+        return line.startswith("{")
+
+    command = [sys.executable, "-m", "local.lifeline", *module]
+    with background(command, " ".join(module[:2]), ready, heard, settings, cwd=ROOT) as process:
+        yield Child(process.pid, dict(json.loads(first[0])), process)
 
 
 def end_in_order(leave: Callable[[int], NoReturn] = lambda number: sys.exit(128 + number)) -> None:
@@ -110,29 +139,27 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 15.0) -> None:
             process.wait()
 
 
-def _listen(process: subprocess.Popen[bytes], lines: Queue[str | None], heard: Callable[[str], None] | None) -> None:
+def _listen(
+    process: subprocess.Popen[bytes],
+    name: str,
+    ready: Callable[[str], bool],
+    started: Future[None],
+    heard: Callable[[str], None] | None,
+) -> None:
     assert process.stdout is not None
-    ready = False
+    said = ""
     with process.stdout as output:
         for raw in output:
             line = raw.decode(errors="replace").rstrip()
-            if ready and heard:
-                heard(line)
-            elif not ready:
-                lines.put(line)
-                ready = line.startswith("{")
-    lines.put(None)  # it ended
-
-
-def _first(lines: Queue[str | None], module: Sequence[str]) -> Mapping[str, Any]:
-    name, said = " ".join(module[:2]), ""
-    while True:
-        try:
-            line = lines.get(timeout=PATIENCE)
-        except Empty:
-            line = None
-        if line is None:
-            raise NotStarted(f"{name} did not start: {said or 'it gave no reason'}")
-        if line.startswith("{"):
-            return dict(json.loads(line))
-        said = line
+            if started.done():
+                if heard:
+                    heard(line)
+                continue
+            said = line or said
+            try:
+                if ready(line):
+                    started.set_result(None)
+            except NotStarted as error:
+                started.set_exception(error)
+    if not started.done():
+        started.set_exception(NotStarted(f"{name} did not start: {said[-300:] or 'it gave no reason'}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from local.azurite import azurite
-from local.children import ROOT, NotStarted
+from local.children import ROOT, NotStarted, background
+from tests.support.waiting import PATIENCE, until
 
 PARENT = """
 import signal
@@ -52,10 +55,40 @@ def taken() -> Iterator[int]:
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_port_that_is_taken_is_named_and_nobody_elses_storage_is_used(taken: int, place: int) -> None:
-    ports = [1, 1, 1]
+    ports = [0, 0, 0]
     ports[place] = taken
     with pytest.raises(NotStarted, match=f"port {taken} is taken"), azurite(ports=(ports[0], ports[1], ports[2])):
         pass
+
+
+#: a Node.js that another program is faster than: each port of its arguments is taken before Azurite can take it
+LATE_NODE = """#!{python}
+import os, socket, sys
+for name, port in zip(sys.argv, sys.argv[1:]):
+    if name.endswith("Port") and port != "0":
+        other = socket.create_server(("127.0.0.1", int(port)))
+        other.set_inheritable(True)
+os.execv({node!r}, [{node!r}, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows starts no script by its first line")
+def test_no_other_program_can_take_a_free_port_before_azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = tmp_path / "node"
+    real = os.environ.get("RELEARN_NODE") or shutil.which("node")
+    node.write_text(LATE_NODE.format(python=sys.executable, node=real))
+    node.chmod(0o700)
+    monkeypatch.setenv("RELEARN_NODE", str(node))
+    with azurite() as running:
+        for address in (running.blob_address, running.queue_address):
+            assert "Azurite" in requests.get(address, timeout=PATIENCE).headers["Server"]
+
+
+def test_a_program_that_prints_more_than_a_pipe_holds_goes_on(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    code = f"print('ready'); [print('x' * 1000) for _ in range(1000)]; open({str(done)!r}, 'w').close()"
+    with background([sys.executable, "-c", code], "it", lambda line: line == "ready"):
+        until(done.exists, "the program has printed all")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps a user's folders apart by their place")
