@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import threading
 import time
@@ -17,12 +18,14 @@ import requests
 from aml.errors import ArmError
 from aml.jobs.command import PAUSE, environment_of, running
 from service.commands import Stopped
-from service.listening import listen
 from service.private import make_private
 
 START_WITHIN = 300.0  #: seconds
 _PAUSE = 1.0  #: seconds between two looks at the jobs that have ended
-_TRIES = 3  #: starts that end before the server answers; another program may take its port
+_TRIES = 3  #: starts that end before the server answers
+_START_OF_LOG = 1 << 20  #: bytes in which a server names its address
+#: what uvicorn, gunicorn and waitress print, one of which MLflow starts
+_LISTENS = re.compile(rb"(?:running on|Listening at:|Serving on) (http://127\.0\.0\.1:[1-9]\d*)\s")
 _NEEDED = (
     "mlflow",
     "fastapi",
@@ -64,6 +67,7 @@ class RealMlflow:
 
     def __init__(self, folder: Path, python: str, settle: Callable[[RealMlflow], None]) -> None:
         self._folder, self._python, self._settle = folder / "mlflow", python, settle
+        self._log = self._folder / "server.log"
         self._over, self._ready = threading.Event(), threading.Event()
         self._address, self._failed = "", False
         self._thread = threading.Thread(target=self._run, name="aml-mlflow", daemon=True)
@@ -113,23 +117,22 @@ class RealMlflow:
     def _run(self) -> None:
         tries = 0
         while tries < _TRIES and not self._over.is_set():
-            with listen(0) as free:
-                port = free.getsockname()[1]
             environment = environment_of(self._python, _VARIABLES)
-            self._address = f"http://127.0.0.1:{port}"
-            with running(self._command(port), self._folder, environment, self._folder / "server.log") as exit_code:
-                tries = 0 if self._watched(exit_code) else tries + 1
+            before = self._log.stat().st_size if self._log.exists() else 0
+            with running(self._command(), self._folder, environment, self._log) as exit_code:
+                tries = 0 if self._watched(exit_code, before) else tries + 1
                 self._ready.clear()
             if not self._over.is_set():
                 log.warning("MLflow's server has ended; %s/server.log says why", self._folder)
         self._failed = True
 
-    def _watched(self, exit_code: Callable[[], int | None]) -> bool:
-        """Return whether it has answered, once it has ended or shall end."""
+    def _watched(self, exit_code: Callable[[], int | None], before: int) -> bool:
+        """Return whether it has answered, when it has ended or must end. Its log had `before` bytes when it started."""
         while exit_code() is None and not self._over.wait(_PAUSE if self._ready.is_set() else PAUSE):
             if not self._ready.is_set():
                 with suppress(requests.RequestException):
-                    if requests.get(f"{self._address}/version", timeout=5, proxies={"http": ""}).ok:
+                    self._address = self._listens_at(before)
+                    if self._address and requests.get(f"{self._address}/version", timeout=5, proxies={"http": ""}).ok:
                         self._ready.set()
                 continue
             try:
@@ -138,13 +141,20 @@ class RealMlflow:
                 continue  # it is tried again
         return self._ready.is_set()
 
-    def _command(self, port: int) -> list[str]:
+    def _listens_at(self, before: int) -> str:
+        """Return the address that the server prints, or nothing yet: nobody else knows which port it has."""
+        with self._log.open("rb") as log:
+            log.seek(before)
+            found = _LISTENS.search(log.read(_START_OF_LOG))
+        return found[1].decode() if found else ""
+
+    def _command(self) -> list[str]:
         store, artifacts = self._folder.absolute() / "mlflow.db", self._folder.absolute() / "artifacts"
         options = {
             "--backend-store-uri": f"sqlite:///{store.as_posix()}",
             "--artifacts-destination": artifacts.as_uri(),
             "--host": "127.0.0.1",
-            "--port": str(port),
+            "--port": "0",
             "--workers": "1",
         }
         return [self._python, "-m", "mlflow", "server", *(word for pair in options.items() for word in pair)]

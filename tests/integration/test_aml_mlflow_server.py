@@ -21,6 +21,7 @@ from aml.state.runs import Run
 from local.azurite import Azurite
 from service.commands import Stopped
 from tests.support.aml import Here, refusal
+from tests.support.late import late
 from tests.support.mlflow import mlflow
 from tests.support.processes import TELLS, UNTOLD, with_variable
 from tests.support.running_aml import RunningAml, running_aml
@@ -58,7 +59,8 @@ def seen(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iter
         pytest.skip(reason)
     folder, seen = tmp_path_factory.mktemp("mlflow"), Seen()
     (folder / "environments.yaml").write_text(json.dumps({"environments": {"clients": CLIENTS}}))
-    flags = ("--mlflow", CLIENTS, "--environments", str(folder / "environments.yaml"))
+    # No port may be chosen before the server listens on it: another program would take it meanwhile.
+    flags = ("--mlflow", late(folder, CLIENTS), "--environments", str(folder / "environments.yaml"))
     with running_aml(folder / "aml", one_azurite.connection_string, *flags) as aml:
         aml.call("PUT", "environments/clients/versions/1", {"properties": {"image": "python"}})
         for name, line in (("good", f'python -c "{SCRIPT}"'), ("bad", "exit 3")):

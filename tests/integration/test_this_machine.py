@@ -16,6 +16,7 @@ import requests
 
 from local.azurite import azurite
 from local.children import ROOT, NotStarted, background
+from tests.support.late import late
 from tests.support.waiting import PATIENCE, until
 
 PARENT = """
@@ -61,24 +62,9 @@ def test_a_port_that_is_taken_is_named_and_nobody_elses_storage_is_used(taken: i
         pass
 
 
-#: a Node.js that another program is faster than: each port of its arguments is taken before Azurite can take it
-LATE_NODE = """#!{python}
-import os, socket, sys
-for name, port in zip(sys.argv, sys.argv[1:]):
-    if name.endswith("Port") and port != "0":
-        other = socket.create_server(("127.0.0.1", int(port)))
-        other.set_inheritable(True)
-os.execv({node!r}, [{node!r}, *sys.argv[1:]])
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows starts no script by its first line")
 def test_no_other_program_can_take_a_free_port_before_azurite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = tmp_path / "node"
-    real = os.environ.get("RELEARN_NODE") or shutil.which("node")
-    node.write_text(LATE_NODE.format(python=sys.executable, node=real))
-    node.chmod(0o700)
-    monkeypatch.setenv("RELEARN_NODE", str(node))
+    node = os.environ.get("RELEARN_NODE") or shutil.which("node")
+    monkeypatch.setenv("RELEARN_NODE", late(tmp_path, str(node)))
     with azurite() as running:
         for address in (running.blob_address, running.queue_address):
             assert "Azurite" in requests.get(address, timeout=PATIENCE).headers["Server"]
