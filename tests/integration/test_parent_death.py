@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from local.children import ROOT
+from tests.support.ports import port_of_up
 from tests.support.processes import TELLS, UNTOLD, with_variable
 from tests.support.waiting import PATIENCE, until
 
@@ -83,23 +83,10 @@ def _has(commands: dict[int, str], awaited: tuple[str, ...]) -> bool:
     return all(any(each in command for command in commands.values()) for each in awaited)
 
 
-def _free_port_of_up() -> int:
-    """Return a port that is free, as are the others that `up` takes after it."""
-    for port in range(20000 + os.getpid() % 20000, 60000, 20):
-        with ExitStack() as taken:
-            try:
-                for each in (port, port + 1, port + 2, port + 10):
-                    taken.enter_context(socket.socket()).bind(("127.0.0.1", each))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no port is free")
-
-
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
 def test_up_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
     (tmp_path / "up_elsewhere.py").write_text(UP)
-    module = ["up_elsewhere", "--port", str(_free_port_of_up())]
+    module = ["up_elsewhere", "--port", str(port_of_up())]
     with started(tmp_path, module, *SERVICES[:2], TRIGGERS, ignoring="INT") as (process, _):
         os.kill(process, signal.Signals[name])
 

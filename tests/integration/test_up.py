@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +21,8 @@ from local.azurite import KEY
 from local.children import ROOT
 from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.up import TriggerLoop
-from tests.support.waiting import until
+from tests.support.ports import port_of_up
+from tests.support.waiting import PATIENCE, until
 
 #: `up`, or another program, with its folder beside the tests'
 PROGRAM = """
@@ -50,11 +49,11 @@ class Up:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            program(self.folder, *arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+            program(self.folder, *arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
 
     def says(self, text: str) -> None:
-        until(lambda: text in self.said() or self.process.poll() is not None, self.said, 300)
+        until(lambda: text in self.said() or self.process.poll() is not None, self.said)
         assert text in self.said()
 
     def drop(self, path: str, content: bytes) -> None:
@@ -66,18 +65,9 @@ def program(folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-c", PROGRAM, str(folder), *arguments]
 
 
-def all_free(port: int) -> bool:
-    """Return whether nothing listens on the ports that `up` takes; systems give them to nobody by themselves."""
-    for each in (port, port + 1, port + 2, port + 10):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", each)) == 0:
-                return False
-    return True
-
-
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    port = next(filter(all_free, random.Random().sample(range(12000, 32000, 20), 100)))
+    port = port_of_up()
     folder, output, pipelines = tmp_path / "relearn", tmp_path / "output", tmp_path / "pipelines.yaml"
     sample = (ROOT / "pipelines.sample.yaml").read_text("utf-8")
     pipelines.write_text(sample.replace("rows: samples", f"rows: {ROOT}/samples"), "utf-8")
@@ -101,7 +91,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
         yield running
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
@@ -164,7 +154,7 @@ def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it
     assert "None of it runs" not in listed.stdout
 
     up.process.send_signal(signal.SIGINT)
-    up.process.wait(60)
+    up.process.wait(PATIENCE)
     assert up.process.returncode == 0
     *before, last = up.said().splitlines()
     assert "stopping: what is being done is finished first" in before
