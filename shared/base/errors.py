@@ -91,6 +91,10 @@ class BadEvaluation(NeverAgain):
     """The training service's evaluation is not a table of metrics."""
 
 
+class BadModel(NeverAgain):
+    """What a training gave as its model cannot be kept as one."""
+
+
 class IllegalTransition(NeverAgain):
     """A job cannot take this step from the state it is in."""
 

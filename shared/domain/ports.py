@@ -10,6 +10,7 @@ from typing import Protocol
 
 from shared.base.errors import RetrainingError
 from shared.base.secret import Secret
+from shared.domain.folders import Files
 from shared.domain.jobs import Dataset, Model
 from shared.domain.rows import Rows
 
@@ -154,12 +155,22 @@ class Models(Protocol):
     def keep(self, chunks: Iterator[bytes]) -> Model:
         """Store the model; one that is there already is touched."""
 
+    def keep_folder(self, files: Files) -> Model:
+        """Store a model of several files by the hash of its manifest, which is written last.
+
+        Without its manifest a folder is not a kept model: what a run that died has left is written again. Raises
+        `BadModel`.
+        """
+
     def touch(self, model: Model) -> bool:
         """Make it as young as a new one, so that it is not removed before a record needs it; False if it is gone."""
 
     def listed(self) -> Iterator[KeptModel]: ...
     def remove(self, kept: KeptModel) -> bool:
         """Remove the model unless it was touched since, or is gone; return whether that was done."""
+
+    def remove_unfinished(self, before: datetime) -> None:
+        """Remove folders without a manifest of which no file was written since then."""
 
     def link(self, model: Model) -> BlobReference: ...
     def find(self, sha256: str) -> list[Model]:
@@ -176,6 +187,8 @@ class BlobReader(Protocol):
     """Reads blobs that a service names, from addresses that the configuration names."""
 
     def read(self, reference: BlobReference) -> Iterator[bytes]: ...
+    def files(self, reference: BlobReference) -> Files:
+        """Yield the files of a folder, each by its path in there; of a single blob that one, by its name."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from shared.domain.ports import (
 from shared.domain.proof_rows import most_telling, scored_columns
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
-from shared.flows.live import live_model
+from shared.flows.live import keep, live_model
 from shared.store import Records
 from shared.store.answers import KeptRows
 
@@ -93,7 +93,7 @@ class Judging:
         takes: list[Callable[[], Any]] = [
             lambda: read_evaluation(_whole(reader.read(results[outputs.evaluation or ""]), BYTES_AT_MOST)),
             take_rows,
-            lambda: self.models.keep(reader.read(results[outputs.model])),
+            lambda: keep(self.models, reader, results[outputs.model]),
         ]
         evaluation, taken, model = at_once(lambda take: take(), takes)
         held_out, kept = taken or (None, None)

@@ -6,7 +6,14 @@ from collections.abc import Collection
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain
 from shared.domain.jobs import Model
-from shared.domain.ports import BlobReader, Endpoint, Models
+from shared.domain.ports import BlobReader, BlobReference, Endpoint, Models
+
+
+def keep(models: Models, reader: BlobReader, reference: BlobReference) -> Model:
+    """Keep the model that a service names: an ilearner file, or a folder."""
+    if reference.is_folder:
+        return models.keep_folder(reader.files(reference))
+    return models.keep(reader.read(reference))
 
 
 def live_model(
@@ -21,7 +28,7 @@ def live_model(
     if kept := models.identify(reference, known):
         return kept
     try:
-        kept = models.keep(reader.read(reference))
+        kept = keep(models, reader, reference)
         if endpoint.staging:
             endpoint.staging.adopt(kept)
         return kept

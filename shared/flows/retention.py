@@ -76,6 +76,7 @@ class Retention:
             return []
         for name in self.documents.written_before("requests/", now - REQUESTS_FOR):
             self.documents.delete(name)
+        self.models.remove_unfinished(now - YOUNG)
         # Listed before it is looked up what is needed: a model that is wanted from here on is touched.
         old = to_remove(self.models.listed(), frozenset(), now, self.rule)
         if not old:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,7 @@ from shared.base.secret import Secret
 from shared.domain.arrivals import ArrivalSettings
 from shared.domain.checks import Checks, Column
 from shared.domain.fleets import Fleet, Pipelines
+from shared.domain.folders import Files, read_folder
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
 from shared.domain.jobs import Dataset, Model
@@ -190,6 +192,7 @@ class FakeModels:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.kept: dict[str, bytes] = {}
+        self.folders: dict[str, dict[str, bytes]] = {}  #: the files of the models that are folders
         self.touched: dict[str, datetime] = {}
         self._etags: dict[str, int] = {}
 
@@ -200,6 +203,19 @@ class FakeModels:
         self.touch(model)
         return model
 
+    def keep_folder(self, files: Files) -> Model:
+        copy = BytesIO()
+        manifest = read_folder(files, copy)
+        copy.seek(0)
+        model = manifest.model
+        self.folders[model.sha256] = {file.path: copy.read(file.size) for file in manifest.files}
+        self.kept[model.sha256] = copy.getvalue()
+        self.touch(model)
+        return model
+
+    def _model(self, sha256: str) -> Model:
+        return Model(sha256=sha256, size=len(self.kept[sha256]), folder=sha256 in self.folders)
+
     def touch(self, model: Model) -> bool:
         if model.sha256 in self.kept:
             self.touched[model.sha256] = self._clock.now()
@@ -207,28 +223,30 @@ class FakeModels:
         return model.sha256 in self.kept
 
     def listed(self) -> Iterator[KeptModel]:
-        for sha256, content in sorted(self.kept.items()):
-            touched = self.touched[sha256]
-            yield KeptModel(Model(sha256=sha256, size=len(content)), touched, str(self._etags.get(sha256)))
+        for sha256 in sorted(self.kept):
+            yield KeptModel(self._model(sha256), self.touched[sha256], str(self._etags.get(sha256)))
 
     def remove(self, kept: KeptModel) -> bool:
         if kept.model.sha256 not in self.kept or str(self._etags.get(kept.model.sha256)) != kept.etag:
             return False
         del self.kept[kept.model.sha256], self.touched[kept.model.sha256]
+        self.folders.pop(kept.model.sha256, None)
         return True
+
+    def remove_unfinished(self, before: datetime) -> None:
+        """Do nothing: here a model is kept in one step."""
 
     def link(self, model: Model) -> BlobReference:
         return BlobReference("https://store.example/", f"models/{model.name}")
 
     def find(self, sha256: str) -> list[Model]:
-        return [Model(sha256=each, size=len(self.kept[each])) for each in sorted(self.kept) if each.startswith(sha256)]
+        return [self._model(each) for each in sorted(self.kept) if each.startswith(sha256)]
 
     def identify(self, reference: BlobReference, known: Collection[Model] = ()) -> Model | None:
         for model in known:
             if self.link(model).address == reference.address:
                 return model
-        for sha256, content in list(self.kept.items()):
-            model = Model(sha256=sha256, size=len(content))
+        for model in map(self._model, list(self.kept)):
             if self.link(model).address == reference.address:
                 return model
         return None
@@ -350,6 +368,9 @@ class FakeReader:
 
     def read(self, reference: BlobReference) -> Iterator[bytes]:
         yield self.evaluation if reference.relative.endswith(".csv") else reference.relative.encode()
+
+    def files(self, reference: BlobReference) -> Files:
+        yield "model", iter([reference.relative.encode()])
 
 
 class FakeService:

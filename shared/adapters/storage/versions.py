@@ -32,7 +32,7 @@ class BlobVersions:
                     raise
                 # A blob under a key of its writer shows its properties to nobody else; the listing has them.
                 return next((each for each in self.listed(path) if each.path == path), None)
-        if _is_folder(blob):
+        if is_folder(blob):
             return None
         return Dataset(path=path, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)
 
@@ -44,7 +44,7 @@ class BlobVersions:
                 include=["metadata"],  # it tells a folder from an empty blob
                 results_per_page=5000,
             )
-            yield from (dataset_of(blob) for blob in blobs if not _is_folder(blob))
+            yield from (dataset_of(blob) for blob in blobs if not is_folder(blob))
 
     def read(self, dataset: Dataset) -> Iterator[bytes]:
         """Every piece is asked for under the same ETag, so that no two versions are mixed."""
@@ -73,7 +73,7 @@ class BlobVersions:
         return self._store.client.get_blob_client(self._container, path)
 
 
-def _is_folder(blob: BlobProperties) -> bool:
+def is_folder(blob: BlobProperties) -> bool:
     """Return whether the blob only says that there is a folder, as storage with a hierarchical namespace has it."""
     metadata = {str(name).lower(): str(value).lower() for name, value in (blob.metadata or {}).items()}
     return not blob.size and metadata.get("hdi_isfolder") == "true"
