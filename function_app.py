@@ -10,6 +10,7 @@ import azure.functions as func
 
 from shared.bindings import BlobName
 
+log = logging.getLogger("relearn.triggers")
 app = func.FunctionApp()
 
 
@@ -33,7 +34,7 @@ def start_retraining(blob: BlobName) -> None:
 
     if blob.container != relearn().data_container:
         # An Event Grid subscription's filter decides what comes here, not the path above.
-        logging.warning("%r/%r is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
+        log.warning("%r/%r is in another container than TRAINING_DATA_PATH names", blob.container, blob.name)
         return
     relearn().flows.intake.see(blob.name)
 
@@ -86,7 +87,7 @@ def poll_jobs(
     from shared.domain.messages import write_request
 
     if timer.past_due:
-        logging.warning("The poll comes late; jobs and their deadlines waited meanwhile")
+        log.warning("The poll comes late; jobs and their deadlines waited meanwhile")
     with _threads_of(context), _later():
         promotions.set([write_request(request) for request in relearn().flows.poll()])
 
@@ -125,7 +126,7 @@ def _later() -> Iterator[None]:
     try:
         yield
     except TryLater as error:
-        logging.warning("%s; the next run goes on", error)
+        log.warning("%s; the next run goes on", error)
 
 
 @contextmanager

@@ -26,6 +26,9 @@ param dataContainer string = 'training-data'
 @description('Address that alerts are mailed to. Empty: alerts are only shown in the portal.')
 param alertEmail string = ''
 
+@description('True: the app sends its log lines and spans itself. requirements.txt must be requirements-telemetry.txt then.')
+param openTelemetry bool = false
+
 @description('Object id of the person or workflow that deploys; azd gives it. It gets the app\'s rights on data and records, for the commands.')
 param deployerId string = ''
 
@@ -200,6 +203,7 @@ module app 'modules/app.bicep' = {
     identityId: identity.outputs.id
     identityClientId: identity.outputs.clientId
     insightsConnection: monitoring.outputs.connection
+    openTelemetry: openTelemetry
     hostStorageName: hostStorage.outputs.name
     dataStorageName: dataStorage.outputs.name
     dataContainer: dataContainer

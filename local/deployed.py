@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pathspec
-from pycep import BicepParser
 
 TEMPLATES = "infra"
 _SERVICE = "https://studio.example/workspaces/a/services/b"
@@ -31,8 +30,24 @@ _PLACEHOLDERS = {
 def files(root: Path) -> list[str]:
     """Return the names of the files that are deployed. Raises `CalledProcessError` outside a checkout of git."""
     listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True)
-    left_out = pathspec.GitIgnoreSpec.from_lines((root / ".funcignore").read_text("utf-8").splitlines())
-    return [name for name in listed.stdout.splitlines() if not left_out.match_file(name)]
+    left_out = _left_out(root)
+    return [name for name in listed.stdout.splitlines() if not left_out(name)]
+
+
+def copy(root: Path, folder: Path) -> None:
+    """Copy what azd would deploy: every file that .funcignore leaves, git's or not."""
+    left_out = _left_out(root)
+
+    def ignored(place: str, names: list[str]) -> list[str]:
+        paths = ((name, Path(place) / name) for name in names)
+        return [name for name, path in paths if left_out(path.relative_to(root).as_posix() + "/" * path.is_dir())]
+
+    shutil.copytree(root, folder, ignore=ignored, dirs_exist_ok=True)
+
+
+def _left_out(root: Path) -> Callable[[str], bool]:
+    lines = (root / ".funcignore").read_text("utf-8").splitlines()
+    return pathspec.GitIgnoreSpec.from_lines(lines).match_file
 
 
 def stage(root: Path, folder: Path) -> None:
@@ -46,6 +61,8 @@ def stage(root: Path, folder: Path) -> None:
 
 def read_templates(root: Path) -> dict[str, Mapping[str, Any]]:
     """Return each template as the parser reads it, by its name below `infra/`."""
+    from pycep import BicepParser  # only the tests and the checks have it
+
     parser, folder = BicepParser(), root / TEMPLATES
     return {
         path.relative_to(folder).as_posix(): parser.parse(text=path.read_text("utf-8"))
@@ -53,9 +70,9 @@ def read_templates(root: Path) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def settings(root: Path) -> dict[str, str]:
-    """Return the app's settings as the templates give them, with placeholders for what Azure makes."""
-    values: Any = read_templates(root)["modules/app.bicep"]["variables"]["settings"]["value"]
+def settings(root: Path, variable: str = "settings") -> dict[str, str]:
+    """Return the app's settings as a variable of its template has them, with placeholders for what Azure makes."""
+    values: Any = read_templates(root)["modules/app.bicep"]["variables"][variable]["value"]
     return {name: _value(value) for name, value in values.items()}
 
 

@@ -6,6 +6,8 @@ param tags object
 param identityId string
 param identityClientId string
 param insightsConnection string
+@description('The worker sends its telemetry itself, in the form of OpenTelemetry.')
+param openTelemetry bool
 param hostStorageName string
 param dataStorageName string
 param dataContainer string
@@ -53,6 +55,16 @@ var settings = {
   KEEP_MODELS: '10'
   KEEP_MODELS_FOR: '90d'
   PIPELINES_FILE: 'pipelines.yaml'
+}
+
+// With the package azure-monitor-opentelemetry. It calls the endpoints of Application Insights that are named above only.
+var telemetry = {
+  AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+  PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
+  PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME: 'relearn'
+  OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,urllib,urllib3' // they repeat each call that `requests` makes
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
@@ -129,7 +141,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     // checkov:skip=CKV_AZURE_88: the app keeps nothing in files
     // checkov:skip=CKV_AZURE_222: these are the app's settings, not its site's
     name: 'appsettings'
-    properties: union(pipelineSettings, settings)
+    properties: union(pipelineSettings, settings, openTelemetry ? telemetry : {})
   }
 }
 

@@ -16,6 +16,7 @@ SOURCES = {
     "local/setup/uv.in": "3.11",
     "local/setup/node.in": "3.11",
     "requirements.in": "3.11",
+    "requirements-telemetry.in": "3.11",
     "requirements-commands.in": "3.11",
     "requirements-local.in": "3.11",
     "requirements-dev.in": "3.11",

@@ -3,84 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.children import ROOT, stop
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.domain.jobs import JobState
 from tests.support.event_grid import created, delivered
 from tests.support.flow import Flow
+from tests.support.runtime import MISSING, PYTHON, runtime
 from tests.support.waiting import PATIENCE
 
-PYTHON = os.environ.get("RELEARN_RUNTIME_PYTHON")
-MISSING = os.environ.get("RELEARN_RUNTIME_MISSING", "python3 run.py test sets up Microsoft's runtime for Functions")
-
 pytestmark = pytest.mark.skipif(PYTHON is None, reason=MISSING)
-
-
-class Runtime:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self.indexed: Any = self._read()
-
-    def call(self, function: str, inputs: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(
-            json.dumps({"function": function, "inputs": inputs, "metadata": metadata or {}}) + "\n"
-        )
-        self._process.stdin.flush()
-        return self._read()
-
-    def blob(self, container: str, name: str) -> Any:
-        line = json.dumps({"Connection": "TRAINING_DATA", "ContainerName": container, "BlobName": name})
-        data = {
-            "version": "1.0",
-            "source": "AzureStorageBlobs",
-            "content_type": "application/json",
-            "content": line,
-        }
-        return self.call("start_retraining", {"blob": ("model_binding_data", data)})
-
-    def timer(self, function: str = "poll_jobs") -> Any:
-        info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False}
-        return self.call(function, {"timer": ("json", json.dumps(info))})
-
-    def message(self, function: str, body: str, message_id: str) -> Any:
-        metadata = {"Id": ("string", message_id), "DequeueCount": ("json", "1")}
-        return self.call(function, {"message": ("string", body)}, metadata)
-
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            if line.startswith("{"):
-                return json.loads(line)
-        raise AssertionError(f"the runtime ended: exit code {self._process.wait()}")
-
-
-@contextmanager
-def runtime(settings: Mapping[str, str]) -> Iterator[Runtime]:
-    # The machine's own variables for Python belong to this one, not to the runtime's.
-    inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "SYSTEMROOT", "TMPDIR")}
-    process = subprocess.Popen(
-        [str(PYTHON), str(Path(__file__).parent / "driver.py"), str(ROOT)],
-        env={**inherited, "PYTHONDONTWRITEBYTECODE": "1", **settings},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Runtime(process)
-    finally:
-        stop(process)  # type: ignore[arg-type]
 
 
 def trigger(kind: str, name: str, **properties: Any) -> dict[str, Any]:

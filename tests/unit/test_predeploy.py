@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "infra").mkdir()
     shutil.copy(ROOT / "pipelines.sample.yaml", tmp_path / "pipelines.yaml")
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    shutil.copy(ROOT / ".funcignore", tmp_path)
     give(tmp_path, deployed.sample_settings(ROOT))
     return tmp_path
 
@@ -33,12 +35,34 @@ def test_a_pipelines_file_whose_settings_are_all_given_is_deployed(folder: Path)
     assert predeploy.check(folder) == sorted(named)
 
 
-def test_keys_of_a_vault_count_as_given(folder: Path) -> None:
+@pytest.mark.parametrize("name", [*sorted(deployed.sample_settings(ROOT)), None])
+def test_what_is_in_a_vault_counts_as_given_whatever_it_is(folder: Path, name: str | None) -> None:
     settings = deployed.sample_settings(ROOT)
-    keys = [name for name, value in settings.items() if value == "key"]
-    assert keys
-    give(folder, settings | {name: f"@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/{name})" for name in keys})
+    hidden = {each: f"@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/{each})" for each in settings}
+    give(folder, hidden if name is None else settings | {name: hidden[name]})
     assert predeploy.check(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        ("/subscriptions/${PART}/resourceGroups/b/providers/Microsoft.MachineLearning/webServices/c", "a"),
+        ("${PART}/providers/Microsoft.MachineLearning/webServices/c", "/subscriptions/a/resourceGroups/b"),
+    ],
+)
+def test_a_part_of_a_resource_id_may_be_in_a_vault(folder: Path, value: str, part: str) -> None:
+    file = folder / "pipelines.yaml"
+    file.write_text(file.read_text("utf-8").replace("${BREAST_CANCER_NEW_ID}", value), "utf-8")
+    for given in (part, "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/part)"):
+        give(folder, deployed.sample_settings(ROOT) | {"PART": given})
+        assert predeploy.check(folder)
+
+
+def test_a_wrong_value_beside_one_in_a_vault_is_found(folder: Path) -> None:
+    hidden = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/id)"
+    give(folder, deployed.sample_settings(ROOT) | {"BREAST_CANCER_NEW_ID": hidden, "BREAST_CANCER_TRAINING_KEY": "a b"})
+    with pytest.raises(BadConfiguration, match="no key has"):
+        predeploy.check(folder)
 
 
 @pytest.mark.parametrize("name", sorted(deployed.sample_settings(ROOT)))
@@ -64,10 +88,43 @@ def test_a_missing_file_stops_the_deployment(folder: Path, name: str) -> None:
         predeploy.check(folder)
 
 
+@pytest.mark.parametrize("line", ["samples/", "*.csv", "pipelines.yaml"])
+def test_a_file_that_stays_behind_stops_the_deployment(folder: Path, line: str) -> None:
+    with (folder / ".funcignore").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(BadConfiguration, match="does not exist"):
+        predeploy.check(folder)
+
+
+def test_the_messages_name_the_projects_folder_and_no_copy_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = folder / "copies"
+    copies.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(copies))
+    (folder / "pipelines.yaml").unlink()
+    with (folder / ".funcignore").open("a") as file:
+        file.write("copies/\n")
+    with pytest.raises(BadConfiguration, match=re.escape(str(folder / "pipelines.yaml"))):
+        predeploy.check(folder)
+    assert [*copies.iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-telemetry.txt"])
+def test_telemetry_is_deployed_with_its_package_only(folder: Path, name: str) -> None:
+    shutil.copy(ROOT / name, folder / "requirements.txt")
+    predeploy.check_telemetry(folder, {"OPEN_TELEMETRY": "false"})
+    predeploy.check_telemetry(folder, {})
+    if name == "requirements.txt":
+        with pytest.raises(BadConfiguration, match="cp requirements-telemetry"):
+            predeploy.check_telemetry(folder, {"OPEN_TELEMETRY": "true"})
+    else:
+        predeploy.check_telemetry(folder, {"OPEN_TELEMETRY": "true"})
+
+
 def test_what_is_wrong_is_said_with_the_file_of_the_settings(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(predeploy, "ROOT", folder)
+    monkeypatch.delenv("OPEN_TELEMETRY", raising=False)
     monkeypatch.setattr("sys.argv", ["predeploy"])
     assert predeploy.main() == 0
     give(folder, {})

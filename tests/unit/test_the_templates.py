@@ -34,6 +34,7 @@ LISTED = app.get_functions()  #: they can be listed only once
 FUNCTIONS = {each.get_function_name(): each.get_trigger().get_dict_repr()["type"] for each in LISTED}
 #: where the app's code asks for a setting or for the storage of one
 ASKED = re.compile(r'(?:settings|self|environ)\.(?:get|require|secret)\("([A-Z_]+)"|open_\w+\(\w*settings, "([A-Z_]+)"')
+LOGGERS = re.compile(r'^log = logging.getLogger\("?([^")]*)', re.MULTILINE)
 #: the built-in roles of Azure that the templates name, by their ids, as Azure's documentation lists them
 BUILT_IN = {
     "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
@@ -80,7 +81,21 @@ def test_the_templates_give_every_setting_that_a_trigger_or_the_code_asks_for_an
         asked |= {first or second for first, second in ASKED.findall(path.read_text("utf-8"))}
     own = {name.split("__")[0] for name in SETTINGS}
     of_the_host = {"AzureWebJobsStorage"} | {name for name in own if name.startswith("APPLICATIONINSIGHTS_")}
-    assert asked == own - of_the_host
+    of_this_machine = {"REQUESTS_CA_BUNDLE"}  # for local services with a certificate of their own
+    assert asked - of_this_machine == own - of_the_host
+
+
+def test_telemetry_of_the_app_itself_is_off_by_default_and_changes_no_setting_of_the_app() -> None:
+    telemetry = deployed.settings(ROOT, "telemetry")
+    assert MAIN["parameters"]["openTelemetry"]["default"] is False
+    assert telemetry["AzureFunctionsJobHost__telemetryMode"] == "OpenTelemetry"
+    assert set(telemetry) & set(SETTINGS) == set()
+    text = (ROOT / "infra/modules/app.bicep").read_text("utf-8")
+    assert "union(pipelineSettings, settings, openTelemetry ? telemetry : {})" in text
+    loggers = {each for path in (ROOT / "shared").rglob("*.py") for each in LOGGERS.findall(path.read_text("utf-8"))}
+    loggers |= set(LOGGERS.findall((ROOT / "function_app.py").read_text("utf-8")))
+    assert len(loggers) > 8
+    assert {each.split(".")[0] for each in loggers} == {telemetry["PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME"]}
 
 
 @pytest.mark.parametrize("name", sorted(set(SAMPLE) & set(SETTINGS) - {"TRAINING_DATA_SOURCE"}))
