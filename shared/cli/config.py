@@ -9,9 +9,10 @@ from shared.adf.command import add_arguments, import_adf
 from shared.base.settings import Settings
 from shared.cli.compare import judged_now
 from shared.cli.jobs import find_job
-from shared.cli.output import show_facts, show_json, show_table
+from shared.cli.output import show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, FAILED, Commands, chosen_settings, open_app
 from shared.cli.views import data_facts, verdict_facts
+from shared.configuration.azureml import notes
 from shared.configuration.file import schema
 from shared.configuration.loading import load_pipelines
 from shared.domain.gate.verdict import Outcome
@@ -43,11 +44,19 @@ def _check(chosen: argparse.Namespace) -> int:
     pipelines = load_pipelines(settings.pipelines_file, settings)
     read_rule(settings)
     entries = [*pipelines.alone.values(), *(fleet.template for fleet in pipelines.fleets.values())]
+    noted = {p.name: list(notes(p, pipelines.fleets.get(p.name))) for p in entries}
     if chosen.json:
-        show_json([{"pipeline": p.name, "blobs": p.blobs, "targets": [t.name for t in p.targets]} for p in entries])
+        show_json(
+            [
+                {"pipeline": p.name, "blobs": p.blobs, "targets": [t.name for t in p.targets], "notes": noted[p.name]}
+                for p in entries
+            ]
+        )
     else:
         rows = [(p.name, p.blobs, ", ".join(target.name for target in p.targets)) for p in entries]
         show_table(("pipeline", "blobs", "targets"), rows)
+        for note in (note for of_entry in noted.values() for note in of_entry):
+            tell(note)
     return DONE
 
 

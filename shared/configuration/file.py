@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from shared.base.errors import BadConfiguration
 from shared.domain.arrivals import ArrivalSettings
 from shared.domain.azureml import ShareSettings
 from shared.domain.checks import Checks
@@ -17,6 +18,8 @@ from shared.domain.pipelines import Target, Training
 from shared.domain.rollouts import Plan
 from shared.domain.services import ApprovalSettings, BakeSettings, FilePart, TrainingService, default_duration
 from shared.domain.values import READERS, SCHEMAS, Duration, Schedule
+
+Wrong = Callable[[str, str], BadConfiguration]  #: makes the error of a key's path and what is wrong there
 
 
 class Proof(FilePart, frozen=True, kw_only=True):

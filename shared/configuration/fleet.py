@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from shared.base.errors import BadConfiguration
-from shared.configuration.file import Entry
+from shared.configuration.file import Entry, Wrong
 from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.fleets import Fleet
 from shared.domain.pipelines import Pipeline, Target, Training
@@ -18,8 +18,6 @@ from shared.domain.rollouts import Plan, share_of
 from shared.domain.services import ClassicTarget, NewTarget
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
-
-Wrong = Callable[[str, str], BadConfiguration]
 
 
 def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> Pipeline | Fleet:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
-from shared.base.errors import BadConfiguration
-from shared.configuration.file import Entry
+from shared.configuration.file import Entry, Wrong
 from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import Rule
 
 
-def read_gate(entry: Entry, wrong: Callable[[str, str], BadConfiguration]) -> Gate:
-    """Return the gate; `wrong` makes the error of a key's path and what is wrong there."""
+def read_gate(entry: Entry, wrong: Wrong) -> Gate:
+    """Return the gate."""
     for metric in entry.gate.baseline:
         if metric_name(metric) is None:
             raise wrong(f".gate.baseline.{metric}", "is not a metric of an evaluation table")
@@ -69,7 +66,7 @@ def _never_judged(rule: Rule, has_rows: bool) -> str | None:
     return None
 
 
-def _require_baseline(rule: Rule, gate: Gate, has_rows: bool, wrong: Callable[[str, str], BadConfiguration]) -> None:
+def _require_baseline(rule: Rule, gate: Gate, has_rows: bool, wrong: Wrong) -> None:
     """On rows that the live model scores too it needs no number; without them the first retraining has none."""
     for condition in rule.conditions:
         on_rows = has_rows and condition.from_rows

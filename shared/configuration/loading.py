@@ -5,7 +5,7 @@ wrong and what would be right.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import msgspec
 from shared.base.decoding import converted
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
+from shared.configuration.azureml import check_gate, check_services
 from shared.configuration.explaining import explain
-from shared.configuration.file import DEFAULT_TRAINING, Entry, dec_hook
+from shared.configuration.file import DEFAULT_TRAINING, Entry, Wrong, dec_hook
 from shared.configuration.fleet import read_fleet, refuse_overlaps
 from shared.configuration.gate import read_gate
 from shared.domain.azureml import OnlineScoring, ShareSettings
@@ -78,7 +79,9 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         raise wrong(path, message) from None
     if isinstance(entry.training, TrainingService):
         _check_training(entry.training, wrong)
+    training = check_services(entry, file.parent, wrong)
     gate = read_gate(entry, wrong)
+    check_gate(entry, gate, training, wrong)
     names = [target.name for target in entry.targets]
     if len(set(names)) != len(names):
         raise wrong(".targets", f"two targets have the same name: {', '.join(names)}")
@@ -98,7 +101,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
         checks=entry.checks,
         schedule=entry.schedule,
         arriving=entry.arrival,
-        training=entry.training,
+        training=training,
         gate=gate,
         approval=entry.approval,
         bake=entry.bake,
@@ -118,7 +121,7 @@ def _with_kind(body: object) -> object:
     return {**body, "training": {"kind": DEFAULT_TRAINING.__struct_config__.tag, **training}}
 
 
-def _check_training(training: TrainingService, wrong: Callable[[str, str], BadConfiguration]) -> None:
+def _check_training(training: TrainingService, wrong: Wrong) -> None:
     if training.folder and training.input:
         raise wrong(".training", "has 'input' and 'folder', and a training reads its data by one of them; remove one")
     if training.folder in training.parameters:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
+from shared.domain.gate.scored import scored_names
 from shared.domain.services import FilePart, NameRule, Outputs, default_duration
 from shared.domain.values import Address, Duration, WorkspaceId
 
@@ -87,6 +89,11 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
     @property
     def outputs(self) -> Outputs:
         return Outputs(self.model.output, None, self.scored.output if self.scored else None)
+
+    @property
+    def scored_columns(self) -> Mapping[str, str]:
+        scored = self.scored
+        return scored_names(scored.label, scored.probability, scored.probabilities) if scored else {}
 
     @property
     def patience(self) -> float:

@@ -104,19 +104,20 @@ def read_evaluation(table: bytes) -> Evaluation:
     if not rows:
         raise BadEvaluation("The evaluation has a header alone; a row of metrics was expected")
     found = {metric_name(column): cell for column, cell in zip(header, rows[-1], strict=True)}
-    metrics = {name: _checked(name, cell) for name, cell in found.items() if name is not None}
+    metrics = {name: number_in(f"The evaluation's {name}", cell) for name, cell in found.items() if name is not None}
     kind = _kind_of(metrics)
     if kind is None:
         raise BadEvaluation(f"The evaluation has no column this app knows as a metric: {', '.join(header)}")
     return Evaluation(kind=kind, metrics=metrics)
 
 
-def _checked(name: str, cell: str) -> str:
+def number_in(what: str, cell: str) -> str:
+    """Return the number as text, as it was written; raise `BadEvaluation` for other text."""
     text = cell.strip()
     try:
         float(text)
     except ValueError:
-        raise BadEvaluation(f"The evaluation's {name} is {text[:40]!r}, which is not a number") from None
+        raise BadEvaluation(f"{what} is {text[:40]!r}, which is not a number") from None
     return text
 
 

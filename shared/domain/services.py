@@ -62,6 +62,8 @@ class TrainingService(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
         Meta(description="Blob addresses results may be read from, beyond the app's own storage"),
     ] = []
 
+    metrics: ClassVar[Mapping[str, str]] = {}  #: the names of a run; a table has its own
+    scored_columns: ClassVar[Mapping[str, str]] = {}  #: the names of the scored columns, where they are others
     OF_MEMBER: ClassVar = ("parameters",)  #: the keys that may have the {key} of a fleet
     copies: ClassVar[bool] = False  #: whether a single file is copied before it is trained on
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.evaluation import Evaluation, shown
+from shared.domain.evaluation import Evaluation, Kind, kind_of, shown
 from shared.domain.gate.rules import COMPARE, Condition, Group, Rule
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.rows import Rows
@@ -59,6 +59,17 @@ class Gate(FilePart, frozen=True, kw_only=True):
     def compares(self) -> bool:
         """Whether a rule compares with the champion."""
         return any(condition.champion for rule in self.rules for condition in rule.conditions)
+
+    @property
+    def kind(self) -> Kind:
+        """What the models are; the metrics of all rules are of one kind."""
+        return kind_of(self.rules[0].conditions[0].metric)
+
+    def looks_at(self, *, has_rows: bool) -> list[str]:
+        """Return the metrics that are looked up in an evaluation."""
+        every = [(rule, condition) for rule in self.rules for condition in rule.conditions]
+        looked = [c.metric for rule, c in every if not (has_rows and (rule.each or (c.champion and c.from_rows)))]
+        return list(dict.fromkeys(looked))
 
     @property
     def needs_rows(self) -> bool:

@@ -7,7 +7,7 @@ may be a third of the training data, so that it is never in memory as a whole.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from shared.base.errors import BadEvaluation
 from shared.domain.evaluation import Kind
@@ -22,9 +22,12 @@ _NAME = "The table of the scored rows"
 _SEED = 0
 
 
-def read_scored(chunks: Iterator[bytes], label: str, at_most: int) -> tuple[Rows, int]:
+def read_scored(
+    chunks: Iterator[bytes], label: str, at_most: int, columns: Mapping[str, str] | None = None
+) -> tuple[Rows, int]:
     """Return the rows, or `at_most` of them in the table's order, each with the same chance; and how many there are.
 
+    `columns` are those that get another name: the training's names by those of Score Model.
     The same table gives the same sample. Algorithm R of J. S. Vitter, Random sampling with a reservoir, ACM TOMS 11
     (1985). Raises `BadEvaluation`, which names what is missing or where the form is broken.
     """
@@ -33,7 +36,8 @@ def read_scored(chunks: Iterator[bytes], label: str, at_most: int) -> tuple[Rows
     count = 0
     try:
         table = Table(_NAME, chunks, _PIECE)
-        _check_header(table.names, label)
+        names = _renamed(table.names, columns or {})
+        _check_header(names, label)
         for cells in table.full_rows():
             place = count if count < at_most else int(chance.random() * (count + 1))
             if place < at_most:
@@ -43,11 +47,37 @@ def read_scored(chunks: Iterator[bytes], label: str, at_most: int) -> tuple[Rows
         raise BadEvaluation(error.message) from None
     if not count:
         raise BadEvaluation("The scored rows are a header without a row")
-    return Rows(table.names, [cells for _, cells in sorted(sample, key=lambda numbered: numbered[0])]), count
+    return Rows(names, [cells for _, cells in sorted(sample, key=lambda numbered: numbered[0])]), count
+
+
+def scored_names(label: str | None, probability: str | None, probabilities: Mapping[str, str]) -> dict[str, str]:
+    """Return the names that a table has for Score Model's columns. Of two classes, the last one is positive."""
+    names = {LABELS: label, PROBABILITIES: probability}
+    if len(probabilities) == 2:
+        names[PROBABILITIES] = [*probabilities.values()][-1]
+    else:
+        names |= {f'{OF_CLASS}{name}"': column for name, column in probabilities.items()}
+    return {ours: theirs for ours, theirs in names.items() if theirs is not None}
+
+
+def _renamed(header: list[str], columns: Mapping[str, str]) -> list[str]:
+    for ours, theirs in columns.items():
+        if theirs not in header:
+            raise BadEvaluation(
+                f"The scored rows have no column {theirs!r}, which training.scored names; their columns are: "
+                f"{', '.join(header)[:500]}"
+            )
+        if ours in header and ours != theirs:
+            raise BadEvaluation(f"The scored rows have the columns {ours!r} and {theirs!r}, which mean the same")
+    names = {theirs: ours for ours, theirs in columns.items()}
+    return [names.get(name, name) for name in header]
 
 
 def _check_header(header: list[str], label: str) -> None:
-    for name, whose in ((label, ", which is the gate's label"), (LABELS, "; is it the output of Score Model?")):
+    for name, whose in (
+        (label, ", which is the gate's label"),
+        (LABELS, "; is it the output of Score Model, or training.scored.label?"),
+    ):
         if name not in header:
             found = ", ".join(header)[:500] or "none"
             raise BadEvaluation(f"The scored rows have no column {name!r}{whose}; their columns are: {found}")

@@ -1,0 +1,235 @@
+"""What an entry with services of Azure Machine Learning v2 must keep to, beyond the form of each key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from shared.base.suggestion import case_hint, suggestion
+from shared.configuration.file import Entry, Wrong
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring
+from shared.domain.evaluation import METRICS, Kind, metric_name
+from shared.domain.fleets import Fleet
+from shared.domain.gate.decision import Gate
+from shared.domain.logged_metrics import NAMES
+from shared.domain.pipelines import Pipeline, Target, Training
+
+ENDPOINTS_AT_MOST = 100  #: of a region and subscription
+_ASSET = re.compile(r"[A-Za-z0-9][\w.-]*:[A-Za-z0-9][\w.-]*")
+_PROBABILITIES = ("AUC", "Average Log Loss")  #: metrics that labels alone cannot give
+_ROWS = "{rows}"
+
+
+def check_services(entry: Entry, folder: Path, wrong: Wrong) -> Training:
+    """Return the training with the gate's own names of its metrics. `folder` has the pipelines file."""
+    training = entry.training
+    if isinstance(training, AzureMLTraining):
+        _check_run(training, folder, wrong)
+        _check_scored(training, wrong)
+        training = msgspec.structs.replace(training, metrics=_named_metrics(training.metrics, wrong))
+    for index, target in enumerate(entry.targets):
+        if target.stages != isinstance(training, AzureMLTraining):
+            service = "azureml" if isinstance(training, AzureMLTraining) else "studio"
+            right = "azureml-online" if service == "azureml" else "classic or new"
+            raise wrong(
+                f".targets[{index}].kind", f"cannot serve a model of a training of kind {service}; write {right}"
+            )
+        if isinstance(target, AzureMLOnlineTarget):
+            _check_target(entry, index, target, wrong)
+    if entry.share:
+        _check_share(entry, wrong)
+    return training
+
+
+def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> None:
+    """Find the rules that the training's metrics and the answers of the targets could never fulfil."""
+    if not isinstance(training, AzureMLTraining):
+        return
+    for metric in gate.looks_at(has_rows=training.scored is not None):
+        if metric not in training.metrics and metric not in NAMES:
+            raise wrong(
+                ".training.metrics", f"lacks {metric}, which the gate looks at; write {metric}: and the name in the run"
+            )
+    if training.scored is None or not gate.needs_rows:
+        return
+    on_rows = {c.metric: i for i, rule in enumerate(gate.rules) for c in rule.conditions if rule.each or c.champion}
+    asked = next((metric for metric in _PROBABILITIES if metric in on_rows), None)
+    if asked and training.scored.label and not (training.scored.probability or training.scored.probabilities):
+        raise wrong(
+            f".gate.rules[{on_rows[asked]}]",
+            f"{asked} needs probabilities, and the scored rows have labels only; have the training write them, and "
+            "name their column in training.scored.probability",
+        )
+    kind, answer = gate.kind, _answer(entry.targets[0])
+    if asked and answer == "label":
+        raise wrong(
+            f".gate.rules[{on_rows[asked]}]",
+            f"{asked} of the champion needs probabilities, and the endpoint answers labels; save the model with "
+            'pyfunc_predict_fn="predict_proba", and write targets[0].scoring.answer: probabilities',
+        )
+    if (answer == "value") != (kind is Kind.REGRESSION):
+        right = "value" if kind is Kind.REGRESSION else "label, probability or probabilities"
+        raise wrong(
+            ".targets[0].scoring.answer",
+            f"is {answer!r}, and the gate's metrics are of {kind.value} models; write {right}",
+        )
+
+
+def notes(pipeline: Pipeline, fleet: Fleet | None) -> Iterator[str]:
+    """Yield what a person should know of the cost and the limits of the targets."""
+    for target in pipeline.targets:
+        if isinstance(target, AzureMLOnlineTarget):
+            yield (
+                f"{target.endpoint}: a new model is a second deployment, which runs and costs as the live one does, "
+                f"until {target.keep_former / 3600:g} h after the switch; the region's quota must have room for it"
+            )
+            if fleet:
+                yield (
+                    f"{target.endpoint}: each {fleet.key} needs an endpoint with a first deployment, which you make; "
+                    f"a region has {ENDPOINTS_AT_MOST} endpoints and 500 deployments at most"
+                )
+
+
+def _check_run(training: AzureMLTraining, folder: Path, wrong: Wrong) -> None:
+    if bool(training.component) == bool(training.job):
+        raise wrong(".training", "needs a component or a job, and not both")
+    has_compute = False
+    if training.job:
+        has_compute = _check_job(training, training.job, folder, wrong)
+    elif not _ASSET.fullmatch((training.component or "").removeprefix("azureml:")):
+        raise wrong(
+            ".training.component", f"is {training.component!r}; write NAME:VERSION, so that each job runs the same"
+        )
+    given = [name for name in ("compute", "serverless") if getattr(training, name)]
+    if has_compute and given:
+        raise wrong(f".training.{given[0]}", f"cannot stand beside the compute that {training.job} names; remove one")
+    if not has_compute and len(given) != 1:
+        raise wrong(".training", "needs compute (a cluster) or serverless (an instance type), and not both")
+
+
+def _check_job(training: AzureMLTraining, job: str, folder: Path, wrong: Wrong) -> bool:
+    """Return whether the job file says where it runs."""
+    import yaml
+
+    from shared.base.yaml_file import load
+
+    path = ".training.job"
+    if PurePosixPath(job).is_absolute() or ".." in re.split(r"[/\\]", job) or ":" in job:
+        raise wrong(path, f"is {job!r}; write the name of a file beside the pipelines file")
+    try:
+        content = load((folder / job).read_bytes())
+    except FileNotFoundError:
+        raise wrong(path, f"{job} does not exist beside the pipelines file") from None
+    except OSError as error:
+        raise wrong(path, f"{job} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise wrong(path, f"{job} is not YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict) or content.get("type", "command") != "command" or "command" not in content:
+        raise wrong(path, f"{job} is not a command job; write one as az ml job create takes it, or name a component")
+    for what, names in (
+        ("inputs", {"data": training.data, **{f"parameters.{each}": each for each in training.parameters}}),
+        (
+            "outputs",
+            {"model": training.model.output, **({"scored": training.scored.output} if training.scored else {})},
+        ),
+    ):
+        given = content.get(what)
+        declared = [str(name) for name in given] if isinstance(given, dict) else []
+        for key, name in names.items():
+            if name not in declared:
+                there = ", ".join(declared) or "none"
+                hint = case_hint(name, declared)
+                raise wrong(f".training.{key}", f"{job} has no {what[:-1]} {name!r}; {hint}its {what} are: {there}")
+    return _runs_at(content)
+
+
+def _runs_at(job: Mapping[str, Any]) -> bool:
+    compute, resources = job.get("compute"), job.get("resources")
+    named = bool(compute) and str(compute).removeprefix("azureml:") != "serverless"
+    return named or (isinstance(resources, dict) and bool(resources.get("instance_type")))
+
+
+def _check_scored(training: AzureMLTraining, wrong: Wrong) -> None:
+    scored = training.scored
+    if scored is None:
+        return
+    if scored.probability and scored.probabilities:
+        raise wrong(".training.scored", "has 'probability', for two classes, and 'probabilities'; remove one")
+    if len(scored.probabilities) == 1:
+        raise wrong(".training.scored.probabilities", "has one class; name the column of each class")
+    columns = [name for name in (scored.label, scored.probability, *scored.probabilities.values()) if name]
+    if twice := next((name for name in columns if columns.count(name) > 1), None):
+        raise wrong(".training.scored", f"names the column {twice!r} twice")
+    if scored.output == training.model.output:
+        raise wrong(".training.scored.output", f"is {scored.output!r}, which is the output of the model")
+    if re.search(r"[/\\]", scored.file) or scored.file in ("", ".", ".."):
+        raise wrong(".training.scored.file", f"is {scored.file!r}; write the name of a file in the output's folder")
+
+
+def _named_metrics(metrics: Mapping[str, str], wrong: Wrong) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for given, name in metrics.items():
+        metric = metric_name(given)
+        if metric is None:
+            known = [each for names in METRICS.values() for each in names]
+            hint = suggestion(given, known, all_of="known metrics:", cutoff=0.4)
+            raise wrong(f".training.metrics.{given}", f"is not a metric of the gate; {hint}")
+        if metric in named:
+            raise wrong(f".training.metrics.{given}", f"names {metric} a second time")
+        named[metric] = name
+    return named
+
+
+def _check_target(entry: Entry, index: int, target: AzureMLOnlineTarget, wrong: Wrong) -> None:
+    path, rule = f".targets[{index}]", target.ENDPOINT
+    if entry.for_each is None and not rule.pattern.fullmatch(target.endpoint):
+        raise wrong(f"{path}.endpoint", f"is {target.endpoint!r}; an endpoint's name has {rule.words}")
+    training = entry.training
+    if isinstance(training, AzureMLTraining) and training.model.type != target.type:
+        raise wrong(
+            f"{path}.type", f"is {target.type}, and training.model.type is {training.model.type}; make them the same"
+        )
+    environment = target.deployment.environment
+    if (
+        environment
+        and not _ASSET.fullmatch(environment.removeprefix("azureml:"))
+        and not environment.startswith("azureml://")
+    ):
+        raise wrong(f"{path}.deployment.environment", f"is {environment!r}; write NAME:VERSION")
+    _check_scoring(f"{path}.scoring", target.scoring, wrong)
+    if len(entry.only) * len(entry.targets) > ENDPOINTS_AT_MOST:
+        raise wrong(
+            ".only",
+            f"has {len(entry.only)} values, each with {len(entry.targets)} endpoint of its own; a region has "
+            f"{ENDPOINTS_AT_MOST} endpoints at most",
+        )
+
+
+def _check_scoring(path: str, scoring: OnlineScoring, wrong: Wrong) -> None:
+    if scoring.form == "mlflow" and scoring.body is not None:
+        raise wrong(f"{path}.body", "is for form: json; remove it, or write that form")
+    if scoring.body is not None and _ROWS not in scoring.body:
+        raise wrong(f"{path}.body", f'has no place for the rows; write {_ROWS} there: {{"data": {_ROWS}}}')
+    if scoring.answer == "probabilities" and len(scoring.classes) < 2:
+        raise wrong(f"{path}.classes", "is missing; write the classes in the model's order, the positive one last")
+    if scoring.answer == "probability" and len(scoring.classes) != 2:
+        raise wrong(f"{path}.classes", "must have the two classes, the positive one last")
+    if twice := next((name for name in scoring.classes if scoring.classes.count(name) > 1), None):
+        raise wrong(f"{path}.classes", f"has {twice!r} twice")
+
+
+def _check_share(entry: Entry, wrong: Wrong) -> None:
+    assert entry.share is not None
+    if not all(target.stages for target in entry.targets):
+        raise wrong(".share", "is for targets of kind azureml-online; a Studio endpoint has one model for all calls")
+    steps = entry.share.steps
+    if steps != sorted(set(steps)) or steps[-1] != 100:
+        raise wrong(".share.steps", f"are {steps}; they must rise, and end with 100: [10, 50, 100]")
+
+
+def _answer(target: Target) -> str:
+    return target.scoring.answer if isinstance(target.scoring, OnlineScoring) else ""

@@ -1,0 +1,319 @@
+"""`pipelines.yaml` with Azure Machine Learning v2: a mistake names the key, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.base.errors import BadConfiguration
+from shared.base.settings import Settings
+from shared.configuration.azureml import notes
+from shared.configuration.loading import load_pipelines
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ShareSettings
+from shared.domain.fleets import Pipelines
+from shared.domain.pipelines import Pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "samples" / "azureml" / "pipelines.yaml"
+WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+SETTINGS = Settings({"AML_WORKSPACE": WORKSPACE, "AML_ADDRESS": "https://management.azure.com"})
+NAME = "breast-cancer"
+JOB: dict[str, Any] = {
+    "command": "python train.py ${{inputs.data}}",
+    "environment": "azureml:sklearn:1",
+    "inputs": {"data": {"type": "uri_file"}, "c": 0.5},
+    "outputs": {"model": {"type": "mlflow_model"}, "scored": {"type": "uri_folder"}},
+}
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "rows.csv").write_text("mean radius,mean texture\n1,2\n")
+    [entry] = yaml.safe_load(SAMPLE.read_text("utf-8"))["pipelines"].values()
+    entry["proof"]["rows"] = "rows.csv"
+    found: dict[str, Any] = entry
+    return found
+
+
+def load(folder: Path, **entries: object) -> Pipelines:
+    file = folder / "pipelines.yaml"
+    file.write_text(yaml.safe_dump({"pipelines": {name.replace("_", "-"): each for name, each in entries.items()}}))
+    return load_pipelines(file, SETTINGS)
+
+
+def one(folder: Path, entry: dict[str, Any]) -> Pipeline:
+    return load(folder, breast_cancer=entry)[NAME]
+
+
+def put(entry: Any, path: str, value: object) -> None:
+    *steps, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    for step in steps:
+        entry = entry[step]
+    if value is None:
+        del entry[last]
+    else:
+        entry[last] = value
+
+
+def refused(folder: Path, entry: dict[str, Any]) -> str:
+    with pytest.raises(BadConfiguration) as raised:
+        one(folder, entry)
+    return str(raised.value).removeprefix(f"pipelines.yaml: pipelines.{NAME}")
+
+
+def test_the_sample_is_valid() -> None:
+    pipeline = load_pipelines(SAMPLE, SETTINGS)[NAME]
+    training, [target] = pipeline.training, pipeline.targets
+    assert isinstance(training, AzureMLTraining)
+    assert isinstance(target, AzureMLOnlineTarget)
+    assert training.where == f"https://management.azure.com{WORKSPACE}"
+    assert training.outputs == ("model", None, "scored")
+    assert training.scored_columns == {"Scored Labels": "prediction", "Scored Probabilities": "probability"}
+    assert pipeline.share == ShareSettings(steps=[10, 50, 100])
+    assert (training.copies, training.folder, target.stages, target.batch_output) == (True, None, True, None)
+
+
+def test_targets_that_stage_have_steps_of_the_traffic_without_any_being_written(
+    entry: dict[str, Any], tmp_path: Path
+) -> None:
+    del entry["share"]
+    assert one(tmp_path, entry).share == ShareSettings()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("training.kind", "aml", ".training.kind: Invalid value 'aml'; write one of: studio, azureml"),
+        ("training.kind", None, ".training.component: is not a key here; known keys: address, cancel_late, eval"),
+        ("training.workspace", "${ARM}/w", ".training.workspace: Missing setting: ARM"),
+        ("training.workspace", WORKSPACE.replace("Services", ""), ".training.workspace: '/subscriptions/s/resourceGro"),
+        ("training.component", None, ".training: needs a component or a job, and not both"),
+        ("training.component", "train", ".training.component: is 'train'; write NAME:VERSION, so that each job runs"),
+        (
+            "training.component",
+            "azureml:train@latest",
+            ".training.component: is 'azureml:train@latest'; write NAME:VER",
+        ),
+        ("training.compute", None, ".training: needs compute (a cluster) or serverless (an instance type), and not bo"),
+        ("training.serverless", "Standard_DS3_v2", ".training: needs compute (a cluster) or serverless (an instance"),
+        ("training.key", "k" * 40, ".training.key: is not a key here: the app's identity is used, and no secret is "),
+        ("targets.0.token", "t", ".targets[0].token: is not a key here: the app's identity is used, and no secret is"),
+        ("targets.0.scoring.key", "k", ".targets[0].scoring.key: is not a key here: the app's identity is used"),
+        ("training.evaluation", "output2", ".training.evaluation: is not a key here; known keys: address, cancel_la"),
+        ("training.scored.labels", "x", ".training.scored.labels: is not a key here; did you mean 'label'?"),
+        ("training.scored.label", "probability", ".training.scored: names the column 'probability' twice"),
+        ("training.scored.probabilities", {"a": "p0", "b": "p1"}, ".training.scored: has 'probability', for two cla"),
+        ("training.scored.file", "../scored.csv", ".training.scored.file: is '../scored.csv'; write the name of a "),
+        ("training.scored.output", "model", ".training.scored.output: is 'model', which is the output of the model"),
+        ("training.metrics", {"AUCC": "x"}, ".training.metrics.AUCC: is not a metric of the gate; did you mean 'AUC'?"),
+        ("training.metrics", {"F1": "x", "F-Score": "y"}, ".training.metrics.F1: names F-Score a second time"),
+        ("training.model.type", "custom_model", ".targets[0].type: is mlflow_model, and training.model.type is custom"),
+        ("training.scored.probability", None, ".gate.rules[1]: AUC needs probabilities, and the scored rows have lab"),
+        ("targets.0.scoring.answer", "label", ".gate.rules[1]: AUC of the champion needs probabilities, and the end"),
+        ("targets.0.scoring.answer", "value", ".targets[0].scoring.answer: is 'value', and the gate's metrics are of"),
+        ("targets.0.scoring.classes", None, ".targets[0].scoring.classes: is missing; write the classes in the mod"),
+        ("targets.0.scoring.classes", ["a", "a"], ".targets[0].scoring.classes: has 'a' twice"),
+        ("targets.0.scoring.body", "{rows}", ".targets[0].scoring.body: is for form: json; remove it, or write that"),
+        ("targets.0.scoring", {"form": "json", "body": "{}"}, ".targets[0].scoring.body: has no place for the rows"),
+        ("targets.0.endpoint", "9-income", ".targets[0].endpoint: is '9-income'; an endpoint's name has 3 to 32 let"),
+        ("targets.0.endpoint", "in--come", ".targets[0].endpoint: is 'in--come'; an endpoint's name has 3 to 32 let"),
+        ("targets.0.deployment", {"instances": 0}, ".targets[0].deployment.instances: is 0: Expected `int` >= 1"),
+        ("targets.0.deployment", {"environment": "serve"}, ".targets[0].deployment.environment: is 'serve'; write NA"),
+        (
+            "targets.0.kind",
+            "azureml",
+            ".targets[0].kind: Invalid value 'azureml'; write one of: classic, new, azureml-",
+        ),
+        ("share.steps", [10, 50], ".share.steps: are [10, 50]; they must rise, and end with 100: [10, 50, 100]"),
+        ("share.steps", [50, 10, 100], ".share.steps: are [50, 10, 100]; they must rise, and end with 100"),
+        ("share.steps", [10, 10, 100], ".share.steps: are [10, 10, 100]; they must rise, and end with 100"),
+        ("share.steps", [], ".share.steps: "),
+        (
+            "gate.rules",
+            ["Average accuracy >= 0.5"],
+            ".training.metrics: lacks Average accuracy, which the gate looks a",
+        ),
+    ],
+)
+def test_a_mistake_names_the_key_what_is_wrong_and_what_would_be_right(
+    entry: dict[str, Any], tmp_path: Path, path: str, value: object, said: str
+) -> None:
+    put(entry, path, value)
+    assert refused(tmp_path, entry).startswith(said)
+
+
+def test_a_key_of_another_kind_says_which_kind_has_it(entry: dict[str, Any], tmp_path: Path) -> None:
+    entry["training"]["evaluation"] = "output2"
+    assert refused(tmp_path, entry).endswith("; it is one of kind: studio")
+    del entry["training"]["kind"]
+    assert refused(tmp_path, entry).endswith("; it is one of kind: azureml")
+
+
+def test_a_key_in_the_wrong_place_is_not_shown(entry: dict[str, Any], tmp_path: Path) -> None:
+    for path in ("training.key", "targets.0.key", "targets.0.scoring.key", "training.workspace"):
+        mistaken = yaml.safe_load(yaml.safe_dump(entry))
+        put(mistaken, path, "hidden" * 8)
+        assert "hidden" not in refused(tmp_path, mistaken)
+
+
+def test_a_training_and_its_targets_are_of_one_service(entry: dict[str, Any], tmp_path: Path) -> None:
+    studio = yaml.safe_load((ROOT / "pipelines.sample.yaml").read_text("utf-8"))["pipelines"]["breast-cancer"]
+    for part, value in (("address", "https://studio.example/services/t"), ("key", "k1")):
+        studio["training"][part] = value
+    mixed = {**entry, "training": studio["training"]}
+    assert refused(tmp_path, mixed).startswith(
+        ".targets[0].kind: cannot serve a model of a training of kind studio; wri"
+    )
+    target = {"kind": "classic", "name": "c", "address": "https://studio.example/e", "key": "k", "resource": "r"}
+    entry["targets"].append({**target, "scoring": {"services": "https://studio.example"}})
+    assert refused(tmp_path, entry) == (
+        ".targets[1].kind: cannot serve a model of a training of kind azureml; write azureml-online"
+    )
+    mixed["targets"] = entry["targets"][1:]
+    assert refused(tmp_path, mixed).startswith(
+        ".share: is for targets of kind azureml-online; a Studio endpoint has one"
+    )
+
+
+def test_metrics_that_autolog_names_need_no_mapping_and_all_may_have_one(entry: dict[str, Any], tmp_path: Path) -> None:
+    entry["training"]["metrics"] = {"f1": "my_f1"}
+    training = one(tmp_path, entry).training
+    assert training.metrics == {"F-Score": "my_f1"}
+    entry["gate"]["rules"] = ["Average accuracy >= 0.5"]
+    entry["targets"][0]["scoring"]["classes"] = ["a", "b", "c"]
+    entry["training"]["metrics"] = {"Average accuracy": "mean_accuracy"}
+    assert one(tmp_path, entry).training.metrics == {"Average accuracy": "mean_accuracy"}
+
+
+def test_labels_are_enough_for_rules_that_need_no_probabilities(entry: dict[str, Any], tmp_path: Path) -> None:
+    del entry["training"]["scored"]["probability"]
+    entry["gate"]["rules"] = ["AUC >= 0.9"]  # the run's, which no row is needed for
+    entry["targets"][0]["scoring"] = {"answer": "label"}
+    one(tmp_path, entry)
+    entry["gate"]["rules"] = ["for each sex: Average Log Loss <= 0.5"]
+    assert refused(tmp_path, entry).startswith(".gate.rules[0]: Average Log Loss needs probabilities, and the scored")
+
+
+def test_two_pipelines_do_not_share_an_endpoint(entry: dict[str, Any], tmp_path: Path) -> None:
+    other = yaml.safe_load(yaml.safe_dump(entry))
+    other |= {"blobs": "other/*.csv"}
+    other["targets"][0] |= {"model": "another", "endpoint": "Breast-Cancer"}
+    with pytest.raises(BadConfiguration, match="the same model of the same endpoint is the target of"):
+        load(tmp_path, breast_cancer=entry, other=other)
+    other["targets"][0]["endpoint"] = "other"
+    assert len(load(tmp_path, breast_cancer=entry, other=other)) == 2
+
+
+def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_used(
+    entry: dict[str, Any], tmp_path: Path
+) -> None:
+    training = entry["training"]
+    del training["component"]
+    training["job"] = "train.yml"
+    assert refused(tmp_path, entry) == ".training.job: train.yml does not exist beside the pipelines file"
+    for place in ("../train.yml", "/train.yml", "a\\..\\train.yml", "C:train.yml"):
+        training["job"] = place
+        assert "write the name of a file beside the pipelines file" in refused(tmp_path, entry)
+    training["job"] = "train.yml"
+
+    def written(**changed: object) -> None:
+        (tmp_path / "train.yml").write_text(yaml.safe_dump({**JOB, **changed}), "utf-8")
+
+    written()
+    assert one(tmp_path, entry).training.outputs.model == "model"
+    written(compute="azureml:cpu")
+    assert refused(tmp_path, entry) == (
+        ".training.compute: cannot stand beside the compute that train.yml names; remove one"
+    )
+    for serverless in ({"compute": "azureml:serverless"}, {"resources": {"instance_count": 1}}):
+        written(**serverless)
+        one(tmp_path, entry)
+    del training["compute"]
+    written(resources={"instance_type": "Standard_DS3_v2"})
+    one(tmp_path, entry)
+    written()
+    assert refused(tmp_path, entry).startswith(".training: needs compute (a cluster) or serverless")
+    training["compute"] = "cpu"
+    for changed, said in (
+        ({"type": "pipeline"}, ".training.job: train.yml is not a command job"),
+        ({"inputs": {"Data": 1}}, ".training.data: train.yml has no input 'data'; 'Data' differs in case only; its"),
+        ({"outputs": {"model": {}}}, ".training.scored: train.yml has no output 'scored'; its outputs are: model"),
+        ({"outputs": None}, ".training.model: train.yml has no output 'model'; its outputs are: none"),
+    ):
+        written(**changed)
+        assert refused(tmp_path, entry).startswith(said)
+    written()
+    training["parameters"] = {"d": "1"}
+    assert refused(tmp_path, entry).startswith(".training.parameters.d: train.yml has no input 'd'")
+    (tmp_path / "train.yml").write_bytes(b"command: [\n")
+    assert refused(tmp_path, entry).startswith(".training.job: train.yml is not YAML")
+
+
+@pytest.fixture
+def fleet(entry: dict[str, Any]) -> dict[str, Any]:
+    entry |= {"for_each": "clinic", "blobs": "clinics/{clinic}/*.csv"}
+    entry["training"] |= {"experiment": "cancer-{clinic}", "parameters": {"clinic": "{clinic}"}}
+    entry["targets"][0] |= {"name": "of {clinic}", "endpoint": "cancer-{clinic}", "model": "cancer-{clinic}"}
+    return entry
+
+
+def test_each_member_of_a_fleet_has_an_endpoint_and_models_of_its_own(fleet: dict[str, Any], tmp_path: Path) -> None:
+    [pipeline] = load(tmp_path, cancer=fleet).taking("clinics/north/a.csv")
+    training, [target] = pipeline.training, pipeline.targets
+    assert isinstance(training, AzureMLTraining)
+    assert isinstance(target, AzureMLOnlineTarget)
+    assert (training.experiment, training.parameters) == ("cancer-north", {"clinic": "north"})
+    assert (target.name, target.endpoint, target.model) == ("of north", "cancer-north", "cancer-north")
+    assert pipeline.blobs == "clinics/north/*.csv"
+    long = "clinics/a-clinic-with-a-very-long-name/a.csv"
+    assert load(tmp_path, cancer=fleet).taking(long) == []
+    assert "needs 3 to 32 letters, digits and single dashes" in load(tmp_path, cancer=fleet).why_none(long)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("targets.0.endpoint", "cancer", ".targets[0].endpoint: must have {clinic} once"),
+        ("targets.0.endpoint", "{clinic}-{clinic}", ".targets[0].endpoint: must have {clinic} once"),
+        ("targets.0.model", "cancer", ".targets[0].model: must have {clinic}, as each clinic has models of its own"),
+        (
+            "training.compute",
+            "c-{clinic}",
+            ".training.compute: {clinic} cannot stand here, but in blobs, training.para",
+        ),
+        (
+            "targets.0.datastore",
+            "d{clinic}",
+            ".targets[0].datastore: {clinic} cannot stand here, but in blobs, trainin",
+        ),
+        (
+            "only",
+            [f"c{number}" for number in range(101)],
+            ".only: has 101 values, each with 1 endpoint of its own; a re",
+        ),
+    ],
+)
+def test_what_a_fleet_may_and_must_vary(
+    fleet: dict[str, Any], tmp_path: Path, path: str, value: object, said: str
+) -> None:
+    put(fleet, path, value)
+    assert refused(tmp_path, fleet).startswith(said)
+
+
+def test_a_pipeline_does_not_take_the_endpoint_of_a_member(fleet: dict[str, Any], tmp_path: Path) -> None:
+    alone = yaml.safe_load(yaml.safe_dump(fleet).replace("{clinic}", "north"))
+    del alone["for_each"]
+    with pytest.raises(BadConfiguration, match="could be the endpoint of a member of cancer"):
+        load(tmp_path, cancer=fleet, alone={**alone, "blobs": "alone/*.csv"})
+
+
+def test_the_cost_of_two_deployments_and_the_limits_of_a_region_are_said(fleet: dict[str, Any], tmp_path: Path) -> None:
+    found = load(tmp_path, cancer=fleet).fleets["cancer"]
+    cost, limits = notes(found.template, found)
+    assert "a second deployment, which runs and costs as the live one does, until 4 h after the switch" in cost
+    assert "each clinic needs an endpoint with a first deployment" in limits
+    assert "100 endpoints" in limits
+    assert len(list(notes(found.member("north"), None))) == 1
