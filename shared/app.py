@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import MANAGEMENT, Tokens
 from shared.adapters.storage.accounts import BlobStore, identity, open_store
@@ -84,9 +85,16 @@ class App:
 
     def training_service(self, pipeline: Pipeline) -> BatchService:
         training = pipeline.training
-        if not isinstance(training, TrainingService):
-            raise BadConfiguration(f"The training of {pipeline.name} is of a kind that cannot be used yet")
-        return BatchExecutionService(self._session, f"training service of {pipeline.name}", training)
+        if isinstance(training, TrainingService):
+            return BatchExecutionService(self._session, f"training service of {pipeline.name}", training)
+        return WorkspaceTraining(
+            self._workspace_of(training.address, training.workspace),
+            training,
+            pipeline.name,
+            store=self._store.address,
+            fleet=pipeline.fleet,
+            file=self.settings.pipelines_file.parent / training.job if training.job else None,
+        )
 
     def scoring_service(self, pipeline: Pipeline) -> BatchService:
         target = pipeline.targets[0]

@@ -19,6 +19,7 @@ from aml.jobs.task import read_command, read_nodes, read_ports
 from aml.members import text_of
 from aml.state import operations
 from aml.state.records import FINAL, SERVERLESS, Compute, Job, Version, make, now
+from aml.state.runs import run_of_job
 
 #: members of a job that may change; the others are what it is
 CHANGEABLE = ("displayName", "description", "tags", "properties", "isArchived")
@@ -46,6 +47,7 @@ def submit(context: Context, name: str, given: dict[str, Any], invoked: str = ""
         made = msgspec.structs.replace(made, queue=_check(context, made.properties))
         kept = context.workspace.records.find_or_make(Job, made.id, lambda: made)
     if kept is made:
+        run_of_job(context.workspace.records, made)  # a search finds a job's run before the job begins
         context.jobs.enqueue(made)
     return kept, kept is made
 

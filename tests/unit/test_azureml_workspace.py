@@ -27,6 +27,7 @@ from shared.base.errors import (
 from shared.base.settings import Settings
 from tests.support.aml import ADDRESS, MODEL, Here
 from tests.support.aml_session import Credential, Wire, workspace_of
+from tests.support.waiting import until
 
 ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/ws"
 
@@ -113,9 +114,8 @@ def test_the_reason_of_a_failed_operation_is_read(both: tuple[Workspace, Wire]) 
     wire.here.faults.order(Fault(kind="failing operation"))
     body = {"location": "westeurope", "identity": {"type": "SystemAssigned"}, "properties": {"authMode": "Key"}}
     workspace.put("onlineEndpoints/income", body)
-    resource = workspace.get("onlineEndpoints/income")
-    assert state_of(resource) == "failed"
-    assert "order" in workspace.reason(resource)
+    until(lambda: state_of(workspace.get("onlineEndpoints/income")) == "failed", lambda: "the operation has not failed")
+    assert "on order" in workspace.reason(workspace.get("onlineEndpoints/income"))
 
 
 def test_what_a_get_answers_is_written_without_the_members_of_the_service(both: tuple[Workspace, Wire]) -> None:

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from shared.adapters.http import Answer, Service, origin
+from shared.adapters.azureml.runs import Runs
+from shared.adapters.http import Answer, Limits, Service, download, origin
 from shared.adapters.identity import MACHINE_LEARNING, MANAGEMENT, Tokens
 from shared.base.errors import NeverAgain, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.domain.values import LOOPBACK
@@ -99,9 +100,23 @@ class Workspace:
         """Call MLflow's tracking, as `runs/search`."""
         return self._of_runs(method, f"mlflow/v2.0{self.id}/api/2.0/mlflow/{path}", body, query)
 
-    def history(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        """Call run history, as `runs/{job}/details`."""
-        return self._of_runs(method, f"history/v1.0{self.id}/{path}", body, query)
+    @cached_property
+    def runs(self) -> Runs:
+        return Runs(self.mlflow)
+
+    def details(self, run: str) -> Any:
+        """Return what run history knows of a run: its error, and links to its logs."""
+        return self._of_runs("GET", f"history/v1.0{self.id}/runs/{run}/details", None, {}).json()
+
+    def download(self, address: str, limits: Limits) -> Iterator[bytes]:
+        """Yield what is at a link of the workspace's own storage account."""
+        account, parts = self._facts[1].rpartition("/")[2].lower(), urlsplit(address)
+        own = parts.scheme == "https" and parts.netloc.lower() == f"{account}.blob.core.windows.net"
+        if not (own or (self._is_local and parts.hostname in LOOPBACK)):
+            raise UnexpectedAnswer(
+                f"The workspace {self.name} links to {parts.scheme}://{parts.hostname}, which is not its own storage"
+            )
+        return download(self._session, address, limits)
 
     def scoring(
         self,
@@ -155,7 +170,7 @@ class Workspace:
         return self._called(lambda: manager.call(method, place, body=body, **parameters))
 
     def _of_runs(self, method: str, path: str, body: Any, query: Mapping[str, str]) -> Answer:
-        return self._called(lambda: self._runs.call(method, quote(path, safe="/:"), body=body, **query))
+        return self._called(lambda: self._data_plane.call(method, quote(path, safe="/:"), body=body, **query))
 
     def _called(self, call: Callable[[], Answer]) -> Answer:
         """Return the answer, with a new token if need be. A resource that the service is changing is for later."""
@@ -167,10 +182,19 @@ class Workspace:
             raise
 
     @cached_property
-    def _runs(self) -> Service:
-        """The workspace's data plane, where `mlFlowTrackingUri` says: azureml://{host}/mlflow/..."""
-        uri = self._manage("GET", "").read(lambda body: str(body["properties"]["mlFlowTrackingUri"]), "workspace")
-        host = urlsplit(uri).netloc.lower()
+    def _facts(self) -> tuple[str, str]:
+        """What the workspace says of itself, asked once: its MLflow address and the id of its storage account."""
+
+        def read(body: Any) -> tuple[str, str]:
+            properties = body["properties"]
+            return str(properties["mlFlowTrackingUri"]), str(properties.get("storageAccount") or "")
+
+        return self._manage("GET", "").read(read, "workspace")
+
+    @cached_property
+    def _data_plane(self) -> Service:
+        """Where `mlFlowTrackingUri` says: azureml://{host}/mlflow/..."""
+        host = urlsplit(self._facts[0]).netloc.lower()
         address = self._address if self._is_local else f"https://{host}"
         if not (_DATA_PLANE.fullmatch(host) or (self._is_local and host == urlsplit(self._address).netloc.lower())):
             raise UnexpectedAnswer(
