@@ -186,17 +186,17 @@ def failure(
 
     Error bodies of RRS, BES, Classic management and ARM have one shape:
     `{"error": {"code", "message", "details": [{"code", "message", "target"?}]}}`.
-    Those of MLflow are `{"error_code", "message"}`.
+    Those of MLflow are `{"error_code", "message"}`, those of a deployment's container `{"message"}`.
     """
     codes, message = _error_of(content)
     text = f"{asked} answered {status}{message}"
     if status in LATER or status >= 500:
-        return ServiceUnavailable(text, retry_after(headers))
+        return ServiceUnavailable(text, retry_after(headers), status)
     if status in (401, 403):
         hint = "check the key, or the identity's role, that the configuration gives for it"
         return AccessRefused(f"{text}; {hint}", status)
     if status >= 400:
-        return ServiceRefused(text, status, codes)
+        return ServiceRefused(text, status, codes, headers)
     return UnexpectedAnswer(f"{text}, a redirect, which is not followed")
 
 
@@ -217,6 +217,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _error_of(content: bytes) -> tuple[list[str], str]:
     try:
         body: Any = from_json(content, object)
+        if not {"error", "error_code"} & set(body):
+            return [], f": {body['message']}"[:1000]
         error = {**body, "code": body["error_code"]} if "error_code" in body else body["error"]
         details = error.get("details") or []
         codes = [str(error["code"]), *(str(detail["code"]) for detail in details)]

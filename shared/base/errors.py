@@ -5,7 +5,7 @@ Three answers exist: try again later (`TryLater`), never again (`NeverAgain`), a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shared.base.secret import redact
 
@@ -55,7 +55,11 @@ class AskHuman(RetrainingError):
 
 
 class ServiceUnavailable(TryLater):
-    """A service did not answer, or asked to be called later."""
+    """A service did not answer, or asked to be called later. `status` is 0 where it did not answer."""
+
+    def __init__(self, message: str, retry_after: float | None = None, status: int = 0) -> None:
+        super().__init__(message, retry_after)
+        self.status = status
 
 
 class UnexpectedAnswer(TryLater):
@@ -75,12 +79,15 @@ class Busy(TryLater):
 
 
 class ServiceRefused(NeverAgain):
-    """A service understood and said no."""
+    """A service understood and said no. `headers` of its answer, in lower case, may say more."""
 
-    def __init__(self, message: str, status: int, codes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, message: str, status: int, codes: Sequence[str] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.codes = tuple(codes)
+        self.headers = headers or {}
 
 
 class BadMessage(NeverAgain):

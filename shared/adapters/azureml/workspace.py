@@ -36,6 +36,10 @@ _NOT_WRITTEN_PROPERTIES = frozenset({"provisioningState", "scoringUri", "swagger
 _OPERATION = "AzureAsyncOperationUri"
 
 
+class BeingChanged(ServiceUnavailable):
+    """The service is changing the resource, and takes no other write of it meanwhile."""
+
+
 class Workspace:
     """Paths are below the workspace, as `models/income/versions/1`."""
 
@@ -148,6 +152,10 @@ class Workspace:
     def machine_learning_token(self) -> str:
         return self._tokens.token(MACHINE_LEARNING)
 
+    def renewing(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a call by the app's identity gives, which is made once more where its token is refused."""
+        return self._tokens.renewing(call)
+
     def id_of(self, path: str) -> str:
         return f"{self.id}/{path}"
 
@@ -178,7 +186,7 @@ class Workspace:
             return self._tokens.renewing(call)
         except ServiceRefused as error:
             if error.status in (400, 409) and _CHANGING.search(str(error)):
-                raise ServiceUnavailable(str(error)) from None
+                raise BeingChanged(str(error)) from None
             raise
 
     @cached_property
