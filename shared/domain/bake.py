@@ -14,14 +14,22 @@ from shared.domain.services import BakeSettings
 LATEST = 5  #: looks whose median latency counts, so that one slow answer does not
 QUICK = 0.1  #: seconds; whatever answered faster before is compared with this
 ASK_AGAIN = timedelta(minutes=2)  #: for a rollback whose message was lost or failed; then after twice that, and so on
+SOON = timedelta(seconds=15)  #: after a look that failed
+BY = "the bake"  #: who asks for the rollback, as the history says
 ASKS = 5  #: rollbacks that are asked for before the bake is given up: an hour
 
 
-def after_look(watch: Watch, trouble: str, seconds: Mapping[str, float]) -> Watch:
-    """Return the watch after one more check: with its error, or with the seconds that each target took."""
+def after_look(
+    watch: Watch, trouble: str, seconds: Mapping[str, float], former: Mapping[str, float] | None = None
+) -> Watch:
+    """Return the watch after one more check: with its error, or with the seconds that each target took.
+
+    `former` is how long the former model took at the same time, where it is deployed still.
+    """
     if trouble:
         return msgspec.structs.replace(watch, looks=watch.looks + 1, failed=watch.failed + 1, trouble=trouble)
-    over = [taken / max(watch.seconds[name], QUICK) for name, taken in seconds.items() if name in watch.seconds]
+    before = {**watch.seconds, **(former or {})}
+    over = [taken / max(before[name], QUICK) for name, taken in seconds.items() if name in before]
     slow = (*watch.slow, max(over))[-LATEST:] if over else watch.slow
     return msgspec.structs.replace(watch, looks=watch.looks + 1, failed=0, trouble="", slow=slow)
 
@@ -31,8 +39,14 @@ def regression(watch: Watch, bake: BakeSettings) -> str | None:
     if watch.failed >= bake.failures:
         return f"{watch.failed} looks in a row failed, the last because {watch.trouble}"
     if len(watch.slow) == LATEST and median(watch.slow) > bake.slower:
-        return f"it answers {median(watch.slow):.1f} times as slowly as before, at the median of {LATEST} looks"
+        than = "the former model at the same time" if watch.former else "before"
+        return f"it answers {median(watch.slow):.1f} times as slowly as {than}, at the median of {LATEST} looks"
     return None
+
+
+def next_look(watch: Watch, now: datetime, seconds: float) -> datetime:
+    """Return when to look next in a bake of so many seconds; soon after one that failed."""
+    return now + (SOON if watch.failed else timedelta(seconds=seconds / LATEST))
 
 
 def asking(watch: Watch, now: datetime) -> Watch:

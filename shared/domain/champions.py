@@ -12,6 +12,7 @@ from shared.base.decoding import Moment
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.verdict import Verdict
 from shared.domain.jobs import Approval, BatchFile, Dataset, Model, RetrainingJob
+from shared.domain.messages import Request
 from shared.domain.rows import Rows
 
 SETTLED_KEPT = 100  #: requests whose second delivery is still recognized
@@ -41,6 +42,20 @@ class ProofAnswers(msgspec.Struct, frozen=True, kw_only=True):
     answers: Rows
 
 
+class Portion(msgspec.Struct, frozen=True, kw_only=True):
+    """A share of the calls that a new model is to get: per cent, or a copy of so many, whose answers nobody gets."""
+
+    share: int
+    mirrored: bool = False
+
+
+class TrafficStep(Portion, frozen=True, kw_only=True):
+    """A share that the new model was given, from when."""
+
+    at: Moment
+    note: str = ""
+
+
 class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What became live, from when, why, and on which data. Written once, never changed.
 
@@ -66,29 +81,15 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     approval: Approval | None = None
     proof: dict[str, Proof] = {}
     answered: ProofAnswers | None = None  #: where all targets have one model
+    traffic: tuple[TrafficStep, ...] = ()  #: where the model got the calls by and by
+    served_by: dict[str, dict[str, str]] = {}  #: by target: workspace, endpoint, deployment, version of the model
 
 
 class Phase(Enum):
     UPDATING = "updating"
+    STAGING = "staging"  #: the model is made ready beside the live one; no call is given to it
+    SHARING = "sharing"  #: it gets its share of the calls, step by step
     REVERTING = "restoring"
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "request"}):
-    """A switch of models under way: written before the first endpoint is touched.
-
-    `before` and `answers` say, by target, what was live and what it answered for the kept `rows`; `expected` is what
-    the new model answers for the last of them, where that is known.
-    """
-
-    request_id: str
-    begun: Moment
-    entry: HistoryEntry  #: what the history will say when the switch is proven
-    before: dict[str, Model]
-    rows: Rows
-    answers: dict[str, Rows]
-    expected: Rows | None = None
-    phase: Phase = Phase.UPDATING
-    reason: str = ""  #: why it is reverted
 
 
 class LateWrite(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +117,52 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
     asked: int = 0  #: rollbacks that were asked for
     not_before: Moment | None = None  #: nothing is asked for again until then
+    former: dict[str, Model] = {}  #: by target, the model that is compared with as long as it is deployed
+    look_at: Moment | None = None  #: when to look next; None: at each poll
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a change has come in giving the new model its shares of the calls.
+
+    `former` are the shares before the change, by target; `answers` what the new model answered beside the live one.
+    """
+
+    plan: tuple[Portion, ...]
+    since: Moment  #: when the step at hand was begun
+    step: int = 0  #: place in the plan
+    given: bool = False  #: the step's shares were read back
+    former: dict[str, dict[str, int]] = {}
+    answers: dict[str, Rows] = {}
+    steps: tuple[TrafficStep, ...] = ()  #: what was given until now
+    watch: Watch | None = None  #: the looks at both models in the step at hand
+    look_at: Moment | None = None
+    restored: bool = False  #: shares that somebody else gave were overwritten once
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "request"}):
+    """A switch of models under way: written before the first endpoint is touched.
+
+    `before` and `answers` say, by target, what was live and what it answered for the kept `rows`; `expected` is what
+    the new model answers for the last of them, where that is known.
+    """
+
+    request_id: str
+    begun: Moment
+    entry: HistoryEntry  #: what the history will say when the switch is proven
+    before: dict[str, Model]
+    rows: Rows
+    answers: dict[str, Rows]
+    expected: Rows | None = None
+    phase: Phase = Phase.UPDATING
+    reason: str = ""  #: why it is reverted
+    traffic: Traffic | None = None  #: where the endpoints give shares of the calls
+
+
+class WaitingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked for during a change, which is ended first."""
+
+    request_id: str
+    request: Request
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes": "strays"}):
@@ -129,6 +176,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes":
     late_writes: tuple[LateWrite, ...] = ()
     newest_data: tuple[datetime, datetime] | None = None  #: order of the newest data ever promoted
     change: Change | None = None
+    waiting: WaitingRequest | None = None
     settled: tuple[str, ...] = ()  #: the latest requests that are done with
 
     @property

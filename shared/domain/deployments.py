@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,7 +74,6 @@ def is_live(deployment: Deployment, champion: Champion) -> bool:
 
 
 def keep_former(pipeline: Pipeline) -> timedelta:
-    """Return how long a former model stays deployed as the way back."""
-    targets: Sequence[object] = pipeline.targets
-    kept = [float(target.keep_former) for target in targets if isinstance(target, AzureMLOnlineTarget)]
-    return timedelta(seconds=max(kept, default=0.0))
+    """Return how long a former model stays deployed as the way back: not shorter than the bake that may need it."""
+    kept = [float(target.keep_former) for target in pipeline.targets if isinstance(target, AzureMLOnlineTarget)]
+    return timedelta(seconds=max([*kept, pipeline.bake.time if pipeline.bake else 0.0]))

@@ -17,19 +17,22 @@ import msgspec
 from shared.base.budgets import BAKE_SECONDS
 from shared.base.errors import RetrainingError
 from shared.base.guard import guarded
-from shared.domain.bake import ASK_AGAIN, ASKS, after_look, asking, regression
+from shared.domain.bake import ASK_AGAIN, ASKS, BY, after_look, asking, next_look, regression
 from shared.domain.champions import Action, Champion, HistoryEntry, Watch
 from shared.domain.jobs import Model
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Models
 from shared.domain.proof_rows import ALIKE, same_answers
+from shared.domain.services import BakeSettings
+from shared.flows.live import served_model
+from shared.flows.side_by_side import compared
 from shared.store import Records
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.bake")
 
-BY = "the bake"  #: who asks for the rollback, as the history says
+LOOKS = 4  #: times as often as in a step of the traffic both models are looked at, where both are deployed
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Bake:
             self.records.watches.end(stored)
             return None
         endpoints, watch, now = self.endpoints(pipeline), stored.record, self.now()
+        if watch.look_at and watch.look_at > now:
+            return None
         late_writes = {late_write.sha256 for late_write in champion.late_writes if late_write.until > now}
         others = self._others(endpoints, entry)
         if any(there and there.sha256 in late_writes for there in others.values()):
@@ -80,7 +85,7 @@ class Bake:
             self._end(stored, entry, note if bake else "")
             return None
         if bake:
-            watch = self._scored(endpoints, watch)
+            watch = self._looked_at(endpoints, watch, entry, bake)
         if bake and (why := regression(watch, bake)):
             return self._regressed(name, stored, watch, entry, champion.live.number, why)
         if now >= watch.until and not late_writes and not watch.failed:
@@ -109,13 +114,20 @@ class Bake:
             if name not in endpoints:
                 continue
             try:
-                there = self.models.identify(endpoints[name].model())
+                there = served_model(self.models, endpoints[name], right)
             except RetrainingError as error:
                 log.warning("What is live on %s cannot be seen: %s", name, error)
                 continue
             if there != right:
                 others[name] = there
         return others
+
+    def _looked_at(self, endpoints: Endpoints, watch: Watch, entry: HistoryEntry, bake: BakeSettings) -> Watch:
+        """Return the watch after one look: at both models, as long as the former one is deployed too."""
+        if not watch.former:
+            return self._scored(endpoints, watch)
+        watch = compared(endpoints, watch, entry.models, self.now)
+        return msgspec.structs.replace(watch, look_at=next_look(watch, self.now(), bake.time / LOOKS))
 
     def _scored(self, endpoints: Endpoints, watch: Watch) -> Watch:
         """Score the watch's rows once on each endpoint."""

@@ -36,3 +36,18 @@ def live_model(
         raise BadConfiguration(
             f"The model now live on {name} cannot be kept for a rollback, so nothing is promoted: {error}"
         ) from None
+
+
+def served_model(models: Models, endpoint: Endpoint, right: Model) -> Model | None:
+    """Return which kept model the endpoint serves, or None for another one.
+
+    Where it gives shares of its calls, that is the `right` one only if nothing else gets calls.
+    """
+    if endpoint.staging is None:
+        return models.identify(endpoint.model())
+    shares = endpoint.staging.shares()
+    others = [name for name, share in shares.of.items() if share and name != right.sha256]
+    if not others or not shares.settled:
+        return right
+    found = models.find(others[0])
+    return found[0] if len(found) == 1 else None

@@ -8,7 +8,7 @@ model, an accepted job is promoted without this.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -100,7 +100,8 @@ class CandidateStaging:
             return job.noting(self.now(), _waits_for(champion.change), **WELL, stage=None)
         if self.now() - stage.begun > patience:
             return job.end(JobState.TIMED_OUT, self.now(), f"Its deployment was not ready within {patience}")
-        outcome = stage_on(endpoints, model)
+        models = dict.fromkeys(endpoints, model)
+        outcome = stage_on(endpoints, models)
         if isinstance(outcome, Refused):
             return job.end(JobState.FAILED, self.now(), f"{outcome.reason}; nobody was served by the model")
         if isinstance(outcome, Pending):
@@ -108,7 +109,7 @@ class CandidateStaging:
             return msgspec.structs.replace(job, **well)
         live = champion.live.models.get(pipeline.targets[0].name) if champion.live else None
         rows, expected = rows_to_prove(self.records, pipeline, job, live)
-        answers = staged_answers(endpoints, model, rows)
+        answers = staged_answers(endpoints, models, rows)
         if wrong := not_as_trained(answers, expected):
             return job.end(JobState.FAILED, self.now(), f"{wrong}; nobody was served by it")
         kept = {name: first(each, len(pipeline.rows.values)) for name, each in answers.items()}
@@ -128,10 +129,11 @@ def staging_of(endpoints: Endpoints) -> dict[str, Staging]:
     return {name: endpoint.staging for name, endpoint in endpoints.items() if endpoint.staging}
 
 
-def stage_on(endpoints: Endpoints, model: Model) -> Ready | Pending | Refused:
-    """Have the model deployed on each endpoint; return the worst of what they say."""
+def stage_on(endpoints: Endpoints, models: Mapping[str, Model]) -> Ready | Pending | Refused:
+    """Have the models deployed, by target; return the worst of what the targets say."""
     targets = staging_of(endpoints)
-    outcomes = dict(zip(targets, at_once(lambda each: each.stage(model), targets.values()), strict=True))
+    asked = at_once(lambda name: targets[name].stage(models[name]), models)
+    outcomes = dict(zip(models, asked, strict=True))
     for name, outcome in outcomes.items():
         if isinstance(outcome, Refused):
             return Refused(f"{name} cannot serve the model: {outcome.reason}")
@@ -139,14 +141,14 @@ def stage_on(endpoints: Endpoints, model: Model) -> Ready | Pending | Refused:
     return max(pending, key=lambda each: each.after) if pending else Ready()
 
 
-def staged_answers(endpoints: Endpoints, model: Model, rows: Rows) -> dict[str, Rows]:
-    """Return what the model answers on each endpoint, whatever its share of the calls."""
+def staged_answers(endpoints: Endpoints, models: Mapping[str, Model], rows: Rows) -> dict[str, Rows]:
+    """Return what the models answer, by target, whatever their shares of the calls."""
     targets = staging_of(endpoints)
-    answers = at_once(lambda each: each.score_staged(model, rows), targets.values())
-    return dict(zip(targets, answers, strict=True))
+    answers = at_once(lambda name: targets[name].score_staged(models[name], rows), models)
+    return dict(zip(models, answers, strict=True))
 
 
-def not_as_trained(answers: dict[str, Rows], expected: Rows | None) -> str | None:
+def not_as_trained(answers: Mapping[str, Rows], expected: Rows | None) -> str | None:
     """Return what speaks against these being the model's answers, where those for the last rows are known."""
     for name, given in answers.items():
         if expected and not same_answers(expected, last(given, len(expected.values)), ALIKE):

@@ -638,14 +638,14 @@ class FakeStagedEndpoint(FakeEndpoint):
 
     def contents(self) -> set[str]:
         """Return the contents of the models that are deployed."""
-        return {self._content(name) for name in self.deployments}
+        return {self.content(name) for name in self.deployments}
 
     def _apply(self, shares: Mapping[str, int]) -> None:
         self.of = dict(shares)
         self.served_unproven += [each for each, share in shares.items() if share and each not in self.proven]
 
     def _answers(self, name: str, rows: Rows) -> Rows:
-        content = self._content(name)
+        content = self.content(name)
         self._clock.sleep(self.slow + self.slow_models.get(content, 0.0))
         if self.fails:
             raise self.fails.pop(0)
@@ -654,7 +654,7 @@ class FakeStagedEndpoint(FakeEndpoint):
         given = f"not {content}" if content in self.wrong else content
         return Rows(["Scored Labels"], [[given] for _ in rows.values])
 
-    def _content(self, name: str) -> str:
+    def content(self, name: str) -> str:
         if name == "blue":
             return self._blue.relative
         return self._models.kept[name].decode() if name in self._models.kept else name

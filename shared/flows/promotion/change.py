@@ -10,23 +10,33 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from shared.base.errors import BadMessage
-from shared.domain.champions import Action, Change, HistoryEntry, LateWrite, ProofAnswers
-from shared.domain.gate.verdict import Outcome
+from shared.base.errors import BadMessage, Busy, NeverAgain, TryLater
+from shared.domain.bake import BY
+from shared.domain.champions import (
+    Action,
+    Change,
+    HistoryEntry,
+    LateWrite,
+    Phase,
+    Traffic,
+    WaitingRequest,
+)
+from shared.domain.deployments import is_staged
 from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.domain.proof_rows import ALIKE, same_answers
 from shared.domain.rows import Rows
+from shared.domain.sharing import plan_of
 from shared.flows.judging import judged_against
-from shared.flows.live import live_model
+from shared.flows.live import live_model, served_model
+from shared.flows.promotion.entries import EntryPlanner, reason_of
 from shared.flows.promotion.rows import rows_to_prove
-from shared.flows.promotion.settle import PATIENCE, Settlement
+from shared.flows.promotion.settle import PATIENCE, Settlement, reverting
 from shared.flows.promotion.switch import Served, Switch
 from shared.flows.retention import YOUNG
 from shared.store import Records
@@ -37,7 +47,7 @@ from shared.store.shelf import Stored
 log = logging.getLogger("relearn.promotion")
 
 LATE_WRITES_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
-LOOKED_THROUGH = 100  #: entries of the history, for the answers of a model that a person names
+LOOK_AGAIN = timedelta(minutes=2)  #: after the run that begins a staged change, should it die
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,12 @@ class ChangePlanner:
     now: Callable[[], datetime]
 
     @property
+    def entries(self) -> EntryPlanner:
+        return EntryPlanner(self.pipeline, self.held, self.records, self.models, self.endpoints, self.now)
+
+    @property
     def live(self) -> HistoryEntry:
-        assert self.held.champion.live is not None, "what is live is recorded before anything is changed"
-        return self.held.champion.live
+        return self.entries.live
 
     def carry_out(self, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> None:
         """`job` is the one that the message names, read before the record was held.
@@ -75,22 +88,71 @@ class ChangePlanner:
         If it changed since, the champion's record says that it is settled, or the first write of it fails, which
         comes before any endpoint is touched.
         """
-        self._take_over()
-        if request.action is Command.RESUME:
+        self._take_over(request, message_id, job)
+        if self.held.champion.change:
+            return  # one look further; its mark brings the next one
+        if waiting := self.held.champion.waiting:
+            self._carry_out_waiting(waiting)
+            if message_id != waiting.request_id and request.action is not Command.RESUME:
+                raise Busy(f"What {waiting.request.by} asked for is carried out first")
+        elif request.action is Command.RESUME:
             self.records.champions.unmark_change(self.pipeline.name)
-        elif order := self._accepted(request, message_id, job):
+        else:
+            self._begin(request, message_id, job)
+
+    def _begin(self, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> None:
+        if order := self._accepted(request, message_id, job):
             entry = self._planned(order)
             if entry.models == self.live.models:
                 self.settlement.settle_unchanged(order.request_id, order.job if order.own else None)
             else:
                 self._make_change(order, entry)
 
-    def _take_over(self) -> None:
-        """Finish the change that an earlier run has left."""
+    def _take_over(self, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> None:
+        """Finish the change that an earlier run has left, or take it one look further."""
         self._claim()
-        if self.held.champion.change:
-            self.settlement.finish(self.held.champion.change)
+        if change := self.held.champion.change:
+            if self._ends(change, request, message_id, job):
+                self._turn_back(change, request, message_id)
+            self.settlement.finish(self.held.champion.change or change)
         self._repair()
+
+    def _ends(self, change: Change, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> bool:
+        """Return whether a person asks for another model while the calls go over to this one by and by.
+
+        Raises `BadMessage` where what is asked for is not possible: then the change goes on.
+        """
+        if change.phase not in (Phase.STAGING, Phase.SHARING) or not request.by_hand:
+            return False
+        settled, waiting = self.held.champion.settled, self.held.champion.waiting
+        if message_id in (*settled, change.request_id) or (job and job.record.id == change.request_id) or waiting:
+            return False
+        if request.live is not None and request.live != self.live.number:
+            raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
+        if job:
+            return wanted(job.record, request)
+        return ends_a_change(request) or bool(self.entries.rolled_back(request))
+
+    def _turn_back(self, change: Change, request: Request, message_id: str) -> None:
+        """Have the change end backwards; what is asked for is done after that, also if this run dies."""
+        reason = reason_of(f"ended by a {request.action.value}", request)
+        waiting = WaitingRequest(request_id=message_id, request=request)
+        self.held.save(self.held.champion.replace(change=reverting(change, reason, self.now()), waiting=waiting))
+        outcome = f"under way: the change to entry {change.entry.number} is ended first"
+        self.records.requests.note(message_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+
+    def _carry_out_waiting(self, waiting: WaitingRequest) -> None:
+        """Do what was asked for during the change that has ended. The next write of the record takes it off."""
+        request = waiting.request
+        job = self.records.jobs.job_of(request) if request.job else None
+        self.held.write_later(self.held.champion.replace(waiting=None))
+        if ends_a_change(request):
+            self.settlement.settle_ended(waiting.request_id)
+            return
+        try:
+            self._begin(request, waiting.request_id, job)
+        except NeverAgain as error:
+            self.settlement.settle_refused(waiting.request_id, str(error))
 
     def _accepted(self, request: Request, message_id: str, stored: Stored[RetrainingJob] | None) -> _Order | None:
         """Return what to change, or None when that is done, not wanted any more, or has to wait."""
@@ -109,7 +171,11 @@ class ChangePlanner:
 
     def _planned(self, order: _Order) -> HistoryEntry:
         """Return what the history will say of the change."""
-        return self._promoted(order.request, order.job.record) if order.job else self._rolled_back(order.request)
+        return (
+            self.entries.promoted(order.request, order.job.record)
+            if order.job
+            else self.entries.rolled_back(order.request)
+        )
 
     def _make_change(self, order: _Order, entry: HistoryEntry) -> None:
         """Record the change, and only then make it."""
@@ -117,11 +183,13 @@ class ChangePlanner:
             # From here on it is not removed. One that was kept a short time ago is not removed anyway.
             if not (order.own and self._is_young(order.job)) and not self.models.touch(model):
                 raise BadMessage(f"The model {model.sha256} is not kept any more")
-        if not order.own:
-            self.records.champions.mark_change(self.pipeline.name, self.now() + PATIENCE)
+        staged = is_staged(self.endpoints)
+        if staged or not order.own:
+            # The looks at a staged change are brought by its mark.
+            self.records.champions.mark_change(self.pipeline.name, self.now() + (LOOK_AGAIN if staged else PATIENCE))
         job, champion = order.job.record if order.job else None, self.live.models[self.pipeline.targets[0].name]
         rows, expected = rows_to_prove(self.records, self.pipeline, job, champion)
-        served = self.switch.answers(rows)
+        served = self._served(rows, even_if_broken=staged and entry.action is Action.ROLLED_BACK)
         change = Change(
             request_id=order.request_id,
             begun=self.now(),
@@ -131,9 +199,21 @@ class ChangePlanner:
             answers={name: each.answers for name, each in served.items()},
             # A model that was just trained has not been live before.
             expected=expected if expected or order.own else self._recorded(entry, served),
+            phase=Phase.STAGING if staged else Phase.UPDATING,
+            traffic=Traffic(plan=plan_of(self.pipeline.share, entry.action), since=self.now()) if staged else None,
         )
         self.held.save(self.held.champion.replace(change=change))
         self.settlement.finish(change, served, order.job if order.own else None)
+
+    def _served(self, rows: Rows, *, even_if_broken: bool) -> dict[str, Served]:
+        """Return what is answered now. A rollback from a model that does not answer needs to know nothing of it."""
+        try:
+            return self.switch.answers(rows)
+        except (TryLater, NeverAgain) as error:
+            if not even_if_broken:
+                raise
+            log.warning("Pipeline %s: the live model does not answer: %s", self.pipeline.name, error)
+            return dict.fromkeys(self.endpoints, Served(Rows([], []), 0.0))
 
     def _is_young(self, stored: Stored[RetrainingJob] | None) -> bool:
         """Return whether the job's model was kept so lately that retention leaves it alone for hours."""
@@ -163,7 +243,8 @@ class ChangePlanner:
             return
         late_writes = {late_write.sha256 for late_write in champion.late_writes}
         for name, endpoint in self.endpoints.items():
-            there, right = self.models.identify(endpoint.model()), champion.live.models.get(name)
+            right = champion.live.models.get(name)
+            there = right and served_model(self.models, endpoint, right)
             if there is None or right is None or there == right or there.sha256 not in late_writes:
                 continue
             reason = f"{name} was given {there.sha256[:12]} by a run that had been overtaken"
@@ -223,70 +304,6 @@ class ChangePlanner:
             return entry.answered.answers
         return self.records.answers.load(digest, models.pop())  # where earlier versions kept them
 
-    def _promoted(self, request: Request, job: RetrainingJob) -> HistoryEntry:
-        assert job.model is not None, "only a job with a model is wanted"
-        approver = job.approval.by if job.approval and job.approval.approved else None
-        reason = _reason(_why(job), request)
-        return HistoryEntry(
-            **self._facts(Action.PROMOTED, reason, request.by or approver),
-            previous=self.live.number,
-            models=dict.fromkeys(self.endpoints, job.model),
-            job=job.id,
-            dataset=job.dataset,
-            parts=job.parts,
-            parameters=job.parameters,
-            evaluation=job.evaluation,
-            verdict=job.verdict,
-            approval=job.approval,
-        )
-
-    def _rolled_back(self, request: Request) -> HistoryEntry:
-        if request.model is not None:
-            facts = self._facts(
-                Action.ROLLED_BACK, _reason(f"back to the kept model {request.model}", request), request.by
-            )
-            models = dict.fromkeys(self.endpoints, self._kept(request.model))
-            answered = self._answered_by(models)
-            return HistoryEntry(**facts, previous=self.live.number, models=models, answered=answered)
-        number = self.live.previous if request.to is None else request.to
-        former = None if number is None else self.records.champions.entry(self.pipeline.name, number)
-        if former is None:
-            what = "former model to go back to" if request.to is None else f"entry {request.to} in its history"
-            raise BadMessage(f"Pipeline {self.pipeline.name} has no {what}")
-        for name in self.endpoints:
-            if name not in former.models:
-                raise BadMessage(f"Entry {former.number} of {self.pipeline.name} has no model for the target {name}")
-        facts = self._facts(Action.ROLLED_BACK, _reason(f"back to entry {former.number}", request), request.by)
-        return msgspec.structs.replace(former, **facts, proof={})
-
-    def _answered_by(self, models: Mapping[str, Model]) -> ProofAnswers | None:
-        """Return what the newest of the latest entries with these models has of their answers."""
-        last = self.held.champion.last
-        for number in range(last, max(0, last - LOOKED_THROUGH), -1):
-            entry = self.records.champions.entry(self.pipeline.name, number)
-            if entry and entry.models == models and entry.answered:
-                return entry.answered
-        return None
-
-    def _facts(self, action: Action, reason: str, by: str | None = None) -> dict[str, Any]:
-        """Return what is new with each entry, whatever model it has."""
-        champion, now = self.held.champion, self.now()
-        return {
-            "number": champion.last + 1,
-            "at": now,
-            "action": action,
-            "reason": reason,
-            "fence": champion.fence,
-            "by": by,
-        }
-
-    def _kept(self, sha256: str) -> Model:
-        found = self.models.find(sha256)
-        if len(found) != 1:
-            what = "is not kept any more" if not found else f"could be any of {len(found)}; write more of its hash"
-            raise BadMessage(f"The model {sha256} {what}")
-        return found[0]
-
     def _how_it_came_to_be_live(self) -> str:
         if self.held.champion.live is None:
             return "published by hand, before this app's first change"
@@ -303,22 +320,12 @@ class ChangePlanner:
         if champion.live and champion.live.models == models:
             return
         entry = HistoryEntry(
-            **self._facts(Action.FOUND, self._how_it_came_to_be_live()),
+            **self.entries.facts(Action.FOUND, self._how_it_came_to_be_live()),
             previous=champion.live.number if champion.live else None,
             models=models,
         )
         self.held.renew()  # before the history is written: what was read may be of another time
         self.held.save(self.records.champions.append(champion, entry))
-
-
-def _why(job: RetrainingJob) -> str:
-    """Return why the job's model may be live, as its verdict has it."""
-    if job.verdict is None:
-        return ""
-    asked = job.approval is not None and job.approval.approved
-    if job.verdict.outcome is Outcome.UNDECIDED and not asked and not job.final:
-        return f"undecided, and promoted as gate.undecided says: {job.verdict.reason}"
-    return job.verdict.reason
 
 
 def wanted(job: RetrainingJob, request: Request) -> bool:
@@ -333,6 +340,10 @@ def wanted(job: RetrainingJob, request: Request) -> bool:
     return request.by is not None and job.final
 
 
-def _reason(text: str, request: Request) -> str:
-    asked = f"asked for by {request.by}" if request.by else ""
-    return "; ".join(part for part in (text, asked, request.reason) if part)
+def ends_a_change(request: Request) -> bool:
+    """Return whether the end of a change that is under way is all that a person asks for: a rollback without a place.
+
+    The bake asks for the rollback of the live model, not of the one that the calls go over to.
+    """
+    plain = request.to is None and request.model is None
+    return request.action is Command.ROLLBACK and plain and request.by != BY

@@ -25,6 +25,7 @@ from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.flows.promotion.change import ChangePlanner
 from shared.flows.promotion.settle import Settlement
+from shared.flows.promotion.sharing import Sharing
 from shared.flows.promotion.switch import Switch
 from shared.store import Records
 from shared.store.champions import HeldChampion
@@ -94,7 +95,12 @@ class Promotion:
             now=self.now,
             sleep=self.sleep,
         )
-        settlement = Settlement(pipeline=pipeline, held=held, records=self.records, switch=switch, now=self.now)
+        sharing = Sharing(
+            pipeline=pipeline, held=held, records=self.records, endpoints=endpoints, switch=switch, now=self.now
+        )
+        settlement = Settlement(
+            pipeline=pipeline, held=held, records=self.records, switch=switch, sharing=sharing, now=self.now
+        )
         return ChangePlanner(
             pipeline=pipeline,
             held=held,

@@ -18,6 +18,7 @@ from shared.domain.champions import Action, Champion, Change, Phase, ProofAnswer
 from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
 from shared.domain.pipelines import Pipeline
 from shared.domain.proof_rows import first
+from shared.flows.promotion.sharing import Later, Sharing
 from shared.flows.promotion.switch import Made, Served, Switch
 from shared.store import Records
 from shared.store.answers import digest_of
@@ -37,6 +38,7 @@ class Settlement:
     held: HeldChampion
     records: Records
     switch: Switch
+    sharing: Sharing
     now: Callable[[], datetime]
 
     def finish(
@@ -60,37 +62,74 @@ class Settlement:
             # The poll goes on waiting before it asks again: this run is on it.
             job = stored.record.move_to(JobState.PROMOTING, self.now(), note, not_before=stored.record.not_before)
             stored = self.records.jobs.save(stored, job)
-        if change.phase is Phase.UPDATING:
+        if change.phase is not Phase.REVERTING:
             made = self._made(change, fresh=served is not None)
+            if isinstance(made, Later):
+                self._look_again(made)
+                return
+            change = self._under_way
             if isinstance(made, Made):
                 # Proven is proven: trouble from here on, however long, puts nothing back.
-                self._settle_proven(change, stored, made, served or {})
+                self._settle_proven(change, self._newest(stored), made, served or {})
                 return
             log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
-            change = msgspec.structs.replace(change, phase=Phase.REVERTING, reason=made)
+            change = reverting(change, made, self.now())
             self.held.save(self.held.champion.replace(change=change))
-        self._settle_reverted(change, stored, self.switch.revert(change))
+        reverted = self.sharing.revert(change, change.traffic) if change.traffic else self.switch.revert(change)
+        if isinstance(reverted, Later):
+            self._look_again(reverted)
+            return
+        self._settle_reverted(change, self._newest(stored), reverted)
 
-    def _made(self, change: Change, *, fresh: bool) -> Made | str:
-        """Switch the endpoints; return the proof, or the reason to revert to the former models."""
+    @property
+    def _under_way(self) -> Change:
+        assert self.held.champion.change is not None, "a change is finished once it is recorded"
+        return self.held.champion.change
+
+    def _look_again(self, later: Later) -> None:
+        """Have the poll bring the next look; the record is given back until then."""
+        self.records.champions.mark_change(self.pipeline.name, self.now() + timedelta(seconds=later.seconds))
+
+    def _newest(self, stored: Stored[RetrainingJob] | None) -> Stored[RetrainingJob] | None:
+        """Return the job with the steps that the shares of the calls have made."""
+        staged = stored and self._under_way.traffic
+        return self.records.jobs.require(stored.record.id) if stored and staged else stored
+
+    def _made(self, change: Change, *, fresh: bool) -> Made | Later | str:
+        """Switch the endpoints, or take the switch one look further; return the proof, or the reason to revert."""
         try:
+            if change.traffic:
+                return self.sharing.look(change, change.traffic)
             return self.switch.make(change, fresh=fresh)
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
-            if isinstance(error, TryLater) and self.now() - change.begun < PATIENCE:
+            if isinstance(error, TryLater) and self._may_be_tried_again():
                 raise
             return str(error)
+
+    def _may_be_tried_again(self) -> bool:
+        change = self._under_way
+        if change.traffic is None:
+            return self.now() - change.begun < PATIENCE
+        if change.phase is Phase.STAGING:
+            return (self.now() - change.begun).total_seconds() < self.pipeline.training.patience
+        return change.traffic.given or self.now() - change.traffic.since < PATIENCE
 
     def _settle_proven(
         self, change: Change, stored: Stored[RetrainingJob] | None, made: Made, served: Mapping[str, Served]
     ) -> None:
         self.held.renew()  # before the history is written: a run that was overtaken must not
         entry = msgspec.structs.replace(change.entry, proof=made.proof, answered=self._answered(change, made))
+        if change.traffic:
+            facts = {"traffic": change.traffic.steps, "served_by": self.sharing.served_by(change)}
+            entry = msgspec.structs.replace(entry, **facts)
         champion = self.records.champions.append(self.held.champion, entry)
         proofs = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
         self._end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {proofs}")
         self._watch(change, champion, made, served)
+        if change.traffic:
+            self.sharing.keep_the_former(change)
         self._settle(change.request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
     def _answered(self, change: Change, made: Made) -> ProofAnswers | None:
@@ -113,6 +152,7 @@ class Settlement:
                 rows=change.rows,
                 answers=made.answers,
                 seconds={name: each.seconds for name, each in served.items()},
+                former=change.before if change.traffic else {},
             )
             self.records.watches.begin(self.pipeline.name, watch)
 
@@ -121,8 +161,20 @@ class Settlement:
         champion = self.held.champion
         self._settle(request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
+    def settle_ended(self, request_id: str) -> None:
+        """Settle a request that asked for the end of a change, which has ended."""
+        live = self.held.champion.live
+        assert live is not None, "what is live is recorded before anything is changed"
+        self._end(request_id, None, JobState.PROMOTED, f"the change is ended, and entry {live.number} is live")
+        self._settle(request_id, None, self.held.champion)
+
+    def settle_refused(self, request_id: str, reason: str) -> None:
+        self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": f"refused: {reason}"})
+        self._settle(request_id, None, self.held.champion)
+
     def _settle_reverted(self, change: Change, stored: Stored[RetrainingJob] | None, how_sure: str) -> None:
-        reason = f"{change.reason}; the former model is live again, and {how_sure}"
+        again = "is live again" if change.traffic is None or change.traffic.former else "stayed live"
+        reason = f"{change.reason}; the former model {again}, and {how_sure}"
         champion = self.held.champion
         if champion.live and self.records.champions.entry(self.pipeline.name, champion.last + 1):
             # A run proved the switch, wrote its entry and died; it was live for a while.
@@ -150,12 +202,19 @@ class Settlement:
 
     def _settle(self, request_id: str, stored: Stored[RetrainingJob] | None, champion: Champion) -> None:
         """Clear the change. Delete its mark last, because the poll resumes every change that has a mark."""
+        change = self.held.champion.change
         self.held.save(champion.settle(request_id))
         if stored:
             self.records.jobs.close(stored.record)
-        else:
+        if (stored is None or (change and change.traffic)) and champion.waiting is None:
             self.records.champions.unmark_change(self.pipeline.name)
 
     def save(self, stored: Stored[RetrainingJob], job: RetrainingJob) -> None:
         self.records.jobs.save(stored, job)
         log.info("Job %s is %s: %s", job.id, job.state.value, job.reason)
+
+
+def reverting(change: Change, reason: str, now: datetime) -> Change:
+    """Return the change on its way back."""
+    traffic = change.traffic and msgspec.structs.replace(change.traffic, since=now, look_at=None)
+    return msgspec.structs.replace(change, phase=Phase.REVERTING, reason=reason, traffic=traffic)

@@ -24,6 +24,8 @@ log = logging.getLogger("relearn.switch")
 
 PAUSE = 1.0  #: seconds between two looks at an endpoint, at first
 PAUSE_MOST = 5.0
+OTHER_MODEL = "the definition names another model than the one it was given"
+SERVED_ALREADY = "served this model already"
 
 
 class Unproven(NeverAgain):
@@ -73,9 +75,9 @@ class Switch:
         """
         proof, answers = {}, {}
         for name in change.before:
-            endpoint, after = self._endpoint(name), change.entry.models[name]
+            endpoint, after = self.endpoint(name), change.entry.models[name]
             if after == change.before[name]:
-                proof[name], answers[name] = Proof(proven=True, text="served this model already"), change.answers[name]
+                proof[name], answers[name] = Proof(proven=True, text=SERVED_ALREADY), change.answers[name]
                 continue
             link = self.link(after)
             if fresh or endpoint.model().address != link.address:
@@ -91,7 +93,7 @@ class Switch:
         """
         text = "that is proven"
         for name in reversed(list(change.before)):
-            endpoint, link = self._endpoint(name), self.link(change.before[name])
+            endpoint, link = self.endpoint(name), self.link(change.before[name])
             self.renew()
             try:
                 endpoint.update(link, self._wait)
@@ -124,7 +126,7 @@ class Switch:
         endpoint.update(link, self._wait)
         self._await_former(endpoint, link, rows, answers)
 
-    def _endpoint(self, name: str) -> Endpoint:
+    def endpoint(self, name: str) -> Endpoint:
         if name not in self.endpoints:
             raise BadConfiguration(
                 f"The change under way is of the target {name!r}, which the pipelines file has no more; put it back "
@@ -139,30 +141,38 @@ class Switch:
 
     def _prove(self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows) -> tuple[Proof, Rows]:
         seen: list[Rows] = []
+        seconds = self._await(lambda: self._doubt(endpoint, link, change, before, seen))
+        return _proof(before, seen[-1], change, seconds), seen[-1]
 
-        def doubt() -> str | None:
-            if endpoint.model().address != link.address:
-                return "the definition names another model than the one it was given"
-            seen.append(endpoint.score(change.rows))
-            return doubt_of_answers(seen[-1], before, change.expected)
+    def _doubt(
+        self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows, seen: list[Rows]
+    ) -> str | None:
+        """Return what speaks against the endpoint's serving the new model; what it answers goes to `seen`."""
+        if endpoint.model().address != link.address:
+            return OTHER_MODEL
+        seen.append(endpoint.score(change.rows))
+        return doubt_of_answers(seen[-1], before, change.expected)
 
-        seconds = self._await(doubt)
-        answers = seen[-1]
-        if same_answers(before, answers, ALIKE):
-            text = f"names the model; both models answer alike for all {len(change.rows.values)} kept rows"
-            return Proof(proven=False, text=text), answers
-        how = "answers as it did in training" if change.expected else "answers otherwise than before"
-        return Proof(proven=True, text=f"names the model and {how} after {seconds:.1f} s"), answers
+    def shown(self, change: Change, name: str, seconds: float) -> tuple[Proof, Rows] | str:
+        """Return what one look, so many seconds after the update, shows of the new model, or what speaks against it."""
+        endpoint, after, before = self.endpoint(name), change.entry.models[name], change.answers[name]
+        if after == change.before[name]:
+            return Proof(proven=True, text=SERVED_ALREADY), before
+        seen: list[Rows] = []
+        doubt = _or_trouble(lambda: self._doubt(endpoint, self.link(after), change, before, seen))
+        return doubt if doubt is not None else (_proof(before, seen[-1], change, seconds), seen[-1])
+
+    def doubt_of_former(self, change: Change, name: str) -> str | None:
+        """Return what speaks, in one look, against the endpoint's serving the former model."""
+        link, answers = self.link(change.before[name]), change.answers[name]
+        known = answers if answers.columns else None
+        return _or_trouble(lambda: _doubt_of_former(self.endpoint(name), link, change.rows, known))
+
+    def answers_so(self, name: str, rows: Rows, answers: Rows) -> bool:
+        return same_answers(answers, self.endpoint(name).score(rows), ALIKE)
 
     def _await_former(self, endpoint: Endpoint, link: BlobReference, rows: Rows, answers: Rows | None) -> None:
-        def doubt() -> str | None:
-            if endpoint.model().address != link.address:
-                return "the definition names another model than the one it was given"
-            if answers and not same_answers(answers, endpoint.score(rows), ALIKE):
-                return "the answers to the kept rows are not those of the former model"
-            return None
-
-        self._await(doubt)
+        self._await(lambda: _doubt_of_former(endpoint, link, rows, answers))
         self.renew()
 
     def _await(self, doubt: Callable[[], str | None]) -> float:
@@ -185,6 +195,22 @@ class Switch:
     def _wait(self, seconds: float) -> None:
         self.sleep(seconds)
         self.renew()
+
+
+def _proof(before: Rows, answers: Rows, change: Change, seconds: float) -> Proof:
+    if same_answers(before, answers, ALIKE):
+        text = f"names the model; both models answer alike for all {len(change.rows.values)} kept rows"
+        return Proof(proven=False, text=text)
+    how = "answers as it did in training" if change.expected else "answers otherwise than before"
+    return Proof(proven=True, text=f"names the model and {how} after {seconds:.1f} s")
+
+
+def _doubt_of_former(endpoint: Endpoint, link: BlobReference, rows: Rows, answers: Rows | None) -> str | None:
+    if endpoint.model().address != link.address:
+        return OTHER_MODEL
+    if answers and not same_answers(answers, endpoint.score(rows), ALIKE):
+        return "the answers to the kept rows are not those of the former model"
+    return None
 
 
 def doubt_of_answers(answers: Rows, before: Rows, expected: Rows | None) -> str | None:

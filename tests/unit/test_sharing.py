@@ -1,0 +1,428 @@
+"""A model gets its share of the calls step by step, and both models are scored before the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from shared.base.errors import ServiceRefused, ServiceUnavailable
+from shared.domain.azureml import ShareSettings
+from shared.domain.champions import Action, Phase, Portion
+from shared.domain.jobs import JobState
+from shared.domain.messages import Command
+from shared.domain.services import BakeSettings
+from shared.domain.sharing import ALL, plan_of, shares_with
+from shared.domain.values import Duration
+from tests.support.staged import KEEP_FORMER, MINUTES, SHARE, StagedWorld
+
+FIRST = "first.ilearner"
+
+
+@pytest.mark.parametrize(
+    ("former", "share", "shares"),
+    [
+        ({"old": 100}, 10, {"old": 90, "new": 10}),
+        ({"old": 100}, 100, {"new": 100}),
+        ({"old": 100, "idle": 0}, 50, {"old": 50, "new": 50}),
+        ({"a": 50, "b": 50}, 33, {"a": 34, "b": 33, "new": 33}),
+        ({"a": 80, "b": 20}, 10, {"a": 72, "b": 18, "new": 10}),
+        ({"a": 99, "b": 1}, 99, {"a": 1, "new": 99}),
+        ({}, 10, {"new": 100}),
+    ],
+)
+def test_the_new_model_gets_its_share_and_the_others_keep_their_proportions(
+    former: dict[str, int], share: int, shares: dict[str, int]
+) -> None:
+    assert shares_with(former, "new", Portion(share=share)) == shares
+    assert sum(shares.values()) == 100
+
+
+def test_a_copy_of_the_calls_changes_nobodys_share() -> None:
+    assert shares_with({"old": 100}, "new", Portion(share=20, mirrored=True)) == {"old": 100}
+
+
+def test_a_promotion_takes_its_steps_and_a_rollback_one_write() -> None:
+    settings = ShareSettings(steps=[10, 50], mirror=20)
+    steps = [(each.share, each.mirrored) for each in plan_of(settings, Action.PROMOTED)]
+    assert steps == [(20, True), (10, False), (50, False), (100, False)]
+    assert plan_of(settings, Action.ROLLED_BACK) == plan_of(None, Action.PROMOTED) == (ALL,)
+
+
+@pytest.fixture
+def staged() -> StagedWorld:
+    return StagedWorld()
+
+
+def test_a_promotion_goes_through_its_steps_and_the_history_says_when(staged: StagedWorld) -> None:
+    job_id = staged.promoted()
+    live = staged.champion.live
+    assert live is not None
+    assert (live.action, live.job, live.number) == (Action.PROMOTED, job_id, 2)
+    assert [(step.share, step.mirrored) for step in live.traffic] == [(10, False), (50, False), (100, False)]
+    waits = [(b.at - a.at).total_seconds() for a, b in zip(live.traffic, live.traffic[1:], strict=False)]
+    assert all(10 * MINUTES <= wait <= 12 * MINUTES for wait in waits)
+    assert live.served_by["one"] == {"endpoint": "income", "deployment": f"m{staged.sha256(job_id)[:12]}"}
+    notes = staged.notes(job_id)
+    assert [note for note in notes if note.endswith("of the calls")] == [f"{n} % of the calls" for n in (10, 50, 100)]
+    assert live.proof["two"].proven
+    assert staged.shares() == {staged.content(job_id): 100}
+    assert [call for call in staged.endpoint().calls if call == "share"] == ["share"] * 3
+
+
+def test_the_record_is_held_by_nobody_between_the_looks(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_shared(10, job_id)
+    assert staged.world.documents.leased == {}
+    change = staged.champion.change
+    assert change is not None
+    assert change.phase is Phase.SHARING
+    assert staged.job(job_id).state is JobState.PROMOTING
+
+
+def test_the_former_model_stays_deployed_for_its_time_and_is_dropped_then(staged: StagedWorld) -> None:
+    job_id = staged.promoted()
+    begun = staged.world.clock.now()
+    assert staged.endpoint().contents() == {FIRST, staged.content(job_id)}
+    staged.run(lambda: staged.endpoint().contents() == {staged.content(job_id)})
+    assert (staged.world.clock.now() - begun).total_seconds() >= KEEP_FORMER
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_without_steps_all_calls_are_given_at_once() -> None:
+    staged = StagedWorld(share=None)
+    job_id = staged.promoted()
+    live = staged.champion.live
+    assert live is not None
+    assert [step.share for step in live.traffic] == [100]
+    assert staged.shares("two") == {staged.content(job_id): 100}
+
+
+def test_a_copy_of_the_calls_comes_before_the_first_share() -> None:
+    staged = StagedWorld(share=ShareSettings(steps=[50, 100], bake=Duration(5 * MINUTES), mirror=20))
+    job_id = staged.world.drop("a.csv")
+    staged.run(lambda: staged.endpoint().mirrored)
+    assert staged.shares() == {FIRST: 100}
+    staged.run(lambda: staged.job(job_id).final)
+    live = staged.champion.live
+    assert live is not None
+    assert [(step.share, step.mirrored) for step in live.traffic] == [(20, True), (50, False), (100, False)]
+    staged.run(staged.settled)
+    staged.check()
+
+
+def fails(staged: StagedWorld, content: str) -> None:
+    staged.endpoint("two").broken.add(content)
+
+
+def answers_otherwise(staged: StagedWorld, content: str) -> None:
+    staged.endpoint("two").wrong.add(content)
+
+
+def is_slow(staged: StagedWorld, content: str) -> None:
+    staged.endpoint("one").slow_models[content] = 3.0
+
+
+def is_slower_still(staged: StagedWorld, content: str) -> None:
+    staged.endpoint("one").slow_models[content] = 10.0
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (fails, "3 looks in a row failed, the last because two: POST score answered 424"),
+        (answers_otherwise, "the answers of two to the kept rows are not those of the model any more"),
+        (is_slow, "it answers 30.0 times as slowly as the former model at the same time"),
+    ],
+)
+@pytest.mark.parametrize("share", [10, 50])
+def test_a_model_that_does_badly_beside_the_former_one_is_taken_back_with_one_write(
+    staged: StagedWorld, trouble: Callable[[StagedWorld, str], None], why: str, share: int
+) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_shared(share, job_id)
+    writes = staged.endpoint().calls.count("share")
+    trouble(staged, staged.content(job_id))
+    staged.run(lambda: staged.job(job_id).final)
+    job = staged.job(job_id)
+    assert job.state is JobState.REVERTED
+    assert f"With {share} % of the calls" in (job.reason or "")
+    assert why in (job.reason or "")
+    assert "the former model is live again, and that is proven" in (job.reason or "")
+    assert staged.shares() == staged.shares("two") == {FIRST: 100}
+    assert staged.endpoint().calls.count("share") == writes + 1
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_service_that_answers_for_neither_model_says_nothing_about_the_new_one(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_shared(10, job_id)
+    staged.endpoint().broken |= {FIRST, staged.content(job_id)}
+    for _ in range(60):
+        staged.once()
+    assert staged.shares() == {FIRST: 90, staged.content(job_id): 10}
+    staged.endpoint().broken.clear()
+    staged.run(lambda: staged.job(job_id).final)
+    assert staged.job(job_id).state is JobState.PROMOTED
+
+
+def test_shares_that_take_effect_late_are_waited_for(staged: StagedWorld) -> None:
+    for endpoint in staged.both:
+        endpoint.late_shares = 3
+    job_id = staged.promoted()
+    assert staged.endpoint().calls.count("share") == 3
+    assert staged.shares() == {staged.content(job_id): 100}
+
+
+def test_shares_that_are_never_taken_are_given_up(staged: StagedWorld) -> None:
+    staged.endpoint("two").deaf = 10_000
+    job_id = staged.world.drop("a.csv")
+    staged.run(lambda: staged.job(job_id).final)
+    assert "The shares of step 1 were not taken within 0:15:00" in (staged.job(job_id).reason or "")
+    assert staged.shares() == staged.shares("two") == {FIRST: 100}
+    staged.run(staged.settled)
+    staged.check()
+
+
+@pytest.mark.parametrize("call", ["stage", "share", "drop"])
+def test_a_lost_answer_is_found_out_and_the_call_is_not_made_twice(staged: StagedWorld, call: str) -> None:
+    staged.endpoint().lose = [call]
+    job_id = staged.promoted()
+    staged.run(staged.settled)
+    assert staged.endpoint().calls.count("share") == 3
+    assert [each for each in staged.endpoint().calls if each in ("stage", "drop")] == ["stage", "drop"]
+    assert staged.shares() == {staged.content(job_id): 100}
+    staged.check()
+
+
+def test_a_refused_share_puts_the_former_ones_back(staged: StagedWorld) -> None:
+    staged.endpoint("two").errors["share"] = [ServiceRefused("PUT answered 400: BadArgument", 400)]
+    job_id = staged.world.drop("a.csv")
+    staged.run(lambda: staged.job(job_id).final)
+    assert staged.job(job_id).state is JobState.REVERTED
+    assert "BadArgument" in (staged.job(job_id).reason or "")
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_shares_that_somebody_else_gives_are_overwritten_once(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_given(10, job_id)
+    endpoint = staged.endpoint()
+    endpoint.put_by_others({"blue": 40, staged.sha256(job_id): 60})
+    staged.until_shared(10, job_id)
+    assert any("somebody else gave one other shares" in note for note in staged.notes(job_id))
+    staged.run(lambda: staged.job(job_id).final)
+    assert staged.job(job_id).state is JobState.PROMOTED
+    live = staged.champion.live
+    assert live is not None
+    assert [step.note[:13] for step in live.traffic] == ["", "somebody else", "", "", ""]
+
+
+def test_nobody_is_fought_over_the_shares_for_ever(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_shared(10, job_id)
+    for _ in range(2000):
+        if staged.job(job_id).final:
+            break
+        staged.endpoint().put_by_others({"blue": 40, staged.sha256(job_id): 60})
+        staged.once()
+        if staged.champion.change and staged.champion.change.phase is Phase.REVERTING:
+            break
+    staged.run(lambda: staged.job(job_id).final)
+    assert "for the second time" in (staged.job(job_id).reason or "")
+    assert staged.shares() == {FIRST: 100}
+
+
+def test_who_gives_all_calls_back_to_the_former_model_has_ended_the_change(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_shared(50, job_id)
+    staged.endpoint("two").put_by_others({"blue": 100})
+    staged.run(lambda: staged.job(job_id).final)
+    assert "Somebody else gave two other shares: 100 % " in (staged.job(job_id).reason or "")
+    assert staged.shares() == staged.shares("two") == {FIRST: 100}
+
+
+def test_a_rollback_is_one_write_while_the_former_model_is_deployed(staged: StagedWorld) -> None:
+    job_id = staged.promoted()
+    writes = staged.endpoint().calls.count("share")
+    staged.send(Command.ROLLBACK, "m1", by="ann")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.shares() == staged.shares("two") == {FIRST: 100}
+    assert staged.endpoint().calls.count("share") == writes + 1
+    assert staged.endpoint().calls.count("stage") == 1
+    live = staged.champion.live
+    assert live is not None
+    assert (live.action, live.number, [step.share for step in live.traffic]) == (Action.ROLLED_BACK, 3, [100])
+    assert staged.endpoint().contents() == {FIRST, staged.content(job_id)}
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_rollback_to_a_model_that_is_not_deployed_any_more_stages_it_first(staged: StagedWorld) -> None:
+    staged.promoted()
+    staged.run(staged.settled)
+    for endpoint in staged.both:
+        endpoint.pending = 4
+    staged.send(Command.ROLLBACK, "m1", by="ann")
+    staged.run(lambda: staged.champion.change)
+    change = staged.champion.change
+    assert change is not None
+    assert change.phase is Phase.STAGING
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.shares() == {FIRST: 100}
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_former_model_that_cannot_be_served_any_more_leaves_the_live_one_alone(staged: StagedWorld) -> None:
+    job_id = staged.promoted()
+    staged.run(staged.settled)
+    staged.endpoint("two").refused.add(FIRST)
+    staged.send(Command.ROLLBACK, "m1", by="ann")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("not done"))
+    assert "two cannot serve the model: ImageBuildFailure" in (staged.outcome("m1") or "")
+    assert "the former model stayed live, and no call was given to the other model" in (staged.outcome("m1") or "")
+    assert staged.shares() == {staged.content(job_id): 100}
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_rollback_works_although_the_live_model_answers_no_more(staged: StagedWorld) -> None:
+    job_id = staged.promoted()
+    for endpoint in staged.both:
+        endpoint.broken.add(staged.content(job_id))
+    staged.send(Command.ROLLBACK, "m1", by="ann")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.shares() == {FIRST: 100}
+
+
+def test_a_rollback_by_hand_during_sharing_ends_the_change_and_the_live_model_stays(staged: StagedWorld) -> None:
+    first = staged.promoted("a.csv")
+    second = staged.world.drop("b.csv")
+    staged.until_shared(10, second)
+    for _ in range(2):
+        staged.send(Command.ROLLBACK, "m1", by="ann", live=2)  # delivered twice
+    staged.run(lambda: staged.job(second).final)
+    assert staged.job(second).state is JobState.REVERTED
+    assert "ended by a rollback; asked for by ann" in (staged.job(second).reason or "")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.outcome("m1") == "done: the change is ended, and entry 2 is live"
+    staged.run(staged.settled)
+    assert staged.shares() == {staged.content(first): 100}
+    assert staged.champion.last == 2
+    staged.check()
+
+
+def test_another_model_asked_for_during_sharing_comes_after_the_way_back(staged: StagedWorld) -> None:
+    for endpoint in staged.both:
+        endpoint.late_shares = 20  # longer than a message is delivered again
+    first, second = staged.promoted("a.csv"), staged.world.drop("b.csv")
+    staged.until_shared(10, second)
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=1)
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.job(second).state is JobState.REVERTED
+    assert staged.shares() == {FIRST: 100}
+    actions = [entry.action for entry, _ in staged.world.records.champions.entries("income")]
+    assert actions == [Action.FOUND, Action.PROMOTED, Action.ROLLED_BACK]
+    staged.run(staged.settled)
+    staged.check()
+    assert staged.job(first).state is JobState.PROMOTED
+
+
+def test_a_message_that_asks_for_what_is_not_there_does_not_end_a_change(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_shared(10, job_id)
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=7)
+    staged.send(Command.ROLLBACK, "m2", by="ann", live=7)
+    staged.run(lambda: staged.job(job_id).final)
+    assert staged.job(job_id).state is JobState.PROMOTED
+    assert len(staged.dropped) == 2
+
+
+def test_newer_data_waits_until_the_calls_have_gone_over(staged: StagedWorld) -> None:
+    first = staged.world.drop("a.csv")
+    staged.until_shared(10, first)
+    second = staged.world.drop("b.csv")
+    staged.run(lambda: staged.job(first).final)
+    assert staged.job(first).state is JobState.PROMOTED
+    staged.run(lambda: staged.job(second).final)
+    assert staged.job(second).state is JobState.PROMOTED
+    assert max(endpoint.most for endpoint in staged.both) == 2
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_rollback_makes_room_for_its_model_and_the_candidate_is_staged_again(staged: StagedWorld) -> None:
+    staged.promoted("a.csv")
+    staged.run(staged.settled)
+    for endpoint in staged.both:
+        endpoint.pending = 10
+    candidate = staged.world.drop("b.csv")
+    staged.run(lambda: len(staged.endpoint().deployments) == 2)
+    staged.send(Command.ROLLBACK, "m1", by="ann")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert max(endpoint.most for endpoint in staged.both) == 2
+    staged.run(lambda: staged.job(candidate).final)
+    staged.run(staged.settled)
+    staged.check()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (fails, "3 looks in a row failed"),
+        (answers_otherwise, "the answers of two to the kept rows are not those"),
+        (is_slower_still, "it answers 6.0 times as slowly as the former model at the same time"),
+    ],
+)
+def test_the_bake_compares_with_the_former_model_at_the_same_time_and_rolls_back_with_one_write(
+    trouble: Callable[[StagedWorld, str], None], why: str
+) -> None:
+    staged = StagedWorld(bake=BakeSettings(time=Duration(30 * MINUTES)))
+    job_id = staged.promoted()
+    for endpoint in staged.both:
+        endpoint.slow = 2.0  # the whole service becomes slow, which says nothing about the model
+    for _ in range(30):
+        staged.once()
+    assert staged.champion.last == 2
+    writes = staged.endpoint().calls.count("share")
+    trouble(staged, staged.content(job_id))
+    staged.run(lambda: staged.champion.last == 3)
+    live = staged.champion.live
+    assert live is not None
+    assert (live.action, live.by) == (Action.ROLLED_BACK, "the bake")
+    assert why in live.reason
+    assert staged.shares("two") == {FIRST: 100}
+    assert staged.endpoint().calls.count("share") == writes + 1
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_an_outage_of_the_service_is_waited_for_at_the_end(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.run(lambda: (staged.endpoint().of.get(staged.sha256(job_id)) if staged.job(job_id).model else 0) == 50)
+    staged.endpoint().errors["shares"] = [ServiceUnavailable("503 of the workspace")] * 20
+    staged.run(lambda: staged.job(job_id).final)
+    assert staged.job(job_id).state is JobState.PROMOTED
+
+
+def test_a_job_that_a_person_promotes_is_staged_as_any_other(staged: StagedWorld) -> None:
+    staged.world.alone["income"] = msgspec.structs.replace(
+        staged.world.pipelines["income"], gate=StagedWorld().world.pipelines["income"].gate
+    )
+    staged.world.reader.evaluation = b"AUC\n0.5\n"
+    refused = staged.world.drop("a.csv")
+    staged.run(lambda: staged.job(refused).final)
+    assert staged.job(refused).state is JobState.REJECTED
+    staged.send(Command.PROMOTE, "m1", job=refused, by="ann")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.shares() == {staged.content(refused): 100}
+    live = staged.champion.live
+    assert live is not None
+    assert [step.share for step in live.traffic] == SHARE.steps
+    staged.run(staged.settled)
+    staged.check()
