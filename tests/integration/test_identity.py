@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from urllib.parse import parse_qs
 
 import pytest
@@ -84,19 +85,27 @@ def test_with_an_identity_alone_data_is_read_through_a_link_of_its_own_trained_o
     assert {"skoid", "sktid", "ske"} <= set(signature)  # signed with a user delegation key
     assert signature["sp"] == ["r"]
     assert signature["sr"] == ["b"]
+    begin, end = (datetime.fromisoformat(signature[each][0]) for each in ("st", "se"))
+    assert begin < end <= datetime.fromisoformat(signature["ske"][0])
 
 
 def test_the_doctor_finds_storage_well_by_identity(keyless: tuple[Workplace, dict[str, str], Endpoint]) -> None:
     place, settings, _ = keyless
-    found = list(storage.look(Settings(settings), place.container))
-    assert {each.what for each in found} >= {"storage TRAINING_DATA", "storage RETRAINING_STORE"}
-    assert [each for each in found if each.health is Health.WRONG] == []
+    found = {each.what: each.health for each in storage.look(Settings(settings), place.container)}
+    wanted = {"storage TRAINING_DATA", "storage RETRAINING_STORE", "rights on RETRAINING_STORE"}
+    assert {found.pop(what) for what in wanted} == {Health.OK}
+    assert Health.WRONG not in found.values()
+    assert "queue webjobs-blobtrigger-poison" in found
 
 
 def test_an_identity_that_the_storage_refuses_is_reported_with_what_to_look_at(
     keyless: tuple[Workplace, dict[str, str], Endpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, settings, _ = keyless
+    place, settings, _ = keyless
     monkeypatch.setattr("tests.support.identity.ISSUER", "https://elsewhere.example/")
     with pytest.raises(AccessRefused, match="roles of the app's identity"):
         App(Settings(settings)).records.jobs.active()
+    found = {each.what: each for each in storage.look(Settings(settings), place.container)}
+    for what in ("storage TRAINING_DATA", "storage RETRAINING_STORE", "queue webjobs-blobtrigger-poison"):
+        assert found[what].health is Health.WRONG
+        assert "roles of the app's identity" in str(found[what])

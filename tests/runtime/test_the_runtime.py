@@ -114,21 +114,23 @@ def test_an_event_of_event_grid_twice_is_one_arrival_and_a_malformed_or_foreign_
     workplace: Workplace,
 ) -> None:
     flow = Flow(workplace)
-    name = f"{PIPELINE}/new data 2026-11 ü%.csv"
-    workplace.blobs.get_blob_client(workplace.container, name).upload_blob(
-        as_csv(workplace.header, workplace.rows[:400])
-    )
+    name = f"{PIPELINE}/new data 2026-11 ü%+#.csv"
+    other = f"{PIPELINE}/other.csv"  # here too: without an event of its own, a sweep finds it
+    for each in (name, other):
+        rows = as_csv(workplace.header, workplace.rows[:400])
+        workplace.blobs.get_blob_client(workplace.container, each).upload_blob(rows)
     event = created(workplace.container, name)
     gone = created(workplace.container, f"{PIPELINE}/gone.csv")
-    foreign = created(f"{workplace.container}-old", name)
-    with pytest.raises(ValueError, match="subject"):
-        delivered(json.dumps([event, created(workplace.container, "", subject="/blobServices/default")]))
+    foreign = created(f"{workplace.container}-old", other)
+    whole = {"data": {"blobType": "BlockBlob", "url": f"https://stdata.blob.core.windows.net/{workplace.container}"}}
+    for malformed in ({}, {"data": None}, event | {"data": event["data"] | {"url": "a.csv"}}):
+        with pytest.raises(ValueError, match=r"an event without|not an address"):
+            delivered(json.dumps([malformed]))  # the host fails, and starts no function
+    assert delivered(json.dumps(event)) == [(workplace.container, name)]
     with runtime({**workplace.settings, "TRAINING_DATA_SOURCE": "eventgrid"}) as running:
-        for container, blob in delivered(json.dumps([event, event, gone, foreign])):
+        for container, blob in delivered(json.dumps([event, event, gone, foreign, whole])):
             answered = running.blob(container, blob)
             assert answered["succeeded"], answered["error"]
-        nameless = running.blob(workplace.container, "")
-        assert nameless["succeeded"], nameless["error"]
     assert [each.dataset.path for each in flow.arrivals()] == [name]
 
 

@@ -1,18 +1,16 @@
 """What the Functions host does with an event of Event Grid, so far as an app sees it.
 
-The webhook of the blob trigger takes an array of events, answers the handshake of a new subscription, and puts the blob
-that each subject names on its queue: neither the trigger's path nor the blob's ETag is looked at.
+The webhook of the blob trigger takes an array of events, or one, answers the handshake of a new subscription, and puts
+the blob that `data.url` names on its queue. Nothing looks at the subject, the trigger's path or the blob's ETag.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
-
-_SUBJECT = re.compile(r"/blobServices/default/containers/(?P<container>[^/]+)/blobs/(?P<name>.+)")
 
 
 def created(container: str, name: str, **changes: Any) -> dict[str, Any]:
@@ -25,7 +23,7 @@ def created(container: str, name: str, **changes: Any) -> dict[str, Any]:
         "contentType": "text/csv",
         "contentLength": 524288,
         "blobType": "BlockBlob",
-        "url": f"https://stdata.blob.core.windows.net/{container}/{name}",
+        "url": f"https://stdata.blob.core.windows.net/{container}/{quote(name)}",
         "sequencer": "00000000000004420000000000028963",
         "storageDiagnostics": {"batchId": str(uuid4())},
     }
@@ -43,14 +41,20 @@ def created(container: str, name: str, **changes: Any) -> dict[str, Any]:
 
 
 def delivered(body: str) -> list[tuple[str, str]]:
-    """Return the container and the name of each blob that the host would start the trigger with.
+    """Return the container and the name of each blob that the host puts on its queue.
 
-    Raises `ValueError` for what the host answers with 400, and puts on no queue.
+    Raises `ValueError` for what the host fails at: Event Grid sends it again, and at last to the dead letters.
     """
     events = json.loads(body)
-    if not isinstance(events, list):
-        raise ValueError("an array of events was expected")
-    found = [_SUBJECT.fullmatch(str(event.get("subject"))) for event in events]
-    if not all(found):
-        raise ValueError("a subject does not name a blob")
-    return [(each["container"], each["name"]) for each in found if each]
+    return [_blob(event) for event in (events if isinstance(events, list) else [events])]
+
+
+def _blob(event: Any) -> tuple[str, str]:
+    try:
+        address, kind = urlsplit(event["data"]["url"]), event["data"]["blobType"]
+    except (KeyError, TypeError):
+        raise ValueError("an event without data.url and data.blobType") from None
+    if not address.scheme or kind not in ("BlockBlob", "PageBlob", "AppendBlob"):
+        raise ValueError(f"{address.geturl()!r} is not an address, or {kind!r} not a kind of blob")
+    container, _, name = address.path.lstrip("/").partition("/")
+    return container, unquote(name)
