@@ -195,6 +195,11 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
         return staged or self.state in (_S.ACCEPTED, _S.PROMOTING)
 
     @property
+    def name_at_service(self) -> str:
+        """The name of its BES job at a service that takes one: the same at each try, another when it is made again."""
+        return f"{self.id}-again" if self.interrupted else self.id
+
+    @property
     def order(self) -> tuple[datetime, datetime]:
         """Newer data compares greater. Blob times have whole seconds, so arrival settles a tie."""
         return (self.dataset.modified, self.received_at)

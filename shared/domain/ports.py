@@ -104,6 +104,7 @@ class TrainingData(Protocol):
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
         """Write these versions as one blob `name` of the batches, behind the batch `after` if one is given.
 
+        A single version is copied by the storage, and `ServiceUnavailable` is raised while that goes on.
         `after` is a blob, or a folder with a final slash. Raises `DataChanged`, and `HeadersDiffer` when they are not
         one table.
         """

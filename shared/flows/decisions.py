@@ -68,8 +68,11 @@ class Decisions:
         if job.state is JobState.CANCELLED:
             return job
         refuse_cancel(job)
-        if job.bes_job and job.state in (JobState.SUBMITTED, JobState.TRAINING):
-            self.service(self.pipelines[job.pipeline]).cancel(job.bes_job)
+        bes_job, pipeline = job.bes_job, self.pipelines.get(job.pipeline)
+        if job.state is JobState.RECEIVED and pipeline and pipeline.training.runs_once_made:
+            bes_job = job.name_at_service  # the answer to its making may have been lost
+        if bes_job and pipeline and job.state in (JobState.RECEIVED, JobState.SUBMITTED, JobState.TRAINING):
+            self.service(pipeline).cancel(bes_job)
         note = f"cancelled by {request.by}" + (f": {request.reason}" if request.reason else "")
         return job.end(JobState.CANCELLED, self.now(), note)
 

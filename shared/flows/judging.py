@@ -9,28 +9,28 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
+from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable, UnexpectedAnswer
 from shared.base.retry import delay
 from shared.base.suggestion import case_hint
 from shared.base.threads import at_once
 from shared.domain.champions import Champion
-from shared.domain.evaluation import BYTES_AT_MOST, read_evaluation
+from shared.domain.evaluation import BYTES_AT_MOST, Evaluation, read_evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
 from shared.domain.gate.scored import read_scored
 from shared.domain.gate.verdict import Outcome, Verdict
 from shared.domain.jobs import Approval, ChampionScoring, HeldOut, JobState, Model, RetrainingJob, Telling
+from shared.domain.logged_metrics import read_metrics
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import (
     BatchService,
     BlobReader,
-    BlobReference,
     Cancelled,
     Endpoint,
     Endpoints,
@@ -50,7 +50,9 @@ from shared.store.answers import KeptRows
 
 log = logging.getLogger("relearn.judging")
 
-BY_REQUEST = 1000  #: rows; more are scored by a BES job
+BY_REQUEST = 1000  #: rows; more are scored by a BES job, where the service has some
+AT_ONCE = 500  #: rows of one request to an endpoint that has no BES jobs
+SCORE_SECONDS = 30.0  #: after which a step asks for no more of them
 IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
 BYTES_OF_ANSWERS = 64 << 20
@@ -70,10 +72,11 @@ class Judging:
     now: Callable[[], datetime]
 
     def take_results(
-        self, job: RetrainingJob, pipeline: Pipeline, results: Mapping[str, BlobReference]
+        self, job: RetrainingJob, pipeline: Pipeline, finished: Finished
     ) -> tuple[RetrainingJob, KeptRows | None]:
         """Keep what the training gave, before the links to it expire; return its held-out rows too, if it has some."""
-        outputs = pipeline.training.outputs
+        training, results = pipeline.training, finished.results
+        outputs = training.outputs
         for port in outputs:
             if port is not None and port not in results:
                 reason = (
@@ -86,12 +89,18 @@ class Judging:
             if outputs.scored is None or pipeline.gate.label is None:
                 return None
             content, gate = reader.read(results[outputs.scored]), pipeline.gate
-            rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most)
+            rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most, training.scored_columns)
             kept = self.records.answers.keep_rows(rows)
             return HeldOut(digest=kept.digest, rows=len(rows.values), of=total), kept
 
+        def take_evaluation() -> Evaluation:
+            if outputs.evaluation is not None:
+                return read_evaluation(_whole(reader.read(results[outputs.evaluation]), BYTES_AT_MOST))
+            needed = pipeline.gate.looks_at(has_rows=outputs.scored is not None)
+            return read_metrics(finished.metrics or {}, training.metrics, needed, pipeline.gate.kind)
+
         takes: list[Callable[[], Any]] = [
-            lambda: read_evaluation(_whole(reader.read(results[outputs.evaluation or ""]), BYTES_AT_MOST)),
+            take_evaluation,
             take_rows,
             lambda: keep(self.models, reader, results[outputs.model]),
         ]
@@ -114,13 +123,15 @@ class Judging:
             kept = KeptRows(job.held_out.digest, rows)
         if kept is None:
             raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
-        if len(kept.rows.values) > BY_REQUEST:
+        if pipeline.targets[0].batch_output and len(kept.rows.values) > BY_REQUEST:
             model = self._live(pipeline, champion)
             answers = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
             if answers is None:
                 return self._scored_by_job(job, pipeline, model, _asked(pipeline, kept.rows), job.held_out)
         else:
             job, model, answers = self._scored_by_request(job, pipeline, champion, kept)
+            if answers is None:
+                return job
         known = champion.evaluation if champion.live and model in champion.live.models.values() else None
         live = LiveModel(model=model.sha256, evaluation=known, answers=answers)
         verdict = judge(pipeline.gate, evaluation, live, ScoredRows(rows=kept.rows, label=pipeline.gate.label))
@@ -135,18 +146,21 @@ class Judging:
 
     def _scored_by_request(
         self, job: RetrainingJob, pipeline: Pipeline, champion: Champion, kept: KeptRows
-    ) -> tuple[RetrainingJob, Model, Rows]:
-        """Return what the champion answers for the rows, and the job that says how that is known.
+    ) -> tuple[RetrainingJob, Model, Rows | None]:
+        """Return what the champion answers for the rows, and the job that says how that is known; None: not yet.
 
         The champion is the one of the record until the endpoint says, after it has scored, that it serves another.
+        One of several models of an endpoint must be there to be asked, so which is live is asked first.
         """
         target = pipeline.targets[0].name
         endpoint = self.endpoints(pipeline)[target]
-        recorded = champion.live.models.get(target) if champion.live else None
+        recorded = champion.live.models.get(target) if champion.live and not endpoint.staging else None
         model = recorded or self._live(pipeline, champion, endpoint)
         while True:
             known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
-            answers = endpoint.score(_asked(pipeline, kept.rows)) if known is None else known
+            answers = self._answers(pipeline, endpoint, model, kept) if known is None else known
+            if answers is None:
+                return job, model, None
             if known is not None and recorded is None:
                 return job, model, answers
             live = self._live(pipeline, champion, endpoint)
@@ -158,6 +172,35 @@ class Judging:
         if known is None:
             job = self._keep(job, model, kept.digest, answers, f"{target} scored them by request")
         return job, model, answers
+
+    def _answers(self, pipeline: Pipeline, endpoint: Endpoint, model: Model, kept: KeptRows) -> Rows | None:
+        """Return what the model answers; None where there are many rows, and the next poll goes on."""
+        asked, staging = _asked(pipeline, kept.rows), endpoint.staging
+        if staging is None:
+            return endpoint.score(asked)
+        if len(asked.values) <= AT_ONCE:
+            return staging.score_staged(model, asked)
+        return self._answers_in_pieces(kept.digest, model, asked, lambda rows: staging.score_staged(model, rows))
+
+    def _answers_in_pieces(self, digest: str, model: Model, asked: Rows, score: Callable[[Rows], Rows]) -> Rows | None:
+        """Ask piece by piece. What is answered is kept where the endpoint is busy, or this takes long."""
+        until, part = self.now() + timedelta(seconds=SCORE_SECONDS), self.records.answers.part(digest, model.sha256)
+        before = len(part.record.values)
+        answers = part.record
+        try:
+            while len(answers.values) < len(asked.values):
+                begin = len(answers.values)
+                rows = asked.values[begin : begin + AT_ONCE]
+                piece = score(Rows(asked.columns, rows))
+                if len(piece.values) != len(rows):
+                    raise UnexpectedAnswer(f"The endpoint gave {len(piece.values)} answers for {len(rows)} rows")
+                answers = Rows(piece.columns, [*answers.values, *piece.values])
+                if self.now() > until and len(answers.values) < len(asked.values):
+                    return None
+        finally:
+            if before < len(answers.values) < len(asked.values):
+                self.records.answers.keep_part(part, answers)
+        return answers
 
     def _scored_by_job(
         self, job: RetrainingJob, pipeline: Pipeline, model: Model, asked: Rows, held_out: HeldOut

@@ -190,10 +190,16 @@ class Training:
                 after = job.noting(self.now(), "all is well again", **WELL)
             if after is job:
                 return
+            if after.final and job.state is JobState.RECEIVED and self._runs_once_made(job):
+                self._cancel(self.service(self.pipelines[job.pipeline]), job.name_at_service)
             course.job = after
             log.info("Job %s is %s: %s", after.id, after.state.value, after.steps[-1].note)
             if after.state is JobState.TRAINING:
                 return  # the BES job takes its time, and the next poll asks for it
+
+    def _runs_once_made(self, job: RetrainingJob) -> bool:
+        pipeline = self.pipelines.get(job.pipeline)
+        return pipeline is not None and pipeline.training.runs_once_made
 
     def _written(self, course: Course) -> Stored[RetrainingJob]:
         if course.job is not course.stored.record:
@@ -219,9 +225,9 @@ class Training:
     def _cancel(self, service: BatchService, bes_job: str) -> None:
         try:
             service.cancel(bes_job)
-            log.info("BES job %s is cancelled: another run made one for the same step", bes_job)
+            log.info("BES job %s is cancelled: nothing needs it", bes_job)
         except RetrainingError as error:
-            log.warning("BES job %s stays at the service and is never started: %s", bes_job, error)
+            log.warning("BES job %s stays at the service, and nothing needs it: %s", bes_job, error)
 
     def _step(self, course: Course) -> RetrainingJob:
         job = course.job
@@ -266,7 +272,7 @@ class Training:
             return self._without_the_changed(job, error)
         # At Studio, only the job whose id is recorded is ever started: an answer lost here leaves a job that trains
         # nothing. Elsewhere the name finds the job again.
-        bes_job = self.service(pipeline).submit(_name(job), link, parameters)
+        bes_job = self.service(pipeline).submit(job.name_at_service, link, parameters)
         return job.move_to(
             JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
         )
@@ -322,8 +328,8 @@ class Training:
                 return job.end(JobState.FAILED, self.now(), f"The training failed: {details}")
             case Cancelled():
                 return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
-            case Finished(results):
-                job, held_out = self.judging.take_results(job, pipeline, results)
+            case Finished():
+                job, held_out = self.judging.take_results(job, pipeline, status)
                 course.held_out = held_out if pipeline.gate.rows_at_most <= MANY else None
                 return job
 
@@ -366,15 +372,11 @@ def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
 
     The job, or the one on whose data it trains again, may have been made when the service was of the other kind.
     """
-    if _is_folder(job.joined) == bool(pipeline.training.folder):
+    training, base = pipeline.training, f"{job.pipeline}/{job.id}"
+    if _is_folder(job.joined) == bool(training.folder) and (job.joined or not training.copies):
         return job.joined
-    suffix = job.dataset.path.rpartition("/")[2].partition(".")[2].lower()
-    return f"{job.pipeline}/{job.id}/" if pipeline.training.folder else f"{job.pipeline}/{job.id}.{suffix}"
-
-
-def _name(job: RetrainingJob) -> str:
-    """Return the name of its job at the service: the same for each try, another one where a job is made once more."""
-    return f"{job.id}-again" if job.interrupted else job.id
+    _, dot, suffix = job.dataset.path.rpartition("/")[2].partition(".")
+    return f"{base}/" if training.folder else f"{base}{dot}{suffix.lower()}"
 
 
 def _is_folder(joined: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 rows/{digest}.json               rows as text: kept ones, or held-out ones as the candidate scored them
 answers/{digest}/{model}.json    the scored columns that the model of this SHA-256 gave for these rows
+answers/{digest}/{model}-part.json   those of the first rows, where the model was asked in pieces and was busy
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from shared.domain.ports import Documents
 from shared.domain.rows import Rows
-from shared.store.shelf import Shelf, encode
+from shared.store.shelf import Shelf, Stored, encode
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class AnswerRecords:
 
     def load(self, digest: str, model: str) -> Rows | None:
         return self._read(_answers(digest, model))
+
+    def part(self, digest: str, model: str) -> Stored[Rows]:
+        """Return what the model has answered for the first rows."""
+        name = _answers(digest, f"{model}-part")
+        return self._rows.load(name) or Stored(name, Rows([], []), "")
+
+    def keep_part(self, before: Stored[Rows], answers: Rows) -> None:
+        self._rows.replace(before, answers)
 
     def _read(self, name: str) -> Rows | None:
         stored = self._rows.load(name)

@@ -298,6 +298,8 @@ class FakeData:
         yield self.contents[dataset.path]
 
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        if name in self.joined:
+            return
         if after and after not in self.joined:
             raise DataChanged(f"batches/{after} was deleted")
         former = [(after, iter([self.joined[after]]))] if after else []

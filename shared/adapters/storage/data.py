@@ -48,6 +48,9 @@ class BlobTrainingData:
         return self._dropped.link(dataset.path, seconds)
 
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
+        if len(parts) == 1 and after is None:
+            self._copy_one(name, parts[0])
+            return
         with storage_errors(f"joining {name}"):
             target = self._batches.get_blob_client(name)
             if target.exists():
@@ -60,6 +63,12 @@ class BlobTrainingData:
                 self.join(name, parts, after)
             except ResourceExistsError:
                 return
+
+    def _copy_one(self, name: str, dataset: Dataset) -> None:
+        with storage_errors(f"copying to {_BATCHES}/{name}"):
+            before = self._copies(name).get(name)
+            if not _is_whole(before, dataset) and not self._bring(name, before, self._dropped, dataset):
+                raise ServiceUnavailable(f"{dataset.path} is still being copied to {_BATCHES}/{name}")
 
     def put(self, name: str, content: bytes) -> None:
         with storage_errors(f"writing {name}"):

@@ -1,0 +1,337 @@
+"""A retraining with Azure Machine Learning v2, over fakes: the app names the job, reads metrics, keeps a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.base.errors import BadEvaluation, RetrainingError, ServiceUnavailable
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ScoredOutput, ShareSettings
+from shared.domain.evaluation import Kind
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import parse_rule
+from shared.domain.jobs import JobState, Model, RetrainingJob
+from shared.domain.logged_metrics import read_metrics
+from shared.domain.messages import Command, Request
+from shared.domain.ports import BesJob, BlobReference, Failed, Finished, Running
+from shared.domain.rows import Rows
+from shared.domain.values import WorkspaceId
+from shared.flows import judging
+from tests.support.fakes import FakeService, FakeStagedEndpoint, World
+
+WORKSPACE = WorkspaceId("/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w")
+STORE = "https://store.example/"
+TRAINING = AzureMLTraining(workspace=WORKSPACE, component="train:1", compute="cpu", datastore="batches")
+SCORED = ScoredOutput(label="prediction", probability="p1")
+METRICS = {"roc_auc": "0.95", "training_roc_auc": "1.0"}
+
+
+class Jobs(FakeService):
+    """A workspace that takes the app's names. A job runs once it is made, and a name finds the job that has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metrics: Mapping[str, str] = METRICS
+        self.left_out: set[str] = set()
+
+    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+        lost, self.lose = self.lose, []
+        if name not in self.created:
+            super().submit(name, data, parameters)
+            self.created[-1] = name
+            self.started.append(name)
+        self.lose = lost
+        self._lose("submit")
+        return name
+
+    def start(self, bes_job: str) -> None:
+        """A job runs once it is made."""
+
+    def status(self, bes_job: str) -> BesJob:
+        self._fail()
+        if self.answer is not None:
+            return self.answer
+        outputs = {"model": f"batches/income/{bes_job}/model/", "scored": f"batches/income/{bes_job}/scored/scored.csv"}
+        return Finished({name: BlobReference(STORE, place) for name, place in outputs.items()}, self.metrics)
+
+    def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
+        return {name: each for name, each in super().statuses(bes_jobs).items() if name not in self.left_out}
+
+
+def make(rules: tuple[str, ...] = ("AUC >= 0.9",), scored: ScoredOutput | None = None, **facts: Any) -> World:
+    world = World(staged=True)
+    world.service = Jobs()
+    targets = [
+        AzureMLOnlineTarget(
+            name=name, workspace=WORKSPACE, endpoint=name, model=name, datastore="models", scoring=OnlineScoring()
+        )
+        for name in ("one", "two")
+    ]
+    world.alone["income"] = msgspec.structs.replace(
+        world.alone["income"],
+        training=msgspec.structs.replace(TRAINING, scored=scored, **facts),
+        gate=Gate(rules=[parse_rule(rule) for rule in rules], label="label", baseline={"AUC": 0.9}),
+        targets=targets,
+        share=ShareSettings(),
+    )
+    return world
+
+
+@pytest.fixture
+def world() -> World:
+    return make()
+
+
+def jobs_of(world: World) -> Jobs:
+    assert isinstance(world.service, Jobs)
+    return world.service
+
+
+def job(world: World, job_id: str) -> RetrainingJob:
+    return world.records.jobs.require(job_id).record
+
+
+def judged(world: World, name: str = "a.csv") -> RetrainingJob:
+    """Return a job after its results were judged."""
+    job_id = world.drop(name)
+    world.flows.training.poll()
+    return job(world, job_id)
+
+
+def test_the_app_names_the_job_and_copies_its_data_even_of_one_file(world: World) -> None:
+    job_id = world.drop("a.csv")
+    assert jobs_of(world).created == [job_id]
+    assert jobs_of(world).data == [f"batches/income/{job_id}.csv"]
+    assert world.data.joined[f"income/{job_id}.csv"] == world.data.contents["income/a.csv"]
+    assert job(world, job_id).joined == f"income/{job_id}.csv"
+
+
+def test_what_was_copied_is_trained_on_though_the_file_is_overwritten(world: World) -> None:
+    jobs_of(world).lose = ["submit"]
+    job_id = world.drop("a.csv")
+    assert job(world, job_id).state is JobState.RECEIVED
+    world.data.put("income/a.csv", b"age\n99\n")
+    world.run(lambda: job(world, job_id).state is JobState.PROMOTED)
+    assert job(world, job_id).state is JobState.PROMOTED
+    assert jobs_of(world).created == [job_id]  # the same name finds the job whose answer was lost
+    assert b"99" not in world.data.joined[f"income/{job_id}.csv"]
+
+
+def test_a_job_that_may_run_is_cancelled_by_its_name_when_the_person_cancels(world: World) -> None:
+    jobs_of(world).lose = ["submit"]
+    job_id = world.drop("a.csv")
+    request = Request(pipeline="income", action=Command.CANCEL, job=job_id, by="me")
+    world.flows.requests.carry_out(request, "message")
+    assert job(world, job_id).state is JobState.CANCELLED
+    assert jobs_of(world).cancelled == [job_id]
+
+
+def test_a_job_that_may_run_is_cancelled_by_its_name_when_it_is_given_up(world: World) -> None:
+    jobs_of(world).fails = [ServiceUnavailable("PUT got no answer")] * 1000
+    job_id = world.drop("a.csv")
+    world.run(lambda: job(world, job_id).final, minutes=24 * 60)
+    assert job(world, job_id).state is JobState.TIMED_OUT
+    assert jobs_of(world).cancelled == [job_id]
+
+
+def test_a_job_that_the_service_ended_is_made_again_under_another_name(world: World) -> None:
+    jobs_of(world).answer = Failed("the node was lost", interrupted=True)
+    job_id = world.drop("a.csv")
+    for _ in range(3):
+        world.flows.training.poll()
+    assert jobs_of(world).created == [job_id, f"{job_id}-again"]
+
+
+def test_a_job_that_a_search_leaves_out_is_asked_for_by_itself(world: World) -> None:
+    jobs_of(world).answer = Running()
+    job_id = world.drop("a.csv")
+    world.flows.training.poll()
+    jobs_of(world).answer, jobs_of(world).left_out = None, {job_id}
+    world.flows.training.poll()
+    assert job(world, job_id).evaluation is not None
+
+
+def test_the_run_s_metrics_are_the_evaluation_and_the_model_is_a_folder(world: World) -> None:
+    found = judged(world)
+    assert found.evaluation is not None
+    assert found.evaluation.metrics == {"AUC": "0.95"}
+    assert found.model is not None
+    assert found.model.folder
+    assert world.models.folders[found.model.sha256].keys() == {"model"}
+    world.run(lambda: job(world, found.id).final)
+    assert job(world, found.id).state is JobState.PROMOTED
+
+
+@pytest.mark.parametrize(
+    ("metrics", "state", "said"),
+    [
+        (
+            {"training_roc_auc": "1.0"},
+            JobState.FAILED,
+            "training_roc_auc is of the rows that it was trained on; name it",
+        ),
+        (
+            {},
+            JobState.FAILED,
+            "The run has no metric that is AUC; name it in training.metrics (AUC: NAME); it has: none",
+        ),
+        ({"roc_auc": "NaN"}, JobState.REJECTED, "AUC nan fails AUC >= 0.9"),
+        ({"roc_auc": "high"}, JobState.FAILED, "The run's roc_auc is 'high', which is not a number"),
+        ({"roc_auc": "0.8"}, JobState.REJECTED, "AUC 0.8000 fails AUC >= 0.9"),
+    ],
+)
+def test_metrics_that_are_missing_or_bad_end_the_job_with_the_reason(
+    world: World, metrics: Mapping[str, str], state: JobState, said: str
+) -> None:
+    jobs_of(world).metrics = metrics
+    found = judged(world)
+    assert found.state is state
+    assert said in (found.reason or "")
+
+
+def scored_rows(count: int, names: str = "age,label,prediction,p1") -> bytes:
+    return f"{names}\n".encode() + b"".join(f"{n},{n % 2},{n % 2},0.{n % 2}5\n".encode() for n in range(count))
+
+
+class Answering:
+    """Answers in the place of an endpoint's, which notes the pieces it was asked for."""
+
+    def __init__(self, world: World) -> None:
+        self.pieces: list[int] = []
+        self.asked: set[str] = set()
+        self.fails: list[Exception] = []
+        self.seconds = 0.0
+        self._world = world
+        endpoint = world.endpoints["one"]
+        assert isinstance(endpoint, FakeStagedEndpoint)
+        endpoint.score_staged = self.score_staged  # type: ignore[method-assign]
+        endpoint.score = self.score  # type: ignore[method-assign]
+
+    def score_staged(self, model: Model, rows: Rows) -> Rows:
+        self.asked.add(model.sha256)
+        self._world.clock.sleep(self.seconds)
+        if self.fails:
+            raise self.fails.pop(0)
+        self.pieces.append(len(rows.values))
+        return Rows(
+            ["Scored Labels", "Scored Probabilities"],
+            [[str(int(age) % 2), f"0.{int(age) % 2}4"] for [age] in rows.values],
+        )
+
+    def score(self, rows: Rows) -> Rows:
+        raise AssertionError(f"{len(rows.values)} rows go by the shares, and so to any of two models")
+
+
+def compared(count: int) -> tuple[World, Answering]:
+    world = make(("AUC >= champion",), SCORED)
+    world.reader.evaluation = scored_rows(count)
+    return world, Answering(world)
+
+
+def test_the_columns_of_the_scored_rows_get_the_names_that_the_gate_knows() -> None:
+    world, answering = compared(40)
+    found = judged(world)
+    assert found.held_out is not None
+    kept = world.records.answers.rows(found.held_out.digest)
+    assert kept is not None
+    assert kept.columns == ["age", "label", "Scored Labels", "Scored Probabilities"]
+    assert found.verdict is not None
+    assert found.verdict.same_rows == 40
+    assert answering.pieces == [40]
+    assert len(answering.asked) == 1  # the live model, whatever its share
+
+
+def test_a_column_that_is_not_there_ends_the_job_with_the_columns_that_are() -> None:
+    world, _ = compared(1)
+    world.reader.evaluation = scored_rows(4, names="age,label,predicted,p1")
+    found = judged(world)
+    assert found.state is JobState.FAILED
+    assert found.reason == (
+        "The scored rows have no column 'prediction', which training.scored names; their columns are: "
+        "age, label, predicted, p1"
+    )
+
+
+def test_the_champion_is_asked_in_pieces_and_a_busy_endpoint_is_asked_for_the_rest_later() -> None:
+    world, answering = compared(2300)
+    job_id = world.drop("a.csv")
+    score, calls = answering.score_staged, 0
+
+    def busy_at_the_third(model: Model, rows: Rows) -> Rows:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise ServiceUnavailable("POST score answered 429")
+        return score(model, rows)
+
+    world.endpoints["one"].score_staged = busy_at_the_third  # type: ignore[attr-defined]
+    world.flows.training.poll()
+    found = job(world, job_id)
+    assert found.state is JobState.JUDGING
+    assert found.trouble == "POST score answered 429"
+    world.run(lambda: job(world, job_id).state is not JobState.JUDGING)
+    assert answering.pieces == [500, 500, 500, 500, 300]  # nothing is asked twice
+    found = job(world, job_id)
+    assert found.verdict is not None
+    assert found.verdict.same_rows == 2300
+
+
+def test_a_step_does_not_ask_for_longer_than_a_poll_may_take() -> None:
+    world, answering = compared(2300)
+    answering.seconds = judging.SCORE_SECONDS * 0.6
+    job_id = world.drop("a.csv")
+    world.flows.training.poll()
+    assert answering.pieces == [500, 500]
+    assert job(world, job_id).state is JobState.JUDGING
+    assert job(world, job_id).trouble is None
+    world.run(lambda: job(world, job_id).state is not JobState.JUDGING)
+    assert answering.pieces == [500, 500, 500, 500, 300]
+
+
+@pytest.mark.parametrize(
+    ("logged", "found"),
+    [
+        ({"roc_auc": "0.9"}, "0.9"),
+        ({"roc_auc_score_X_test": "0.9", "training_roc_auc": "1"}, "0.9"),
+        ({"roc_auc_score-2_X_test": "0.9"}, "0.9"),
+        ({"test_roc_auc": "0.9", "val_roc_auc": "0.9"}, "0.9"),
+        ({"roc_auc": "0.9", "test_roc_auc": "0.8"}, "0.9"),
+        ({"roc_auc_score_X_train": "1"}, None),
+        ({"training_roc_auc": "1"}, None),
+        ({"training_roc_auc_score_test": "1"}, None),
+        ({"my_roc_auc": "1", "roc_auc_extra": "1"}, None),
+    ],
+)
+def test_a_name_of_held_out_rows_is_found_and_one_of_training_rows_is_not(
+    logged: Mapping[str, str], found: str | None
+) -> None:
+    assert read_metrics(logged, {}, [], Kind.TWO_CLASS).metrics.get("AUC") == found
+
+
+def test_metrics_are_read_by_the_names_that_are_given_and_two_that_fit_are_not_guessed() -> None:
+    logged = {"training_roc_auc": "1.0", "accuracy": "0.8", "f1_score": "Infinity"}
+    read = read_metrics(logged, {"AUC": "training_roc_auc"}, ["AUC"], Kind.TWO_CLASS)
+    assert read.metrics == {"AUC": "1.0", "Accuracy": "0.8", "F-Score": "Infinity"}
+    regression = {"mae": "1", "root_mean_squared_error": "2", "r2_score": "0.5", "mean_squared_error": "4"}
+    assert list(read_metrics(regression, {}, [], Kind.REGRESSION).metrics) == [
+        "Mean Absolute Error",
+        "Root Mean Squared Error",
+        "Coefficient of Determination",
+    ]
+    with pytest.raises(
+        BadEvaluation, match="several metrics that could be AUC: roc_auc_score_X_test, test_roc_auc; name"
+    ):
+        read_metrics({"test_roc_auc": "0.9", "roc_auc_score_X_test": "0.8"}, {}, ["AUC"], Kind.TWO_CLASS)
+    with pytest.raises(
+        BadEvaluation, match=r"no metric 'ROC_AUC', which training.metrics names for AUC; 'roc_auc' diff"
+    ):
+        read_metrics({"roc_auc": "0.9"}, {"AUC": "ROC_AUC"}, [], Kind.TWO_CLASS)
+
+
+def test_studio_reads_one_file_where_it_was_dropped() -> None:
+    world = World()
+    world.drop("a.csv")
+    assert world.service.data == ["training-data/income/a.csv"]
