@@ -118,7 +118,8 @@ class JobRunner:
         if self._faults.strike("failed job", _names(job_id)):
             raise ArmError(400, "UserError", "The job failed on order.")
         if self._faults.strike("canceled job", _names(job_id)):
-            self._records.change(Job, job_id, Job.asked_to_cancel)
+            self._records.change(Job, job_id.partition("/nodes/")[0], Job.asked_to_cancel)
+            raise Ended
         if self._pass(job_id, "Finalizing") is None:
             raise Ended
 
