@@ -11,7 +11,7 @@ import requests
 from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import MANAGEMENT, Tokens
-from shared.adapters.storage.accounts import BlobStore, identity, open_store
+from shared.adapters.storage.accounts import BlobStore, identity, open_account, open_store
 from shared.adapters.storage.data import BlobTrainingData
 from shared.adapters.storage.documents import BlobDocuments
 from shared.adapters.storage.models import BlobModels
@@ -134,7 +134,13 @@ class App:
         return session
 
     def reader_of(self, pipeline: Pipeline) -> ConfiguredBlobReader:
-        return ConfiguredBlobReader(self._session, [self._store, self._data_store], pipeline.training.results)
+        by_identity = None if isinstance(pipeline.training, TrainingService) else self._account_at
+        own = [self._store, self._data_store]
+        return ConfiguredBlobReader(self._session, own, pipeline.training.results, by_identity)
+
+    @cached_property
+    def _account_at(self) -> Callable[[str], BlobStore]:
+        return cache(lambda address: open_account(address, identity(self.settings.get("RETRAINING_STORE__clientId"))))
 
     def _endpoint(self, target: Target, *, create: bool) -> Endpoint:
         match target:

@@ -54,6 +54,8 @@ NEXT: dict[JobState, frozenset[JobState]] = {
     _S.PROMOTING: frozenset({_S.PROMOTED, _S.REVERTED}),
 }
 FINAL = frozenset(JobState) - NEXT.keys()
+UNJUDGED = frozenset({_S.RECEIVED, _S.SUBMITTED, _S.TRAINING})  #: states before the results are kept
+AGAIN = "-again"  #: how the name of a job that is made once more ends
 #: states whose outcome is written before the champion's record is settled; the promotion takes the job off the list
 SWITCHED = frozenset({_S.PROMOTED, _S.REVERTED})
 
@@ -197,7 +199,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name_at_service(self) -> str:
         """The name of its BES job at a service that takes one: the same at each try, another when it is made again."""
-        return f"{self.id}-again" if self.interrupted else self.id
+        return f"{self.id}{AGAIN}" if self.interrupted else self.id
 
     @property
     def order(self) -> tuple[datetime, datetime]:

@@ -119,6 +119,12 @@ class TrainingData(Protocol):
     def put(self, name: str, content: bytes) -> None:
         """Write a blob of the batches, which the same run may have written before."""
 
+    def batched(self, prefix: str) -> Iterator[Dataset]:
+        """Yield the blobs of the batches whose names begin so."""
+
+    def delete_batched(self, dataset: Dataset) -> None:
+        """Delete this version of a blob of the batches; where another one or none is there, do nothing."""
+
     def link(self, dataset: Dataset, seconds: float) -> BlobReference: ...
     def link_joined(self, name: str, seconds: float) -> BlobReference: ...
     def set_aside(self, dataset: Dataset, folder: str, report: bytes, reason: bytes, *, copy: bool = True) -> str:

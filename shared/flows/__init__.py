@@ -182,6 +182,7 @@ class Flows:
             pipelines=self._ports.pipelines,
             records=self._ports.records,
             documents=self._ports.documents,
+            data=self._ports.data,
             models=self._ports.models,
             endpoints=self._ports.endpoints_of,
             rule=self._ports.keep_rule,

@@ -111,3 +111,15 @@ def test_a_batch_does_not_come_after_one_that_was_deleted(dropped: Data) -> None
     dropped.drop(PATH, b"age\n1\n")
     with pytest.raises(DataChanged):
         dropped.data.join("income/two.csv", [found(dropped)], "income/gone.csv")
+
+
+def test_a_blob_of_the_batches_is_listed_and_deleted_in_the_version_that_was_seen(dropped: Data) -> None:
+    assert list(dropped.data.batched("income/")) == []
+    dropped.drop(PATH, b"age\n1\n")
+    for name in ("income/1/model/a", "income/1/model/b", "other/1"):
+        dropped.data.join(name, [found(dropped)], None)
+    listed = list(dropped.data.batched("income/"))
+    assert [(each.path, each.size) for each in listed] == [("income/1/model/a", 6), ("income/1/model/b", 6)]
+    for _ in range(2):
+        dropped.data.delete_batched(listed[0])
+    assert [each.path for each in dropped.data.batched("")] == ["income/1/model/b", "other/1"]

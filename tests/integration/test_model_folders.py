@@ -124,3 +124,30 @@ def test_a_folder_that_a_service_names_is_read_file_by_file(store: BlobStore, co
     for strange in (BlobReference("https://other.example/", "a/"), BlobReference(store.address, "models/../secrets/")):
         with pytest.raises(BadConfiguration, match="at no address that the configuration allows"):
             next(iter(reader.files(strange)))
+
+
+def test_a_folder_at_another_allowed_account_is_read_by_the_app_s_identity(
+    store: BlobStore, container: ContainerClient
+) -> None:
+    container.create_container()
+    container.upload_blob("live/MLmodel", b"flavors")
+    opened: list[str] = []
+
+    def by_identity(address: str) -> BlobStore:
+        opened.append(address)
+        return store
+
+    allowed = f"{store.address}models"
+    reader = ConfiguredBlobReader(requests.Session(), [], [allowed], by_identity)
+    found = {path: b"".join(chunks) for path, chunks in reader.files(BlobReference(store.address, "models/live/"))}
+    assert found == {"MLmodel": b"flavors"}
+    assert opened == [store.address.rpartition("/devstoreaccount1")[0]]
+    with pytest.raises(BadConfiguration, match="at no address that the configuration allows"):
+        next(iter(reader.files(BlobReference(store.address, "retraining/live/"))))
+    assert len(opened) == 1
+    with pytest.raises(BadConfiguration, match="without a SAS, and it is not in the app's storage"):
+        next(
+            iter(
+                ConfiguredBlobReader(requests.Session(), [], [allowed]).files(BlobReference(store.address, "models/a/"))
+            )
+        )

@@ -314,6 +314,14 @@ class FakeData:
             self.joined[folder + name_in_folder(number, path)] = b"".join(chunks)
         return f"batches/{folder}*"
 
+    def batched(self, prefix: str) -> Iterator[Dataset]:
+        for name in sorted(self.joined):
+            if name.startswith(prefix):
+                yield Dataset(path=name, etag=name, modified=self.times.get(name, START), size=len(self.joined[name]))
+
+    def delete_batched(self, dataset: Dataset) -> None:
+        self.joined.pop(dataset.path, None)
+
     def link(self, dataset: Dataset, seconds: float) -> BlobReference:  # noqa: ARG002
         return BlobReference("https://store.example/", f"training-data/{dataset.path}")
 

@@ -335,3 +335,49 @@ def test_studio_reads_one_file_where_it_was_dropped() -> None:
     world = World()
     world.drop("a.csv")
     assert world.service.data == ["training-data/income/a.csv"]
+
+
+def write_outputs(world: World, name: str) -> list[str]:
+    """Write what a job writes; return the names."""
+    places = [f"income/{name}/{place}" for place in ("model/MLmodel", "model/data/a", "scored/scored.csv")]
+    for place in places:
+        world.data.joined[place], world.data.times[place] = b"x", world.clock.now()
+    return places
+
+
+def test_what_a_judged_job_wrote_is_removed_after_a_week_and_its_data_stays() -> None:
+    world, _ = compared(40)
+    found = judged(world)
+    written = {*write_outputs(world, found.id), *write_outputs(world, f"{found.id}-again")}
+    others = (
+        "first/model/MLmodel",
+        f"income/{found.id}/more/notes.txt",
+        f"income/{found.id}/1.csv",
+        "income/x/model/a",
+    )
+    for place in others:
+        world.data.joined[place] = b"x"
+    world.clock.sleep(6 * 86400)
+    world.flows.retention.run()
+    assert written <= world.data.joined.keys()
+    world.clock.sleep(2 * 86400)
+    world.flows.retention.run()
+    assert world.data.joined.keys() == {f"income/{found.id}.csv", *others}
+
+
+def test_what_a_job_wrote_stays_until_its_results_are_kept(world: World) -> None:
+    jobs_of(world).answer = Running()
+    job_id = world.drop("a.csv")
+    world.flows.training.poll()
+    written = {*write_outputs(world, job_id)}
+    world.clock.sleep(30 * 86400)
+    world.flows.retention.run()
+    assert written <= world.data.joined.keys()
+
+
+def test_no_folder_of_a_studio_training_is_taken_for_what_a_job_wrote() -> None:
+    world = World()
+    world.data.joined["income/a-job/model/a.csv"] = b"x"
+    world.clock.sleep(30 * 86400)
+    world.flows.retention.run()
+    assert "income/a-job/model/a.csv" in world.data.joined

@@ -136,6 +136,13 @@ def open_store(settings: Settings, name: str) -> BlobStore:
     return BlobStore(client, getattr(client.credential, "account_key", None))
 
 
+def open_account(address: str, credential: TokenCredential) -> BlobStore:
+    """Return the store at an address that `training.results` allows; nothing is called yet."""
+    transport = _NamingTransport("training.results")
+    client = BlobServiceClient(address, credential, transport=transport, **_DIRECT, **_RETRIES, **_PIECES)
+    return BlobStore(client, None)
+
+
 def open_service(kind: Any, settings: Settings, name: str, service: str, **options: Any) -> Any:
     """Return a client, of this kind, of the setting's `blob` or `queue` service; nothing is called yet."""
     options = {**_DIRECT, "transport": _NamingTransport(name), **options}

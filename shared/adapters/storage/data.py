@@ -14,7 +14,7 @@ from azure.storage.blob import BlobClient, BlobProperties
 from shared.adapters.storage.accounts import BlobStore, storage_errors
 from shared.adapters.storage.documents import create_container, upload
 from shared.adapters.storage.versions import BlobVersions, dataset_of
-from shared.base.errors import AskHuman, DataChanged, RecordChanged, ServiceUnavailable
+from shared.base.errors import AskHuman, DataChanged, RecordChanged, ServiceRefused, ServiceUnavailable
 from shared.domain.jobs import Dataset
 from shared.domain.joining import check_headers, joined, name_in_folder
 from shared.domain.ports import BlobReference
@@ -63,6 +63,16 @@ class BlobTrainingData:
                 self.join(name, parts, after)
             except ResourceExistsError:
                 return
+
+    def batched(self, prefix: str) -> Iterator[Dataset]:
+        try:
+            yield from self._kept.listed(prefix)
+        except ServiceRefused as error:
+            if error.status != 404:  # there is no container yet
+                raise
+
+    def delete_batched(self, dataset: Dataset) -> None:
+        self._delete(self._kept, dataset)
 
     def _copy_one(self, name: str, dataset: Dataset) -> None:
         with storage_errors(f"copying to {_BATCHES}/{name}"):
@@ -168,13 +178,17 @@ class BlobTrainingData:
             raise ServiceUnavailable(f"{dataset.path} is still being copied into quarantine")
 
     def delete(self, dataset: Dataset) -> None:
+        self._delete(self._dropped, dataset)
+
+    @staticmethod
+    def _delete(place: BlobVersions, dataset: Dataset) -> None:
         with storage_errors(f"deleting {dataset.path}"):
             try:
-                self._dropped.blob(dataset.path).delete_blob(
+                place.blob(dataset.path).delete_blob(
                     etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified
                 )
             except HttpResponseError:
-                if self.find(dataset.path) == dataset:
+                if place.find(dataset.path) == dataset:
                     raise  # a lease, a snapshot or a policy holds it
 
     def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
