@@ -25,6 +25,7 @@ from shared.base.clock import Clock, SystemClock
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
 from shared.domain.fleets import Pipelines
 from shared.domain.pipelines import Pipeline, Target
 from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
@@ -77,6 +78,9 @@ class App:
 
     def rights(self, target: NewTarget) -> ArmRights:
         return ArmRights(self._session, target, self._token(target))
+
+    def workspace(self, part: AzureMLTraining | AzureMLOnlineTarget) -> Workspace:
+        return self._workspace_of(part.address, part.workspace)
 
     @property
     def account(self) -> str:

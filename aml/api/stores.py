@@ -93,7 +93,10 @@ def put_compute(context: Context, call: Call) -> Response:
     """Make a cluster, or change its size. It is there at once."""
     name = call.names["name"]
     scope.check_name(name, "name")
-    properties = scope.properties_of(call.json())
+    body = call.json()
+    properties, identity = scope.properties_of(body), body.get("identity") or {}
+    if not isinstance(identity, dict):
+        raise bad_request("'identity' must be an object.", "identity")
     if properties.get("computeType") != "AmlCompute":
         kind = str(properties.get("computeType"))[:40]
         raise bad_request(f"The compute type {kind!r} is not here; it can be AmlCompute.", "properties.computeType")
@@ -104,10 +107,11 @@ def put_compute(context: Context, call: Call) -> Response:
     if not isinstance(nodes, int) or isinstance(nodes, bool) or not 0 <= nodes <= 1000:
         raise bad_request("'maxNodeCount' must be a whole number from 0 to 1000.", "properties.scaleSettings")
     size = cluster.get("vmSize")
-    made = make(Compute, f"computes/{name}", compute_properties(size if isinstance(size, str) else "local", nodes))
+    kept_as = compute_properties(size if isinstance(size, str) else "local", nodes)
+    made = make(Compute, f"computes/{name}", kept_as, identity=identity)
     kept = context.workspace.records.find_or_make(Compute, made.id, lambda: made)
     if kept is not made:
-        made = msgspec.structs.replace(kept, properties=made.properties, modified=now())
+        made = msgspec.structs.replace(kept, properties=made.properties, identity=identity, modified=now())
         context.workspace.records.put(made)
     return scope.answer(_shown_compute(context, made), 200 if kept is not made else 201)
 
@@ -121,7 +125,11 @@ def delete_compute(context: Context, call: Call) -> Response:
 
 
 def _shown_compute(context: Context, compute: Compute) -> dict[str, Any]:
-    return {**scope.shown(context, compute), "location": context.workspace.identity.location}
+    known, identity = context.workspace.identity, compute.identity
+    if str(identity.get("type")).lower().startswith("system"):
+        identity = {**identity, "principalId": known.principal, "tenantId": known.tenant}
+    shown = {"identity": identity} if identity else {}
+    return {**scope.shown(context, compute), "location": known.location, **shown}
 
 
 def _datastore(context: Context, call: Call) -> Datastore:

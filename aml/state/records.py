@@ -63,6 +63,8 @@ class Datastore(Resource, frozen=True):
 class Compute(Resource, frozen=True):
     """What jobs run on. Its `maxNodeCount` is how many of them run at once."""
 
+    identity: dict[str, Any] = msgspec.field(default_factory=dict)
+
 
 class Asset(Resource, frozen=True):
     """All versions of one model, data asset, environment, component or code: `models/income`."""

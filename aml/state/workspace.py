@@ -50,7 +50,9 @@ class Workspace:
             make(Datastore, f"datastores/{name}", self._blob_datastore(container, name == DEFAULT_DATASTORE))
             for name, container in containers.items()
         ]
-        return [*stores, make(Compute, "computes/cpu-cluster", compute_properties("Standard_DS3_v2", 2))]
+        identity = {"type": "SystemAssigned"}
+        cluster = make(Compute, "computes/cpu-cluster", compute_properties("Standard_DS3_v2", 2), identity=identity)
+        return [*stores, cluster]
 
     def _blob_datastore(self, container: str, is_default: bool) -> dict[str, object]:
         return {

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from shared.adf.artefacts import Text
 from shared.base.secret import redact
-from shared.domain.values import read_address
+from shared.domain.values import read_address, written
 
 _TIME_SPAN = re.compile(r"^(?:(\d+)\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})$")
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SIZES = (86400, 3600, 60, 1)
 _CLASSIC = re.compile(r"^https?://[^/]+/workspaces/[^/]+/webservices/[^/]+/endpoints/([^/]+)$", re.IGNORECASE)
 _NEW = re.compile(
     r"^(https?://[^/]+)/subscriptions/([^/]+)/resourceGroups/([^/]+)"
@@ -34,9 +34,8 @@ def duration(time_span: str) -> str | None:
     match = _TIME_SPAN.match(time_span.strip())
     if not match:
         return None
-    seconds = sum(int(part or 0) * size for part, size in zip(match.groups(), _UNITS.values(), strict=True))
-    unit = next((unit for unit, size in _UNITS.items() if seconds % size == 0), "s")
-    return f"{seconds // _UNITS[unit]}{unit}" if seconds else None
+    seconds = sum(int(part or 0) * size for part, size in zip(match.groups(), _SIZES, strict=True))
+    return written(seconds) if seconds else None
 
 
 def plain_address(text: Text | None) -> str | None:

@@ -11,12 +11,13 @@ import msgspec
 
 from shared.base.suggestion import case_hint, suggestion
 from shared.configuration.file import Entry, Wrong
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ShareSettings
 from shared.domain.evaluation import METRICS, Kind, metric_name
 from shared.domain.fleets import Fleet
 from shared.domain.gate.decision import Gate
 from shared.domain.logged_metrics import NAMES
 from shared.domain.pipelines import Pipeline, Target, Training
+from shared.domain.values import written
 
 ENDPOINTS_AT_MOST = 100  #: of a region and subscription
 _ASSET = re.compile(r"[A-Za-z0-9][\w.-]*:[A-Za-z0-9][\w.-]*")
@@ -83,15 +84,27 @@ def notes(pipeline: Pipeline, fleet: Fleet | None) -> Iterator[str]:
     """Yield what a person should know of the cost and the limits of the targets."""
     for target in pipeline.targets:
         if isinstance(target, AzureMLOnlineTarget):
-            yield (
-                f"{target.endpoint}: a new model is a second deployment, which runs and costs as the live one does, "
-                f"until {target.keep_former / 3600:g} h after the switch; the region's quota must have room for it"
-            )
+            yield f"{target.endpoint}: {second_deployment(target, pipeline.share or ShareSettings())}"
             if fleet:
                 yield (
                     f"{target.endpoint}: each {fleet.key} needs an endpoint with a first deployment, which you make; "
                     f"a region has {ENDPOINTS_AT_MOST} endpoints and 500 deployments at most"
                 )
+
+
+def second_deployment(
+    target: AzureMLOnlineTarget, share: ShareSettings, instance_type: str = "", instances: int = 0
+) -> str:
+    """Return what a new model costs; type and number are those of the live deployment, where they are known."""
+    number = target.deployment.instances or instances
+    kind = target.deployment.instance_type or instance_type or "the live one's instance type"
+    size = f"{number} x {kind}" if number else f"as many instances as the live one has, {kind}"
+    steps = sum(step < 100 for step in share.steps)
+    baking = f", {written(steps * share.bake)} of steps" if steps else ""
+    return (
+        f"a new model is a second deployment, which costs beside the live one ({size}): while it starts{baking}, and "
+        f"{written(target.keep_former)} after the switch; the region's quota must have room for it"
+    )
 
 
 def _check_run(training: AzureMLTraining, folder: Path, wrong: Wrong) -> None:

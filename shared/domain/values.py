@@ -34,6 +34,13 @@ def read_duration(text: str) -> Duration:
     return Duration(seconds)
 
 
+def written(seconds: float) -> str:
+    """Return the span as it is written, in the greatest unit that it is a whole number of."""
+    whole = round(seconds)
+    unit = next(unit for unit, size in sorted(_SECONDS.items(), key=lambda item: -item[1]) if whole % size == 0)
+    return f"{whole // _SECONDS[unit]}{unit}"
+
+
 class Address(str):
     """An address this app may call: https, or http to this machine only; no final slash."""
 

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from requests.adapters import BaseAdapter
 from aml.identity import tokens
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import Tokens
+from shared.app import App
+from shared.base.settings import Settings
 from tests.support.aml import ADDRESS, PORT, Here
 from tests.support.asgi import Answer, ask
 
@@ -58,6 +61,24 @@ class Wire(BaseAdapter):
         pass
 
 
+class Answering(BaseAdapter):
+    """Answers every call with one body."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__()
+        self.body, self.asked = body, list[str]()
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        self.asked.append(str(request.url))
+        response = requests.Response()
+        response.status_code = 200
+        response.raw = urllib3.HTTPResponse(io.BytesIO(self.body.encode()), preload_content=False)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
 class Credential:
     """The identity of the workspace. It keeps a token for ever, as a credential does until the token expires."""
 
@@ -89,3 +110,22 @@ def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Res
         io.BytesIO(answer.body), answer.headers, answer.status, preload_content=False, request_method=request.method
     )
     return response
+
+
+class LedApp(App):
+    """The app, with its calls of the workspace led to the one here, and with an identity of the workspace."""
+
+    def __init__(self, settings: Settings, here: Here) -> None:
+        super().__init__(settings)
+        self.here, self.wire = here, Wire(here)
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        session.mount(ADDRESS, self.wire)
+        return session
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return Tokens(lambda: Credential(self.here))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-import urllib3
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 from aml.faults import Faults
@@ -26,7 +24,7 @@ from shared.base.errors import (
 )
 from shared.base.settings import Settings
 from tests.support.aml import ADDRESS, MODEL, Here
-from tests.support.aml_session import Credential, Wire, workspace_of
+from tests.support.aml_session import Answering, Credential, Wire, workspace_of
 from tests.support.waiting import until
 
 ID = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -134,24 +132,6 @@ def test_runs_are_asked_for_at_the_data_plane(both: tuple[Workspace, Wire]) -> N
     for _ in range(2):
         workspace.mlflow("POST", "runs/search", {"experiment_ids": [], "filter": ""})
     assert [each.path.split("/")[0] or "workspace" for each in wire.calls] == ["workspace", "mlflow", "mlflow"]
-
-
-class Answering(requests.adapters.BaseAdapter):
-    """Answers every call with one body."""
-
-    def __init__(self, body: str) -> None:
-        super().__init__()
-        self.body, self.asked = body, list[str]()
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        self.asked.append(str(request.url))
-        response = requests.Response()
-        response.status_code = 200
-        response.raw = urllib3.HTTPResponse(io.BytesIO(self.body.encode()), preload_content=False)
-        return response
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import pytest
 
 from local.children import ROOT
 from shared.__main__ import main
-from shared.adapters.studio.arm_rights import WRITE, allows
+from shared.adapters.permissions import allows
+from shared.adapters.studio.arm_rights import WRITE
 from shared.adapters.studio.swagger import read_description
 from shared.app import App
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable

@@ -1,18 +1,13 @@
-"""What the identity may do to a New web service, and which storage account the service reads.
-
-GET {id}/providers/Microsoft.Authorization/permissions?api-version=2022-04-01 lists patterns of actions, as role
-definitions have them: allowed is what one of `actions` matches and none of its `notActions`.
-"""
+"""What the identity may do to a New web service, and which storage account the service reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from fnmatch import fnmatchcase
-from typing import Any
 
 import requests
 
 from shared.adapters.http import Service
+from shared.adapters.permissions import PERMISSIONS, VERSION, allows
 from shared.domain.services import NewTarget
 
 WRITE = "Microsoft.MachineLearning/webServices/write"
@@ -31,13 +26,5 @@ class ArmRights:
         )
 
     def may_write(self) -> bool:
-        place = f"{self._id}/providers/Microsoft.Authorization/permissions"
-        answer = self._service.call("GET", place, **{"api-version": "2022-04-01"})
+        answer = self._service.call("GET", f"{self._id}/{PERMISSIONS}", **{"api-version": VERSION})
         return answer.read(lambda body: allows(body["value"], WRITE), "list of permissions")
-
-
-def allows(permissions: list[dict[str, Any]], action: str) -> bool:
-    def matches(patterns: list[str]) -> bool:
-        return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in patterns)
-
-    return any(matches(each["actions"]) and not matches(each.get("notActions") or []) for each in permissions)

@@ -37,22 +37,25 @@ def wrong(what: str, found: str, remedy: str) -> Finding:
     return Finding(what=what, health=Health.WRONG, found=found, remedy=remedy)
 
 
-def looked(what: str, look: Callable[[], str | Finding], key: str = "", address: str = "") -> Finding:
-    """Return what the look found: a text when all is well. `key` and `address` are where these two are configured."""
+def looked(what: str, look: Callable[[], str | Finding], key: str = "", address: str = "", access: str = "") -> Finding:
+    """Return what the look found: a text when all is well. `key` and `address` are where these two are configured.
+
+    `access` says what to do where the access is refused and there is no key.
+    """
     try:
         found = look()
     except RetrainingError as error:
-        return wrong(what, str(error), remedy(error, key, address))
+        return wrong(what, str(error), remedy(error, key, address, access))
     return ok(what, found) if isinstance(found, str) else found
 
 
-def remedy(error: RetrainingError, key: str = "", address: str = "") -> str:
-    """Return what to do about the error; `key` and `address` are where these two are configured."""
+def remedy(error: RetrainingError, key: str = "", address: str = "", access: str = "") -> str:
+    """Return what to do about the error; `key`, `address` and `access` are as `looked` has them."""
     match error:
         case AccessRefused() if key:
             return f"copy the key again into the setting that {key} names"
         case AccessRefused():
-            return "give the identity the roles that README.md lists, or correct the connection string"
+            return access or "give the identity the roles that README.md lists, or correct the connection string"
         case ServiceRefused(status=404) if address:
             return f"correct {address}: there is no such service"
         case BadConfiguration():

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
 from shared.adapters.studio.classic_endpoint import NOT_FOUND
-from shared.base.errors import RetrainingError, ServiceRefused
+from shared.base.errors import BadConfiguration, RetrainingError, ServiceRefused
 from shared.base.suggestion import suggestion
-from shared.cli.doctor.finding import Finding, Health, looked, ok, warning, wrong
+from shared.cli.doctor import azureml
+from shared.cli.doctor.finding import Finding, Health, looked, ok, remedy, warning, wrong
 from shared.cli.output import short
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
 from shared.domain.evaluation import METRICS, kind_of
 from shared.domain.fleets import Fleet
 from shared.domain.gate.rules import Rule
 from shared.domain.gate.scored import kind_of_columns
-from shared.domain.pipelines import Pipeline
-from shared.domain.ports import BatchService, BlobReference
+from shared.domain.pipelines import Pipeline, Target
+from shared.domain.ports import BatchService, BlobReference, Endpoint
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address
@@ -34,8 +36,12 @@ def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
     if isinstance(training, TrainingService):
         yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
         yield from _described(app, at, training, lambda found: training_ports(at, training, found))
+    elif isinstance(training, AzureMLTraining):
+        yield from azureml.training(app, pipeline, training)
     for target in pipeline.targets:
-        if isinstance(target, ClassicTarget | NewTarget):
+        if isinstance(target, AzureMLOnlineTarget):
+            yield from azureml.target(app, pipeline, target)
+        if not isinstance(target, AzureMLOnlineTarget) or pipeline.fleet != pipeline.name:
             yield from _target(app, pipeline, target)
 
 
@@ -43,8 +49,9 @@ def look_at_fleet(app: App, fleet: Fleet) -> Iterator[Finding]:
     """Look once at what all members share: the training service, and the web service by its default endpoint."""
     targets = [
         msgspec.structs.replace(target, address=Address(f"{target.address.rpartition('/')[0]}/{_DEFAULT}"))
-        for target in fleet.template.targets
         if isinstance(target, ClassicTarget)
+        else target
+        for target in fleet.template.targets
     ]
     yield from look(app, msgspec.structs.replace(fleet.template, targets=targets))
 
@@ -123,23 +130,25 @@ def _described(
     yield from ports(found)
 
 
-def _target(app: App, pipeline: Pipeline, target: ClassicTarget | NewTarget) -> Iterator[Finding]:
+def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
+    """Check which model is live, and the answers to the proof's rows."""
     at = f"pipelines.{pipeline.name}.targets ({target.name})"
-    endpoint = app.endpoints_of(pipeline, only_look=True)[target.name]
-    if isinstance(target, NewTarget):
-        secret, address = (f"{at}.token" if target.token else ""), f"{at}.id"
-    else:
-        secret, address = f"{at}.key", f"{at}.address"
+    try:
+        endpoint = app.endpoints_of(pipeline, only_look=True)[target.name]
+    except BadConfiguration as error:
+        yield wrong(at, str(error), remedy(error))
+        return
+    secret, address = _configured(at, target)
     served: list[BlobReference] = []
 
     def model() -> str | Finding:
         try:
             served.append(endpoint.model())
         except ServiceRefused as error:
-            if pipeline.fleet is None or error.status != NOT_FOUND:
+            if not isinstance(target, ClassicTarget) or pipeline.fleet is None or error.status != NOT_FOUND:
                 raise
             return warning(at, "its endpoint is not made yet", "nothing: its first promotion makes it")
-        return f"has {target.asset if isinstance(target, NewTarget) else target.resource!r}"
+        return f"has {_named_model(target)}"
 
     found = looked(at, model, secret, address)
     yield found
@@ -150,12 +159,37 @@ def _target(app: App, pipeline: Pipeline, target: ClassicTarget | NewTarget) -> 
     if isinstance(target, NewTarget) and served:
         yield looked(f"{at}, storage", lambda: _account(app, f"{at}, storage", target))
         yield looked(f"{at}, right to write", lambda: _may_write(app, f"{at}, right to write", target))
-    scoring = f"{at}.scoring"
-    if target.scoring.address:
-        yield from _described(
-            app, scoring, target.scoring, lambda found: scoring_ports(scoring, target.scoring, pipeline.rows, found)
-        )
+    yield from _scoring(app, pipeline, target, endpoint, bool(served))
 
+
+def _configured(at: str, target: Target) -> tuple[str, str]:
+    """Return where the key, if there is one, and the address of the target are configured."""
+    match target:
+        case ClassicTarget():
+            return f"{at}.key", f"{at}.address"
+        case NewTarget():
+            return (f"{at}.token" if target.token else ""), f"{at}.id"
+        case AzureMLOnlineTarget():
+            return "", f"{at}.endpoint"
+    assert_never(target)
+
+
+def _named_model(target: Target) -> str:
+    match target:
+        case ClassicTarget():
+            return repr(target.resource)
+        case NewTarget():
+            return str(target.asset)
+        case AzureMLOnlineTarget():
+            return f"a live model of the endpoint {target.endpoint}"
+    assert_never(target)
+
+
+def _scoring(app: App, pipeline: Pipeline, target: Target, endpoint: Endpoint, is_served: bool) -> Iterator[Finding]:
+    at = f"pipelines.{pipeline.name}.targets ({target.name}).scoring"
+    service = target.scoring if isinstance(target.scoring, ScoringService) else None
+    if service and service.address:
+        yield from _described(app, at, service, lambda found: scoring_ports(at, service, pipeline.rows, found))
     answered: list[Rows] = []
 
     def score() -> str:
@@ -163,11 +197,13 @@ def _target(app: App, pipeline: Pipeline, target: ClassicTarget | NewTarget) -> 
         answered.append(answers)
         return f"scores the proof's {len(pipeline.rows.values)} rows: {', '.join(answers.columns)}"
 
-    yield looked(scoring, score, f"{scoring}.key", f"{scoring}.address")
-    if answered and target is pipeline.targets[0]:
+    yield looked(at, score, f"{at}.key" if service else "", f"{at}.address" if service else at)
+    if target is not pipeline.targets[0]:
+        return
+    if answered:
         yield kind_of_rules(f"pipelines.{pipeline.name}.gate.rules", pipeline.gate.rules, answered[0].columns)
-    if pipeline.training.scored and pipeline.gate.needs_rows and target is pipeline.targets[0] and served:
-        yield _batch(f"{scoring}, batch", app.scoring_service(pipeline), f"{scoring}.key", f"{scoring}.address")
+    if service and pipeline.training.scored and pipeline.gate.needs_rows and is_served:
+        yield _batch(f"{at}, batch", app.scoring_service(pipeline), f"{at}.key", f"{at}.address")
 
 
 def _live(app: App, pipeline: Pipeline, name: str, reference: BlobReference) -> str | Finding:

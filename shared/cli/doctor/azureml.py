@@ -1,0 +1,152 @@
+"""Checks what a pipeline names in a workspace of Azure Machine Learning, in the order in which one needs another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from shared.adapters.azureml.job_file import JobFile
+from shared.adapters.azureml.parts import DEPLOY, TRAIN, Endpoint, Parts
+from shared.base.errors import AccessRefused, RetrainingError
+from shared.cli.doctor import azureml_findings as findings
+from shared.cli.doctor.finding import Finding, Health, looked, ok, remedy, wrong
+from shared.configuration.azureml import second_deployment
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
+from shared.domain.pipelines import Pipeline
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+BATCHES, MODELS = "batches", "models"  #: containers of RETRAINING_STORE that the datastores are over
+
+
+def training(app: App, pipeline: Pipeline, settings: AzureMLTraining) -> Iterator[Finding]:
+    at, parts = f"pipelines.{pipeline.name}.training", Parts(app.workspace(settings))
+    found = _workspace(at, parts, settings)
+    yield found
+    if found.health is Health.WRONG:
+        return  # nothing in it can be looked at
+    yield _rights(at, parts, settings, TRAIN)
+    if settings.component:
+        name = settings.component
+        yield from _guarded(f"{at}.component", settings, lambda: _component(at, parts, settings, name))
+    if settings.job:
+        file = app.settings.pipelines_file.parent / settings.job
+        yield from _guarded(f"{at}.job", settings, lambda: _job(at, parts, JobFile(file, settings.workspace)))
+    if settings.serverless:
+        yield ok(f"{at}.serverless", f"{settings.serverless}; its quota, and what its jobs may read, show at the first")
+    if settings.compute:
+        yield from _guarded(f"{at}.compute", settings, lambda: _compute(at, parts, settings.compute or ""))
+    yield _datastore(app, at, parts, settings, BATCHES)
+
+
+def target(app: App, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
+    """Check all of a target but its answers. Of a fleet as a whole, what its members share."""
+    at, parts = f"pipelines.{pipeline.name}.targets ({settings.name})", Parts(app.workspace(settings))
+    found = _workspace(at, parts, settings)
+    yield found
+    if found.health is Health.WRONG:
+        return
+    yield _rights(at, parts, settings, DEPLOY)
+    yield _datastore(app, at, parts, settings, MODELS)
+    if pipeline.fleet != pipeline.name:
+        yield from _guarded(f"{at}.endpoint", settings, lambda: _endpoint(at, parts, pipeline, settings))
+
+
+def _workspace(at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget) -> Finding:
+    what = f"{at}.workspace"
+    return looked(what, lambda: f"is there, in {parts.location()}", "", what, _access(settings))
+
+
+def _access(settings: AzureMLTraining | AzureMLOnlineTarget) -> str:
+    return f"give the app's identity the role {findings.ROLE} on {settings.workspace}; docs/azureml.md has the command"
+
+
+def _rights(at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget, needed: tuple[str, ...]) -> Finding:
+    what = f"{at}.workspace, rights"
+
+    def look() -> Finding:
+        try:
+            return findings.rights(what, parts.missing_rights(needed), settings.workspace)
+        except AccessRefused:
+            return ok(what, "are not known here; the first job and the first promotion show them")
+
+    return looked(what, look, "", f"{at}.workspace")
+
+
+def _component(at: str, parts: Parts, settings: AzureMLTraining, name: str) -> Iterator[Finding]:
+    found = parts.component(name)
+    if found is None:
+        yield wrong(
+            f"{at}.component",
+            f"the workspace has no component {name}",
+            "publish it (az ml component create --file component.yml), or correct the name and the version",
+        )
+        return
+    yield ok(f"{at}.component", f"{name} is there")
+    yield from findings.ports(at, settings, found)
+
+
+def _job(at: str, parts: Parts, file: JobFile) -> Iterator[Finding]:
+    """Look for what the file names; its inputs and outputs were checked when the configuration was read."""
+    job, made = file.read()
+    named = [job[member] for member in ("codeId", *([] if made else ["environmentId"])) if member in job]
+    if missing := [each for each in named if not parts.has(each)]:
+        yield wrong(
+            f"{at}.job",
+            f"the workspace has no {', '.join(missing)}",
+            "create it (az ml environment create --file ...), or correct the name and the version in the file",
+        )
+    else:
+        yield ok(f"{at}.job", "what the file names is there")
+    if "computeId" in job:
+        yield from _compute(at, parts, job["computeId"].rpartition("/")[2])
+
+
+def _compute(at: str, parts: Parts, name: str) -> Iterator[Finding]:
+    yield from findings.compute(f"{at}.compute", name, parts.compute(name))
+
+
+def _datastore(
+    app: App, at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget, container: str
+) -> Finding:
+    what, name = f"{at}.datastore", settings.datastore
+    return looked(
+        what,
+        lambda: findings.datastore(what, name, parts.datastore(name), app.account, container),
+        "",
+        f"{at}.workspace",
+        _access(settings),
+    )
+
+
+def _endpoint(at: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
+    found = parts.endpoint(settings.endpoint)
+    yield from findings.endpoint(f"{at}.endpoint", settings, found)
+    if found and findings.the_live(found):
+        yield from _second(f"{at}, second deployment", parts, pipeline, settings, found)
+
+
+def _second(
+    what: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget, found: Endpoint
+) -> Iterator[Finding]:
+    """Look whether there is room for the new model's deployment, and say what it costs."""
+    live = findings.the_live(found)
+    assert live is not None and pipeline.share is not None
+    instances = settings.deployment.instances or live.instances
+    try:
+        most = parts.most_instances(settings.endpoint, live.name)
+    except RetrainingError:
+        most = None  # the service need not say it
+    if full := findings.room(f"{what}, instances", instances, most):
+        yield full
+    yield ok(what, second_deployment(settings, pipeline.share, live.instance_type, instances))
+
+
+def _guarded(
+    what: str, settings: AzureMLTraining | AzureMLOnlineTarget, look: Callable[[], Iterator[Finding]]
+) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except RetrainingError as error:
+        yield wrong(what, str(error), remedy(error, access=_access(settings)))

@@ -1,0 +1,236 @@
+"""What is wrong with the parts of a workspace that a pipeline names. Decides only; `azureml` looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports
+from shared.base.suggestion import suggestion
+from shared.cli.doctor.finding import Finding, ok, warning, wrong
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
+
+ROLE = "AzureML Data Scientist"
+DATA_ROLE = "Storage Blob Data Contributor"
+READ_ROLE = "Storage Blob Data Reader"
+_FOLDERS = ("uri_folder", "custom_model")  #: an output of either may hold any model
+_GUIDE = "docs/azureml.md"
+
+
+def rights(what: str, missing: list[str], workspace: str) -> Finding:
+    if not missing:
+        return ok(what, "the app's identity has those that it needs")
+    return wrong(
+        what,
+        f"the app's identity may not: {', '.join(missing)}",
+        f'give it the role {ROLE} on the workspace: az role assignment create --role "{ROLE}" --scope {workspace} '
+        "--assignee-object-id ... --assignee-principal-type ServicePrincipal",
+    )
+
+
+def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]:
+    """Look for the inputs and outputs that the configuration names."""
+    if found.kind != "command":
+        yield wrong(f"{at}.component", f"is of the type {found.kind}", "name a command component")
+    yield _data_input(at, training, found)
+    for name in training.parameters:
+        yield _named(f"{at}.parameters", "input", name, found.inputs)
+    given = {training.data, *training.parameters}
+    for name in [name for name, each in found.inputs.items() if each.required and name not in given]:
+        yield wrong(
+            f"{at}.parameters",
+            f"do not give the input {name!r}, which has no default",
+            f'add it: parameters: {{{name}: "..."}}',
+        )
+    yield _model_output(at, training, found)
+    if training.scored:
+        yield _named(f"{at}.scored", "output", training.scored.output, found.outputs)
+
+
+def _data_input(at: str, training: AzureMLTraining, found: Ports) -> Finding:
+    given = found.inputs.get(training.data)
+    if given is None or given.type == "uri_file":
+        return _named(f"{at}.data", "input", training.data, found.inputs)
+    return wrong(
+        f"{at}.data",
+        f"the input {training.data!r} is of the type {given.type}, and each job's data is one file",
+        "make it a uri_file, and publish a new version",
+    )
+
+
+def _model_output(at: str, training: AzureMLTraining, found: Ports) -> Finding:
+    kind = found.outputs.get(training.model.output)
+    if kind is None or kind == training.model.type or kind in _FOLDERS:
+        return _named(f"{at}.model", "output", training.model.output, found.outputs)
+    return wrong(
+        f"{at}.model",
+        f"the output {training.model.output!r} is of the type {kind}, and the configuration says {training.model.type}",
+        f"write type: {kind} if that is right, or correct the output",
+    )
+
+
+def _named(what: str, kind: str, name: str, there: Iterable[str]) -> Finding:
+    names = set(there)
+    if name in names:
+        return ok(what, f"there is the {kind} {name!r}")
+    return wrong(what, f"there is no {kind} {name!r}", suggestion(name, names))
+
+
+def compute(what: str, name: str, found: Compute | None) -> Iterator[Finding]:
+    if found is None:
+        yield wrong(
+            what,
+            f"the workspace has no compute {name!r}",
+            f"create it (az ml compute create --type AmlCompute --name {name} ...), or correct the name",
+        )
+        return
+    size = f"{found.kind}, {found.size or 'of a size that is not known here'}"
+    if found.state not in ("succeeded", ""):
+        yield warning(what, f"{size}, is {found.state}", f"see what became of it: az ml compute show --name {name}")
+    elif found.nodes == 0:
+        yield wrong(
+            what,
+            f"{size}, has no node at any time",
+            f"let it have one: az ml compute update --name {name} --max-instances 1",
+        )
+    else:
+        nodes = f", at most {found.nodes} nodes" if found.nodes else ""
+        yield ok(what, f"{size}{nodes}")
+    yield _job_identity(f"{what}, identity", name, found)
+
+
+def _job_identity(what: str, name: str, found: Compute) -> Finding:
+    if found.identity:
+        return ok(
+            what,
+            f"{found.identity}; whether it has the role {DATA_ROLE} on the container `batches` shows at the first job",
+        )
+    return warning(
+        what,
+        "the compute has none, and a job reads and writes the datastore by its identity",
+        f"give it one (az ml compute update --name {name} --identity-type system_assigned), and that the role "
+        f"{DATA_ROLE} on the container `batches`; {_GUIDE} has the commands",
+    )
+
+
+def datastore(what: str, name: str, found: Datastore | None, account: str, container: str) -> Finding:
+    """Look whether the datastore is over this container of the app, and has no key of its own."""
+    make = f"create it over the container {container} of {account}: {_GUIDE} has the file and the command"
+    if found is None:
+        return wrong(what, f"the workspace has no datastore {name!r}", make)
+    if found.kind != "AzureBlob":
+        return wrong(what, f"is of the kind {found.kind}, and the app's containers are AzureBlob", make)
+    if found.account.lower() != account.lower() or found.container != container:
+        return wrong(
+            what,
+            f"is over the container {found.container} of {found.account}, and the app uses {container} of {account} "
+            "(RETRAINING_STORE)",
+            make,
+        )
+    if found.credentials.lower() != "none":
+        return warning(
+            what,
+            f"has credentials of the type {found.credentials}, which open the account to all jobs of the workspace",
+            f"make it by identity, without credentials: {_GUIDE} has the file",
+        )
+    return ok(what, f"is over the container {container} of {account}, by identity")
+
+
+def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None) -> Iterator[Finding]:
+    if found is None:
+        yield wrong(
+            what,
+            f"the workspace has no online endpoint {target.endpoint!r}",
+            "create it with its first deployment, which is the pattern for all others: az ml online-endpoint create, "
+            f"az ml online-deployment create; {_GUIDE} has the files",
+        )
+        return
+    yield _endpoint_itself(what, target, found)
+    yield _opened_by(f"{what}, authentication", found)
+    if not found.identity:
+        yield wrong(
+            f"{what}, identity",
+            "has none, and reads its models by its identity",
+            f"create it with identity: system_assigned, and give that the role {READ_ROLE} on the container `models`",
+        )
+    else:
+        yield ok(
+            f"{what}, identity",
+            f"{found.identity}; whether it has the role {READ_ROLE} on the container `models` shows at the first stage",
+        )
+    yield live_deployment(f"{what}, live deployment", found)
+    yield from _idle(what, found)
+
+
+def _endpoint_itself(what: str, target: AzureMLOnlineTarget, found: Endpoint) -> Finding:
+    if found.kind.lower() != "managed":
+        return warning(what, f"is of the kind {found.kind}", "take a managed one; no other kind was tried")
+    if found.state == "failed":
+        return wrong(what, "is failed", f"see why: az ml online-endpoint show --name {target.endpoint}")
+    return ok(what, f"is there, {found.state or 'in a state that is not known'}")
+
+
+def _opened_by(what: str, found: Endpoint) -> Finding:
+    if found.opened_by == "aadtoken":
+        return ok(what, "by identity (aad_token)")
+    return ok(what, f"by {found.opened_by}: the app asks the workspace for it; auth_mode: aad_token needs none")
+
+
+def the_live(found: Endpoint) -> Deployment | None:
+    """Return the deployment with the most traffic."""
+    served = [each for each in found.deployments if each.name.lower() in found.traffic]
+    return max(served, key=lambda each: found.traffic[each.name.lower()], default=None)
+
+
+def live_deployment(what: str, found: Endpoint) -> Finding:
+    live = the_live(found)
+    if live is None:
+        there = ", ".join(each.name for each in found.deployments) or "none"
+        return wrong(
+            what,
+            f"no deployment has traffic, so that all calls are answered with 404; the deployments are: {there}",
+            'give one all of it: az ml online-endpoint update --traffic "NAME=100"',
+        )
+    if len(found.traffic) > 1:
+        shares = ", ".join(f"{name} {share} %" for name, share in found.traffic.items())
+        return warning(
+            what,
+            f"the traffic is divided: {shares}",
+            "wait if a change is under way (status says so); otherwise give one deployment all of it",
+        )
+    if live.state != "succeeded":
+        return warning(
+            what,
+            f"{live.name} is {live.state}",
+            f"wait until it is ready, or see its log: az ml online-deployment get-logs --name {live.name}",
+        )
+    if not live.model:
+        return wrong(
+            what,
+            f"{live.name} serves no registered model, so that it cannot be the pattern for others",
+            "register its model in the workspace and deploy that",
+        )
+    return ok(
+        what, f"{live.name}, {live.instances} x {live.instance_type}, serves {live.model.rpartition('models/')[2]}"
+    )
+
+
+def _idle(what: str, found: Endpoint) -> Iterator[Finding]:
+    """Look for deployments that cost and have no traffic, and that the app did not make."""
+    for each in found.deployments:
+        if each.name.lower() in found.traffic:
+            continue
+        if "relearn.sha256" in each.tags:
+            yield ok(f"{what}, deployment {each.name}", f"has no traffic, is {each.state}; the app drops it in time")
+        else:
+            yield warning(
+                f"{what}, deployment {each.name}",
+                f"has no traffic, and costs {each.instances} x {each.instance_type} all the time",
+                f"delete it if nobody needs it: az ml online-deployment delete --name {each.name}",
+            )
+
+
+def room(what: str, instances: int, most: int | None) -> Finding | None:
+    """Return what is wrong with the number of instances, if the service says how many there may be."""
+    if most is None or instances <= most:
+        return None
+    return wrong(what, f"needs {instances} instances, and the service allows {most}", "write fewer instances")
