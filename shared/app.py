@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from shared.adapters.azureml.online import AzureMLOnlineEndpoint, Known
+from shared.adapters.azureml.places import OwnStorage
 from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import MANAGEMENT, Tokens
@@ -22,7 +24,6 @@ from shared.adapters.studio.bes import BatchExecutionService
 from shared.adapters.studio.classic_endpoint import ClassicEndpoint
 from shared.adapters.studio.swagger import describe
 from shared.base.clock import Clock, SystemClock
-from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
@@ -70,7 +71,7 @@ class App:
     def endpoints_of(self, pipeline: Pipeline, *, only_look: bool = False) -> Endpoints:
         """Return the endpoints by target. A missing one of a fleet is made, unless this is to look only."""
         create = pipeline.fleet is not None and not only_look
-        return {target.name: self._endpoint(target, create=create) for target in pipeline.targets}
+        return {target.name: self._endpoint(pipeline, target, create=create) for target in pipeline.targets}
 
     def describe(self, name: str, place: TrainingService | ScoringService) -> Description:
         """Return what a web service says of its ports; errors call it by the name."""
@@ -146,13 +147,18 @@ class App:
     def _account_at(self) -> Callable[[str], BlobStore]:
         return cache(lambda address: open_account(address, identity(self.settings.get("RETRAINING_STORE__clientId"))))
 
-    def _endpoint(self, target: Target, *, create: bool) -> Endpoint:
+    def _endpoint(self, pipeline: Pipeline, target: Target, *, create: bool) -> Endpoint:
         match target:
             case ClassicTarget():
                 return ClassicEndpoint(self._session, target, create=create)
             case NewTarget():
                 return ArmWebService(self._session, target, self._token(target))
-        raise BadConfiguration(f"The target {target.name} is of a kind that cannot be used yet")
+            case AzureMLOnlineTarget(address=address, workspace=workspace):
+                own = OwnStorage(self._store.address, self.account)
+                known = self._known_of(address, workspace, target.endpoint)
+                return AzureMLOnlineEndpoint(
+                    self._workspace_of(address, workspace), target, pipeline.name, pipeline.checks, own, known
+                )
 
     def _token(self, target: NewTarget) -> Callable[[], str]:
         return target.token.reveal if target.token else self._arm_token
@@ -168,6 +174,10 @@ class App:
     def _workspace_of(self) -> Callable[[str, str], Workspace]:
         """One workspace for an address and an id, which it asks once where its runs are."""
         return cache(lambda address, workspace: Workspace(self._session, self._tokens, address, workspace))
+
+    @cached_property
+    def _known_of(self) -> Callable[[str, str, str], Known]:
+        return cache(lambda *_: Known())
 
 
 @cache
