@@ -23,7 +23,7 @@ from shared.domain.rows import Rows
 
 NEW_ROWS = 400
 MORE_ROWS = 450
-BAKE = "4s"  #: of a step, in place of the sample's
+BAKE = "4s"  #: of a step and of the whole switch, in place of the sample's
 WIDTH = 30  #: characters of the traffic's bar
 
 
@@ -38,9 +38,9 @@ def run(console: Console, folder: Path, keep: bool) -> None:
         story = AzureMLStory(console, status, place, heard)
         story.published()
         before = story.retrained()
+        story.rolled_back(before)
         story.shuffled()
         story.failing()
-        story.rolled_back(before)
         story.history(6)
 
 
@@ -76,26 +76,8 @@ class AzureMLStory(Story[AzureMLPlace]):
         self._check(proven, "all calls are answered by the new model, as it answered in training")
         return before
 
-    def shuffled(self) -> None:
-        self._step(3, "Data with shuffled labels is dropped: well-formed, and nothing to learn from")
-        live, traffic = self._answers(), dict(self._traffic)
-        rows = with_shuffled_labels(self._place.rows)
-        job = self._follow("january.csv", as_csv(self._place.header, rows))
-        self._verdict(job.verdict)
-        self._check(job.state is JobState.REJECTED, "it is trained, judged, and refused by the gate", job.reason)
-        self._check(self._answers() == live and self._shares() == traffic, "the endpoint is untouched")
-
-    def failing(self) -> None:
-        self._step(4, "The next model passes the gate and the proof, and fails once it gets calls")
-        live = self._answers()
-        self._fails = True
-        job = self._follow("february.csv", as_csv(self._place.header, self._place.rows[:MORE_ROWS]))
-        self._fails = False
-        self._check(job.state is JobState.REVERTED, "this is noticed, and all calls go to the former model", job.reason)
-        self._check(self._answers() == live, "the former model answers")
-
     def rolled_back(self, before: dict[str, Rows]) -> None:
-        self._step(5, "A rollback is asked for by a message: one write, as the former model is still deployed")
+        self._step(3, "A rollback is asked for by a message: one write, as the former model is still deployed")
         message = f'{{"pipeline": "{PIPELINE}", "action": "rollback", "by": "ann", "reason": "to show it"}}'
         last = self._app.records.champions.load(PIPELINE).last
         self._place.send(message)
@@ -105,6 +87,24 @@ class AzureMLStory(Story[AzureMLPlace]):
         after = self._answers()
         self._compare(before, after)
         self._check(after == before, "the endpoint answers with the first model again")
+
+    def shuffled(self) -> None:
+        self._step(4, "Data with shuffled labels is dropped: well-formed, and nothing to learn from")
+        live, traffic = self._answers(), dict(self._traffic)
+        rows = with_shuffled_labels(self._place.rows)
+        job = self._follow("january.csv", as_csv(self._place.header, rows))
+        self._verdict(job.verdict)
+        self._check(job.state is JobState.REJECTED, "it is trained, judged, and refused by the gate", job.reason)
+        self._check(self._answers() == live and self._shares() == traffic, "the endpoint is untouched")
+
+    def failing(self) -> None:
+        self._step(5, "The next model passes the gate and the proof, and fails once it gets calls")
+        live = self._answers()
+        self._fails = True
+        job = self._follow("february.csv", as_csv(self._place.header, self._place.rows[:MORE_ROWS]))
+        self._fails = False
+        self._check(job.state is JobState.REVERTED, "this is noticed, and all calls go to the former model", job.reason)
+        self._check(self._answers() == live, "the former model answers")
 
     def _look_at(self, job: RetrainingJob) -> None:
         super()._look_at(job)
@@ -144,8 +144,9 @@ class AzureMLStory(Story[AzureMLPlace]):
 
 
 def _impatient(place: AzureMLPlace, folder: Path) -> dict[str, str]:
-    """Return the app's settings with a pipelines file whose steps are watched for a moment only."""
-    text = (SAMPLE / "pipelines.yaml").read_text("utf-8").replace("bake: 15m", f"bake: {BAKE}")
+    """Return the app's settings with a pipelines file whose steps are watched for a moment."""
+    text = (SAMPLE / "pipelines.yaml").read_text("utf-8")
+    text = text.replace("bake: 15m", f"bake: {BAKE}").replace("time: 30m", f"time: {BAKE}")
     file = folder / "pipelines.yaml"
     file.write_text(text.replace("rows: ../", f"rows: {SAMPLE.parent}/"), "utf-8")
     place.settings["PIPELINES_FILE"] = str(file)
