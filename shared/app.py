@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache, cached_property
 from http.cookiejar import DefaultCookiePolicy
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import requests
@@ -28,6 +29,7 @@ from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
 from shared.domain.fleets import Pipelines
+from shared.domain.logged_metrics import are_there
 from shared.domain.pipelines import Pipeline, Target
 from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.flows import Flows
@@ -45,6 +47,7 @@ class App:
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings, self._clock = settings, clock or SystemClock()
+        self._lock, self._workspaces = Lock(), dict[tuple[str, str], Workspace]()
 
     @cached_property
     def pipelines(self) -> Pipelines:
@@ -92,11 +95,13 @@ class App:
         training = pipeline.training
         if isinstance(training, TrainingService):
             return BatchExecutionService(self._session, f"training service of {pipeline.name}", training)
+        needed = pipeline.gate.looks_at(has_rows=training.outputs.scored is not None)
         return WorkspaceTraining(
             self._workspace_of(training.address, training.workspace),
             training,
             pipeline.name,
             store=self._store.address,
+            is_complete=lambda logged: are_there(logged, training.metrics, needed, pipeline.gate.kind),
             fleet=pipeline.fleet,
             file=self.settings.pipelines_file.parent / training.job if training.job else None,
         )
@@ -170,10 +175,13 @@ class App:
     def _tokens(self) -> Tokens:
         return Tokens(lambda: identity(self.settings.get("RETRAINING_STORE__clientId")))
 
-    @cached_property
-    def _workspace_of(self) -> Callable[[str, str], Workspace]:
-        """One workspace for an address and an id, which it asks once where its runs are."""
-        return cache(lambda address, workspace: Workspace(self._session, self._tokens, address, workspace))
+    def _workspace_of(self, address: str, workspace: str) -> Workspace:
+        """Return the one workspace of that id: what it has found out serves all pipelines that use it."""
+        with self._lock:
+            key = (address, workspace.lower())
+            if key not in self._workspaces:
+                self._workspaces[key] = Workspace(self._session, self._tokens, address, workspace)
+            return self._workspaces[key]
 
     @cached_property
     def _known_of(self) -> Callable[[str, str, str], Known]:

@@ -67,7 +67,7 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
     parameters: Annotated[dict[str, str], Meta(description="Inputs of each job, beside the data")] = msgspec.field(
         default_factory=dict
     )
-    experiment: Annotated[str | None, Meta(description="Experiment of the jobs; the pipeline's name")] = None
+    experiment: Annotated[str | None, Meta(description="Experiment of the jobs; the name of the entry")] = None
     waiting: Annotated[Duration, Meta(description="Longest time in the queue, image build included; 6h")] = (
         default_duration("6h")
     )

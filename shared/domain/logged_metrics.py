@@ -48,6 +48,15 @@ def read_metrics(
     return Evaluation(kind=kind, metrics=metrics)
 
 
+def are_there(logged: Mapping[str, str], names: Mapping[str, str], needed: Collection[str], kind: Kind) -> bool:
+    """Return whether the run has all that is read of it: metrics are logged in the background, and may come later."""
+    try:
+        read_metrics(logged, names, needed, kind)
+    except BadEvaluation:
+        return False
+    return True
+
+
 def _found(metric: str, logged: Mapping[str, str]) -> str | None:
     """Return the one name that the metric has in the run."""
     known = NAMES.get(metric, ())

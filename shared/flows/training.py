@@ -314,8 +314,10 @@ class Training:
                 service.start(_known(job.bes_job))
             job = job.move_to(JobState.TRAINING, self.now(), "BES job started")
         match status:
-            case NotStarted():
+            case NotStarted() if job.running_since is None:
                 return self._unless_late(job, pipeline, "waited", job.submitted_at, training.waiting)
+            case NotStarted():  # its machine was taken from it, and it waits for another
+                return self._unless_late(job, pipeline, "ran and waited", job.running_since, training.patience)
             case Running() if job.running_since is None:
                 return job.noting(self.now(), "BES job running", running_since=self.now())
             case Running():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
 
 from service.faults.orders import Fault
 from shared.adapters.azureml.failures import reason_of
-from shared.adapters.azureml.training import LAG, WorkspaceTraining
+from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
 from shared.domain.azureml import AzureMLTraining, ScoredOutput
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
@@ -24,6 +22,7 @@ from tests.support.waiting import until
 
 STORE = "https://account.blob.core.windows.net/"
 DATA = BlobReference(STORE, "batches/in/rows.csv")
+WANTED = frozenset({"roc_auc"})
 TRAIN = "cp ${{inputs.data}} ${{outputs.model}}/model.txt && cp ${{inputs.data}} ${{outputs.scored}}/scored.csv"
 
 
@@ -32,8 +31,10 @@ def workspace(here: Here) -> Workspace:
     return workspace_of(here)[0]
 
 
-def training(here: Here, workspace: Workspace, command: str = TRAIN, **changes: Any) -> WorkspaceTraining:
-    """Return the trainings by a component with this command. Without `metrics` none are waited for."""
+def training(
+    here: Here, workspace: Workspace, command: str = TRAIN, wanted: frozenset[str] = frozenset()
+) -> WorkspaceTraining:
+    """Return the trainings by a component with this command, whose metrics are waited for."""
     specification = {
         "name": "train",
         "version": "1",
@@ -44,12 +45,16 @@ def training(here: Here, workspace: Workspace, command: str = TRAIN, **changes: 
         "outputs": {"model": {"type": "custom_model"}, "scored": {"type": "uri_folder"}},
     }
     assert here.put("components/train/versions/1", componentSpec=specification).status == 201
-    members: dict[str, Any] = {"compute": "cpu-cluster", "scored": ScoredOutput()} | changes
     configured = AzureMLTraining(
-        workspace=WorkspaceId(workspace.id), component="train:1", datastore="workspaceblobstore", **members
+        workspace=WorkspaceId(workspace.id),
+        component="train:1",
+        compute="cpu-cluster",
+        datastore="workspaceblobstore",
+        scored=ScoredOutput(),
     )
-    late = timedelta(0) if configured.metrics else timedelta(seconds=LAG)
-    return WorkspaceTraining(workspace, configured, "income", store=STORE, now=lambda: datetime.now(UTC) + late)
+    return WorkspaceTraining(
+        workspace, configured, "income", store=STORE, is_complete=lambda logged: wanted <= logged.keys()
+    )
 
 
 def ended(service: WorkspaceTraining, name: str = "one") -> BesJob:
@@ -75,7 +80,7 @@ def log_metric(here: Here, value: float) -> None:
 def test_a_component_trains_and_its_outputs_are_where_they_were_ordered(
     here: Here, workspace: Workspace, blobs: BlobServiceClient
 ) -> None:
-    service = training(here, workspace, metrics={"AUC": "roc_auc"})
+    service = training(here, workspace, wanted=WANTED)
     service.submit("one", DATA, {})
     until(lambda: here.call("GET", "jobs/one").json["properties"]["status"] == "Completed", "the job does not end")
     assert service.status("one") == Running()
@@ -129,7 +134,7 @@ def test_a_job_ends_in_another_way_than_its_command(
 
 def test_states_that_are_not_the_jobs_own_end_nothing(here: Here, workspace: Workspace, tmp_path: Path) -> None:
     command = f"while [ ! -e {tmp_path / 'go'} ]; do sleep 0.1; done"
-    service = training(here, workspace, command, metrics={"AUC": "roc_auc"})
+    service = training(here, workspace, command, WANTED)
     service.submit("one", DATA, {})
     until(lambda: service.status("one") == Running(), lambda: service.status("one"))
     for kind in ("not responding", "unknown status"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from service.faults.orders import Fault
 from shared.adapters.azureml.runs import FEW, Runs
 from shared.adapters.azureml.training import LAG, WorkspaceTraining
 from shared.adapters.http import Answer
+from shared.app import App
 from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.settings import Settings
 from shared.domain.azureml import AzureMLTraining, ModelOutput, ScoredOutput
+from shared.domain.evaluation import Kind
+from shared.domain.logged_metrics import are_there
 from shared.domain.ports import BlobReference, Cancelled, Finished, NotStarted, Running
 from shared.domain.values import WorkspaceId
 from tests.support import aml_models
@@ -90,7 +95,15 @@ def configured(here: Here, **changes: Any) -> AzureMLTraining:
 
 def training(here: Here, file: Path | None = None, **changes: Any) -> tuple[WorkspaceTraining, Wire]:
     workspace, wire = workspace_of(here)
-    return WorkspaceTraining(workspace, configured(here, **changes), "income", store=STORE, file=file), wire
+    service = WorkspaceTraining(
+        workspace,
+        configured(here, **changes),
+        "income",
+        store=STORE,
+        is_complete=lambda metrics: "roc_auc" in metrics,
+        file=file,
+    )
+    return service, wire
 
 
 def job_of(here: Here, name: str) -> Job:
@@ -259,7 +272,7 @@ def test_a_job_that_is_not_there_is_never_asked_for_again(common: Here) -> None:
 
 
 def test_a_finished_job_has_its_steps_metrics_and_results_in_our_storage(here: Here) -> None:
-    service, _ = training(here, metrics={"AUC": "roc_auc"})
+    service, _ = training(here)
     service.submit("j-1", DATA, {})
     with_child(here, "j-1", roc_auc=0.9, loss="NaN", worst="Infinity")
     pass_to(here, "j-1", "Completed", datetime.now(UTC))
@@ -273,7 +286,7 @@ def test_a_finished_job_has_its_steps_metrics_and_results_in_our_storage(here: H
 
 
 def test_metrics_that_lag_the_end_are_waited_for_and_not_for_ever(here: Here) -> None:
-    service, _ = training(here, metrics={"AUC": "roc_auc"})
+    service, _ = training(here)
     service.submit("j-1", DATA, {})
     child = with_child(here, "j-1", loss=0.1)
     pass_to(here, "j-1", "Completed", datetime.now(UTC))
@@ -458,6 +471,30 @@ def test_ten_thousand_active_jobs_are_at_most_twenty_calls_a_poll(order: Callabl
     before = service.calls
     now += 600.0
     assert runs.states(names) and service.calls > before  # the next poll sees the states of then
+
+
+def test_groups_at_the_same_time_share_one_search() -> None:
+    service, names = Many(800), [f"j-{number}" for number in range(800)]
+    runs = Runs(service, lambda: 0.0)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(map(len, pool.map(runs.states, groups(names)))) == 800
+    assert service.calls == 2
+
+
+def test_metrics_that_the_gate_needs_are_waited_for_without_a_name_in_the_configuration() -> None:
+    needed = ["AUC"]
+    assert not are_there({"loss": "0.1"}, {}, needed, Kind.TWO_CLASS)
+    assert are_there({"roc_auc": "0.9"}, {}, needed, Kind.TWO_CLASS)
+    assert not are_there({"roc_auc": "0.9"}, {"Accuracy": "acc"}, needed, Kind.TWO_CLASS)
+    assert are_there({}, {}, [], Kind.TWO_CLASS)  # nothing is read of the run
+
+
+def test_the_pipelines_of_one_workspace_share_what_is_known_of_it(common: Here) -> None:
+    app = App(Settings({}))
+    upper = common.workspace.id.replace("resourceGroups", "RESOURCEGROUPS")
+    assert app._workspace_of("https://management.azure.com", common.workspace.id) is app._workspace_of(
+        "https://management.azure.com", upper
+    )
 
 
 def test_an_old_job_behind_many_that_ended_is_not_searched_for() -> None:

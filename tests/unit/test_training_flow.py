@@ -143,6 +143,18 @@ def test_a_job_that_never_leaves_the_queue_times_out(world: World) -> None:
     assert state(world, job_id) is JobState.TIMED_OUT
 
 
+def test_a_job_that_waits_again_after_it_ran_has_time_for_both(world: World) -> None:
+    training = world.pipelines["income"].training
+    job_id = world.drop("a.csv")
+    world.service.answer = Running()
+    world.flows.training.poll()
+    world.service.answer = NotStarted()
+    for seconds, expected in ((training.patience - 60, JobState.TRAINING), (120, JobState.TIMED_OUT)):
+        world.clock.sleep(seconds)
+        world.flows.training.poll()
+        assert state(world, job_id) is expected
+
+
 def test_a_late_bes_job_is_cancelled_where_the_pipeline_says_so(world: World) -> None:
     income = world.pipelines["income"]
     training = msgspec.structs.replace(income.training, cancel_late=True)

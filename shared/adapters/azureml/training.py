@@ -43,7 +43,10 @@ _OF_A_SEARCH: Mapping[str, BesJob] = {"SCHEDULED": NotStarted(), "RUNNING": Runn
 
 
 class WorkspaceTraining:
-    """`store` is the address of the app's storage; `file` is what `training.job` names."""
+    """`store` is the address of the app's storage; `file` is what `training.job` names.
+
+    `is_complete` tells whether the metrics that a run has logged are all that is wanted of it.
+    """
 
     def __init__(
         self,
@@ -52,13 +55,14 @@ class WorkspaceTraining:
         pipeline: str,
         *,
         store: str,
+        is_complete: Callable[[Mapping[str, str]], bool],
         fleet: str | None = None,
         file: Path | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._workspace, self._training, self._pipeline = workspace, training, pipeline
         self._experiment = training.experiment or fleet or pipeline
-        self._store, self._file, self._now = store, file, now
+        self._store, self._is_complete, self._file, self._now = store, is_complete, file, now
 
     def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
         path = f"jobs/{name}"
@@ -141,9 +145,8 @@ class WorkspaceTraining:
     def _finished(self, name: str, job: Mapping[str, Any]) -> BesJob:
         runs = self._runs(name, job)
         metrics = {key: value for run in runs for key, value in run.metrics.items()}
-        wanted = set(self._training.metrics.values())
         ended = runs[0].ended
-        if (not metrics or wanted - metrics.keys()) and ended and self._now().timestamp() - ended < LAG:
+        if ended and self._now().timestamp() - ended < LAG and not self._is_complete(metrics):
             return Running()  # they are logged in the background, and may come after the job's end
         order = self._order(name, None, {})
         results = {

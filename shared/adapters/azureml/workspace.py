@@ -48,6 +48,7 @@ class Workspace:
         self.name = self.id.rpartition("/")[2]
         self._session, self._tokens, self._address = session, tokens, address
         self._manager = self._service(address, MANAGEMENT)
+        self.runs = Runs(self.mlflow)
 
     def get(self, path: str, **query: str) -> Any:
         """Return the resource; raise `ServiceRefused` when it is not there."""
@@ -103,10 +104,6 @@ class Workspace:
     def mlflow(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         """Call MLflow's tracking, as `runs/search`."""
         return self._of_runs(method, f"mlflow/v2.0{self.id}/api/2.0/mlflow/{path}", body, query)
-
-    @cached_property
-    def runs(self) -> Runs:
-        return Runs(self.mlflow)
 
     def details(self, run: str) -> Any:
         """Return what run history knows of a run: its error, and links to its logs."""
