@@ -29,10 +29,10 @@ RESOURCES = {
     field.encode_name
     for part in FilePart.__subclasses__()
     for field in msgspec.structs.fields(part)
-    if ResourceId in (field.type, *get_args(field.type))
+    if any(isinstance(kind, type) and issubclass(kind, ResourceId) for kind in (field.type, *get_args(field.type)))
 }
 # Only Azure reads a vault. These stand in place of its values; a key may look like an address too.
-_RESOURCE = "/subscriptions/a/resourceGroups/b/providers/"
+_RESOURCE = "/subscriptions/{}/resourceGroups/b/providers/Microsoft.MachineLearningServices/workspaces/c"
 _ADDRESS = "https://the-vault-has-it.example/workspaces/a/services/"
 
 
@@ -88,7 +88,9 @@ def _values(file: Path, pipelines: Path) -> dict[str, str]:
             if found[1] in hidden and found.start():
                 hidden[found[1]] = found[1]
             elif found[1] in hidden and key in RESOURCES:
-                hidden[found[1]] = _RESOURCE + found[1]
+                # The text behind the setting has the last steps of the id.
+                steps = _RESOURCE.format(found[1]).split("/")
+                hidden[found[1]] = "/".join(steps[: len(steps) - text[found.end() :].count("/")])
     return values | hidden
 
 

@@ -118,7 +118,7 @@ def test_a_folder_that_a_service_names_is_read_file_by_file(store: BlobStore, co
     assert read("models/jobs/1/model/") == {"MLmodel": b"flavors", "data/a b+c": b""}
     assert read("models/jobs/1/model/MLmodel") == {"MLmodel": b"flavors"}
     assert read("models/jobs/1/models/other/") == {"other": b"other"}  # the output is a file, not a folder
-    for missing in ("models/jobs/2/", "nowhere/jobs/"):
+    for missing in ("models/jobs/2/", "nowhere/jobs/", "models/jobs/2"):
         with pytest.raises(ServiceRefused, match="does not exist"):
             read(missing)
     for strange in (BlobReference("https://other.example/", "a/"), BlobReference(store.address, "models/../secrets/")):

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.configuration.azureml import notes
+from shared.configuration.file import schema
 from shared.configuration.loading import load_pipelines
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ShareSettings
 from shared.domain.fleets import Pipelines
@@ -74,6 +76,13 @@ def test_the_sample_is_valid() -> None:
     assert training.scored_columns == {"Scored Labels": "prediction", "Scored Probabilities": "probability"}
     assert pipeline.share == ShareSettings(steps=[10, 50, 100])
     assert (training.copies, training.folder, target.stages, target.batch_output) == (True, None, True, None)
+
+
+def test_the_sample_is_valid_by_the_schema_and_a_mistake_is_not(entry: dict[str, Any]) -> None:
+    validator = Draft202012Validator(schema())
+    assert not list(validator.iter_errors({"pipelines": {NAME: entry}}))
+    entry["training"]["kind"] = "studio"
+    assert list(validator.iter_errors({"pipelines": {NAME: entry}}))
 
 
 def test_targets_that_stage_have_steps_of_the_traffic_without_any_being_written(

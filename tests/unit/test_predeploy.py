@@ -58,6 +58,22 @@ def test_a_part_of_a_resource_id_may_be_in_a_vault(folder: Path, value: str, par
         assert predeploy.check(folder)
 
 
+WORKSPACE = "/subscriptions/a/resourceGroups/b/providers/Microsoft.MachineLearningServices/workspaces/c"
+
+
+@pytest.mark.parametrize("behind", ["", "/workspaces/c", WORKSPACE.removeprefix("/subscriptions/a/resourceGroups/b")])
+def test_the_id_of_a_workspace_may_be_in_a_vault_as_a_whole_or_in_part(folder: Path, behind: str) -> None:
+    text = (ROOT / "samples" / "azureml" / "pipelines.yaml").read_text("utf-8").replace("../", "samples/")
+    (folder / "pipelines.yaml").write_text(text.replace("${AML_WORKSPACE}", f"${{AML_WORKSPACE}}{behind}"), "utf-8")
+    address = {"AML_ADDRESS": "https://management.azure.com"}
+    for given in (WORKSPACE.removesuffix(behind), "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/id)"):
+        give(folder, {"AML_WORKSPACE": given, **address})
+        assert predeploy.check(folder) == ["breast-cancer"]
+    give(folder, {"AML_WORKSPACE": "c", **address})
+    with pytest.raises(BadConfiguration, match=r"\.workspace: .* is not the id of a workspace"):
+        predeploy.check(folder)
+
+
 def test_a_wrong_value_beside_one_in_a_vault_is_found(folder: Path) -> None:
     hidden = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/id)"
     give(folder, deployed.sample_settings(ROOT) | {"BREAST_CANCER_NEW_ID": hidden, "BREAST_CANCER_TRAINING_KEY": "a b"})

@@ -60,9 +60,16 @@ class ConfiguredBlobReader:
                         yield blob.name.removeprefix(name), _read_listed(store, container, blob)
             except ResourceNotFoundError:
                 raise ServiceRefused(f"The container {container} of {address} does not exist", 404) from None
-        if not found:
+            if found:
+                return
+            # What should be a folder may be one file.
             one = name.rstrip("/")
-            yield one.rpartition("/")[2], self._read_own(store, f"{store.address}{container}/{one}")
+            try:
+                properties = store.client.get_blob_client(container, one).get_blob_properties()
+            except ResourceNotFoundError:
+                empty = ", or has no file" if reference.is_folder else ""
+                raise ServiceRefused(f"{address} does not exist{empty}", 404) from None
+            yield one.rpartition("/")[2], _read_listed(store, container, properties)
 
     def _allowed_address(self, reference: BlobReference) -> str:
         address = reference.address
