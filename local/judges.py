@@ -1,6 +1,7 @@
-"""Others' judgement of what is deployed: checkov of the templates, azure-functions-doctor of the app's folder.
+"""Others' judgement of what is deployed: checkov of the templates, the workflow and the dev container, a parser of the
+hook's PowerShell, and azure-functions-doctor of the app's folder.
 
-A finding fails the check unless it is explained: checkov's beside the resource (`checkov:skip`), the doctor's here.
+A finding fails the check unless it is explained: checkov's in the file itself (`checkov:skip`), the doctor's here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,19 @@ EXPLAINED = {
     "check_venv": "Azure makes the environment when it installs the requirements",
     "check_funcignore": "it did its work: this is what it left",
 }
-_CHECKOV = ("-d", deployed.TEMPLATES, "--framework", "bicep", "--compact", "--quiet", "--skip-download")
+_FRAMEWORKS = ("bicep", "github_actions", "dockerfile")
+_FOLDERS = ("-d", deployed.TEMPLATES, "-d", ".github", "-d", ".devcontainer")
+_CHECKOV = (*_FOLDERS, "--framework", *_FRAMEWORKS, "--compact", "--quiet", "--skip-download")
+#: says where the parser stumbles over a file of PowerShell, which is its argument
+_PARSE = """
+import sys, tree_sitter, tree_sitter_powershell
+parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
+pending = [parser.parse(open(sys.argv[1], "rb").read()).root_node]
+for node in pending:
+    if node.is_error or node.is_missing:
+        sys.exit(f"line {node.start_point.row + 1}: not PowerShell")
+    pending += node.children
+"""
 _DOCTOR = ("doctor", "--profile", "deploy", "--hosting-plan", "flex-consumption", "--format", "json", "--path")
 
 
@@ -32,16 +45,26 @@ def main() -> int:
     if python is None:
         print(f"checkov and azure-functions-doctor: {os.environ.get('RELEARN_JUDGES_MISSING', 'not installed')}")
         return 0
-    return max(_checkov(Path(python)), _doctor(Path(python)))
+    return max(_checkov(Path(python)), _powershell(Path(python)), _doctor(Path(python)))
 
 
 def _checkov(python: Path) -> int:
     done = subprocess.run(
         [str(python.parent / "checkov"), *_CHECKOV], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    summary = [line for line in done.stdout.splitlines() if line.startswith("Passed checks")]
-    print(f"checkov: {summary[0]}" if summary and not done.returncode else f"checkov:\n{done.stdout}{done.stderr}")
-    return int(bool(done.returncode or not summary))
+    summaries = [line for line in done.stdout.splitlines() if line.startswith("Passed checks")]
+    good = len(summaries) >= len(_FRAMEWORKS) and not done.returncode
+    print(*([f"checkov: {each}" for each in summaries] if good else ["checkov:", done.stdout, done.stderr]), sep="\n")
+    return int(not good)
+
+
+def _powershell(python: Path) -> int:
+    failed = 0
+    for file in sorted((ROOT / deployed.TEMPLATES).rglob("*.ps1")):
+        done = subprocess.run([str(python), "-c", _PARSE, str(file)], capture_output=True, text=True, check=False)
+        print(f"tree-sitter-powershell, {file.name}: {done.stderr.strip() or 'parsed'}")
+        failed |= done.returncode
+    return failed
 
 
 def _doctor(python: Path) -> int:
