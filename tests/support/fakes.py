@@ -646,6 +646,14 @@ class FakeStagedEndpoint(FakeEndpoint):
         self.deployments |= {each: 0 for each in shares if each not in self.deployments}
         self.of = dict(shares)
 
+    def heal(self) -> None:
+        """Have the service and all models do well from now on."""
+        self.pending = self.late_shares = self.late_drops = self.deaf = 0
+        self.deployments = dict.fromkeys(self.deployments, 0)
+        self.slow = 0.0
+        for each in (self.lose, self.fails, self.errors, self.refused, self.wrong, self.broken, self.slow_models):
+            each.clear()  # type: ignore[attr-defined]
+
     def contents(self) -> set[str]:
         """Return the contents of the models that are deployed."""
         return {self.content(name) for name in self.deployments}

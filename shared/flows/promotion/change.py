@@ -115,7 +115,8 @@ class ChangePlanner:
             if self._ends(change, request, message_id, job):
                 self._turn_back(change, request, message_id)
             self.settlement.finish(self.held.champion.change or change)
-        self._repair()
+        if self.held.champion.change is None:
+            self._repair()
 
     def _ends(self, change: Change, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> bool:
         """Return whether a person asks for another model while the calls go over to this one by and by.
