@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from shared.base.errors import ServiceRefused, ServiceUnavailable
 from shared.domain.azureml import ShareSettings
 from shared.domain.champions import Action, Phase, Portion
-from shared.domain.jobs import JobState
+from shared.domain.gate.verdict import Outcome, Verdict
+from shared.domain.jobs import JobState, Model, Telling
 from shared.domain.messages import Command
+from shared.domain.rows import Rows
 from shared.domain.services import BakeSettings
 from shared.domain.sharing import ALL, plan_of, shares_with
 from shared.domain.values import Duration
@@ -424,5 +427,85 @@ def test_a_job_that_a_person_promotes_is_staged_as_any_other(staged: StagedWorld
     live = staged.champion.live
     assert live is not None
     assert [step.share for step in live.traffic] == SHARE.steps
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_look_that_fails_when_the_time_of_a_step_is_over_brings_no_next_step(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_given(10, job_id)
+    change = staged.champion.change
+    assert change is not None and change.traffic is not None and change.traffic.watch is not None
+    until = change.traffic.watch.until
+    staged.run(lambda: (until - staged.world.clock.now()).total_seconds() <= 2 * staged.pause)
+    staged.endpoint().broken.add(staged.content(job_id))
+    staged.run(lambda: staged.job(job_id).final)
+    assert "With 10 % of the calls 3 looks in a row failed" in (staged.job(job_id).reason or "")
+
+
+def test_messages_that_come_again_and_again_bring_no_more_looks(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_given(10, job_id)
+    staged.endpoint().broken.add(staged.content(job_id))
+    for number in range(50):
+        staged.send(Command.RESUME, f"again-{number}")
+    staged.once()
+    change = staged.champion.change
+    assert change is not None and change.traffic is not None and change.traffic.watch is not None
+    assert change.traffic.watch.looks == 0
+
+
+def test_a_storage_that_is_away_during_a_step_takes_nothing_back() -> None:
+    staged = StagedWorld(share=ShareSettings(steps=[10, 100], bake=Duration(60 * MINUTES)))
+    job_id = staged.world.drop("a.csv")
+    staged.until_given(10, job_id)
+    staged.world.clock.sleep(30 * MINUTES)
+    replace = staged.world.documents.replace
+
+    def away(name: str, *arguments: Any) -> str:
+        if name.startswith("champions/"):
+            raise ServiceUnavailable("the storage is away")
+        return replace(name, *arguments)
+
+    staged.world.documents.replace = away  # type: ignore[method-assign]
+    for _ in range(20):
+        staged.once()
+    staged.world.documents.replace = replace  # type: ignore[method-assign]
+    staged.run(lambda: staged.job(job_id).final)
+    assert staged.job(job_id).state is JobState.PROMOTED
+
+
+def test_a_model_that_a_person_promotes_is_proven_before_it_gets_a_call(staged: StagedWorld) -> None:
+    first = staged.promoted("a.csv")
+    staged.world.reader.evaluation = b"AUC\n0.5\n"
+    refused = staged.world.drop("b.csv")
+    staged.run(lambda: staged.job(refused).final)
+    stored = staged.world.records.jobs.require(refused)
+    telling = Telling(asked=Rows(["age"], [["52"]]), given=Rows(["Scored Labels"], [["what training said"]]))
+    verdict = Verdict(outcome=Outcome.FAILS, findings=(), champion=staged.sha256(first), same_rows=1)
+    staged.world.records.jobs.save(stored, msgspec.structs.replace(stored.record, telling=telling, verdict=verdict))
+    writes = staged.endpoint().calls.count("share")
+    staged.send(Command.PROMOTE, "m1", job=refused, by="ann")
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("not done"))
+    assert "On one the model does not answer as it did in training" in (staged.outcome("m1") or "")
+    assert staged.endpoint().calls.count("share") == writes
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_deployment_that_somebody_gave_calls_is_not_dropped(staged: StagedWorld) -> None:
+    job_id = staged.promoted()
+    staged.endpoint().put_by_others({"blue": 30, staged.sha256(job_id): 70})
+
+    def dropped(model: Model) -> None:
+        raise AssertionError(f"{model.sha256} has calls")
+
+    drop = staged.endpoint().drop
+    staged.endpoint().drop = dropped  # type: ignore[method-assign, assignment]
+    staged.world.clock.sleep(KEEP_FORMER)
+    for _ in range(20):
+        staged.once()
+    staged.endpoint().drop = drop  # type: ignore[method-assign]
+    staged.endpoint().put_by_others({"blue": 0, staged.sha256(job_id): 100})
     staged.run(staged.settled)
     staged.check()

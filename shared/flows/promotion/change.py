@@ -125,8 +125,9 @@ class ChangePlanner:
         """
         if change.phase not in (Phase.STAGING, Phase.SHARING) or not request.by_hand:
             return False
-        settled, waiting = self.held.champion.settled, self.held.champion.waiting
-        if message_id in (*settled, change.request_id) or (job and job.record.id == change.request_id) or waiting:
+        if message_id in (*self.held.champion.settled, change.request_id):
+            return False
+        if job and job.record.id == change.request_id:
             return False
         if request.live is not None and request.live != self.live.number:
             raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
