@@ -112,7 +112,7 @@ class _Page:
         path = f"jobs/{names['job']}" + (f"/nodes/{names['node']}" if "node" in names else "")
         job = self._records.find(Job, path.lower())
         if job is None:
-            return FRAME.nothing("There is no such job here.")
+            return FRAME.nothing("No job has this name.")
         run = self._records.find(Run, job.name.lower())
         steps = slice_of(self._records, Job, f"{job.id}/nodes", {}, _STEPS).items
         log, cut, problem = self._log(job.name)
@@ -132,7 +132,7 @@ class _Page:
     def model(self, request: Request) -> Response:
         model = self._records.find(Asset, f"models/{request.path_params['model']}".lower())
         if model is None:
-            return FRAME.nothing("There is no such model here.")
+            return FRAME.nothing("No model has this name.")
         found = slice_of(self._records, Version, f"{model.id}/versions", request.query_params)
         versions = [views.view_version(each) for each in found.items]
         return FRAME.answer("model.html", model=views.view_model(model, None), slice=found, versions=versions)
@@ -149,7 +149,7 @@ class _Page:
         endpoint = self._records.find(Endpoint, place)
         found = self._records.find(Deployment, f"{place}/deployments/{names['deployment']}".lower())
         if endpoint is None or found is None:
-            return FRAME.nothing("There is no such deployment here.")
+            return FRAME.nothing("No deployment has this name.")
         folder = self._context.serving.folder / found.folder
         logs = {kind: last_lines(folder / file, _LINES) for kind, file in LOGS.items()}
         view = views.view_deployment(found, endpoint)
@@ -158,7 +158,7 @@ class _Page:
     def batch_endpoint(self, request: Request) -> Response:
         endpoint = self._records.find(BatchEndpoint, f"batchendpoints/{request.path_params['endpoint']}".lower())
         if endpoint is None:
-            return FRAME.nothing("There is no such batch endpoint here.")
+            return FRAME.nothing("No batch endpoint has this name.")
         deployments = self._records.all(BatchDeployment, f"{endpoint.id}/deployments")  # an endpoint has few
         address = jobs_uri(self._workspace, own_address(request), endpoint.name)
         default = next((each for each in deployments if each.name.lower() == endpoint.default.lower()), None)
@@ -180,7 +180,7 @@ class _Page:
     def _endpoint_page(self, request: Request, *, with_keys: bool) -> Response:
         endpoint = self._records.find(Endpoint, f"onlineendpoints/{request.path_params['endpoint']}".lower())
         if endpoint is None:
-            return FRAME.nothing("There is no such endpoint here.")
+            return FRAME.nothing("No endpoint has this name.")
         address = scoring_uri(self._workspace, own_address(request), endpoint.name)
         deployments = self._deployments(endpoint)
         auth = endpoint.properties["authMode"]

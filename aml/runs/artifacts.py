@@ -128,7 +128,7 @@ def _container(context: Context, place: Place) -> ContainerClient:
 
 
 def _absent(path: str) -> ArmError:
-    return missing(f"There is no artifact {path[:300]!r}.")
+    return missing(f"The artifact {path[:300]!r} does not exist.")
 
 
 _ARTIFACTS = f"{BASE}/mlflow-artifacts/artifacts"

@@ -38,7 +38,7 @@ def content(context: Context, call: Call) -> Response:
     account = context.workspace.account
     blob = account.client.get_blob_client(place.container, place.path)
     if not blob.exists():
-        raise ArmError(404, "UserError", f"There is no artifact {path[:300]!r}.")
+        raise ArmError(404, "UserError", f"The artifact {path[:300]!r} does not exist.")
     link = link_to(blob).replace(account.address, f"https://{account.name}.blob.{account.suffix}", 1)
     return scope.answer({**_named(call, path), "contentUri": link})
 

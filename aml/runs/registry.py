@@ -110,7 +110,7 @@ def set_alias(context: Context, call: Call) -> Response:
     body = call.json()
     alias, asset = text(body, "alias"), model_of(context, text(body, "name"))
     if not _ALIAS.fullmatch(alias):
-        message = f"Invalid alias name: {alias[:80]!r}. It has letters, digits, '-', '_' and '.', and is no version."
+        message = f"Invalid alias name: {alias[:80]!r}. It has letters, digits, '-', '_' and '.', and is not a version."
         raise bad_request(message, "alias")
     version = version_of(context, body)
     assets.set_alias(context.workspace.records, asset, alias, version.name)

@@ -79,4 +79,4 @@ def _write(container: ContainerClient, name: str, file: Path, folder: Path) -> N
 
 
 def _missing(place: Place) -> Exception:
-    return bad_request(f"There is no blob at {place.container}/{place.path[:300]}.")
+    return bad_request(f"The blob {place.container}/{place.path[:300]} does not exist.")

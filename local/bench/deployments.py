@@ -54,7 +54,7 @@ def many(bench: Bench, data: Path, properties: dict[str, Any]) -> Iterator[Row]:
         while not _has_ended(bench, operation):
             time.sleep(0.2)
     took, after = time.perf_counter() - begun, _memory(data)
-    beside = f"{(after - before) / MANY:.0f} MB for each" if after else "memory is told on Linux alone"
+    beside = f"{(after - before) / MANY:.0f} MB for each" if after else "memory is measured on Linux only"
     yield f"{MANY} deployments started", ms(took), beside, ""
 
 

@@ -1,1 +1,1 @@
-"""The demo: a story that is told and checked while it happens."""
+"""The demo: a story that is shown and checked while it happens."""

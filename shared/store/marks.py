@@ -1,4 +1,4 @@
-"""All marks by one list: what there is something to do for, so that a timer costs what is open, not what ever came."""
+"""Reads all marks with one list, so that the cost of a timer grows with what is open, not with what ever came."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _import(chosen: argparse.Namespace) -> int:
         raise Stopped(f"no server runs over {chosen.data}; start one (python -m studio serve), or give --address")
     name = chosen.name or definition.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise Stopped(f"{name!r} can be no web service's name; give --name")
+        raise Stopped(f"{name!r} cannot be the name of a web service; give --name")
     place = _GROUP.search(str(definition.get("id", "")))
     group = place[1] if place else GROUP
     subscription = studio.identity.subscription

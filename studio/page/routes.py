@@ -83,7 +83,7 @@ class _Page:
     def service(self, request: Request) -> Response:
         service = self._studio.records.find(Service, request.path_params["service"])
         if service is None or service.parent != request.path_params["workspace"]:
-            return FRAME.nothing("There is no such web service here.")
+            return FRAME.nothing("No web service has this id.")
         wanted = request.query_params.get("find", "").strip().lower()
         everything = self._studio.records.all(Endpoint, service.id)
         found = [endpoint for endpoint in everything if wanted in endpoint.name.lower()]
@@ -101,7 +101,7 @@ class _Page:
     def try_row(self, request: Request, form: Form) -> Response:
         """Score the row of the form as the request-response service does; the page has no key, so its own is taken."""
         if (found := self._find(request)) is None or found[1].training:
-            return FRAME.nothing("There is no endpoint here that scores rows.")
+            return FRAME.nothing("No endpoint here scores rows.")
         rows = trying.read(form)
         call = Call(
             base=own_address(request),
@@ -121,14 +121,14 @@ class _Page:
         """Lead on to the part of the endpoint's page."""
         whole, _, name = request.url.path.rpartition("/")
         if name not in _PARTS or self._find(request) is None:
-            return FRAME.nothing("There is no such page here.")
+            return FRAME.nothing("No page has this address.")
         return RedirectResponse(f"{whole}#{name}")
 
     def _endpoint(
         self, request: Request, *, with_keys: bool = False, rows: trying.Rows | None = None, tried: Tried | None = None
     ) -> Response:
         if (found := self._find(request)) is None:
-            return FRAME.nothing("There is no such endpoint here.")
+            return FRAME.nothing("No endpoint has this name.")
         service, endpoint = found
         base, path = own_address(request), self._studio.published(endpoint).path
         view = views.view_endpoint(endpoint, service, self._place(request), path)

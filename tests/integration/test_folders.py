@@ -117,7 +117,7 @@ def test_the_model_is_trained_on_exactly_the_files_of_the_batch_and_those_of_the
     assert job.model is not None
     assert job.model.sha256 == trained_on(in_order, header)
 
-    flow.place.drop(f"{name}/may/a b.csv", as_csv(header, rows[:60]))  # the live model's rows are no more there
+    flow.place.drop(f"{name}/may/a b.csv", as_csv(header, rows[:60]))  # the live model's rows are not there any more
     later = flow.finish(
         flow.app.flows.training.start(batch(flow, f"{name}/later", {"c.csv": as_csv(header, rows[300:])}))
     )

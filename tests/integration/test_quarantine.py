@@ -128,8 +128,8 @@ def test_refused_data_moves_a_newer_version_survives_and_a_replay_puts_back_the_
     assert place.dropped.download_blob(newer).readall() == HEADER + b"1,2,benign\n3,4,malignant\n"
     place.dropped.delete_blob(newer)
 
-    mended = msgspec.structs.replace(place.app.pipelines[place.pipeline], checks=Checks(proof_columns=False))
-    place.app.pipelines.alone = {place.pipeline: mended}
+    corrected = msgspec.structs.replace(place.app.pipelines[place.pipeline], checks=Checks(proof_columns=False))
+    place.app.pipelines.alone = {place.pipeline: corrected}
     outcomes = {
         place.app.flows.requests.carry_out(Request(pipeline=place.pipeline, action=Command.REPLAY, path=path), "m2")
         for _ in range(2)

@@ -36,7 +36,7 @@ NOT_GIVEN = {
     ("POST", "CreateRegionalBlob", "200"): "internal use only, says its description: it is the operation's own answer",
     ("PUT", "{commitmentPlanName}", "201"): "recorded traffic answers 200 when a plan is made",
 }
-#: Recorded traffic has no more than two members in the properties of a service that is being made.
+#: Recorded traffic has two at most members in the properties of a service that is being made.
 BEING_MADE = frozenset({"properties: 'packageType' is a required property"})
 
 if not (FOLDER / "2017-01-01" / "webservices.json").exists():

@@ -105,7 +105,7 @@ def test_an_empty_workspace_has_its_pages(here: Here, path: str) -> None:
 def test_what_is_not_there_is_said_on_a_page(serving: Here, path: str) -> None:
     answer = page(serving, path)
     assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is no such" in answer.body.decode()
+    assert re.search(r"No [a-z ]+ has this name\.", answer.body.decode())
 
 
 def test_a_list_is_read_a_page_at_a_time_in_both_directions(here: Here) -> None:

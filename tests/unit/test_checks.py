@@ -66,7 +66,7 @@ def kinds(report: Report) -> list[Kind]:
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "told"),
+    ("path", "content", "message"),
     [
         ("a/x.xlsx", b"age\n1\n", "does not end in .csv"),
         ("a/x.csv", b" \n", "is empty"),
@@ -79,11 +79,11 @@ def kinds(report: Report) -> list[Kind]:
         ("a/x.csv", b'age\n"1\n', "is not a CSV table"),
     ],
 )
-def test_what_inspection_refuses_is_refused_with_the_file_and_the_line(path: str, content: bytes, told: str) -> None:
+def test_what_inspection_refuses_is_refused_with_the_file_and_the_line(path: str, content: bytes, message: str) -> None:
     fault = only_fault(checked(content, path, Checks(columns=(Column(name="age"),))))
 
     assert fault.message.startswith(path)
-    assert told in fault.message
+    assert message in fault.message
 
 
 @pytest.mark.parametrize("count", [1, 30, 5_000])
@@ -120,7 +120,7 @@ def test_well_formed_tables_have_no_fault(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("age\n1\n".encode("utf-16"), "UTF-16 (little-endian"),
         ("age,income\n1,2\n".encode("utf-16-be"), "UTF-16 (big-endian, without"),
@@ -130,15 +130,15 @@ def test_well_formed_tables_have_no_fault(content: bytes) -> None:
         (b"a,b\n1,\0\n" * 9, "byte 6 is 0x00, in line 2"),
     ],
 )
-def test_text_that_is_not_utf_8_is_named_by_its_encoding(content: bytes, told: str) -> None:
+def test_text_that_is_not_utf_8_is_named_by_its_encoding(content: bytes, message: str) -> None:
     fault = only_fault(checked(content))
 
     assert fault.kind is Kind.ENCODING
-    assert told in fault.message
+    assert message in fault.message
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ('a,b\n1,2\n3,"x"y\n5,6\n', "a quote ends before its cell does (a quote within quotes is written twice)"),
         ('a,b\n1,2\n3,"x"y\n5,6\n', "in the row that begins in line 3"),
@@ -146,10 +146,10 @@ def test_text_that_is_not_utf_8_is_named_by_its_encoding(content: bytes, told: s
         ("a,b\r1,2\r", "a line ends in CR alone"),
     ],
 )  # fmt: skip
-def test_a_row_that_cannot_be_parsed_is_shown(content: str, told: str) -> None:
+def test_a_row_that_cannot_be_parsed_is_shown(content: str, message: str) -> None:
     report = checked(content)
 
-    assert told in only_fault(report).message
+    assert message in only_fault(report).message
     assert not report.whole
 
 
@@ -240,7 +240,7 @@ def test_an_arff_table_is_checked_by_what_it_declares() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("@relation x\n@attribute a numbers\n@data\n1\n", "line 2: an attribute is written @attribute NAME numeric"),
         ("@relation x\n@attribute a numeric\n", "no line @data"),
@@ -248,8 +248,8 @@ def test_an_arff_table_is_checked_by_what_it_declares() -> None:
         (ARFF + "1,2,'low\n", "line 9: a quote is not closed"),
     ],
 )
-def test_a_broken_arff_names_its_line(content: str, told: str) -> None:
-    assert told in only_fault(checked(content, "x.arff")).message
+def test_a_broken_arff_names_its_line(content: str, message: str) -> None:
+    assert message in only_fault(checked(content, "x.arff")).message
 
 
 # The header

@@ -57,7 +57,7 @@ def archived(code: str = "BlobArchived") -> ServiceRefused:
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         ("age", "has no column 'hours', and the rows of proof.rows have it"),
         ("age,Hours", "has no column 'hours' but one 'Hours', which differs in case only"),
@@ -66,14 +66,14 @@ def archived(code: str = "BlobArchived") -> ServiceRefused:
     ],
 )
 def test_a_file_without_a_column_of_the_proof_is_refused_before_it_is_trained_on(
-    world: World, header: str, told: str
+    world: World, header: str, message: str
 ) -> None:
     values = ",".join("1" for _ in header.split(","))
     world.flows.intake.see(world.put("lacks.csv", f"{header}\n{values}\n".encode()))
     assert world.take_up() == []
     state, reason = arrival(world, "lacks.csv")
     assert state is ArrivalState.QUARANTINED
-    assert told in reason
+    assert message in reason
     assert world.service.created == []
 
 

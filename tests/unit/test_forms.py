@@ -62,7 +62,7 @@ def test_files_without_a_header_need_the_same_number_of_columns_and_lose_their_b
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("x.csv", "a;b\n1;2\n", "the cells seem to be separated by ';', and ',' is needed"),
         ("x.csv", "a\tb\n1\t2\n", "separated by a tab, and ',' is needed (or a name that ends in .tsv)"),
@@ -71,11 +71,11 @@ def test_files_without_a_header_need_the_same_number_of_columns_and_lose_their_b
         ("x.nh.csv", "1;2\n", "separated by ';', and ',' is needed"),
     ],
 )
-def test_another_separator_is_named(name: str, content: str, told: str) -> None:
+def test_another_separator_is_named(name: str, content: str, message: str) -> None:
     rules = Checks(columns=(Column(name="a"), Column(name="b")))
 
-    assert told in check(name, [content.encode()], rules).faults[0].message
-    assert told in check(name, [content.encode()], Checks()).notes[0]
+    assert message in check(name, [content.encode()], rules).faults[0].message
+    assert message in check(name, [content.encode()], Checks()).notes[0]
 
 
 @pytest.mark.parametrize("line", ["sep=,\n", "sep=;\r\n", '"sep=,"\n', "\nSEP=,\n"])
@@ -178,7 +178,7 @@ def test_what_weka_and_openml_write_is_read_by_both_readers(row: str, cells: lis
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ("1,x,two words", "a value with spaces, quotes, braces or a % in it is written in quotes"),
         ("1,x,it's", "is written in quotes"),
@@ -193,13 +193,13 @@ def test_what_weka_and_openml_write_is_read_by_both_readers(row: str, cells: lis
         ("{0 1, 2 word}", "a sparse row is not read; write all of its values"),
     ],
 )
-def test_an_arff_row_that_tools_read_in_different_ways_is_refused_by_both_readers(row: str, told: str) -> None:
+def test_an_arff_row_that_tools_read_in_different_ways_is_refused_by_both_readers(row: str, message: str) -> None:
     content = f"{HEAD}1,x,word\n{row}\n".encode()
 
     [fault] = check("x.arff", [content], Checks()).faults
 
     assert (fault.kind, fault.row) == (Kind.SYNTAX, 7)
-    assert told in fault.message
+    assert message in fault.message
     with pytest.raises(ModuleError, match="line 7"):
         read_table(content, "x.arff")
 

@@ -202,7 +202,7 @@ def test_a_replay_takes_up_again_what_was_set_aside_once_for_each_message(world:
         world.flows.intake.replay("income", "income/b.csv", "m0")
     pipeline = world.pipelines["income"]
     world.alone["income"] = msgspec.structs.replace(pipeline, checks=Checks())
-    world.data.contents[path] = b"age,name\n1,2\n"  # mended in place
+    world.data.contents[path] = b"age,name\n1,2\n"  # corrected in place
     for _ in range(2):
         world.flows.intake.replay("income", path, "m1")
     [job_id] = world.take_up()
@@ -509,7 +509,7 @@ def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_the
 
 @pytest.mark.parametrize("how", BATCHES)
 @pytest.mark.parametrize(
-    ("rules", "told"),
+    ("rules", "message"),
     [
         ({"rows_at_least": 10}, "has 5 rows, and 10 are needed at least"),
         ({"label": "income"}, "the label 'income' has the one class 'low'"),
@@ -519,7 +519,7 @@ def test_files_that_are_short_or_of_one_class_or_sparse_are_trained_on_where_the
     ],
 )
 def test_a_batch_that_fails_as_a_whole_is_set_aside_as_a_whole_before_it_costs_anything(
-    world: World, how: dict[str, Any], rules: dict[str, Any], told: str
+    world: World, how: dict[str, Any], rules: dict[str, Any], message: str
 ) -> None:
     arriving(world, **how, rows="all")
     checking(world, **rules)
@@ -533,7 +533,7 @@ def test_a_batch_that_fails_as_a_whole_is_set_aside_as_a_whole_before_it_costs_a
     [reason] = {arrival.reason for arrival in arrivals(world)}
     assert reason is not None
     assert reason.startswith("The batch of income/a.csv and 2 more")
-    assert told in reason
+    assert message in reason
     assert {json.loads(report)["report"]["faults"][0]["message"] for report in world.data.aside.values()} == {reason}
     assert len(world.data.aside) == len(arrivals(world))
     assert nothing_open(world)
@@ -683,7 +683,7 @@ def test_what_another_pipeline_takes_too_or_a_job_may_have_been_made_of_is_not_m
     assert set(world.data.contents) == {"income/a.csv", "income/b.csv"}
 
 
-def moved_with_its_rule_mended(world: World) -> str:
+def moved_with_its_rule_corrected(world: World) -> str:
     arriving(world, refused="move")
     checking(world, rows_at_least=2)
     path = world.put("a.csv", b"age\n1\n")
@@ -695,7 +695,7 @@ def moved_with_its_rule_mended(world: World) -> str:
 
 
 def test_a_replay_puts_back_what_was_moved_and_takes_it_up_once_however_often_it_is_delivered(world: World) -> None:
-    path = moved_with_its_rule_mended(world)
+    path = moved_with_its_rule_corrected(world)
     again = [world.flows.intake.replay("income", path, "m1") for _ in range(2)]
     world.flows.intake.see(path)  # the copy has its event too
     [job_id] = world.take_up()
@@ -712,7 +712,7 @@ def test_a_replay_puts_back_what_was_moved_and_takes_it_up_once_however_often_it
 
 
 def test_what_is_refused_again_after_a_replay_moves_again_and_only_another_request_puts_it_back(world: World) -> None:
-    path = moved_with_its_rule_mended(world)
+    path = moved_with_its_rule_corrected(world)
     checking(world, rows_at_least=3)
     for request, moves in (("m1", 2), ("m1", 2), ("m2", 3)):
         world.flows.intake.replay("income", path, request)
@@ -721,12 +721,12 @@ def test_what_is_refused_again_after_a_replay_moves_again_and_only_another_reque
     assert world.data.contents == {}
 
 
-@pytest.mark.parametrize("mended", [True, False])
-def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(mended: bool) -> None:
+@pytest.mark.parametrize("corrected", [True, False])
+def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(corrected: bool) -> None:
     for writes in itertools.count():
         world = World()
-        path = moved_with_its_rule_mended(world)
-        if not mended:
+        path = moved_with_its_rule_corrected(world)
+        if not corrected:
             checking(world, rows_at_least=2)
         died = died_after(world, writes, functools.partial(world.flows.intake.replay, "income", path, "m1"))
         world.flows.intake.sweep("training-data")  # or its event: the copy may be taken up before the message
@@ -734,7 +734,7 @@ def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(m
         for _ in range(2):
             world.flows.intake.replay("income", path, "m1")
             jobs += all_taken_up(world)
-        assert len(jobs) == mended
+        assert len(jobs) == corrected
         assert len(arrivals(world)) == 2
         assert nothing_open(world)
         if not died:
@@ -743,7 +743,7 @@ def test_a_replay_of_what_was_moved_takes_it_up_once_wherever_the_process_dies(m
 
 
 def test_a_replay_says_so_when_something_newer_is_at_the_path(world: World) -> None:
-    path = moved_with_its_rule_mended(world)
+    path = moved_with_its_rule_corrected(world)
     world.put("a.csv", b"age\n2\n")
     for _ in range(2):
         with pytest.raises(DataChanged, match=f"Something newer is at {path}, .*quarantine/income/.*/a.csv"):
@@ -793,12 +793,12 @@ def test_whatever_is_lost_doubled_or_killed_every_content_is_trained_on_exactly_
 
     world.documents.die_after = deaths.pop() if deaths else None
     world.documents.death = Died
-    for event, name, content, told in events:
+    for event, name, content, sent in events:
         if event == "drop":
             # A name is written once: what an overwrite means is another rule.
             if f"income/{name}.csv" not in final:
                 final[world.put(f"{name}.csv", f"age\n{content}\n".encode())] = f"{content}".encode()
-            if told:
+            if sent:
                 alive(lambda name=name: world.flows.intake.see(f"income/{name}.csv"))
         elif event == "take up":
             alive(world.take_up)

@@ -130,9 +130,9 @@ def noisy(random: np.random.Generator, truth: Any, noise: float) -> Any:
 
 def on_rows(rules: list[str], case: tuple[ScoredRows, LiveModel], confidence: float = 0.95) -> Verdict:
     scored, champion = case
-    told = evaluation(AUC="0.5", Recall="0.5", **{"Training Log Loss": "7"})
+    candidate = evaluation(AUC="0.5", Recall="0.5", **{"Training Log Loss": "7"})
     gate = Gate(rules=[parse_rule(rule) for rule in rules], baseline={"Training Log Loss": 6.0}, confidence=confidence)
-    return judge(gate, told, champion, scored)
+    return judge(gate, candidate, champion, scored)
 
 
 @pytest.fixture(scope="module")
@@ -215,22 +215,22 @@ def test_what_rows_cannot_tell_is_compared_by_the_evaluation_and_so_is_all_witho
 
 
 @pytest.mark.parametrize(
-    ("rows", "positive", "told"),
+    ("rows", "positive", "message"),
     [(29, 14, "29 rows are too few to judge on, 30 are needed"), (60, 4, "4 rows of the positive class and 56 of the")],
 )
-def test_too_few_rows_decide_nothing(rows: int, positive: int, told: str) -> None:
+def test_too_few_rows_decide_nothing(rows: int, positive: int, message: str) -> None:
     truth = np.arange(rows) < positive
     verdict = on_rows(["AUC >= champion"], two_class(truth, truth * 0.9, 0.9 - truth * 0.9))
     assert verdict.outcome is UNDECIDED
-    assert told in verdict.reason
+    assert message in verdict.reason
 
 
 def test_what_cannot_be_computed_on_these_rows_is_undecided() -> None:
     rows = Rows(["y", "Scored Labels"], [["1", str(n)] for n in range(40)])
     live = LiveModel(answers=Rows(["Scored Labels"], [[str(2 * n)] for n in range(40)]))
     rule = parse_rule("R2 >= champion - 0.1")
-    told = Evaluation(kind=Kind.REGRESSION, metrics={"Coefficient of Determination": "1"})
-    [finding] = judge(Gate(rules=[rule]), told, live, ScoredRows(rows, "y")).findings
+    candidate = Evaluation(kind=Kind.REGRESSION, metrics={"Coefficient of Determination": "1"})
+    [finding] = judge(Gate(rules=[rule]), candidate, live, ScoredRows(rows, "y")).findings
     assert (finding.outcome, finding.candidate, finding.interval) == (UNDECIDED, None, None)
     assert "Coefficient of Determination cannot be computed on these 40 rows: undecided against R2" in finding.text
 
@@ -287,7 +287,7 @@ def test_a_slice_that_is_too_small_is_reported_and_blocks_no_model() -> None:
     other = named(verdict)["sex = Other"]
     assert other.text == "sex = Other: 10 rows are too few to judge on, 30 are needed; it does not count"
     assert (other.outcome, other.counts) == (UNDECIDED, False)
-    assert on_rows(["for each sex: AUC >= champion + 0.1"], case).reason.count("rows") == 1, "only what counts is told"
+    assert on_rows(["for each sex: AUC >= champion + 0.1"], case).reason.count("rows") == 1, "only what counts is in it"
 
 
 def test_where_no_slice_can_be_judged_nothing_is_decided() -> None:
@@ -312,18 +312,18 @@ def test_a_slice_of_one_class_can_be_judged_by_what_needs_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "message"),
     [
         ("for each age: AUC >= champion", "the scored rows have no column 'age'; they have id, label, Scored Labels"),
         ("for each id: AUC >= champion", "'id' has 400 values, and at most 50 slices are judged"),
         ("for each label: RMSE <= champion", "the scored rows are not those of a model with Root Mean Squared Error"),
     ],
 )
-def test_slices_that_cannot_be_made_fail_their_rule_and_say_why(truth: Any, rule: str, told: str) -> None:
+def test_slices_that_cannot_be_made_fail_their_rule_and_say_why(truth: Any, rule: str, message: str) -> None:
     case = two_class(truth, truth * 1.0, truth * 1.0, id=range(400))
     verdict = on_rows([rule], case)
     assert verdict.outcome is FAILS
-    assert told in verdict.reason
+    assert message in verdict.reason
 
 
 def test_slices_without_the_rows_or_without_the_champions_answers_fail_their_rule(truth: Any) -> None:

@@ -181,7 +181,7 @@ def lines_without_end() -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "kind", "row", "told"),
+    ("name", "content", "kind", "row", "message"),
     [
         ("x.csv", b"a,b\n1,2\n1," + b"9" * CELL_AT_MOST + b"9\n", Kind.SYNTAX, 3, "a cell is longer than 131,072 char"),
         ("x.arff", ARFF + b"1," + b"9" * CELL_AT_MOST + b"9\n", Kind.SYNTAX, 5, "a value is longer than 131,072"),
@@ -199,12 +199,12 @@ def lines_without_end() -> Iterator[bytes]:
     ],
 )  # fmt: skip
 def test_a_limit_names_the_row_and_what_to_look_at(
-    name: str, content: bytes | Iterator[bytes], kind: Kind, row: int, told: str
+    name: str, content: bytes | Iterator[bytes], kind: Kind, row: int, message: str
 ) -> None:
     [fault] = check(name, [content] if isinstance(content, bytes) else content, Checks()).faults
 
     assert (fault.kind, fault.row) == (kind, row)
-    assert told in fault.message
+    assert message in fault.message
 
 
 def test_the_limit_of_a_cell_holds_whatever_another_library_has_set() -> None:

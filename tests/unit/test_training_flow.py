@@ -93,7 +93,7 @@ def test_trouble_that_does_not_end_is_given_up_after_as_long_as_a_training_may_t
 
 
 def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> None:
-    """A key that a human mended, a queue and a training: one failed call after them is the first of its row."""
+    """A key that a human corrected, a queue and a training: one failed call after them is the first of its row."""
     training = world.pipelines["income"].training
     world.service.fails = [AccessRefused("401")] * 40
     job_id = world.drop("a.csv")

@@ -1,6 +1,6 @@
 """The fast look at a large block: all of its cells at once, by NumPy.
 
-A missing cell and a number in its common spellings are told without cutting out the cell; every other cell is looked at
+A missing cell and a number in its common spellings are recognized in place; every other cell is looked at
 by itself where a rule asks for it.
 """
 

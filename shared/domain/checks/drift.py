@@ -40,7 +40,7 @@ class Numbers(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
 
     edges: list[float]
     counts: list[int]
-    other: int  #: cells that are no number
+    other: int  #: cells that are not numbers
     missing: int
 
     def bins(self) -> list[int]:

@@ -83,8 +83,8 @@ class Lines:
         line = block[start : at + 200].partition(b"\n")[0]
 
         def broken(row: int) -> Unreadable:
-            told = f"is not UTF-8 text: byte {where} is 0x{byte:02x}, in line {row} ({why}); save it as UTF-8"
-            return Unreadable(f"{self._name} {told}", "encoding", row, line)
+            message = f"is not UTF-8 text: byte {where} is 0x{byte:02x}, in line {row} ({why}); save it as UTF-8"
+            return Unreadable(f"{self._name} {message}", "encoding", row, line)
 
         return start, broken
 
@@ -93,8 +93,8 @@ class Lines:
 
     def _too_long(self, line: bytes) -> Callable[[int], Unreadable]:
         def broken(row: int) -> Unreadable:
-            told = f"line {row} is longer than {ROW_AT_MOST >> 20} MiB; are its line ends missing?"
-            return Unreadable(f"{self._name} {told}", "too large", row, line)
+            message = f"line {row} is longer than {ROW_AT_MOST >> 20} MiB; are its line ends missing?"
+            return Unreadable(f"{self._name} {message}", "too large", row, line)
 
         return broken
 
