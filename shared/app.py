@@ -86,6 +86,10 @@ class App:
     def workspace(self, part: AzureMLTraining | AzureMLOnlineTarget) -> Workspace:
         return self._workspace_of(part.address, part.workspace)
 
+    def observe(self, hook: Callable[..., None]) -> None:
+        """Have each answer of a service passed to the hook before it is read."""
+        self._session.hooks["response"].append(hook)
+
     @property
     def account(self) -> str:
         """The storage account of RETRAINING_STORE."""

@@ -115,7 +115,8 @@ def test_each_part_of_the_training_is_looked_at_and_only_read(here: Here, tmp_pa
     assert set(looked) >= {f"{TRAINING}.{part}" for part in parts}
     assert looked[f"{TRAINING}.workspace"].found == "is there, in westeurope"
     assert looked[f"{TRAINING}.compute"].found == "AmlCompute, Standard_DS3_v2, at most 2 nodes"
-    assert {call.method for call in app.wire.calls} == {"GET"}
+    others = [each.path for each in app.wire.calls if each.method != "GET"]
+    assert [path.rpartition("/")[2] for path in others] == ["search", NAME], "it only searches and scores"
 
 
 def test_a_workspace_that_is_not_there_is_one_finding(here: Here, tmp_path: Path) -> None:

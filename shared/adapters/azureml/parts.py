@@ -95,6 +95,12 @@ class Parts:
         with self._reading("list of permissions"):
             return [action for action in needed if not allows(answer["value"], f"{_ACTIONS}/{action}")]
 
+    def runs(self) -> str:
+        """Return what answers, which is the data plane: jobs are followed there, and their metrics are read."""
+        answer = self._workspace.mlflow("POST", "experiments/search", {"max_results": 1})
+        count = answer.read(lambda body: len(body.get("experiments") or []), "list of experiments")
+        return "answer" if count else "answer; there is no experiment yet"
+
     def component(self, written: str) -> Ports | None:
         name, _, version = written.removeprefix("azureml:").partition(":")
         found = self._workspace.find(f"components/{name}/versions/{version}")

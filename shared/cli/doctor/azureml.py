@@ -38,6 +38,7 @@ def training(app: App, pipeline: Pipeline, settings: AzureMLTraining) -> Iterato
     if settings.compute:
         yield from _guarded(f"{at}.compute", settings, lambda: _compute(at, parts, settings.compute or ""))
     yield _datastore(app, at, parts, settings, BATCHES)
+    yield looked(f"{at}.workspace, runs", parts.runs, "", f"{at}.workspace", _access(settings))
 
 
 def target(app: App, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:

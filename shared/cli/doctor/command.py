@@ -6,7 +6,9 @@ import argparse
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from shared.cli.doctor.finding import Finding, Health, ok, remedy, warning, wron
 from shared.cli.names import known
 from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
-from shared.cli.place import DONE, FAILED, Commands, chosen_settings
+from shared.cli.place import DONE, FAILED, USAGE, Commands, Stopped, chosen_settings
 from shared.cli.status import alive_until
 from shared.cli.stuck import active_jobs, files_that_wait
 from shared.domain.stuck import stuck_jobs
@@ -42,6 +44,13 @@ def add(commands: Commands) -> None:
     doctor.add_argument("pipelines", nargs="*", metavar="PIPELINE", help="only the services of these; else all")
     doctor.add_argument("--all", action="store_true", help="show what is well too")
     doctor.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write the shapes of all calls to the services to this new file: methods, statuses, names and types of "
+        "members, and no value, key, id or name of yours; for who helps you when the real service differs",
+    )
+    doctor.add_argument(
         "--within", type=count, default=WITHIN, metavar="SECONDS", help=f"give up after so many seconds; {WITHIN}"
     )
 
@@ -51,7 +60,10 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
     values, source = chosen_settings(chosen.settings)
     app = App(Settings(values))
-    with spinner("looking", quiet=chosen.json or chosen.verbose) as status:
+    with (
+        _recording(app, chosen.record),
+        spinner("looking", quiet=chosen.json or chosen.verbose) as status,
+    ):
         findings = list(in_time(_findings(app, source, chosen.pipelines), chosen.within, status))
     if chosen.json:
         show_json(findings)
@@ -62,6 +74,32 @@ def _doctor(chosen: argparse.Namespace) -> int:
         counts = {health: sum(each.health is health for each in findings) for health in Health}
         tell(f"{counts[Health.OK]} well, {counts[Health.WARNING]} to look at, {counts[Health.WRONG]} wrong")
     return FAILED if any(each.health is Health.WRONG for each in findings) else DONE
+
+
+@contextmanager
+def _recording(app: App, file: Path | None) -> Iterator[None]:
+    """Write the shapes of the calls that are made meanwhile to a new file, if one is named."""
+    if file is None:
+        yield
+        return
+    from shared.cli.doctor.recording import Recorder
+
+    recorder = Recorder()
+    try:
+        with file.open("x", encoding="utf-8") as written:
+            app.observe(recorder)
+            try:
+                yield
+            finally:
+                written.write(recorder.text())
+    except FileExistsError:
+        raise Stopped(f"{file} is there already; name a new file for --record", USAGE) from None
+    except OSError as error:
+        raise Stopped(f"{file} cannot be written: {error.strerror}") from None
+    tell(
+        f"{file}: the shapes of {recorder.count} calls, without values and names of yours; look at it before you "
+        "pass it on"
+    )
 
 
 def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
