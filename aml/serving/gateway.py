@@ -209,8 +209,15 @@ def failed(given: dict[str, str], status: int, reason: str, message: str) -> Ans
     return 424, _error("FailedDependency", message), {**given, STATUS: str(status), REASON: reason}
 
 
+_REFUSALS = {
+    "throttled": (429, "TooManyRequests"),
+    "unavailable": (503, "ServiceUnavailable"),
+    "expired token": (401, "InvalidAuthenticationToken"),
+}
+
+
 def _refused(kind: str, _: Fault) -> Response:
-    status, code = (429, "TooManyRequests") if kind == "throttled" else (503, "ServiceUnavailable")
+    status, code = _REFUSALS[kind]
     return Response(_error(code, "Refused on order; try again later."), status, media_type="application/json")
 
 

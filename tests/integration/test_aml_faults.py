@@ -150,6 +150,12 @@ def test_a_call_that_is_refused_says_when_to_come_again(place: ServingHere, kind
     assert (scored.status_code, scored.headers["retry-after"]) == (status, "8")
 
 
+def test_a_call_whose_key_has_expired_is_refused_once(place: ServingHere) -> None:
+    key = place.key("income")
+    place.here.faults.order(Fault(kind="expired token", operation="score", count=1))
+    assert [place.score("income", {}, key=key).status_code for _ in range(2)] == [401, 200]
+
+
 @pytest.mark.parametrize("kind", ["lost answer", "reset", "truncated"])
 def test_an_answer_that_is_lost(place: ServingHere, kind: str) -> None:
     key = place.key("income")
