@@ -11,6 +11,7 @@ import requests
 
 from shared.adapters.azureml.online import AzureMLOnlineEndpoint, Known
 from shared.adapters.azureml.places import OwnStorage
+from shared.adapters.azureml.scoring import OnlineScoring
 from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import MANAGEMENT, Tokens
@@ -162,12 +163,12 @@ class App:
                 return ClassicEndpoint(self._session, target, create=create)
             case NewTarget():
                 return ArmWebService(self._session, target, self._token(target))
-            case AzureMLOnlineTarget(address=address, workspace=workspace):
+            case AzureMLOnlineTarget():
+                workspace = self._workspace_of(target.address, target.workspace)
+                known = self._known_of(target.address, target.workspace, target.endpoint)
+                scoring = OnlineScoring(workspace, target, pipeline.checks, pipeline.rows, known.access)
                 own = OwnStorage(self._store.address, self.account)
-                known = self._known_of(address, workspace, target.endpoint)
-                return AzureMLOnlineEndpoint(
-                    self._workspace_of(address, workspace), target, pipeline.name, pipeline.checks, own, known
-                )
+                return AzureMLOnlineEndpoint(workspace, target, pipeline.name, scoring, own, known)
 
     def _token(self, target: NewTarget) -> Callable[[], str]:
         return target.token.reveal if target.token else self._arm_token

@@ -17,6 +17,7 @@ from local.azurite import ACCOUNT, Azurite
 from service.faults.orders import Fault
 from shared.adapters.azureml.online import AzureMLOnlineEndpoint, Known
 from shared.adapters.azureml.places import OwnStorage
+from shared.adapters.azureml.scoring import OnlineScoring as Scoring
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import Tokens
 from shared.base.errors import AccessRefused, RetrainingError, ServiceRefused, ServiceUnavailable
@@ -60,7 +61,9 @@ class Place:
         workspace = Workspace(self.session, tokens, self.running.address, ours)
         given = {"name": "online", "endpoint": name, "model": "income", "datastore": "kept", **changes}
         target = AzureMLOnlineTarget(workspace=ResourceId(ours), address=Address(self.running.address), **given)
-        return AzureMLOnlineEndpoint(workspace, target, "income", Checks(), self.own, known or Known())
+        known = known or Known()
+        scoring = Scoring(workspace, target, Checks(), ROWS, known.access)
+        return AzureMLOnlineEndpoint(workspace, target, "income", scoring, self.own, known)
 
     def scored(self) -> list[int]:
         """Return how many rows each call of an endpoint had."""
@@ -279,7 +282,7 @@ def script(place: Place) -> AzureMLOnlineEndpoint:
 
 
 def test_an_own_script_is_asked_in_its_own_form(script: AzureMLOnlineEndpoint) -> None:
-    assert script.score(ROWS).values == [["3.5"], ["2"]]
+    assert script.score(ROWS).values == [["3.5"], ["2.0"]]
     with pytest.raises(ServiceUnavailable, match="the container answered 500"):
         script.score(Rows(["a", "b"], [["x", "1"]]))
 
@@ -287,7 +290,7 @@ def test_an_own_script_is_asked_in_its_own_form(script: AzureMLOnlineEndpoint) -
 def test_a_piece_that_takes_too_long_is_halved(place: Place, script: AzureMLOnlineEndpoint) -> None:
     place.calls.clear()
     many = Rows(ROWS.columns, [[str(number), "1"] for number in range(300)])
-    assert script.score(many).values == [[str(number + 1)] for number in range(300)]
+    assert script.score(many).values == [[f"{number + 1}.0"] for number in range(300)]
     assert place.scored() == [300, 150, 75, 75, 75, 75]
 
 

@@ -17,10 +17,12 @@ from aml.state.records import make
 from aml.state.serving import Deployment, Endpoint
 from shared.adapters.azureml.online import AzureMLOnlineEndpoint, Known
 from shared.adapters.azureml.places import OwnStorage
+from shared.adapters.azureml.scoring import OnlineScoring
 from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.checks import Checks
 from shared.domain.jobs import Model
 from shared.domain.ports import Pending
+from shared.domain.rows import Rows
 from shared.domain.values import Address, ResourceId
 from tests.support.aml import ADDRESS, Here
 from tests.support.aml_session import Wire, workspace_of
@@ -65,7 +67,8 @@ class Place:
     def another(self) -> AzureMLOnlineEndpoint:
         """Return the adapter as a later run of this process makes it."""
         workspace, self.wire = workspace_of(self.here)
-        return AzureMLOnlineEndpoint(workspace, self.target, "income", Checks(), OWN, self.known, self.clock)
+        scoring = OnlineScoring(workspace, self.target, Checks(), Rows([], []), self.known.access)
+        return AzureMLOnlineEndpoint(workspace, self.target, "income", scoring, OWN, self.known, self.clock)
 
     def register(self, version: str, **properties: Any) -> None:
         answer = self.here.put(f"models/income/versions/{version}", modelType="mlflow_model", **properties)

@@ -28,8 +28,8 @@ def column(*cells: str, type_: Type | None = None, missing: tuple[str, ...] = ()
     ("cells", "read"),
     [
         (("1", "-2", "0"), [1, -2, 0]),
-        (("1", "2.50", "1e3", ".5", "-0.1"), [1, 2.5, 1000.0, 0.5, -0.1]),
-        ((" 7 ", ""), [7, None]),
+        (("1", "2.50", "1e3", ".5", "-0.1"), [1.0, 2.5, 1000.0, 0.5, -0.1]),
+        ((" 7 ", ""), [7.0, None]),
         (("01234", "12345"), ["01234", "12345"]),
         (("1", "1_000"), ["1", "1_000"]),
         (("1", "NaN"), ["1", "NaN"]),
@@ -54,7 +54,7 @@ def test_a_column_is_of_numbers_if_each_cell_gives_its_text_back(cells: tuple[st
     [
         (Type.TEXT, ("1", "2"), ["1", "2"]),
         (Type.DATETIME, ("2026", "2027"), ["2026", "2027"]),
-        (Type.NUMBER, ("007", "+1.5"), [7, 1.5]),
+        (Type.NUMBER, ("007", "+1.5"), [7.0, 1.5]),
         (Type.INTEGER, ("90071992547409931",), [90071992547409931]),
         (Type.BOOLEAN, ("true", "FALSE"), [True, False]),
         (Type.BOOLEAN, ("1", "0"), [1, 0]),
@@ -62,17 +62,24 @@ def test_a_column_is_of_numbers_if_each_cell_gives_its_text_back(cells: tuple[st
     ],
 )
 def test_a_type_of_the_checks_decides(type_: Type, cells: tuple[str, ...], read: list[Any]) -> None:
-    assert column(*cells, type_=type_) == read
+    found = column(*cells, type_=type_)
+    assert found == read and [type(each) for each in found] == [type(each) for each in read]
 
 
 def test_a_word_for_missing_is_missing_among_numbers_and_a_word_among_words() -> None:
-    assert column("1", "?", missing=("?",)) == [1, None]
+    assert column("1", "?", missing=("?",)) == [1.0, None]
     assert column("a", "?", missing=("?",)) == ["a", "?"]
 
 
 def test_the_columns_of_rows_keep_their_places() -> None:
     rows = Rows(["code", "age"], [["01", "5"], ["12", "6.5"]])
     assert typed(rows, {}) == [["01", 5], ["12", 6.5]]
+
+
+def test_a_few_rows_have_the_types_of_the_sample() -> None:
+    sample = Rows(["age", "code", "income"], [["30", "B7", "1"], ["", "01", "2"]])
+    rows = Rows(["code", "age", "other"], [["12", "5", "1"]])
+    assert repr(typed(rows, {}, (), sample)) == repr([["12", 5.0, 1]])
 
 
 def test_a_body_has_the_form_of_the_configuration() -> None:

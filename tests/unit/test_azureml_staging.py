@@ -227,10 +227,26 @@ def test_an_adopted_model_is_known_by_its_hash_and_may_be_dropped(place: Place) 
 
 
 def test_a_version_is_not_adopted_as_two_models(place: Place) -> None:
-    place.endpoint.adopt(A)
-    place.endpoint.model()
+    first = place.endpoint
+    first.model()
+    place.another().adopt(A)
     with pytest.raises(ServiceRefused, match="its content is b"):
+        first.adopt(B)
+
+
+def test_another_model_than_the_live_one_is_not_adopted(place: Place) -> None:
+    place.staged(A)
+    place.shared({A: 100})
+    place.another().adopt(A)
+    with pytest.raises(ServiceUnavailable, match="serves another model by now"):
         place.another().adopt(B)
+    assert place.sent("PUT") == []
+
+
+def test_a_live_version_that_was_deleted_is_said_to_be_missing(place: Place) -> None:
+    assert place.here.call("DELETE", "models/income/versions/1").status in (200, 204)
+    with pytest.raises(BadConfiguration, match=r"serves .*models/income/versions/1, which is not a model"):
+        place.endpoint.model()
 
 
 def test_adopting_keeps_the_tags_and_the_address_of_the_version(place: Place) -> None:
@@ -318,7 +334,7 @@ def test_another_address_of_a_model_is_refused(place: Place, address: str) -> No
 
 def test_a_live_deployment_without_a_model_is_said_to_have_none(place: Place) -> None:
     place.serve("blue", f"{place.here.workspace.id}-other/models/income/versions/1")
-    with pytest.raises(BadConfiguration, match="serves no model that is registered in the workspace"):
+    with pytest.raises(BadConfiguration, match="which is not a model of the workspace"):
         place.endpoint.model()
 
 

@@ -34,6 +34,7 @@ class Deployment:
     sha256: str
     made: bool
     resource: Mapping[str, Any]
+    version: Mapping[str, Any]  #: what it serves, where that had to be read
 
     @property
     def key(self) -> str:

@@ -28,14 +28,19 @@ _TRUTHS = {"true": True, "false": False}
 Cell = Callable[[str], Any]
 
 
-def typed(rows: Rows, types: Mapping[str, Type], missing: Collection[str] = ()) -> list[list[Any]]:
+def typed(
+    rows: Rows, types: Mapping[str, Type], missing: Collection[str] = (), sample: Rows | None = None
+) -> list[list[Any]]:
     """Return the rows with numbers and truth values made from text; None for an empty cell.
 
-    `types` are those of the configuration; another column has the type that all of its cells fit. In a column that
-    is not of text, the words for `missing` are None too.
+    `types` are those of the configuration. Another column has the type that all of its cells fit, those of the `sample`
+    too, so that a few rows get the types of many. In a column that is not of text, the words for `missing` are None.
     """
-    cells = [[row[place] for row in rows.values] for place in range(len(rows.columns))]
-    columns = [_column(each, types.get(name), missing) for name, each in zip(rows.columns, cells, strict=True)]
+    columns = []
+    for place, name in enumerate(rows.columns):
+        cells = [row[place] for row in rows.values]
+        more = [cell for [cell] in sample.only([name]).values] if sample and name in sample.columns else []
+        columns.append(_column([*cells, *more], types.get(name), missing)[: len(cells)])
     return [list(row) for row in zip(*columns, strict=True)]
 
 
@@ -55,9 +60,13 @@ def _column(cells: Sequence[str], type_: Type | None, missing: Collection[str]) 
     """Return the cells by the first reading that each of them fits, and that the type allows."""
     for read in _READINGS[type_]:
         try:
-            return [None if _is_missing(cell, missing) else read(cell.strip()) for cell in cells]
+            values = [None if _is_missing(cell, missing) else read(cell.strip()) for cell in cells]
         except ValueError:
             continue
+        # As pandas has it, a column with one decimal number, or with a missing one, has no whole numbers.
+        if any(isinstance(each, float) or each is None for each in values):
+            return [float(each) if type(each) is int else each for each in values]
+        return values
     return [None if not cell.strip() else cell for cell in cells]
 
 

@@ -27,7 +27,6 @@ from shared.adapters.azureml.traffic import MIRROR, live_deployment, mirrored, s
 from shared.adapters.azureml.workspace import BeingChanged, Workspace, is_same, state_of
 from shared.base.errors import BadConfiguration, RetrainingError, ServiceRefused, ServiceUnavailable, readable
 from shared.domain.azureml import AzureMLOnlineTarget
-from shared.domain.checks import Checks
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Pending, Ready, Refused, Shares, Wait
 from shared.domain.rows import Rows
@@ -54,21 +53,20 @@ class Known:
 
 
 class AzureMLOnlineEndpoint:
-    """`pipeline` names itself in the tags of what it makes; its `checks` say which columns are numbers."""
+    """`pipeline` is a tag of what it makes, and `scoring` asks the endpoint for answers."""
 
     def __init__(
         self,
         workspace: Workspace,
         target: AzureMLOnlineTarget,
         pipeline: str,
-        checks: Checks,
+        scoring: OnlineScoring,
         own: OwnStorage,
         known: Known,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workspace, self._target, self._pipeline, self._own = workspace, target, pipeline, own
-        self._known, self._clock = known, clock
-        self._scoring = OnlineScoring(workspace, target, checks, known.access)
+        self._known, self._clock, self._scoring = known, clock, scoring
         self._path = f"onlineEndpoints/{target.endpoint}"
         self._names: dict[str, str] = {}  #: deployments as they were last listed, by the model's SHA-256
         self._live: tuple[str, str] | None = None  #: deployment and version of a live model that is to be adopted
@@ -82,10 +80,8 @@ class AzureMLOnlineEndpoint:
         live = self._live_of(endpoint, self._deployments())
         if live.sha256:
             return self._own.kept(live.sha256)
-        path = self._version_path(live)
-        version = self._workspace.get(path)
-        self._live = (live.name, path)
-        return folder_of(self._workspace, self._own, str(version["properties"].get("modelUri") or ""))
+        self._live = (live.name, self._version_path(live))
+        return folder_of(self._workspace, self._own, str(live.version["properties"].get("modelUri") or ""))
 
     def update(self, model: BlobReference, wait: Wait) -> None:
         """Give the model all calls. It must be staged."""
@@ -104,7 +100,9 @@ class AzureMLOnlineEndpoint:
     def adopt(self, model: Model) -> None:
         if self._live is None:
             live = self._live_of(self._endpoint(), self._deployments())
-            if live.made and live.sha256 == model.sha256:
+            if live.sha256 not in ("", model.sha256):
+                raise ServiceUnavailable(f"{live.name} of {self._target.endpoint} serves another model by now")
+            if live.made:
                 return
             self._live = (live.name, self._version_path(live))
         name, path = self._live
@@ -194,16 +192,16 @@ class AzureMLOnlineEndpoint:
     def _deployment(self, resource: Mapping[str, Any], looked: dict[str, Mapping[str, Any]]) -> Deployment:
         name, state, path = str(resource["name"]), state_of(resource), self._workspace.below(model_of(resource))
         if path is None:
-            return Deployment(name, state, "", False, resource)
+            return Deployment(name, state, "", False, resource, versions.MISSING)
         if sha256 := made_for(resource, path, self._target):
-            return Deployment(name, state, sha256, True, resource)
+            return Deployment(name, state, sha256, True, resource, versions.MISSING)
         key = path.lower()
-        version = self._known.adopted.get(key) or looked.get(key) or self._workspace.find(path) or {"properties": {}}
+        version = self._known.adopted.get(key) or looked.get(key) or self._workspace.find(path) or versions.MISSING
         looked[key], sha256 = version, versions.sha256_of(version)
         adopted = versions.adopted_by(version, self._target.endpoint)
         if sha256 and adopted:
             self._known.adopted[key] = version
-        return Deployment(name, state, sha256, is_same(adopted, name), resource)
+        return Deployment(name, state, sha256, is_same(adopted, name), resource, version)
 
     def _live_of(self, endpoint: Mapping[str, Any], deployments: list[Deployment]) -> Deployment:
         live = live_deployment(endpoint)
@@ -217,10 +215,11 @@ class AzureMLOnlineEndpoint:
 
     def _version_path(self, live: Deployment) -> str:
         path = self._workspace.below(model_of(live.resource))
-        if path is None:
+        if path is None or live.version is versions.MISSING:
             raise BadConfiguration(
-                f"The live deployment {live.name} of {self._target.endpoint} serves no model that is registered in the "
-                f"workspace {self._workspace.name}; register it there, and deploy that"
+                f"The live deployment {live.name} of {self._target.endpoint} serves "
+                f"{model_of(live.resource) or 'a script'}, which is not a model of the workspace "
+                f"{self._workspace.name}; register its model there, and deploy that"
             )
         return path
 

@@ -34,15 +34,17 @@ class Access:
 
 
 class OnlineScoring:
-    def __init__(self, workspace: Workspace, target: AzureMLOnlineTarget, checks: Checks, access: Access) -> None:
-        self._workspace, self._target, self._access = workspace, target, access
+    def __init__(
+        self, workspace: Workspace, target: AzureMLOnlineTarget, checks: Checks, sample: Rows, access: Access
+    ) -> None:
+        self._workspace, self._target, self._access, self._sample = workspace, target, access, sample
         self._types = {column.name: column.type for column in checks.columns if column.type}
         self._missing = frozenset(checks.missing)
         self._path = f"onlineEndpoints/{target.endpoint}"
 
     def score(self, rows: Rows, deployment: str = "") -> Rows:
         """Return the scored columns of each row, as text: of this deployment, or of those that have the traffic."""
-        cells = typed(rows, self._types, self._missing)  # of all rows, so that each piece has the same types
+        cells = typed(rows, self._types, self._missing, self._sample)  # of all pieces at once
         parts: list[Rows] = []
         at_once, begin = ROWS_AT_ONCE, 0
         while begin < len(cells):

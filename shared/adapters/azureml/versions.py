@@ -15,6 +15,7 @@ from shared.base.errors import ServiceRefused
 from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.jobs import Model
 
+MISSING: Mapping[str, Any] = {"properties": {}}  #: in the place of a version that is not there
 SHA256, PIPELINE = "relearn.sha256", "relearn.pipeline"
 _ADOPTED = "relearn.adopted."  #: and the name of an endpoint: the deployment that was live there
 _DATASTORE = re.compile(
