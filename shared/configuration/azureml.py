@@ -11,8 +11,8 @@ import msgspec
 
 from shared.base.suggestion import case_hint, suggestion
 from shared.configuration.file import Entry, Wrong
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ShareSettings
-from shared.domain.evaluation import METRICS, Kind, metric_name
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ScoredOutput, ShareSettings
+from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
 from shared.domain.fleets import Fleet
 from shared.domain.gate.decision import Gate
 from shared.domain.logged_metrics import NAMES
@@ -55,6 +55,12 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
             raise wrong(
                 ".training.metrics", f"lacks {metric}, which the gate looks at; write {metric}: and the name in the run"
             )
+    for metric in training.metrics:
+        if metric not in METRICS[gate.kind]:
+            raise wrong(
+                f".training.metrics.{metric}",
+                f"is of {kind_of(metric).value} models, and the gate looks at {gate.kind.value} ones; remove it",
+            )
     if training.scored is None or not gate.needs_rows:
         return
     on_rows = {c.metric: i for i, rule in enumerate(gate.rules) for c in rule.conditions if rule.each or c.champion}
@@ -65,6 +71,7 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
             f"{asked} needs probabilities, and the scored rows have labels only; have the training write them, and "
             "name their column in training.scored.probability",
         )
+    _check_classes(entry.targets, training.scored, wrong)
     kind, answer = gate.kind, _answer(entry.targets[0])
     if asked and answer == "label":
         raise wrong(
@@ -181,6 +188,20 @@ def _check_scored(training: AzureMLTraining, wrong: Wrong) -> None:
         raise wrong(".training.scored.output", f"is {scored.output!r}, which is the output of the model")
     if re.search(r"[/\\]", scored.file) or scored.file in ("", ".", ".."):
         raise wrong(".training.scored.file", f"is {scored.file!r}; write the name of a file in the output's folder")
+
+
+def _check_classes(targets: list[Target], scored: ScoredOutput, wrong: Wrong) -> None:
+    """Have the training and each endpoint mean the same classes; of two, the last is the positive one in both."""
+    given = [*scored.probabilities]
+    for index, target in enumerate(targets):
+        classes = target.scoring.classes if isinstance(target.scoring, OnlineScoring) else []
+        same = given == classes if len(given) == 2 else sorted(given) == sorted(classes)
+        if given and classes and not same:
+            raise wrong(
+                ".training.scored.probabilities",
+                f"has the classes {', '.join(given)}, and targets[{index}].scoring.classes are {', '.join(classes)}; "
+                "write the same, of two classes in the same order",
+            )
 
 
 def _named_metrics(metrics: Mapping[str, str], wrong: Wrong) -> dict[str, str]:

@@ -40,7 +40,7 @@ class ScoredOutput(FilePart, frozen=True, kw_only=True):
         str | None, Meta(description="Column with the probability of the positive class, of a two-class model")
     ] = None
     probabilities: Annotated[
-        dict[str, str], Meta(description="Columns with the probabilities of a multiclass model, by class")
+        dict[str, str], Meta(description="Columns with the probabilities, by class; of two, the last is positive")
     ] = msgspec.field(default_factory=dict)
 
 

@@ -163,6 +163,8 @@ class Judging:
                 return job, model, None
             if known is not None and recorded is None:
                 return job, model, answers
+            if endpoint.staging:
+                break  # what answered is this model's own deployment, live or not
             live = self._live(pipeline, champion, endpoint)
             if live == model:
                 break

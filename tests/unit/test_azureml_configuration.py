@@ -42,7 +42,9 @@ def entry(tmp_path: Path) -> dict[str, Any]:
 
 def load(folder: Path, **entries: object) -> Pipelines:
     file = folder / "pipelines.yaml"
-    file.write_text(yaml.safe_dump({"pipelines": {name.replace("_", "-"): each for name, each in entries.items()}}))
+    file.write_text(
+        yaml.safe_dump({"pipelines": {name.replace("_", "-"): each for name, each in entries.items()}}, sort_keys=False)
+    )
     return load_pipelines(file, SETTINGS)
 
 
@@ -96,7 +98,7 @@ def test_targets_that_stage_have_steps_of_the_traffic_without_any_being_written(
     ("path", "value", "said"),
     [
         ("training.kind", "aml", ".training.kind: Invalid value 'aml'; write one of: studio, azureml"),
-        ("training.kind", None, ".training.component: is not a key here; known keys: address, cancel_late, eval"),
+        ("training.kind", None, ".training.workspace: is not a key here; known keys: address, cancel_late, eval"),
         ("training.workspace", "${ARM}/w", ".training.workspace: Missing setting: ARM"),
         ("training.workspace", WORKSPACE.replace("Services", ""), ".training.workspace: '/subscriptions/s/resourceGro"),
         ("training.component", None, ".training: needs a component or a job, and not both"),
@@ -118,7 +120,17 @@ def test_targets_that_stage_have_steps_of_the_traffic_without_any_being_written(
         ("training.scored.file", "../scored.csv", ".training.scored.file: is '../scored.csv'; write the name of a "),
         ("training.scored.output", "model", ".training.scored.output: is 'model', which is the output of the model"),
         ("training.metrics", {"AUCC": "x"}, ".training.metrics.AUCC: is not a metric of the gate; did you mean 'AUC'?"),
-        ("training.metrics", {"F1": "x", "F-Score": "y"}, ".training.metrics.F1: names F-Score a second time"),
+        ("training.metrics", {"F1": "x", "F-Score": "y"}, ".training.metrics.F-Score: names F-Score a second time"),
+        (
+            "training.metrics",
+            {"AUC": "a", "RMSE": "b"},
+            ".training.metrics.Root Mean Squared Error: is of regression m",
+        ),
+        (
+            "training.scored",
+            {"probabilities": {"malignant": "p1", "benign": "p0"}},
+            ".training.scored.probabilities: has the classes malignant, benign, and targets[0].scoring.classes are b",
+        ),
         ("training.model.type", "custom_model", ".targets[0].type: is mlflow_model, and training.model.type is custom"),
         ("training.scored.probability", None, ".gate.rules[1]: AUC needs probabilities, and the scored rows have lab"),
         ("targets.0.scoring.answer", "label", ".gate.rules[1]: AUC of the champion needs probabilities, and the end"),
