@@ -452,8 +452,8 @@ class Many:
         return {"info": {"run_id": name, "experiment_id": "1", "status": status}, "data": {}}
 
 
-def groups(names: list[str]) -> Iterator[list[str]]:
-    return (names[begin : begin + 100] for begin in range(0, len(names), 100))
+def groups(names: list[str], size: int = 100) -> Iterator[list[str]]:
+    return (names[begin : begin + size] for begin in range(0, len(names), size))
 
 
 @pytest.mark.parametrize("order", [list, lambda names: names[::-1], sorted], ids=["newest", "oldest", "mixed"])
@@ -471,6 +471,13 @@ def test_ten_thousand_active_jobs_are_at_most_twenty_calls_a_poll(order: Callabl
     before = service.calls
     now += 600.0
     assert runs.states(names) and service.calls > before  # the next poll sees the states of then
+
+
+def test_many_small_groups_are_few_calls_too() -> None:
+    service, names = Many(900), [f"j-{number}" for number in range(900)]
+    runs = Runs(service, lambda: 0.0)
+    found = [runs.states(group) for group in groups(names, size=3)]
+    assert service.calls + len(names) - sum(map(len, found)) <= 20
 
 
 def test_groups_at_the_same_time_share_one_search() -> None:
