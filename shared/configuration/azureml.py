@@ -150,6 +150,9 @@ def _check_job(training: AzureMLTraining, job: str, folder: Path, wrong: Wrong) 
         raise wrong(path, f"{job} is not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict) or content.get("type", "command") != "command" or "command" not in content:
         raise wrong(path, f"{job} is not a command job; write one as az ml job create takes it, or name a component")
+    if "code" in content and not str(content["code"]).startswith("azureml:"):
+        hint = "write azureml:NAME:VERSION of code in the workspace, or name a component"
+        raise wrong(path, f"{job} has code in a folder, which the app cannot upload; {hint}")
     for what, names in (
         ("inputs", {"data": training.data, **{f"parameters.{each}": each for each in training.parameters}}),
         (

@@ -128,8 +128,8 @@ def test_a_cancelled_job_ends_with_everything_that_it_started(here: Here, tmp_pa
     assert answer.status == 202
     assert ended(here, "one") == "Canceled"
     assert [lives(each) for each in processes] == [False, False]
-    operation = here.call("GET", answer.headers["azure-asyncoperation"]).json
-    assert operation["status"] == "Succeeded"
+    operation = answer.headers["azure-asyncoperation"]
+    until(lambda: here.call("GET", operation).json["status"] == "Succeeded", "the operation does not end")
     assert here.call("POST", "jobs/one/cancel").status == 200
 
 

@@ -243,7 +243,7 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
     def written(**changed: object) -> None:
         (tmp_path / "train.yml").write_text(yaml.safe_dump({**JOB, **changed}), "utf-8")
 
-    written()
+    written(code="azureml:train:3")
     assert one(tmp_path, entry).training.outputs.model == "model"
     written(compute="azureml:cpu")
     assert refused(tmp_path, entry) == (
@@ -260,6 +260,10 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
     training["compute"] = "cpu"
     for changed, said in (
         ({"type": "pipeline"}, ".training.job: train.yml is not a command job"),
+        (
+            {"code": "./src"},
+            ".training.job: train.yml has code in a folder, which the app cannot upload; write azureml:",
+        ),
         ({"inputs": {"Data": 1}}, ".training.data: train.yml has no input 'data'; 'Data' differs in case only; its"),
         ({"outputs": {"model": {}}}, ".training.scored: train.yml has no output 'scored'; its outputs are: model"),
         ({"outputs": None}, ".training.model: train.yml has no output 'model'; its outputs are: none"),
