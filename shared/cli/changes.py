@@ -21,7 +21,7 @@ from shared.cli.output import say, show_facts, show_json, spinner, tell
 from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, WAITING, Commands, Stopped, open_app
 from shared.cli.plans import Plan, add_change, agreed, members_of, promotion_of, replay_of, rollback_of, training_of
-from shared.cli.views import entry_facts
+from shared.cli.views import change_text, entry_facts
 from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
@@ -159,8 +159,11 @@ def _left(app: App, request: Request, request_id: str, error: RetrainingError) -
 def _outcome(app: App, request: Request, request_id: str) -> tuple[int, str]:
     """Return the exit code and what the records say became of the request."""
     if outcome := app.records.requests.outcome(request_id):
-        return DONE if outcome.startswith("done") else FAILED, outcome
+        under_way = WAITING if outcome.startswith("under way") else FAILED
+        return DONE if outcome.startswith("done") else under_way, outcome
     assert request.job is not None, "a rollback's outcome is under its request"
     job = app.records.jobs.require(request.job).record
+    if change := app.records.champions.load(request.pipeline).change:
+        return WAITING, f"under way: {change_text(change)}; the app's timer goes on with it: python -m shared status"
     done = job.state.value == "promoted"
     return DONE if done else FAILED, f"job {job.id} is {job.state.value}: {job.reason or job.steps[-1].note}"

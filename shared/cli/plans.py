@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from shared.cli.output import Fact, show_facts, show_json, tell, utc
 from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, add_person
-from shared.cli.views import data_facts, models, styled, verdict_facts
+from shared.cli.views import change_text, data_facts, models, styled, verdict_facts
 from shared.domain.arrivals import arrival_id
-from shared.domain.champions import Champion
+from shared.domain.champions import Champion, Phase
 from shared.domain.jobs import JobState, Model, RetrainingJob, pipeline_of
 from shared.domain.messages import Command, Request
 
@@ -90,6 +90,10 @@ def rollback_of(app: App, request: Request) -> Plan:
         facts = [*_live(champion), ("would be live", f"the kept model {found[0].sha256}"), *_switch(app, champion)]
         models_of = dict.fromkeys(_targets(app, champion), found[0])
         return Plan(facts, {"live": _number(champion), "to": None, "models": _hashes(models_of)})
+    change = champion.change
+    if change and change.phase in (Phase.STAGING, Phase.SHARING) and request.to is None:
+        facts = [*_live(champion), ("would end", f"the {change_text(change)}; entry {_number(champion)} stays live")]
+        return Plan(facts, {"live": _number(champion), "to": _number(champion), "ends": change.entry.number})
     number = request.to or (champion.live.previous if champion.live else None)
     entry = app.records.champions.entry(request.pipeline, number) if number else None
     if entry is None:

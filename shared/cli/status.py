@@ -14,7 +14,7 @@ from shared.cli.output import Cell, say, show_json, show_table, tell, utc
 from shared.cli.place import DONE, NOTHING, Commands, Stopped, open_app
 from shared.cli.stuck import active_jobs, files_that_wait, readable
 from shared.cli.views import STATUS, LastData, attention, fleet_row, status_row
-from shared.domain.champions import Champion
+from shared.domain.champions import Champion, Change
 from shared.domain.jobs import RetrainingJob
 from shared.domain.stuck import Stuck
 from shared.store.polls import EVERY
@@ -109,7 +109,7 @@ def _pipeline_status(
     shown = {
         "pipeline": name,
         "live": champion.live,
-        "change": champion.change and {"to": champion.change.entry, "phase": champion.change.phase},
+        "change": champion.change and _change(champion.change),
         "jobs": [{"id": job.id, "state": job.state, "trouble": job.trouble} for job in jobs],
         "watched_until": watch.until if watch else None,
         "last_data": last
@@ -124,6 +124,11 @@ def _pipeline_status(
         "attention": looked_at,
     }
     return shown, status_row(champion, last, jobs, watch if watch and watch.until > now else None, looked_at)
+
+
+def _change(change: Change) -> dict[str, Any]:
+    traffic = {"traffic": change.traffic.steps} if change.traffic else {}
+    return {"to": change.entry, "phase": change.phase, **traffic}
 
 
 def _fleet_status(

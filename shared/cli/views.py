@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from shared.cli.output import Brief, Cell, Fact, brief_ids, moment, short, short_id, utc
 from shared.domain.arrivals import Arrival, ArrivalState
-from shared.domain.champions import Action, Champion, HistoryEntry, Proof, Watch
+from shared.domain.champions import Action, Champion, Change, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
 from shared.domain.evaluation import Evaluation, shown
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.jobs import Approval, BatchFile, JobState, Model, RetrainingJob
 from shared.domain.rollouts import Member, MemberState, RolloutState
+from shared.domain.sharing import portion_text
 from shared.domain.stuck import Stuck, lines, stuck_jobs
 
 _A, _J, _M = ArrivalState, JobState, MemberState
@@ -50,7 +51,7 @@ def status_row(
     live = champion.live
     under_way = [f"{job.id} {job.state.value}" for job in jobs]
     if champion.change:
-        under_way.append(f"change to entry {champion.change.entry.number}, {champion.change.phase.value}")
+        under_way.append(change_text(champion.change))
     if watch:
         under_way.append(f"watched until {utc(watch.until)}")
     return (
@@ -62,6 +63,13 @@ def status_row(
         "\n".join(under_way),
         ("\n".join(looked_at), "bold magenta"),
     )
+
+
+def change_text(change: Change) -> str:
+    """Return what a change is at, and how many of the calls the new model has been given."""
+    text = f"change to entry {change.entry.number}, {change.phase.value}"
+    given = change.traffic.steps if change.traffic else ()
+    return f"{text}: {portion_text(given[-1])} since {utc(given[-1].at)[11:]}" if given else text
 
 
 def fleet_row(fleet: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -270,6 +278,10 @@ def entry_facts(entry: HistoryEntry, digest: str, until: datetime | None) -> lis
     facts += verdict_facts(entry.verdict)
     facts += approval_facts(entry.approval)
     facts += [(f"proof on {name}", proof(each)) for name, each in entry.proof.items()]
+    steps = [f"{utc(step.at)}  {portion_text(step)}{step.note and f': {step.note}'}" for step in entry.traffic]
+    facts += [("traffic (UTC)" if number == 0 else "", step) for number, step in enumerate(steps)]
+    for name, place in entry.served_by.items():
+        facts.append((f"served on {name}", ", ".join(f"{what} {which}" for what, which in place.items())))
     return [*facts, ("fence", str(entry.fence)), ("SHA-256", digest), ("after", entry.chain or "")]
 
 

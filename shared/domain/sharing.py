@@ -58,6 +58,11 @@ def step_bake(settings: ShareSettings | None, bake: BakeSettings | None) -> Bake
     return BakeSettings(time=Duration(float(share.bake)), slower=share.slower, failures=failures)
 
 
+def portion_text(portion: Portion) -> str:
+    """Return the portion for people."""
+    return f"a copy of {portion.share} % of the calls" if portion.mirrored else f"{portion.share} % of the calls"
+
+
 def shown(shares: Mapping[str, int]) -> str:
     """Return the shares for people: `10 % 3f2a91c0de12, 90 % blue`."""
     return ", ".join(f"{share} % {name[:12]}" for name, share in sorted(shares.items())) or "no calls"

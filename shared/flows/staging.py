@@ -113,7 +113,7 @@ class CandidateStaging:
         if wrong := not_as_trained(answers, expected):
             return job.end(JobState.FAILED, self.now(), f"{wrong}; nobody was served by it")
         kept = {name: first(each, len(pipeline.rows.values)) for name, each in answers.items()}
-        how = "answers as it did in training" if expected else f"answers the {len(rows.values)} kept rows"
+        how = "answers as it did in training" if expected else "answers the kept rows"
         proven = msgspec.structs.replace(stage, proven_at=self.now(), answers=kept)
         return job.noting(self.now(), f"ready beside the live model, where it {how}", **WELL, stage=proven)
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from shared.base.errors import ServiceRefused, ServiceUnavailable
+from shared.cli.views import change_text, entry_facts, status_row
 from shared.domain.azureml import ShareSettings
 from shared.domain.champions import Action, Phase, Portion
 from shared.domain.gate.verdict import Outcome, Verdict
@@ -64,6 +65,7 @@ def test_a_promotion_goes_through_its_steps_and_the_history_says_when(staged: St
     assert live is not None
     assert (live.action, live.job, live.number) == (Action.PROMOTED, job_id, 2)
     assert [(step.share, step.mirrored) for step in live.traffic] == [(10, False), (50, False), (100, False)]
+    assert live.at == live.traffic[-1].at
     waits = [(b.at - a.at).total_seconds() for a, b in zip(live.traffic, live.traffic[1:], strict=False)]
     assert all(10 * MINUTES <= wait <= 12 * MINUTES for wait in waits)
     assert live.served_by["one"] == {"endpoint": "income", "deployment": f"m{staged.sha256(job_id)[:12]}"}
@@ -497,15 +499,32 @@ def test_a_deployment_that_somebody_gave_calls_is_not_dropped(staged: StagedWorl
     job_id = staged.promoted()
     staged.endpoint().put_by_others({"blue": 30, staged.sha256(job_id): 70})
 
-    def dropped(model: Model) -> None:
-        raise AssertionError(f"{model.sha256} has calls")
-
+    asked: list[Model] = []
     drop = staged.endpoint().drop
-    staged.endpoint().drop = dropped  # type: ignore[method-assign, assignment]
+    staged.endpoint().drop = asked.append  # type: ignore[method-assign, assignment]
     staged.world.clock.sleep(KEEP_FORMER)
     for _ in range(20):
         staged.once()
+    assert asked == []
     staged.endpoint().drop = drop  # type: ignore[method-assign]
     staged.endpoint().put_by_others({"blue": 0, staged.sha256(job_id): 100})
     staged.run(staged.settled)
     staged.check()
+
+
+def test_status_and_history_show_the_shares_with_their_times(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_given(10, job_id)
+    change = staged.champion.change
+    assert change is not None and change.traffic is not None
+    at = f"{change.traffic.steps[0].at:%H:%M:%S}"
+    assert change_text(change) == f"change to entry 2, sharing: 10 % of the calls since {at}"
+    row = status_row(staged.champion, None, [staged.job(job_id)], None, [])
+    assert f"{job_id} promoting\n{change_text(change)}" in row
+    staged.run(lambda: staged.job(job_id).final)
+    live = staged.champion.live
+    assert live is not None
+    facts = [f"{name}: {cell}" for name, cell in entry_facts(live, "digest", None)]
+    assert f"traffic (UTC): {live.traffic[0].at:%Y-%m-%d} {at}  10 % of the calls" in facts
+    deployment = f"m{staged.sha256(job_id)[:12]}"
+    assert f"served on one: endpoint income, deployment {deployment}" in facts

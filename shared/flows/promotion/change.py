@@ -205,6 +205,9 @@ class ChangePlanner:
             traffic=Traffic(plan=plan_of(self.pipeline.share, entry.action), since=self.now()) if staged else None,
         )
         self.held.save(self.held.champion.replace(change=change))
+        if staged and not order.own:
+            outcome = f"under way: {change.phase.value}, see status; the model is proven before it gets calls"
+            self.records.requests.note(order.request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
         self.settlement.finish(change, served, order.job if order.own else None)
 
     def _served(self, rows: Rows, *, even_if_broken: bool) -> dict[str, Served]:

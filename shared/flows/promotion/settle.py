@@ -122,7 +122,8 @@ class Settlement:
         self.held.renew()  # before the history is written: a run that was overtaken must not
         entry = msgspec.structs.replace(change.entry, proof=made.proof, answered=self._answered(change, made))
         if change.traffic:
-            facts = {"traffic": change.traffic.steps, "served_by": self.sharing.served_by(change)}
+            steps = change.traffic.steps
+            facts = {"at": steps[-1].at, "traffic": steps, "served_by": self.sharing.served_by(change)}
             entry = msgspec.structs.replace(entry, **facts)
         champion = self.records.champions.append(self.held.champion, entry)
         proofs = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())

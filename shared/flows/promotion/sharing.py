@@ -22,7 +22,7 @@ from shared.domain.deployments import Deployment, keep_former
 from shared.domain.jobs import Model
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Pending, Refused, Shares, Staging
-from shared.domain.sharing import asked_of, given_calls, shown, step_bake
+from shared.domain.sharing import asked_of, given_calls, portion_text, shown, step_bake
 from shared.flows.promotion.switch import Made, Switch, Unproven
 from shared.flows.side_by_side import ServiceAway, compared
 from shared.flows.staging import not_as_trained, stage_on, staged_answers, staging_of
@@ -153,7 +153,7 @@ class Sharing:
         final, look_at = traffic.step == len(traffic.plan) - 1, next_look(watch, now, bake.time)
         steps = (*traffic.steps, given)
         traffic = self._save(traffic, given=True, steps=steps, watch=watch, look_at=None if final else look_at)
-        self._note(change, step_text(given))
+        self._note(change, portion_text(given))
         return self._proven(change, traffic) if final else Later((look_at - now).total_seconds())
 
     def _watched(self, change: Change, traffic: Traffic) -> Made | Later | str:
@@ -171,7 +171,7 @@ class Sharing:
                 return str(error)
             return Later(SOON)
         if why := regression(watch, bake):
-            return f"With {step_text(traffic.plan[traffic.step])} {why}"
+            return f"With {portion_text(traffic.plan[traffic.step])} {why}"
         if now < watch.until or watch.failed:
             look_at = next_look(watch, now, bake.time)
             self._save(traffic, watch=watch, look_at=look_at)
@@ -292,8 +292,3 @@ class Sharing:
         stored = self.records.jobs.load(change.request_id) if change.request_id == change.entry.job else None
         if stored and not stored.record.final and stored.record.steps[-1].note != note:
             self.records.jobs.save(stored, stored.record.noting(self.now(), note))
-
-
-def step_text(portion: Portion) -> str:
-    """Return the step for people."""
-    return f"a copy of {portion.share} % of the calls" if portion.mirrored else f"{portion.share} % of the calls"
