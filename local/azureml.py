@@ -27,6 +27,8 @@ PIPELINE = ENDPOINT = "breast-cancer"
 SAMPLE = ROOT / "samples" / "azureml"
 FIRST_ROWS = 100  #: what the first model, the one that is to be replaced, is trained on
 BATCHES, MODELS = "batches", "models"  #: containers of the app that jobs and deployments read
+#: the variables by which the app's identity gets its tokens from the workspace, and trusts its certificate
+LEADING = ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE")
 ENDED = {"Completed", "Failed", "Canceled"}
 
 
@@ -107,7 +109,7 @@ def publish(azurite: Azurite, workspace: RunningWorkspace, apart: str) -> AzureM
         "PIPELINES_FILE": str(SAMPLE / "pipelines.yaml"),
         "AML_WORKSPACE": workspace.id,
         "AML_ADDRESS": workspace.address,
-        **{name: workspace.settings[name] for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "REQUESTS_CA_BUNDLE")},
+        **{name: workspace.settings[name] for name in LEADING},
     }
     place = AzureMLPlace(azurite, workspace, settings, header, rows, container, queue)
     for name in (container, BATCHES, MODELS):

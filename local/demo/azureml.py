@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,7 +11,7 @@ import requests
 from rich.console import Console
 from rich.markup import escape
 
-from local.azureml import ENDPOINT, FIRST_ROWS, SAMPLE, AzureMLPlace, azureml_place
+from local.azureml import ENDPOINT, FIRST_ROWS, LEADING, SAMPLE, AzureMLPlace, azureml_place
 from local.azurite import azurite
 from local.children import PATIENCE
 from local.datasets import as_csv, with_shuffled_labels
@@ -35,6 +36,7 @@ def run(console: Console, folder: Path, keep: bool) -> None:
         azureml_place(storage, folder, "--control", apart="") as place,
         triggers(_impatient(place, folder), heard.put),
     ):
+        os.environ.update({name: place.settings[name] for name in LEADING})  # this process asks the endpoint too
         story = AzureMLStory(console, status, place, heard)
         story.published()
         before = story.retrained()
