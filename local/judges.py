@@ -53,10 +53,10 @@ def _checkov(python: Path) -> int:
         [str(python.parent / "checkov"), *_CHECKOV], cwd=ROOT, capture_output=True, text=True, check=False
     )
     # every framework looks at every folder, and says so
-    summaries = {line for line in done.stdout.splitlines() if line.startswith("Passed checks")}
+    summaries = [line for line in done.stdout.splitlines() if line.startswith("Passed checks")]
     good = len(summaries) >= len(_FRAMEWORKS) and not done.returncode
     print(
-        *([f"checkov: {each}" for each in sorted(summaries)] if good else ["checkov:", done.stdout, done.stderr]),
+        *([f"checkov: {each}" for each in sorted({*summaries})] if good else ["checkov:", done.stdout, done.stderr]),
         sep="\n",
     )
     return int(not good)

@@ -22,8 +22,8 @@ _END = "Next: [operations.md](operations.md) for when to use which, [glossary.md
 
 
 def text() -> str:
-    """Return the reference, at a fixed width."""
-    os.environ["COLUMNS"] = "100"
+    """Return the reference, for a terminal of 80 columns."""
+    os.environ["COLUMNS"] = "80"
     from aml.__main__ import make_parser as aml
     from local.new.__main__ import make_parser as new
     from shared.__main__ import make_parser as shared

@@ -16,7 +16,7 @@ from service.output import add_json, show
 
 def add(commands: Any, known: type[Faults], add_data: Callable[[argparse.ArgumentParser], None], start: str) -> None:
     """Add the command. `start` says how a server with a control is started."""
-    fault = commands.add_parser("fault", help="have a server with --control misbehave on order")
+    fault = commands.add_parser("fault", help="order faults of a server that was started with --control")
     fault.set_defaults(faults=known, start=start)
     actions = fault.add_subparsers(required=True, metavar="ACTION")
     kinds = actions.add_parser("kinds", help="show what there is to order")

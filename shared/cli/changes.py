@@ -44,11 +44,18 @@ def add(commands: Commands) -> None:
 
     retrain = commands.add("retrain", _retrain, "train once more on the data that is live")
     add_pipeline_or_fleet(retrain)
-    retrain.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", type=_parameter)
+    retrain.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        type=_parameter,
+        help="a global parameter of this training; may be repeated",
+    )
     add_change(retrain)
 
     replay = commands.add("replay", _replay, "take up once more what was set aside or left out")
-    replay.add_argument("pipeline", metavar="PIPELINE")
+    replay.add_argument("pipeline", metavar="PIPELINE", help="its name")
     replay.add_argument("path", metavar="PATH", help="the blob's path within its container: income/2026-11.csv")
     add_change(replay)
 

@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
         "--svg",
         type=Path,
         metavar="FILE",
-        help="draw what both answered for the held-out rows: ROC, residuals or confusion, by what was learnt",
+        help="draw both on the held-out rows: the ROC curve, the residuals or the confusion matrix",
     )
 
 

@@ -31,7 +31,8 @@ def add(commands: Commands) -> None:
         "data",
         _data,
         "what was dropped and what became of it; `data show DATA`: its columns, and its drift",
-        usage="python -m shared data [PIPELINE|FLEET] [--state STATE] [--limit N] [--before DATA]\n"
+        usage="python -m shared data [--state STATE] [--limit N] [--before DATA]\n"
+        "                            [PIPELINE|FLEET]\n"
         "       python -m shared data show DATA",
         description="`data show` reads the data set, compares it with what was trained on before, and changes nothing.",
     )

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands) -> None:
-    effects = {Command.APPROVE: "let a job's model be promoted", Command.REJECT: "refuse a job's model"}
-    for action, effect in effects.items():
+    for action in (Command.APPROVE, Command.REJECT):
         parser = commands.add(
             action.value,
             _answer,
-            f"{effect} that awaits it",
+            f"{action.value} the model of a job that awaits approval",
             description="Shows model and verdict and asks. The decision holds for what was shown: it is void once "
             "either changes.",
         )

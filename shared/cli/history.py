@@ -21,7 +21,7 @@ Moment = tuple[datetime, datetime]  #: the begin and the end of the time that is
 
 def add(commands: Commands) -> None:
     history = commands.add("history", _history, "what was live, since when, and why")
-    history.add_argument("pipeline")
+    history.add_argument("pipeline", metavar="PIPELINE", help="its name")
     history.add_argument(
         "--on",
         type=read_moment,
@@ -30,8 +30,8 @@ def add(commands: Commands) -> None:
     )
 
     verify = commands.add("verify", _verify, "find any later edit of the history, or gap in it")
-    verify.add_argument("pipeline", nargs="?", help="else all of them")
-    verify.add_argument("--head", metavar="SHA256", help="the head that an earlier verify showed must be in it still")
+    verify.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="its name; without it all of them")
+    verify.add_argument("--head", metavar="SHA256", help="an earlier verify showed this head: it must still be there")
 
 
 def read_moment(text: str) -> Moment:

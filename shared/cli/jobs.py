@@ -17,7 +17,7 @@ STATES = "received, submitted, training, judging, awaiting approval, accepted, p
 
 def add(commands: Commands) -> None:
     jobs = commands.add("jobs", _jobs, "the retrainings, those of the newest data first")
-    jobs.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET")
+    jobs.add_argument("pipeline", nargs="?", metavar="PIPELINE|FLEET", help="only of this one")
     jobs.add_argument("--state", metavar="STATE", help=f"only those in this state: {STATES}")
     add_page(jobs, "job")
 

@@ -20,10 +20,10 @@ Run = Callable[[argparse.Namespace], int]  #: carries a command out, and returns
 DONE, FAILED, USAGE, NOTHING, WAITING = 0, 1, 2, 3, 4
 EXIT_CODES = """exit codes:
   0  done, or all is well
-  1  refused or failed, or something is wrong; the line on stderr says what to do
+  1  refused or failed, or something is wrong; stderr says what to do
   2  the command line is wrong
   3  there is no such thing, or nothing to show
-  4  not now: somebody else is at work, or a service does not answer; ask again later"""
+  4  not now: another run is at work, or a service does not answer; try later"""
 LOCAL = Path(__file__).resolve().parent.parent.parent / "local.settings.json"
 _STORE = "RETRAINING_STORE"
 

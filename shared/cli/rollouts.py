@@ -25,7 +25,7 @@ def add(commands: Commands) -> None:
     rollout = commands.add("rollout", _rollout, "a fleet's newest rollout, with a line for each endpoint")
     _add_fleet(rollout)
     rollout.add_argument("--number", type=int, metavar="N", help="this rollout, not the newest")
-    rollout.add_argument("--standing", metavar="STANDING", help="only the members that stand so: failed")
+    rollout.add_argument("--standing", metavar="STANDING", help="only the members in this state: failed")
 
     resume = commands.add("resume", _resume, "go on with a fleet's rollout that was stopped; forgives what failed")
     _add_fleet(resume)
