@@ -64,17 +64,15 @@ class Jobs(FakeService):
 def make(rules: tuple[str, ...] = ("AUC >= 0.9",), scored: ScoredOutput | None = None, **facts: Any) -> World:
     world = World(staged=True)
     world.service = Jobs()
-    targets = [
-        AzureMLOnlineTarget(
-            name=name, workspace=WORKSPACE, endpoint=name, model=name, datastore="models", scoring=OnlineScoring()
-        )
-        for name in ("one", "two")
-    ]
+    del world.endpoints["two"]
+    target = AzureMLOnlineTarget(
+        name="one", workspace=WORKSPACE, endpoint="one", model="one", datastore="models", scoring=OnlineScoring()
+    )
     world.alone["income"] = msgspec.structs.replace(
         world.alone["income"],
         training=msgspec.structs.replace(TRAINING, scored=scored, **facts),
         gate=Gate(rules=[parse_rule(rule) for rule in rules], label="label", baseline={"AUC": 0.9}),
-        targets=targets,
+        targets=[target],
         share=ShareSettings(),
     )
     return world
@@ -202,27 +200,31 @@ class Answering:
     def __init__(self, world: World) -> None:
         self.pieces: list[int] = []
         self.asked: set[str] = set()
-        self.fails: list[Exception] = []
+        self.by_share = 0  #: calls that go to any of the deployments
         self.seconds = 0.0
-        self._world = world
         endpoint = world.endpoints["one"]
         assert isinstance(endpoint, FakeStagedEndpoint)
+        self._world, self._endpoint = world, endpoint
         endpoint.score_staged = self.score_staged  # type: ignore[method-assign]
         endpoint.score = self.score  # type: ignore[method-assign]
 
     def score_staged(self, model: Model, rows: Rows) -> Rows:
         self.asked.add(model.sha256)
         self._world.clock.sleep(self.seconds)
-        if self.fails:
-            raise self.fails.pop(0)
         self.pieces.append(len(rows.values))
-        return Rows(
-            ["Scored Labels", "Scored Probabilities"],
-            [[str(int(age) % 2), f"0.{int(age) % 2}4"] for [age] in rows.values],
-        )
+        self._endpoint.proven.add(model.sha256)
+        return self._answers(model, rows)
 
     def score(self, rows: Rows) -> Rows:
-        raise AssertionError(f"{len(rows.values)} rows go by the shares, and so to any of two models")
+        self.by_share += 1
+        model = self._world.models.identify(self._endpoint.model())
+        assert model is not None
+        return self._answers(model, rows)
+
+    def _answers(self, model: Model, rows: Rows) -> Rows:
+        last = 5 if self._world.models.kept[model.sha256].startswith(b"batches/") else 4  # as the training gave it
+        answers = [[str(int(age) % 2), f"0.{int(age) % 2}{last}"] for [age] in rows.values]
+        return Rows(["Scored Labels", "Scored Probabilities"], answers)
 
 
 def compared(count: int) -> tuple[World, Answering]:
@@ -242,6 +244,7 @@ def test_the_columns_of_the_scored_rows_get_the_names_that_the_gate_knows() -> N
     assert found.verdict.same_rows == 40
     assert answering.pieces == [40]
     assert len(answering.asked) == 1  # the live model, whatever its share
+    assert answering.by_share == 0
 
 
 def test_a_column_that_is_not_there_ends_the_job_with_the_columns_that_are() -> None:
@@ -381,3 +384,32 @@ def test_no_folder_of_a_studio_training_is_taken_for_what_a_job_wrote() -> None:
     world.clock.sleep(30 * 86400)
     world.flows.retention.run()
     assert "income/a-job/model/a.csv" in world.data.joined
+
+
+def test_a_death_at_any_write_leaves_one_job_at_the_service_and_one_promotion() -> None:
+    for writes in range(100):
+        world, answering = compared(600)
+        path = world.put("a.csv")
+        world.documents.die_after = writes
+        try:
+            world.flows.intake.see(path)
+            world.take_up()
+            for _ in range(3):
+                world.flows.poll()
+            break
+        except KeyboardInterrupt:
+            world.documents.die_after = None
+        world.flows.intake.see(path)  # the host delivers the event again
+        world.run(lambda world=world: len(ended(world)) == 1)  # type: ignore[misc]
+        assert ended(world) == [JobState.PROMOTED], f"death after write {writes}"
+        assert len(set(jobs_of(world).created)) == len(jobs_of(world).created) == 1
+        assert jobs_of(world).cancelled == []
+        assert {500, 100} < set(answering.pieces)
+        assert len(world.models.kept) == 2  # the live one and the candidate
+    assert writes > 5
+
+
+def ended(world: World) -> list[JobState]:
+    names = [name[5:-5] for name in world.documents.contents if name.startswith("jobs/")]
+    found = [job(world, name) for name in names]
+    return [each.state for each in found if each.final]
