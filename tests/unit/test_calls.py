@@ -50,6 +50,30 @@ def test_an_arrival_becomes_a_started_job_with_so_many_reads_and_writes() -> Non
     assert calls == {"create": 5, "replace": 2, "delete": 1, "names": 1}
 
 
+def calls_for_a_batch(files: int) -> Counter[str]:
+    """Return the calls that take up this many files of a marker's folder as one training. One event in two was lost."""
+    world = World()
+    world.drop("first.csv")
+    batched = msgspec.structs.replace(world.alone["income"].arriving, batch="marker", at_most=3600.0)
+    world.alone["income"] = msgspec.structs.replace(world.alone["income"], arriving=batched, blobs="income/*")
+    paths = [world.put(f"{number}.csv") for number in range(files)]
+    with counted(world) as calls:
+        for path in [*paths[::2], world.put("_SUCCESS", b"")]:
+            world.flows.intake.see(path)
+        jobs: list[str] = []
+        while not jobs:
+            jobs = world.take_up()
+            world.clock.sleep(1)
+    [job_id] = jobs
+    assert sorted(part.dataset.path for part in world.records.jobs.require(job_id).record.parts) == sorted(paths)
+    return calls
+
+
+def test_four_times_the_files_of_a_batch_cost_at_most_four_times_the_calls() -> None:
+    few, many = calls_for_a_batch(30), calls_for_a_batch(120)
+    assert {method: (count, few[method]) for method, count in many.items() if count > 4 * few[method]} == {}
+
+
 def test_an_idle_take_up_and_an_idle_poll_cost_one_list() -> None:
     world = World()
     world.accepted()
