@@ -18,6 +18,7 @@ from shared.domain.champions import Champion
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
 from studio.learning.scoring import score
+from studio.state.records import FINAL, Job
 from tests.support.waiting import until
 
 #: for tests that look at which model is live: the gate passes nearly every one, and data is taken up at once
@@ -52,6 +53,7 @@ class Flow:
         self.requests: list[Request] = []
         self.troubles: list[str] = []
         self.ahead = timedelta()
+        self._stuck: set[str] = set()  #: jobs that took longer than a poll waits for them
 
     def drop(self, name: str, content: bytes) -> RetrainingJob:
         """Drop a data set and take its blob event; return the job."""
@@ -62,6 +64,7 @@ class Flow:
     def arrive(self, path: str) -> list[RetrainingJob]:
         """Take a blob's event, and take up what has arrived until nothing is settling; return the new jobs."""
         self.app.flows.intake.see(path)
+        self.pass_time(timedelta(seconds=self.app.pipelines[PIPELINE].arriving.settle))
         jobs: list[RetrainingJob] = []
 
         def settled() -> bool:
@@ -112,12 +115,25 @@ class Flow:
         """Poll and promote until the job is final."""
 
         def settled() -> bool:
+            self._let_trainings_end()
             self.poll()
             self.promote()
             return self.job(job.id).final
 
         until(settled, lambda: self.job(job.id))
         return self.job(job.id)
+
+    def _let_trainings_end(self) -> None:
+        """Wait for what the Studio trains, for a second at most: each poll takes processor time from the training."""
+
+        def ended() -> bool:
+            return all(job.state in FINAL or not job.queued or job.id in self._stuck for job in records.all(Job))
+
+        records = self.place.studio.studio.records
+        try:
+            until(ended, "the trainings end", seconds=1)
+        except AssertionError:
+            self._stuck |= {job.id for job in records.all(Job)}
 
     @property
     def champion(self) -> Champion:
