@@ -18,6 +18,7 @@ from shared.base.settings import Settings
 from shared.domain.jobs import JobState, RetrainingJob
 from studio.learning.tables import read_table
 from studio.state.records import Service
+from tests.support.crashing import wait_for_bes_jobs
 from tests.support.data_sets import SETS, as_files
 from tests.support.waiting import until
 
@@ -69,6 +70,7 @@ def test_a_second_file_of_a_real_data_set_ends_in_a_promotion(place: Workplace, 
 
     def settled() -> bool:
         app.flows.take_up()
+        wait_for_bes_jobs(place.studio.studio.folder)
         for request in app.flows.poll():
             app.flows.requests.carry_out(request, f"message-{uuid4().hex}")
         jobs = jobs_of(app, name)
