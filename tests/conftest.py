@@ -29,12 +29,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     finish_cleaning_up(session.config)
 
 
-LONGEST = ("test_crashes.py", "test_arrival.py")
+LONGEST = ("test_parent_death.py", "test_crashes.py", "test_azureml.py", "test_any_order.py", "test_studio_restarts.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the longest files begin first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

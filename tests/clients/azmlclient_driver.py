@@ -13,6 +13,8 @@ import requests
 from azmlclient import AzmlException, BatchClient, execute_bes, execute_rr
 from requests.adapters import HTTPAdapter
 
+PATIENCE = 300.0  #: seconds that a job may take: also on a slow machine that is busy
+
 given = json.load(sys.stdin)
 answer_to, sys.stdout = sys.stdout, sys.stderr
 
@@ -43,8 +45,10 @@ def batch():
     body = client.create_request_body({"input1": given["input"]}, {}, {"output1": given["output"]})
     job = client.execute_batch_createJob(*where, body)
     client.execute_batch_startJob(*where, job)
-    results = None
+    results, deadline = None, time.monotonic() + PATIENCE
     while results is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"job {job} has not ended within {PATIENCE:.0f} s")
         time.sleep(0.05)
         results = client.read_status_or_result(client.execute_batch_getJobStatusOrResult(*where, job))
     client.execute_batch_deleteJob(*where, job)

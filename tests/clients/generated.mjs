@@ -7,10 +7,13 @@ const { DefaultService, OpenAPI } = createRequire(import.meta.url)(given.client)
 OpenAPI.BASE = given.address;
 OpenAPI.TOKEN = given.key;
 
+const PATIENCE_MS = 300_000; // also on a slow machine that is busy
+
 async function batch(request) {
   const job = await DefaultService.createJob(request);
   await DefaultService.startJob(job);
-  for (;;) {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (Date.now() < deadline) {
     const status = await DefaultService.getJob(job);
     if (!["NotStarted", "Running"].includes(status.StatusCode)) {
       await DefaultService.deleteJob(job);
@@ -18,6 +21,7 @@ async function batch(request) {
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  throw new Error(`job ${job} has not ended within ${PATIENCE_MS} ms`);
 }
 
 const refused = (error) => ({ status: error.status, body: error.body });

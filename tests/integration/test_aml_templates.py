@@ -117,15 +117,15 @@ def test_a_python_that_has_nothing_to_load_makes_none(tmp_path: Path) -> None:
 
 #: a server that makes a deployment, says so, and waits
 SERVER = """
-import json, sys, time
+import json, signal, sys
 from pathlib import Path
 from aml.serving.templates import Template
+from tests.support.waiting import until
 settings, folder, environment, log = json.loads(sys.argv[1])
 with Template(sys.executable).running(Path(settings), Path(folder), environment, Path(log)):
-    while not (Path(folder) / "ready").exists():
-        time.sleep(0.02)
+    until((Path(folder) / "ready").exists, "the deployment is ready")
     print("ready", flush=True)
-    time.sleep(1000)
+    signal.pause()
 """
 
 

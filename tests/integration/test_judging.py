@@ -43,6 +43,7 @@ def judged(flow: Flow, job: RetrainingJob) -> RetrainingJob:
     """Poll until the job has its verdict."""
 
     def has_verdict() -> bool:
+        wait_for_bes_jobs(flow.place.studio.studio.folder)
         flow.poll()
         return flow.job(job.id).verdict is not None
 

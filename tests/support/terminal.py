@@ -19,6 +19,7 @@ from local.azurite import KEY
 from local.children import ROOT
 from shared.__main__ import main
 from shared.cli.place import DONE
+from tests.support.waiting import PATIENCE
 
 SETTINGS = "local.settings.json"
 SECRET = ("_KEY", "_TOKEN")
@@ -76,6 +77,6 @@ def screen(columns: int, *command: str, environment: Mapping[str, str] | None = 
     except OSError:  # Linux says so when the other end is closed
         pass
     finally:
-        process.wait(60)
+        process.wait(PATIENCE)
         os.close(ours)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown.decode()).splitlines()

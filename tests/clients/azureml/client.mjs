@@ -41,11 +41,15 @@ async function models(workspace) {
   return `${workspace}/environments/${NAME}/versions/1`;
 }
 
+const PATIENCE_MS = 300_000; // also on a slow machine that is busy
+
 async function jobs(environmentId) {
   const properties = { jobType: "Command", command: "echo from JavaScript", environmentId, tags: { of: NAME } };
   await client.jobs.createOrUpdate(...place, NAME, { properties });
+  const deadline = Date.now() + PATIENCE_MS;
   let job;
   do {
+    if (Date.now() > deadline) throw new Error(`job ${NAME} has not ended within ${PATIENCE_MS} ms`);
     await new Promise((resolve) => setTimeout(resolve, 100));
     job = await client.jobs.get(...place, NAME);
   } while (!["Completed", "Failed", "Canceled"].includes(job.properties.status));

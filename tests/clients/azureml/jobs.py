@@ -2,11 +2,10 @@
 
 import contextlib
 import io
-import time
 
 from azure.ai.ml import Input, Output, command, dsl, load_job
 from page import run_sample
-from report import refusal, report
+from report import refusal, report, until
 
 STORE = "azureml://datastores/workspaceblobstore/paths"
 FINAL = ("Completed", "Failed", "Canceled")
@@ -96,6 +95,10 @@ def streamed(client, name):
 
 
 def wait(client, name):
-    while (status := client.jobs.get(name).status) not in FINAL:
-        time.sleep(0.2)
-    return status
+    """Return the state in which the job ends."""
+
+    def end():
+        status = client.jobs.get(name).status
+        return status if status in FINAL else None
+
+    return until(end, f"the end of job {name}")

@@ -2,6 +2,9 @@
 
 import json
 import sys
+import time
+
+PATIENCE = 300.0  #: seconds that a job or a copied call may take: also on a slow machine that is busy
 
 _ANSWER, sys.stdout = sys.stdout, sys.stderr  # what the clients print themselves goes to standard error
 
@@ -19,3 +22,13 @@ def refusal(call, *arguments, **named):
     except Exception as error:
         return [type(error).__name__, getattr(getattr(error, "error", None), "code", None)]
     return None
+
+
+def until(look, what):
+    """Return the first thing that `look` finds; `what` names it."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {PATIENCE:.0f} s: {what}")
+        time.sleep(0.2)
+    return found

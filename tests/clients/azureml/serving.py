@@ -1,12 +1,11 @@
 """Online endpoints: deployments, traffic, keys and tokens."""
 
 import json
-import time
 from collections import Counter
 
 from azure.ai.ml.entities import CodeConfiguration, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
 from page import run_sample
-from report import refusal, report
+from report import refusal, report, until
 
 ENDPOINT = "income"
 GIVEN = {"endpoint_name": ENDPOINT, "instance_type": "Standard_DS3_v2", "instance_count": 1}
@@ -130,6 +129,6 @@ def score(client, **named):
 
 def copies(client):
     """Return how many calls `green` has scored, once there is one: nobody waits for the answer of a copy."""
-    while not (found := client.online_deployments.get_logs("green", ENDPOINT, lines=50).count("scored")):
-        time.sleep(0.2)
-    return found
+    return until(
+        lambda: client.online_deployments.get_logs("green", ENDPOINT, lines=50).count("scored"), "a mirrored call"
+    )
