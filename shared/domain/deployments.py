@@ -18,6 +18,7 @@ from shared.domain.ports import Endpoints
 
 #: states of a job that needs its candidate to be deployed
 _NEEDING = frozenset({JobState.JUDGING, JobState.STAGING, JobState.PROMOTING})
+LONGEST = 120.0  #: seconds between two looks at a deployment that is being made, unless the service asks for more
 #: how long a call that had begun before its job ended may still deploy the model
 OVERDUE = timedelta(seconds=CALL_SECONDS)
 
@@ -35,7 +36,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 class Deployments(msgspec.Struct, frozen=True, kw_only=True):
     """What is deployed beside the live model. A deployment is written here before the service is asked for it."""
 
-    extra: tuple[Deployment, ...] = ()
+    extra: tuple[Deployment, ...]
     look_at: Moment | None = None  #: when to look next whether one may go
 
     def of(self, model: Model) -> Deployment | None:
@@ -52,6 +53,11 @@ class Deployments(msgspec.Struct, frozen=True, kw_only=True):
     def beside(self, model: Model) -> list[Deployment]:
         """Return what else is there, and costs as long."""
         return [each for each in self.extra if each.model != model and each.gone is None]
+
+
+def pause(begun: datetime, now: datetime, after: float) -> timedelta:
+    """Return how long to wait for what the service works on since then: the longer, the longer it takes."""
+    return timedelta(seconds=max(after, min((now - begun).total_seconds() / 4, LONGEST)))
 
 
 def is_staged(endpoints: Endpoints) -> bool:

@@ -32,7 +32,7 @@ from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.bake")
 
-LOOKS = 4  #: times as often as in a step of the traffic both models are looked at, where both are deployed
+LOOKS = 2  #: times as often as in a step of the traffic both models are looked at, where both are deployed
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.base.errors import RetrainingError
+from shared.base.errors import NeverAgain, RetrainingError
 from shared.base.guard import guarded
 from shared.domain.deployments import OVERDUE, Deployment, Deployments, is_live, is_needed
 from shared.domain.jobs import Model
@@ -23,7 +23,7 @@ from shared.store import Records
 
 log = logging.getLogger("relearn.deployments")
 
-LOOK_AGAIN = timedelta(minutes=1)
+LOOK_AGAIN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,9 @@ class DeploymentCleanup:
             return None
         try:
             left = [_is_left(target, model) for target in staging_of(self.endpoints(pipeline)).values()]
+        except NeverAgain as error:
+            log.error("The deployment of model %s of %s stays: %s", model.sha256[:12], name, error)
+            return None
         except RetrainingError as error:
             log.warning("The deployment of model %s of %s cannot be dropped: %s", model.sha256[:12], name, error)
             return deployment

@@ -16,7 +16,7 @@ import msgspec
 
 from shared.base.threads import at_once
 from shared.domain.champions import Champion, Change
-from shared.domain.deployments import Deployment, Deployments, is_staged
+from shared.domain.deployments import Deployment, Deployments, is_staged, pause
 from shared.domain.jobs import WELL, JobState, Model, RetrainingJob, Stage
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Pending, Ready, Refused, Staging
@@ -105,7 +105,7 @@ class CandidateStaging:
         if isinstance(outcome, Refused):
             return job.end(JobState.FAILED, self.now(), f"{outcome.reason}; nobody was served by the model")
         if isinstance(outcome, Pending):
-            well = {**WELL, "not_before": self.now() + timedelta(seconds=outcome.after)}
+            well = {**WELL, "not_before": self.now() + pause(stage.begun, self.now(), outcome.after)}
             return msgspec.structs.replace(job, **well)
         live = champion.live.models.get(pipeline.targets[0].name) if champion.live else None
         rows, expected = rows_to_prove(self.records, pipeline, job, live)

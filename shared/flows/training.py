@@ -46,6 +46,7 @@ T = TypeVar("T")
 State = BesJob | RetrainingError
 
 ASK_AGAIN = timedelta(minutes=2)  #: after which an unanswered promotion message is sent again
+SELDOM = timedelta(minutes=30)
 TOGETHER = 100  #: active jobs that are read together, so that their states are few calls
 MANY = 10_000  #: held-out rows; more are not in memory for several jobs at a time
 JUST_READ = timedelta(seconds=10)  #: within which data that was checked is not looked at again before its training
@@ -164,7 +165,9 @@ class Training:
             self._written(course)
             self.records.jobs.park(job, pipeline.fleet)
             return None
-        course.job = msgspec.structs.replace(job, not_before=self.now() + ASK_AGAIN)
+        # What is shared by and by is looked at when the mark of its change says so.
+        pause = SELDOM if job.state is JobState.PROMOTING and job.stage else ASK_AGAIN
+        course.job = msgspec.structs.replace(job, not_before=self.now() + pause)
         self._written(course)
         return Request(pipeline=job.pipeline, action=Command.PROMOTE, job=job.id)
 

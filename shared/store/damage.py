@@ -9,6 +9,7 @@ from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion, Watch
+from shared.domain.deployments import Deployments
 from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
 from shared.domain.rollouts import Rollout
@@ -22,6 +23,7 @@ _KINDS: dict[str, Any] = {
     "active/arrivals/": Arrival,
     "active/changes/": ChangeMark,
     "active/watches/": Watch,
+    "active/deployments/": Deployments,
     "champions/": Champion,
     "batches/": Batches,
     "sweeps/": Sweep,

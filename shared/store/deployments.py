@@ -17,7 +17,7 @@ class DeploymentRecords:
     def load(self, pipeline: str) -> Stored[Deployments]:
         """Return the record, or an empty one that is not written yet."""
         name = f"active/deployments/{pipeline}.json"
-        return self._shelf.load(name) or Stored(name, Deployments(), "")
+        return self._shelf.load(name) or Stored(name, Deployments(extra=()), "")
 
     def save(self, stored: Stored[Deployments], deployments: Deployments) -> None:
         """Write the record; without a deployment it is deleted. Raises `RecordChanged` if another run was first."""

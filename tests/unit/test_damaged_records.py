@@ -17,6 +17,7 @@ from shared.base.errors import BadConfiguration
 from shared.cli.stuck import active_jobs
 from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion, HistoryEntry, Watch
+from shared.domain.deployments import Deployments
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command
 from shared.domain.rollouts import Rollout
@@ -39,7 +40,7 @@ CONTENTS = {
     "huge": b'{"fence": ' + b"9" * 5000 + b', "pipeline": "income"}',
 }
 RECORDS = (
-    *(Arrival, Batches, Champion, ChangeMark, HistoryEntry, Moved),
+    *(Arrival, Batches, Champion, ChangeMark, Deployments, HistoryEntry, Moved),
     *(Poll, RetrainingJob, Rollout, Sweep, Watch),
 )
 NAMED = [
@@ -50,6 +51,7 @@ NAMED = [
     "active/changes/income.json",
     "active/watches/garbage.json",
     "active/watches/income.json",
+    "active/deployments/income.json",
     "champions/income.json",
     "champions/garbage.json",
     "batches/income.json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -11,14 +12,18 @@ import pytest
 from shared.base.errors import ServiceRefused, ServiceUnavailable
 from shared.cli.views import change_text, entry_facts, status_row
 from shared.domain.azureml import ShareSettings
-from shared.domain.champions import Action, Phase, Portion
+from shared.domain.champions import Action, LateWrite, Phase, Portion
 from shared.domain.gate.verdict import Outcome, Verdict
 from shared.domain.jobs import JobState, Model, Telling
 from shared.domain.messages import Command
+from shared.domain.ports import Pending, Ready, Refused
+from shared.domain.rollouts import RolloutState
 from shared.domain.rows import Rows
 from shared.domain.services import BakeSettings
 from shared.domain.sharing import ALL, plan_of, shares_with
 from shared.domain.values import Duration
+from tests.support.fakes import World
+from tests.support.fleets import FleetWorld
 from tests.support.staged import KEEP_FORMER, MINUTES, SHARE, StagedWorld
 
 FIRST = "first.ilearner"
@@ -510,6 +515,68 @@ def test_a_deployment_that_somebody_gave_calls_is_not_dropped(staged: StagedWorl
     staged.endpoint().put_by_others({"blue": 0, staged.sha256(job_id): 100})
     staged.run(staged.settled)
     staged.check()
+
+
+def test_a_deployment_that_the_app_may_not_delete_does_not_hold_up_the_next_candidate(staged: StagedWorld) -> None:
+    staged.promoted("a.csv")
+    drop = staged.endpoint("two").drop
+
+    def refused(model: Model) -> Pending | None:
+        raise ServiceRefused(f"this app did not make the deployment of {model.sha256}", 409)
+
+    staged.endpoint("two").drop = refused  # type: ignore[method-assign]
+    second = staged.world.drop("b.csv")
+    staged.run(lambda: staged.job(second).final)
+    assert staged.job(second).state is JobState.PROMOTED
+    staged.endpoint("two").drop = drop  # type: ignore[method-assign]
+
+
+def test_a_deployment_that_takes_long_is_looked_at_less_often(staged: StagedWorld) -> None:
+    endpoint = staged.endpoint()
+    endpoint.pending = 10_000
+    looks = [0]
+    stage = endpoint.stage
+
+    def counted(model: Model) -> Ready | Pending | Refused:
+        looks[0] += 1
+        return stage(model)
+
+    endpoint.stage = counted  # type: ignore[method-assign]
+    staged.world.drop("a.csv")
+    for _ in range(4 * 60):
+        staged.once()
+    assert 30 <= looks[0] <= 45  # of 240 polls
+
+
+def test_shares_that_an_overtaken_run_wrote_late_are_repaired() -> None:
+    staged = StagedWorld(bake=BakeSettings(time=Duration(30 * MINUTES)))
+    job_id = staged.promoted()
+    records = staged.world.records.champions
+    found = records.entry("income", 1)
+    assert found is not None
+    with records.hold(records.look("income"), staged.world.clock.now) as held:
+        until = staged.world.clock.now() + timedelta(hours=1)
+        held.save(held.champion.replace(late_writes=(LateWrite(sha256=found.models["one"].sha256, until=until),)))
+    staged.endpoint().put_by_others({"blue": 90, staged.sha256(job_id): 10})
+    staged.run(lambda: staged.shares() == {staged.content(job_id): 100})
+    live = staged.champion.live
+    assert live is not None
+    assert (live.action, live.number) == (Action.REVERTED, 3)
+    staged.run(staged.settled)
+    staged.check()
+
+
+def test_a_rollout_takes_each_member_through_its_steps_and_back() -> None:
+    world = World(staged=True, share=ShareSettings(steps=[10, 100], bake=Duration(2 * MINUTES)))
+    fleet = FleetWorld(["01", "02"], {"within": 3600.0}, world=world)
+    fleet.drop()
+    fleet.ask(Command.PROMOTE, "m1")
+    fleet.finish()
+    assert [fleet.served(each) for each in fleet.members] == [fleet.trained(each) for each in fleet.members]
+    fleet.ask(Command.ROLLBACK, "m2")
+    fleet.finish()
+    assert {fleet.served(each) for each in fleet.members} == {FIRST}
+    assert fleet.rollout.state is RolloutState.DONE
 
 
 def test_status_and_history_show_the_shares_with_their_times(staged: StagedWorld) -> None:
