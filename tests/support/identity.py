@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.servers import Handler, serving
 
 HEADER = "a-secret-of-the-platform"
 TENANT = "00000000-0000-0000-0000-000000000001"
@@ -29,7 +29,7 @@ class Endpoint(ThreadingHTTPServer):
         return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.server_port}/msi/token", "IDENTITY_HEADER": HEADER}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Endpoint
 
     def do_GET(self) -> None:
@@ -38,28 +38,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(401)
             return
         self.server.asked.append((query.get("client_id", ""), query["resource"]))
-        body = json.dumps(_token(query["resource"])).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(_token(query["resource"]))
 
 
-@contextmanager
-def identity_endpoint() -> Iterator[Endpoint]:
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def identity_endpoint() -> AbstractContextManager[Endpoint]:
+    return serving(Endpoint())
 
 
 def _token(resource: str) -> dict[str, str]:

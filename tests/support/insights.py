@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.support.servers import Handler, serving
 
 
 class Receiver(ThreadingHTTPServer):
@@ -34,7 +34,7 @@ class Receiver(ThreadingHTTPServer):
         return [each["data"]["baseData"] for each in [*self.items] if each["data"]["baseType"] == kind]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Receiver
 
     def do_POST(self) -> None:
@@ -47,25 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.tokens.append(self.headers.get("Authorization", ""))
             self.server.items += items
             answer = {"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []}
-        content = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.answer(answer)
 
 
-@contextmanager
-def receiver(certificate: tuple[Path, Path]) -> Iterator[Receiver]:
-    server = Receiver(certificate)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def receiver(certificate: tuple[Path, Path]) -> AbstractContextManager[Receiver]:
+    return serving(Receiver(certificate))
