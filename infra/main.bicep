@@ -42,10 +42,15 @@ param deployerType string = 'User'
 @description('Object id of a group whose members may use the commands too. Empty: none.')
 param operatorsGroupId string = ''
 
+@description('Resource id of a workspace of Azure Machine Learning v2 that the app trains and deploys in. Empty: none.')
+param workspaceId string = ''
+
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
   'azd-env-name': environmentName
 }
+// The scope of a module is computed even when its condition is false, so an empty id needs the parts of one too.
+var workspaceParts = split(empty(workspaceId) ? '${subscription().id}/resourceGroups/none/providers/none/none/none' : workspaceId, '/')
 var appName = 'func-relearn-${token}'
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
@@ -189,6 +194,15 @@ module operatorRoles 'modules/data-roles.bicep' = if (!empty(operatorsGroupId)) 
     dataContainer: dataContainer
     principalId: operatorsGroupId
     principalType: 'Group'
+  }
+}
+
+module workspaceRole 'modules/workspace-role.bicep' = if (!empty(workspaceId)) {
+  name: 'workspace-role'
+  scope: resourceGroup(workspaceParts[2], workspaceParts[4])
+  params: {
+    workspaceName: workspaceParts[8]
+    principalId: identity.outputs.principalId
   }
 }
 

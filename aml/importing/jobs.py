@@ -32,6 +32,7 @@ _IDENTITIES = {
 _MODELS = ("custom_model", "mlflow_model", "triton_model")
 _LITERALS: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number"}
 _FROM_PIPELINE = re.compile(r"\$\{\{\s*parent\.inputs\.(\w+)\s*\}\}")
+_COMPONENT = re.compile(r"[a-z][a-z0-9_]*")  #: names that the service's own client takes
 
 
 def command_job(assets: Assets, document: Document) -> dict[str, Any]:
@@ -88,6 +89,9 @@ def _specification(document: Document) -> dict[str, Any]:
             found["inputs"] = {**found["inputs"], name: declared}
     if "version" in document.content:
         found["version"] = document.text("version")
+    if "name" in document.content and not _COMPONENT.fullmatch(name := document.text("name")):
+        right = "a component's name has lower-case letters, digits and '_', a letter first"
+        raise document.error(f"'name' is {name[:80]!r}; {right}", "name")
     return found
 
 

@@ -56,7 +56,7 @@ class AzureMLStory(Story[AzureMLPlace]):
         workspace = self._place.workspace
         for name, state in (
             ("workspace", workspace.address),
-            ("component", "train-breast-cancer:1, a scikit-learn training with MLflow metrics"),
+            ("component", "train_breast_cancer:1, a scikit-learn training with MLflow metrics"),
             ("endpoint", f"{ENDPOINT}; first model trained on {FIRST_ROWS} of {len(self._place.rows)} rows"),
         ):
             self._state(name, state, "cyan")

@@ -38,6 +38,19 @@ pytestmark = pytest.mark.skipif(CLIENTS is None, reason=MISSING)
 
 #: what each step of the driver reports, in their order
 STEPS: dict[str, Any] = {
+    "the sample's files are read": {
+        "component.yml": "train_breast_cancer",
+        "compute.yml": "cpu-cluster",
+        "datastore-batches.yml": "relearn_batches",
+        "datastore-models.yml": "relearn_models",
+        "deployment.yml": "blue",
+        "endpoint.yml": "breast-cancer",
+        "environment.yml": "breast-cancer",
+        "first-job.yml": None,
+        "model.yml": "breast-cancer",
+        "traffic.yml": "breast-cancer",
+    },
+    "each file of the sample is known": True,
     "the workspace is read": ["local", "westeurope"],
     "the workspaces of the group are listed": ["local"],
     "the datastores are listed": ["workspaceartifactstore", "workspaceblobstore"],

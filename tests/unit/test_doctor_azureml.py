@@ -45,7 +45,7 @@ def here(tmp_path: Path) -> Here:
     for name, container in (("relearn_batches", "batches"), ("relearn_models", "models")):
         assert open_datastore(here, name, container) == 201
     specification = {**component, "environment": "azureml:breast-cancer:1"}
-    assert here.put("components/train-breast-cancer/versions/1", componentSpec=specification).status == 201
+    assert here.put("components/train_breast_cancer/versions/1", componentSpec=specification).status == 201
     endpoint = {"location": "westeurope", "identity": {"type": "SystemAssigned"}}
     endpoint["properties"] = {"authMode": "AADToken"}  # type: ignore[assignment]
     assert here.call("PUT", f"onlineEndpoints/{NAME}", endpoint).status == 201
@@ -146,11 +146,11 @@ def test_a_component_without_the_configured_ports_is_named_with_those_that_it_ha
 
 def test_a_part_that_the_workspace_does_not_have_is_named_with_how_to_make_it(here: Here, tmp_path: Path) -> None:
     def misname(entry: dict[str, Any]) -> None:
-        entry["training"] |= {"component": "train-breast-cancer:2", "compute": "gpu", "datastore": "nowhere"}
+        entry["training"] |= {"component": "train_breast_cancer:2", "compute": "gpu", "datastore": "nowhere"}
         entry["targets"][0] |= {"endpoint": "nothing", "datastore": "relearn_batches"}
 
     findings = found(app_of(here, tmp_path, misname))
-    assert "no component train-breast-cancer:2" in findings[f"{TRAINING}.component"].found
+    assert "no component train_breast_cancer:2" in findings[f"{TRAINING}.component"].found
     assert "az ml compute create" in findings[f"{TRAINING}.compute"].remedy
     assert "no datastore 'nowhere'" in findings[f"{TRAINING}.datastore"].found
     assert "over the container batches of devstoreaccount1" in findings[f"{TARGET}.datastore"].found

@@ -43,6 +43,7 @@ BUILT_IN = {
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b": "Storage Blob Data Owner",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
     "db58b8e5-c6ad-4a2a-8342-4190687cbf4a": "Storage Blob Delegator",
+    "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
 }
 
 
@@ -146,6 +147,14 @@ def test_the_apps_identity_has_the_roles_that_it_needs_on_each_place_and_no_othe
         ("Storage Blob Delegator", "data"),
         ("Storage Queue Data Contributor", "data"),
     }
+
+
+def test_the_app_has_its_role_in_a_workspace_of_machine_learning_only_where_one_is_named() -> None:
+    assert roles("modules/workspace-role.bicep") == {("AzureML Data Scientist", "workspace")}
+    condition = json.dumps(MAIN["modules"]["workspaceRole"]["config"]["condition"])
+    for_people = json.dumps(MAIN["modules"]["deployerRoles"]["config"]["condition"])
+    assert condition == for_people.replace("deployerId", "workspaceId") != for_people
+    assert MAIN["parameters"]["workspaceId"]["default"] == ""
 
 
 def test_deployer_and_operators_have_the_apps_rights_on_data_and_records_and_none_on_the_hosts_account() -> None:

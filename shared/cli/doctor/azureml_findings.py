@@ -29,7 +29,7 @@ def rights(what: str, missing: list[str], workspace: str) -> Finding:
 
 def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]:
     """Look for the inputs and outputs that the configuration names."""
-    if found.kind != "command":
+    if found.kind.lower() not in ("command", "commandcomponent"):
         yield wrong(f"{at}.component", f"is of the type {found.kind}", "name a command component")
     yield _data_input(at, training, found)
     for name in training.parameters:
@@ -95,10 +95,10 @@ def compute(what: str, name: str, found: Compute | None) -> Iterator[Finding]:
     else:
         nodes = f", at most {found.nodes} nodes" if found.nodes else ""
         yield ok(what, f"{size}{nodes}")
-    yield _job_identity(f"{what}, identity", name, found)
+    yield _job_identity(f"{what}, identity", found)
 
 
-def _job_identity(what: str, name: str, found: Compute) -> Finding:
+def _job_identity(what: str, found: Compute) -> Finding:
     if found.identity:
         return ok(
             what,
@@ -107,8 +107,8 @@ def _job_identity(what: str, name: str, found: Compute) -> Finding:
     return warning(
         what,
         "the compute has none, and a job reads and writes the datastore by its identity",
-        f"give it one (az ml compute update --name {name} --identity-type system_assigned), and that the role "
-        f"{DATA_ROLE} on the container `batches`; {_GUIDE} has the commands",
+        f"create it with identity: {{type: system_assigned}} in its file, and give that identity the role {DATA_ROLE} "
+        f"on the container `batches`; {_GUIDE} has the commands",
     )
 
 

@@ -211,7 +211,8 @@ def _live(app: App, pipeline: Pipeline, name: str, reference: BlobReference) -> 
     what = f"pipelines.{pipeline.name}.targets ({name}), live model"
     kept = app.models.identify(reference)
     if kept is None:
-        for _ in app.reader_of(pipeline).read(reference):
+        reader = app.reader_of(pipeline)
+        for _ in reader.files(reference) if reference.is_folder else reader.read(reference):
             break  # its beginning shows that it can be read
     live = app.records.champions.load(pipeline.name).live
     right = live.models.get(name) if live else None

@@ -9,6 +9,7 @@ import assets
 import batch
 import jobs
 import registry
+import sample_files
 import serving
 import tracking
 from azure.ai.ml import MLClient
@@ -20,6 +21,7 @@ client = MLClient(
     os.environ["AZURE_RESOURCE_GROUP"],
     os.environ["AZUREML_WORKSPACE_NAME"],
 )
+sample_files.run()
 assets.run(client)
 begun = serving.begin(client)
 called = batch.begin(client)
