@@ -58,6 +58,9 @@ class CandidateStaging:
         if champion.has_overtaken(job):
             return job.end(JobState.SUPERSEDED, self.now(), "A newer model was promoted first")
         model = _model(job)
+        if champion.live and {*champion.live.models.values()} == {model}:
+            now = self.now()
+            return job.noting(now, "this very model is live already", **WELL, stage=Stage(begun=now, proven_at=now))
         why = self._why_it_waits(job, model, champion, stored.record)
         if why:
             waiting = {**WELL, "not_before": self.now() + LOOK_AGAIN}
@@ -110,8 +113,9 @@ class CandidateStaging:
         live = champion.live.models.get(pipeline.targets[0].name) if champion.live else None
         rows, expected = rows_to_prove(self.records, pipeline, job, live)
         answers = staged_answers(endpoints, models, rows)
-        if wrong := not_as_trained(answers, expected):
-            return job.end(JobState.FAILED, self.now(), f"{wrong}; nobody was served by it")
+        now_live = {} if expected else {name: endpoint.score(rows) for name, endpoint in endpoints.items()}
+        if doubt := doubt_of_staged(answers, expected, now_live):
+            return job.end(JobState.FAILED, self.now(), f"{doubt}; nobody was served by it")
         kept = {name: first(each, len(pipeline.rows.values)) for name, each in answers.items()}
         how = "answers as it did in training" if expected else "answers the kept rows"
         proven = msgspec.structs.replace(stage, proven_at=self.now(), answers=kept)
@@ -148,11 +152,20 @@ def staged_answers(endpoints: Endpoints, models: Mapping[str, Model], rows: Rows
     return dict(zip(models, answers, strict=True))
 
 
-def not_as_trained(answers: Mapping[str, Rows], expected: Rows | None) -> str | None:
-    """Return what speaks against these being the model's answers, where those for the last rows are known."""
+def doubt_of_staged(answers: Mapping[str, Rows], expected: Rows | None, live: Mapping[str, Rows]) -> str | None:
+    """Return what speaks against these being the new model's answers, by target, or None.
+
+    `expected` are its answers for the last rows, if training gave them; without them, others than those of the `live`
+    model show which one answers.
+    """
     for name, given in answers.items():
         if expected and not same_answers(expected, last(given, len(expected.values)), ALIKE):
             return f"On {name} the model does not answer as it did in training"
+        if expected is None and same_answers(live[name], given):
+            return (
+                f"On {name} the model answers all kept rows as the live one does, and nothing shows which one answers: "
+                "give proof.rows on which they differ, or the held-out rows of the training (scored)"
+            )
     return None
 
 

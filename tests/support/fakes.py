@@ -531,6 +531,7 @@ class FakeStagedEndpoint(FakeEndpoint):
         self.refused: set[str] = set()
         self.wrong: set[str] = set()
         self.broken: set[str] = set()
+        self.alike = False  #: all models answer alike
         self.slow_models: dict[str, float] = {}
         self.calls: list[str] = []  #: those that change something, as they were taken
         self.most = 1  #: deployments there were at once
@@ -669,7 +670,7 @@ class FakeStagedEndpoint(FakeEndpoint):
             raise self.fails.pop(0)
         if content in self.broken:
             raise ServiceUnavailable(f"POST score answered 424: {content} fails")
-        given = f"not {content}" if content in self.wrong else content
+        given = "the same" if self.alike else f"not {content}" if content in self.wrong else content
         return Rows(["Scored Labels"], [[given] for _ in rows.values])
 
     def content(self, name: str) -> str:

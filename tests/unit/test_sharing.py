@@ -579,6 +579,21 @@ def test_a_rollout_takes_each_member_through_its_steps_and_back() -> None:
     assert fleet.rollout.state is RolloutState.DONE
 
 
+def test_a_model_that_is_live_already_is_not_deployed_again(staged: StagedWorld) -> None:
+    read = staged.world.reader.read
+    staged.world.reader.read = lambda reference: (  # type: ignore[method-assign]
+        iter([b"the same"])
+        if reference.relative.startswith("results/bes") and "ilearner" in reference.relative
+        else read(reference)
+    )
+    first, second = staged.promoted("a.csv"), staged.promoted("b.csv")
+    assert staged.sha256(first) == staged.sha256(second)
+    assert staged.job(second).reason == "this very model is live already"
+    assert staged.endpoint().calls.count("stage") == 1
+    staged.run(staged.settled)
+    staged.check()
+
+
 def test_status_and_history_show_the_shares_with_their_times(staged: StagedWorld) -> None:
     job_id = staged.world.drop("a.csv")
     staged.until_given(10, job_id)

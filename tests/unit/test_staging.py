@@ -114,6 +114,18 @@ def test_a_staged_model_that_answers_otherwise_than_in_training_is_never_given_a
     assert "share" not in endpoint(world).calls + endpoint(world, "two").calls
 
 
+def test_a_model_that_answers_as_the_live_one_does_is_never_given_a_call_unless_training_says_what_it_answers(
+    world: World,
+) -> None:
+    endpoint(world, "two").alike = True
+    job_id = world.drop("a.csv")
+    assert polls(world, 20) == []
+    ended = job(world, job_id)
+    assert ended.state is JobState.FAILED
+    assert "On two the model answers all kept rows as the live one does" in (ended.reason or "")
+    assert "share" not in endpoint(world).calls + endpoint(world, "two").calls
+
+
 def test_a_deployment_that_is_not_ready_in_time_is_given_up_and_dropped(world: World) -> None:
     endpoint(world).pending = 10_000
     job_id = world.drop("a.csv")

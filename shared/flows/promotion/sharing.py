@@ -25,7 +25,7 @@ from shared.domain.ports import Endpoints, Pending, Refused, Shares, Staging
 from shared.domain.sharing import asked_of, given_calls, portion_text, shown, step_bake
 from shared.flows.promotion.switch import Made, Switch, Unproven
 from shared.flows.side_by_side import ServiceAway, compared
-from shared.flows.staging import not_as_trained, stage_on, staged_answers, staging_of
+from shared.flows.staging import doubt_of_staged, stage_on, staged_answers, staging_of
 from shared.store import Records
 from shared.store.champions import HeldChampion
 
@@ -84,8 +84,8 @@ class Sharing:
         if isinstance(outcome, Pending):
             return Later(pause(change.begun, self.now(), outcome.after).total_seconds())
         answers = staged_answers(self.endpoints, models, change.rows)
-        if wrong := not_as_trained(answers, change.expected):
-            return wrong
+        if doubt := doubt_of_staged(answers, change.expected, change.answers):
+            return doubt
         seen = {name: self._staging(name).shares() for name in models}
         if not all(each.settled for each in seen.values()):
             return Later(SOON)
