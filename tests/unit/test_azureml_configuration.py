@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,15 @@ JOB: dict[str, Any] = {
 }
 
 
+@cache
+def sample() -> Any:
+    return yaml.safe_load(SAMPLE.read_text("utf-8"))["pipelines"][NAME]
+
+
 @pytest.fixture
 def entry(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "rows.csv").write_text("mean radius,mean texture\n1,2\n")
-    [entry] = yaml.safe_load(SAMPLE.read_text("utf-8"))["pipelines"].values()
-    entry["proof"]["rows"] = "rows.csv"
-    found: dict[str, Any] = entry
-    return found
+    return deepcopy(sample()) | {"proof": {"rows": "rows.csv"}}
 
 
 def load(folder: Path, **entries: object) -> Pipelines:
@@ -175,7 +179,7 @@ def test_a_key_of_another_kind_says_which_kind_has_it(entry: dict[str, Any], tmp
 
 def test_a_key_in_the_wrong_place_is_not_shown(entry: dict[str, Any], tmp_path: Path) -> None:
     for path in ("training.key", "targets.0.key", "targets.0.scoring.key", "training.workspace"):
-        mistaken = yaml.safe_load(yaml.safe_dump(entry))
+        mistaken = deepcopy(entry)
         put(mistaken, path, "hidden" * 8)
         assert "hidden" not in refused(tmp_path, mistaken)
 
@@ -219,7 +223,7 @@ def test_labels_are_enough_for_rules_that_need_no_probabilities(entry: dict[str,
 
 
 def test_two_pipelines_do_not_share_an_endpoint(entry: dict[str, Any], tmp_path: Path) -> None:
-    other = yaml.safe_load(yaml.safe_dump(entry))
+    other = deepcopy(entry)
     other |= {"blobs": "other/*.csv"}
     other["targets"][0] |= {"model": "another", "endpoint": "Breast-Cancer"}
     with pytest.raises(BadConfiguration, match="the same model of the same endpoint is the target of"):
