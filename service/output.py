@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     is_name = len(titles) > 1 and max((cell_len(row[0]) for row in cells), default=0) <= _NAME
     for number, title in enumerate(titles):
         table.add_column(title, overflow="fold", no_wrap=is_name and number == 0)
+    if not cells:
+        print("nothing to show", file=sys.stderr)
     for row in cells:
         table.add_row(*map(escape, row))
     with console.capture() as printed:

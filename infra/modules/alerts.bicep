@@ -11,7 +11,7 @@ var rules = [
   {
     name: 'poison-messages'
     text: 'Data or a message failed at every try. `python -m shared data` and `requests` say which and why.'
-    query: 'requests | where name in ("watch_poisoned_blobs", "watch_poisoned_promotions")'
+    query: 'requests | where name endswith "watch_poisoned_blobs" or name endswith "watch_poisoned_promotions"'
     severity: 2
     operator: 'GreaterThan'
     threshold: 0
@@ -27,7 +27,7 @@ var rules = [
   {
     name: 'no-poll'
     text: 'The app has not polled its jobs for ten minutes: no training goes on, and no bad model is taken back.'
-    query: 'requests | where name == "poll_jobs" and success == true'
+    query: 'requests | where name endswith "poll_jobs" and success == true'
     severity: 1
     operator: 'LessThan'
     threshold: 1

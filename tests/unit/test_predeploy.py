@@ -43,6 +43,15 @@ def test_what_is_in_a_vault_counts_as_given_whatever_it_is(folder: Path, name: s
     assert predeploy.check(folder)
 
 
+def test_a_workspace_of_azure_machine_learning_may_be_in_a_vault(folder: Path) -> None:
+    text = (ROOT / "samples/azureml/pipelines.yaml").read_text("utf-8").replace("../", "samples/")
+    (folder / "pipelines.yaml").write_text(text, "utf-8")
+    names = set(re.findall(r"\$\{(\w+)\}", text))
+    assert "AML_WORKSPACE" in names
+    give(folder, {name: f"@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/{name})" for name in names})
+    assert predeploy.check(folder)
+
+
 @pytest.mark.parametrize(
     ("value", "part"),
     [
