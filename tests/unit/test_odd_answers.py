@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,24 +19,13 @@ from shared.domain.ports import BlobReference
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address, ResourceId
+from tests.support.odd import ANYTHING, places, replaced
 from tests.support.wire import Scripted, scripted_service
 
 NAME = "Income [trained model]"
 MODEL = BlobReference("https://store.example/", "models/a.ilearner", Secret("?sig=1"))
 LOCATION = {"BaseLocation": "https://store.example/", "RelativeLocation": "c/x", "SasBlobToken": "?sig=1"}
 ASSET = {"name": NAME, "type": "Resource", "locationInfo": {"uri": "https://store.example/c/old"}}
-
-ANYTHING = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.sampled_from(["", "x", "http://[", "²", "\ud800", "\0", 10**30, "é" * 300, "a\r\nb: c"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "uri", "x"]), inner, max_size=3)
-    ),
-    max_leaves=4,
-)
 
 
 def bes(address: str) -> BatchExecutionService:
@@ -111,17 +99,3 @@ def test_an_answer_of_another_shape_is_classified_like_any_failure(
         made(service.address)
     except RetrainingError as error:
         assert str(error)
-
-
-def places(value: Any) -> list[tuple[Any, ...]]:
-    """Return the way to each part of the value, itself first."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [(), *((key, *way) for key, each in inner for way in places(each))]
-
-
-def replaced(value: Any, place: tuple[Any, ...], by: Any) -> Any:
-    if not place:
-        return by
-    value = copy.copy(value)
-    value[place[0]] = replaced(value[place[0]], place[1:], by)
-    return value

@@ -17,7 +17,7 @@ from shared.adapters.azureml.failures import reason_of
 from shared.adapters.azureml.job_body import Order, is_ours, of_component, of_file
 from shared.adapters.azureml.job_file import JobFile
 from shared.adapters.azureml.runs import Run
-from shared.adapters.azureml.workspace import Workspace
+from shared.adapters.azureml.workspace import Workspace, read_in
 from shared.base.errors import (
     AskHuman,
     BadConfiguration,
@@ -120,7 +120,8 @@ class WorkspaceTraining:
 
     def _made(self, path: str, order: Order) -> Any:
         if self._training.component:
-            body = of_component(order, self._component(self._training.component))
+            component = self._component(self._training.component)
+            body = read_in(component, lambda found: of_component(order, found), "component")
             # The service starts the steps of a pipeline by this token.
             return self._workspace.put(path, body, **{"x-azureml-token": self._workspace.machine_learning_token()})
         if self._file is None:

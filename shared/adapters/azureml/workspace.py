@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -21,7 +21,11 @@ from shared.adapters.azureml.runs import Runs
 from shared.adapters.http import Answer, Limits, Service, download, origin
 from shared.adapters.identity import MACHINE_LEARNING, MANAGEMENT, Tokens
 from shared.base.errors import NeverAgain, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.retry import asked_again
 from shared.domain.values import LOOPBACK
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 VERSION = "2025-12-01"
 MOST_PAGES = 1000  #: of one list
@@ -34,6 +38,7 @@ _NO_WORKSPACE = frozenset({"SubscriptionNotFound", "ResourceGroupNotFound", "Par
 _NOT_WRITTEN = frozenset({"id", "name", "type", "systemData"})
 _NOT_WRITTEN_PROPERTIES = frozenset({"provisioningState", "scoringUri", "swaggerUri"})
 _OPERATION = "AzureAsyncOperationUri"
+_ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 
 class BeingChanged(ServiceUnavailable):
@@ -52,7 +57,7 @@ class Workspace:
 
     def get(self, path: str, **query: str) -> Any:
         """Return the resource; raise `ServiceRefused` when it is not there."""
-        return self._manage("GET", path, query=query).json()
+        return self._manage("GET", path, query=query).read(_resource, "resource")
 
     def find(self, path: str) -> Any | None:
         """Return the resource, or None when the workspace does not have it."""
@@ -65,7 +70,7 @@ class Workspace:
 
     def put(self, path: str, body: Mapping[str, Any], **headers: str) -> Any:
         """Write the resource; return it as the service answers it, which may still be at work on it."""
-        return self._manage("PUT", path, dict(body), headers).json()
+        return self._manage("PUT", path, dict(body), headers).read(_resource, "resource")
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         return self._manage("POST", path, body)
@@ -96,10 +101,16 @@ class Workspace:
         if not isinstance(address, str):
             return "the service gave no reason"
         try:
-            answer = self._called(lambda: self._manager.call("GET", address))
+            return asked_again(lambda: self._reason(address))
         except NeverAgain:
             return "the service no longer has the reason"
-        return answer.read(lambda body: said(body.get("error")), "operation") or "the service gave no reason"
+
+    def _reason(self, address: str) -> str:
+        answer = self._called(lambda: self._manager.call("GET", address))
+        status, error = answer.read(lambda body: (str(body["status"]), said(body.get("error"))), "operation")
+        if status.lower() not in _ENDED:  # the resource's state may be there first
+            raise ServiceUnavailable(f"{answer.asked}: the operation is {status}", retry_after=0.1)
+        return error or "the service gave no reason"
 
     def mlflow(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         """Call MLflow's tracking, as `runs/search`."""
@@ -221,6 +232,14 @@ class Workspace:
         return error.status == 404 and not of_workspace and not _NO_WORKSPACE & set(error.codes)
 
 
+def read_in(resource: T, reading: Callable[[T], R], what: str) -> R:
+    """Return what `reading` finds in a resource; one of another shape is an unexpected answer."""
+    try:
+        return reading(resource)
+    except (LookupError, TypeError, AttributeError):
+        raise UnexpectedAnswer(f"The workspace answered a {what} of an unknown shape") from None
+
+
 def state_of(resource: Mapping[str, Any]) -> str:
     """Return the provisioning state in lower case; `succeeded`, `failed` and `canceled` are final."""
     return str((resource.get("properties") or {}).get("provisioningState") or "").lower()
@@ -255,4 +274,12 @@ def said(error: Any) -> str:
 
 
 def _page(body: Any) -> tuple[list[Any], str]:
-    return list(body["value"]), str(body.get("nextLink") or "")
+    return [_resource(each) for each in body["value"]], str(body.get("nextLink") or "")
+
+
+def _resource(body: Any) -> dict[str, Any]:
+    """Return a resource, which is an object with objects where its readers take them for such."""
+    properties = body.get("properties") or {}
+    for each in (properties, properties.get("properties") or {}, properties.get("tags") or {}, body.get("tags") or {}):
+        each.keys()  # raises for another shape
+    return {**body, "properties": properties}
