@@ -17,6 +17,8 @@ _INSIDE = ("activities", "ifTrueActivities", "ifFalseActivities", "defaultActivi
 _ACTIVITY = {"name", "type", "description", "linkedServiceName", "typeProperties", "policy", "dependsOn", "inputs"}
 _ACTIVITY |= {"outputs", "userProperties"}
 _BATCH = {"webServiceInput", "webServiceInputs", "webServiceOutputs", "globalParameters"}
+_OBJECTS = ("mlPipelineParameters", "dataPathAssignments")
+_RUN = {"mlPipelineId", "mlPipelineEndpointId", "experimentName", *_OBJECTS}
 _UPDATE = {"trainedModelName", "trainedModelDatasetName", "trainedModelLinkedServiceName", "trainedModelFilePath"}
 _PIPELINE = {"activities", "description", "annotations", "folder", "lastPublishTime", "policy"}
 
@@ -45,6 +47,7 @@ class LinkedService(Named):
     ml_endpoint: Text | None
     update_endpoint: Text | None
     service_principal: bool
+    workspace: tuple[Text | None, ...] = ()  #: subscription, resource group and name of one of Azure Machine Learning
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,14 @@ class BatchExecution(Activity):
 class UpdateResource(Activity):
     model_name: Text | None
     model: Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutePipeline(Activity):
+    published: Text | None  #: id of what it runs
+    experiment: Text | None
+    parameters: Mapping[str, Any]
+    paths: Mapping[str, Place]  #: by the name of the parameter; the storage is a datastore
 
 
 @dataclass(frozen=True)
@@ -162,7 +173,7 @@ def _activity(item: Mapping[str, Any], file: str) -> Activity:
     where = f"{file}: activity {name!r}"
     properties, policy = _object(item, "typeProperties", where), _object(item, "policy", where)
     depends = item.get("dependsOn") or []
-    known = _BATCH if kind == "AzureMLBatchExecution" else _UPDATE
+    known = {"AzureMLBatchExecution": _BATCH, "AzureMLExecutePipeline": _RUN}.get(kind, _UPDATE)
     common: dict[str, Any] = {
         "name": name,
         "file": file,
@@ -193,6 +204,17 @@ def _activity(item: Mapping[str, Any], file: str) -> Activity:
             path=read_text(properties.get("trainedModelFilePath")),
         )
         return UpdateResource(**common, model_name=read_text(properties.get("trainedModelName")), model=model)
+    if kind == "AzureMLExecutePipeline":
+        computed = [key for key in _OBJECTS if isinstance(read_text(properties.get(key)), Expression)]
+        plain = {key: {} if key in computed else _object(properties, key, where) for key in _OBJECTS}
+        common["ignored"] += tuple(f"typeProperties.{key} (an expression)" for key in computed)
+        return ExecutePipeline(
+            **common,
+            published=read_text(properties.get("mlPipelineId")) or read_text(properties.get("mlPipelineEndpointId")),
+            experiment=read_text(properties.get("experimentName")),
+            parameters=plain["mlPipelineParameters"],
+            paths={name: _data_path(value) for name, value in plain["dataPathAssignments"].items()},
+        )
     return Activity(**common)
 
 
@@ -205,6 +227,7 @@ def _linked_service(name: str, file: str, kind: str, properties: Mapping[str, An
         read_text(inside.get("mlEndpoint")),
         read_text(inside.get("updateResourceEndpoint")),
         "servicePrincipalId" in inside,
+        tuple(read_text(inside.get(key)) for key in ("subscriptionId", "resourceGroupName", "mlWorkspaceName")),
     )
 
 
@@ -227,6 +250,14 @@ def _place(value: object) -> Place:
         members = {str(key).casefold(): member for key, member in value.items()}
         return Place(storage=_reference(members.get("linkedservicename")), path=read_text(members.get("filepath")))
     return Place(dataset=_reference(value))
+
+
+def _data_path(value: object) -> Place:
+    """Return a path within a datastore: `{"DataStoreName": ..., "RelativePath": ...}`."""
+    given = value if isinstance(value, dict) else {}
+    members = {str(key).casefold(): member for key, member in given.items()}
+    store = members.get("datastorename")
+    return Place(storage=store if isinstance(store, str) else None, path=read_text(members.get("relativepath")))
 
 
 def _reference(value: object) -> str | None:

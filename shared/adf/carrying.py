@@ -6,49 +6,58 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.adf.artefacts import BatchExecution, Expression, Place, Text, UpdateResource, read_text
+from shared.adf import workspaces
+from shared.adf.artefacts import (
+    BatchExecution,
+    ExecutePipeline,
+    Expression,
+    Pipeline,
+    Place,
+    Text,
+    UpdateResource,
+    read_text,
+)
+from shared.adf.entries import Entry, gate_and_proof, limits, parameters
 from shared.adf.factory import Factory
 from shared.adf.report import Report
 from shared.adf.targets import Targets, named_service, whose
 from shared.adf.trainings import Training, find_trainings
-from shared.adf.translation import blob_pattern, duration, is_secret, service_address, slug, unique, words
-
-Entry = dict[str, Any]
+from shared.adf.translation import blob_pattern, service_address, slug, unique
 
 _IMPORT_PATH = re.compile(r"path to (container|blob)", re.IGNORECASE)  #: what Import Data calls its path
 
 
-def carry_over(factory: Factory) -> tuple[dict[str, Entry], Report]:
-    """Return the entries by name, and what they lack. No entry: the report says why."""
+def carry_over(factory: Factory, *, with_workspaces: bool = False) -> tuple[dict[str, Entry], Report]:
+    """Return the entries by name, and what they lack. No entry: the report says why.
+
+    `with_workspaces`: what runs in a workspace of Azure Machine Learning becomes an entry too.
+    """
     report = Report()
     trainings = find_trainings(factory, report)
-    _leave_the_rest(factory, trainings, report)
+    runs = [*workspaces.runs_of(factory)] if with_workspaces else []
+    _leave_the_rest(factory, trainings, runs, report)
     _leave_what_clashes(factory, report, trainings)
     targets = Targets(factory, report)
     entries: dict[str, Entry] = {}
     for training in trainings:
         name = _entry_name(training, trainings, entries)
         entries[name] = _entry(factory, report, training, f"pipelines.{name}", targets.of(training, name))
+    for pipeline, run in runs:
+        alone = sum(other is pipeline for other, _ in runs) == 1
+        name = unique(slug(pipeline.name if alone else f"{pipeline.name}-{run.name}") or "pipeline", entries)
+        entries[name] = workspaces.entry(factory, report, run, f"pipelines.{name}")
     return entries, report
 
 
 def _entry(factory: Factory, report: Report, training: Training, key: str, targets: list[Entry]) -> Entry:
     report.leave_keys(training.batch)
-    rule = report.fill_in(
-        f"{key}.gate.rules",
-        "RULE",
-        "when a model is good enough, for example AUC >= 0.85; a rule that names the champion needs gate.baseline too, "
-        "the metrics of the model that is live now",
-    )
-    rows = report.fill_in(
-        f"{key}.proof.rows", "ROWS_FILE", "a CSV file beside pipelines.yaml: a header and 1 to 100 rows"
-    )
+    gate, proof = gate_and_proof(report, key)
     return {
         "blobs": _blobs(factory, report, training.batch, f"{key}.blobs"),
         "training": _training(factory, report, training, f"{key}.training"),
-        "gate": {"rules": [rule]},
+        "gate": gate,
         "targets": targets,
-        "proof": {"rows": rows},
+        "proof": proof,
     }
 
 
@@ -129,9 +138,10 @@ def _training(factory: Factory, report: Report, training: Training, key: str) ->
         "model": training.port or _unknown_port(report, f"{key}.model", "MODEL", "the ilearner", batch.outputs),
         "evaluation": _evaluation(factory, report, training, f"{key}.evaluation"),
     }
-    if parameters := _parameters(report, batch, key):
-        found["parameters"] = parameters
-    return found | _limits(report, batch)
+    given = {name: value for name, value in batch.parameters.items() if name != _folder(batch)}
+    if carried := parameters(report, batch, given, "globalParameters", key):
+        found["parameters"] = carried
+    return found | limits(report, batch)
 
 
 def _input(report: Report, batch: BatchExecution) -> str:
@@ -167,49 +177,6 @@ def _unknown_port(report: Report, key: str, sign: str, gives: str, ports: Mappin
     return report.fill_in(key, f"{sign}_PORT", f"the output port that gives {gives}: {among}")
 
 
-def _parameters(report: Report, batch: BatchExecution, key: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in batch.parameters.items():
-        if name == _folder(batch):
-            continue
-        where = f"{batch.where}: globalParameters.{name}"
-        text = _parameter(value)
-        if value is None:
-            report.leave(f"{where}: has no value")
-        elif isinstance(text, Expression):
-            report.leave(f"{where}: an expression of Data Factory")
-            sign = re.sub(r"[^A-Z0-9]+", "_", words(name).upper()).strip("_") or "PARAMETER"
-            found[name] = report.fill_in(f"{key}.parameters.{name}", sign, "the value that Data Factory computed")
-        elif is_secret(name, text) or "${" in text:
-            # A '${' of its own would be taken for a setting when the file is read.
-            found[name] = report.setting(f"{batch.service or batch.name}_{name}", where)
-        else:
-            found[name] = text
-    return found
-
-
-def _parameter(value: object) -> Text:
-    """Return the value as the text that a global parameter is."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return str(value)
-    return read_text(value) or (Expression("") if not isinstance(value, str) else "")
-
-
-def _limits(report: Report, batch: BatchExecution) -> dict[str, str]:
-    if batch.timeout is None:
-        return {}
-    limit = duration(batch.timeout) if isinstance(batch.timeout, str) else None
-    if limit is None:
-        report.leave(
-            f"{batch.where}: policy.timeout: is not a plain time span; the entry has 6h waiting and 4h running"
-        )
-        return {}
-    report.leave(f"{batch.where}: policy.timeout: held for waiting and running together; here each has {limit}")
-    return {"waiting": limit, "running": limit}
-
-
 def _readable(path: Text | None) -> str | None:
     """Return the path when its plain parts say enough: `income/@{month}.csv` does, `@concat(...)` does not."""
     if isinstance(path, Expression):
@@ -225,18 +192,25 @@ def _lack(place: Place, path: Text | None) -> str:
     return "its file names no container and path in plain text"
 
 
-def _leave_the_rest(factory: Factory, trainings: Sequence[Training], report: Report) -> None:
-    used = {id(training.pipeline) for training in trainings}
+def _leave_the_rest(
+    factory: Factory,
+    trainings: Sequence[Training],
+    runs: Sequence[tuple[Pipeline, ExecutePipeline]],
+    report: Report,
+) -> None:
+    used = {id(training.pipeline) for training in trainings} | {id(pipeline) for pipeline, _ in runs}
+    carried = {id(run) for _, run in runs}
     for pipeline in factory.pipelines.values():
         where = f"{pipeline.file}: pipeline {pipeline.name!r}"
         if id(pipeline) not in used:
             kinds = ", ".join(sorted({activity.kind for activity in pipeline.activities})) or "none"
-            report.leave(f"{where}: trains nothing; its activities: {kinds}")
+            hint = f"; --azureml makes an entry of {workspaces.KIND}" if workspaces.KIND in kinds else ""
+            report.leave(f"{where}: trains nothing; its activities: {kinds}{hint}")
             continue
         if pipeline.ignored:
             report.leave(f"{where}: {', '.join(pipeline.ignored)}: no counterpart here")
         for activity in pipeline.activities:
-            if not isinstance(activity, BatchExecution | UpdateResource):
+            if id(activity) not in carried and not isinstance(activity, BatchExecution | UpdateResource):
                 report.leave(
                     f"{activity.where}: {activity.kind}: no counterpart here; what it did is done elsewhere now"
                 )

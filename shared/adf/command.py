@@ -25,17 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="+", type=Path, help="pipeline, linked service, data set, ARM template; or folder"
     )
+    parser.add_argument(
+        "--azureml",
+        action="store_true",
+        help="make entries of kind azureml of the activities AzureMLExecutePipeline too",
+    )
     parser.add_argument("--into", type=Path, metavar="FILE", help="add to this pipelines file, or make it; else stdout")
 
 
-def import_adf(paths: Sequence[Path], into: Path | None) -> int:
+def import_adf(paths: Sequence[Path], into: Path | None, *, with_workspaces: bool = False) -> int:
     """Return 0 when entries were written, 2 when the files allow none: one line on stderr says why."""
     try:
         artefacts, aside = _artefacts(paths)
-        entries, report = carry_over(Factory(artefacts))
+        entries, report = carry_over(Factory(artefacts), with_workspaces=with_workspaces)
         report.left += aside
         if not entries:
-            raise BadConfiguration("\n".join(("no AzureMLBatchExecution that trains was found", *report.left)))
+            kinds = "AzureMLBatchExecution that trains" + (" and no AzureMLExecutePipeline" if with_workspaces else "")
+            raise BadConfiguration("\n".join((f"no {kinds} was found", *report.left)))
         put_out(entries, report, into)
     except BadConfiguration as error:
         print(error, file=sys.stderr)

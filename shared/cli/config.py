@@ -30,9 +30,13 @@ def add(commands: Commands) -> None:
     schema.set_defaults(json=True, verbose=False)
 
     summary = "turn Data Factory pipelines into entries of pipelines.yaml"
-    imported = commands.add("import-adf", lambda chosen: import_adf(chosen.files, chosen.into), summary)
+    imported = commands.add("import-adf", _import, summary)
     add_arguments(imported)
     imported.set_defaults(json=False, verbose=False)
+
+
+def _import(chosen: argparse.Namespace) -> int:
+    return import_adf(chosen.files, chosen.into, with_workspaces=chosen.azureml)
 
 
 def _check(chosen: argparse.Namespace) -> int:
