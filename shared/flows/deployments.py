@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.base.budgets import DROP_SECONDS
 from shared.base.errors import NeverAgain, RetrainingError
 from shared.base.guard import guarded
+from shared.base.threads import in_time
 from shared.domain.deployments import OVERDUE, Deployment, Deployments, is_live, is_needed
 from shared.domain.jobs import Model
 from shared.domain.pipelines import Pipeline
-from shared.domain.ports import Endpoints, Staging
+from shared.domain.ports import Endpoints, Pending, Staging
 from shared.flows.staging import staging_of
 from shared.store import Records
 
@@ -35,8 +37,8 @@ class DeploymentCleanup:
 
     def poll(self, marked: Sequence[str] | None = None) -> None:
         """Drop what is not needed any more on the endpoints of each pipeline that has a record."""
-        for name in self.records.marks().deployments if marked is None else marked:
-            self._look_at(name)
+        names = self.records.marks().deployments if marked is None else marked
+        in_time(self._look_at, names, DROP_SECONDS, self.now, "pipelines with deployments to drop")
 
     def _look_at(self, name: str) -> None:
         guarded(lambda: self._look(name), None, f"The deployments of {name}", log)
@@ -77,9 +79,6 @@ class DeploymentCleanup:
             return None
         try:
             left = [_is_left(target, model) for target in staging_of(self.endpoints(pipeline)).values()]
-        except NeverAgain as error:
-            log.error("The deployment of model %s of %s stays: %s", model.sha256[:12], name, error)
-            return None
         except RetrainingError as error:
             log.warning("The deployment of model %s of %s cannot be dropped: %s", model.sha256[:12], name, error)
             return deployment
@@ -92,4 +91,13 @@ class DeploymentCleanup:
 def _is_left(target: Staging, model: Model) -> bool:
     """Have the target drop the model unless it gets calls; return whether something serves it still."""
     shares = target.shares()
-    return not shares.settled or bool(shares.of.get(model.sha256)) or target.drop(model) is not None
+    return not shares.settled or bool(shares.of.get(model.sha256)) or drop(target, model) is not None
+
+
+def drop(target: Staging, model: Model) -> Pending | None:
+    """Have the target drop the model. What it refuses to drop stays, for a person: it holds up nothing else."""
+    try:
+        return target.drop(model)
+    except NeverAgain as error:
+        log.error("The deployment of model %s stays: %s", model.sha256[:12], error)
+        return None

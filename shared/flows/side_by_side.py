@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.base.errors import RetrainingError, TryLater
+from shared.base.errors import NeverAgain, RetrainingError, TryLater
 from shared.domain.bake import after_look
 from shared.domain.champions import Watch
 from shared.domain.jobs import Model
@@ -30,7 +30,7 @@ def compared(endpoints: Endpoints, watch: Watch, new: dict[str, Model], now: Cal
         if before:
             former[name] = before[1]
         if after is None:
-            if isinstance(away, TryLater) and isinstance(error, TryLater):
+            if away and not isinstance(away, NeverAgain) and not isinstance(error, NeverAgain):
                 raise ServiceAway(f"Neither model of {name} answers: {error}")
             troubles.append(f"{name}: {error}")
         else:

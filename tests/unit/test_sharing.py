@@ -519,16 +519,17 @@ def test_a_deployment_that_somebody_gave_calls_is_not_dropped(staged: StagedWorl
 
 def test_a_deployment_that_the_app_may_not_delete_does_not_hold_up_the_next_candidate(staged: StagedWorld) -> None:
     staged.promoted("a.csv")
-    drop = staged.endpoint("two").drop
 
     def refused(model: Model) -> Pending | None:
         raise ServiceRefused(f"this app did not make the deployment of {model.sha256}", 409)
 
-    staged.endpoint("two").drop = refused  # type: ignore[method-assign]
+    staged.endpoint("one").drop = refused  # type: ignore[method-assign]
     second = staged.world.drop("b.csv")
     staged.run(lambda: staged.job(second).final)
     assert staged.job(second).state is JobState.PROMOTED
-    staged.endpoint("two").drop = drop  # type: ignore[method-assign]
+    assert FIRST not in staged.endpoint("two").contents()
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=1)
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
 
 
 def test_a_deployment_that_takes_long_is_looked_at_less_often(staged: StagedWorld) -> None:

@@ -23,6 +23,7 @@ from shared.domain.jobs import Model
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Pending, Refused, Shares, Staging
 from shared.domain.sharing import asked_of, given_calls, portion_text, shown, step_bake
+from shared.flows.deployments import drop
 from shared.flows.promotion.switch import Made, Switch, Unproven
 from shared.flows.side_by_side import ServiceAway, compared
 from shared.flows.staging import doubt_of_staged, stage_on, staged_answers, staging_of
@@ -103,7 +104,7 @@ class Sharing:
         others = [each for each in deployments.extra if each.model not in wanted and each.gone is None]
         for other in others:
             # A candidate that was there is staged again after this change.
-            left = [target.drop(other.model) for target in staging_of(self.endpoints).values()]
+            left = [drop(target, other.model) for target in staging_of(self.endpoints).values()]
             if any(left):
                 return Later(max(each.after for each in left if each))
             deployments = deployments.having(other, gone=now)
