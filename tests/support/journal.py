@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from shared.base.errors import TryLater
+from shared.base.errors import ServiceUnavailable, TryLater
 from shared.domain.arrivals import ArrivalSettings
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import parse_rule
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
-from shared.domain.ports import BlobReference, Running
+from shared.domain.ports import BesJob, BlobReference, Finished, Running
+from shared.domain.rows import Rows
 from shared.domain.services import ApprovalSettings, BakeSettings
 from shared.domain.values import read_duration
-from tests.support.fakes import FakeEndpoint, World
+from tests.support.fakes import FakeEndpoint, FakeReader, FakeService, World
 from tests.support.fleets import fleet
 
 Step = dict[str, Any]
@@ -105,12 +108,64 @@ def make(scenario: str) -> World:
     baking = BakeSettings(time=read_duration("2m"))
     if scenario == "approval":
         return World(bake=baking, approval=ApprovalSettings(required=True))
+    if scenario == "judging":
+        world = World(bake=baking, gate=Gate(rules=[parse_rule("AUC >= champion")], label="label"))
+        training = msgspec.structs.replace(world.alone["income"].training, scored="output3")
+        world.alone["income"] = msgspec.structs.replace(world.alone["income"], training=training)
+        world.reader, world.service = RowsReader(), RowsService()
+        for endpoint in world.endpoints.values():
+            score_held_out(endpoint)
+        return world
     if scenario == "arrival":
         waiting = read_duration("1m")
         return World(
             bake=baking, arriving=ArrivalSettings(settle=waiting, batch="quiet", quiet=waiting, refused="move")
         )
     return World(bake=baking)
+
+
+HELD_OUT = Rows(
+    ["age", "label", "Scored Labels", "Scored Probabilities"],
+    [[str(number), str(number % 2), str(number % 2), str(number % 2)] for number in range(40)],
+)
+
+
+class RowsReader(FakeReader):
+    """The training's output with held-out rows is `HELD_OUT`."""
+
+    def read(self, reference: BlobReference) -> Iterator[bytes]:
+        if not reference.relative.startswith("rows/"):
+            return super().read(reference)
+        lines = [HELD_OUT.columns, *HELD_OUT.values]
+        return iter(["\n".join(map(",".join, lines)).encode() + b"\n"])
+
+
+class RowsService(FakeService):
+    def status(self, bes_job: str) -> BesJob:
+        found = super().status(bes_job)
+        if not isinstance(found, Finished):
+            return found
+        rows = BlobReference("https://store.example/", f"rows/{bes_job}.csv")
+        return Finished({**found.results, "output3": rows})
+
+
+def score_held_out(endpoint: FakeEndpoint) -> None:
+    """Have the endpoint answer held-out rows with labels and probabilities, the first time with an error."""
+    proof = endpoint.score
+    fails: list[Exception] = [ServiceUnavailable("RRS got no answer")]
+
+    def score(rows: Rows) -> Rows:
+        answered = proof(rows)
+        if rows.values == [["39"]]:
+            return answered
+        if fails:
+            raise fails.pop()
+        trained = answered.values[0][0].startswith("results/")
+        labels = [str(int(row[0]) % 2) for row in rows.values]
+        values = [[label, label if trained else "0.5"] for label in labels]
+        return Rows(["Scored Labels", "Scored Probabilities"], values)
+
+    endpoint.score = score  # type: ignore[method-assign]
 
 
 def see(world: World, path: str, content: bytes) -> None:
@@ -158,7 +213,7 @@ def end(host: Host) -> None:
     host.run(settled)
 
 
-SCENARIOS = ("approval", "arrival", "fleet", "rollback")
+SCENARIOS = ("approval", "arrival", "fleet", "judging", "rollback")
 
 
 def outside(host: Host) -> Step:
