@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from aml.errors import ArmError
 from service.faults.orders import Fault
+from shared.adapters.azureml.deployments import look_again
 from shared.adapters.azureml.places import OwnStorage, folder_of
 from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable
 from shared.domain.azureml import DeploymentChanges
@@ -17,7 +19,7 @@ from shared.domain.jobs import Model
 from shared.domain.ports import Pending, Ready, Refused
 from tests.support import aml_models
 from tests.support.aml_session import workspace_of
-from tests.support.online import INCOME, MA, OWN, A, B, Place
+from tests.support.online import INCOME, MA, MB, OWN, A, B, Place
 from tests.support.serving import endpoint_body
 from tests.support.waiting import until
 
@@ -71,6 +73,24 @@ def test_a_deployment_is_ready_once_it_has_succeeded_with_this_model(place: Plac
     place.end(MA)
     assert place.another().stage(A) == Ready()
     assert {each["name"] for each in place.get(DEPLOYMENTS)["value"]} == {"blue", MA}
+
+
+@pytest.mark.parametrize(
+    ("modified", "seconds"),
+    [
+        ("2026-11-26T12:00:00Z", 1.0),
+        ("2026-11-26T11:59:00.1234567+00:00", 6.0),
+        ("2026-11-26T11:30:00Z", 30.0),
+        ("2026-11-26T12:00:30Z", 1.0),
+        ("2026-11-26T12:00:00", 5.0),
+        ("yesterday", 5.0),
+        (None, 5.0),
+    ],
+)
+def test_what_takes_long_is_looked_at_seldom(modified: str | None, seconds: float) -> None:
+    now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    assert look_again({"systemData": {"lastModifiedAt": modified}}, now).after == pytest.approx(seconds, abs=0.1)
+    assert look_again({}, now).after == 5.0
 
 
 @pytest.mark.parametrize("lost", ["PUT models", f"PUT {DEPLOYMENTS}"])
@@ -173,6 +193,28 @@ def test_an_operation_that_fails_on_order_is_refused(place: Place) -> None:
     assert isinstance(place.endpoint.drop(A), Pending)
     until(lambda: place.here.call("GET", f"{DEPLOYMENTS}/{MA}").status == 404, "it is deleted")
     assert place.endpoint.drop(A) is None and place.maps() == ({"blue": 100}, {})
+
+
+def test_a_change_that_never_ends_stays_for_later(place: Place) -> None:
+    place.staged(A)
+    place.here.faults.order(Fault(kind="endless operation", endpoint="income", count=1))
+    assert isinstance(place.endpoint.share({"blue": 90, A.sha256: 10}), Pending)
+    until(lambda: place.here.faults.concerning(["income"]) == [], "it has begun")
+    place.endpoint = place.another()
+    assert isinstance(place.endpoint.share({"blue": 90, A.sha256: 10}), Pending)
+    assert isinstance(place.endpoint.stage(B), Pending)
+    assert place.sent("PUT") == [version_of(B), f"{DEPLOYMENTS}/{MB}"]
+    assert {each["name"] for each in place.get(DEPLOYMENTS)["value"]} == {"blue", MA}
+
+
+def test_a_deletion_that_fails_is_ordered_again(place: Place) -> None:
+    place.staged(A)
+    place.here.faults.order(Fault(kind="failing operation", endpoint=MA, count=1))
+    assert isinstance(place.endpoint.drop(A), Pending)
+    until(lambda: place.state(f"{DEPLOYMENTS}/{MA}") == "Failed", "it fails")
+    assert isinstance(place.endpoint.drop(A), Pending)
+    until(lambda: place.here.call("GET", f"{DEPLOYMENTS}/{MA}").status == 404, "it is deleted")
+    assert place.endpoint.drop(A) is None
 
 
 def test_a_dropped_deployment_is_gone_and_what_has_traffic_stays(place: Place) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.adapters.azureml.versions import PIPELINE, SHA256, version_path
 from shared.adapters.azureml.workspace import for_writing, is_same, state_of
 from shared.domain.azureml import AzureMLOnlineTarget, DeploymentChanges
 from shared.domain.jobs import Model
+from shared.domain.ports import Pending
 
 CHANGING = frozenset({"creating", "updating", "scaling", "deleting"})
+_SHORTEST, _USUAL, _LONGEST = 1.0, 5.0, 30.0  #: seconds between two looks
 _OURS = re.compile(r"m[0-9a-f]{12}")
 #: of an identity: what the service fills
 _IDENTITY = ("type", "userAssignedIdentities")
@@ -98,6 +101,16 @@ def identity_for_writing(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_changing(resource: Mapping[str, Any]) -> bool:
     return state_of(resource) in CHANGING
+
+
+def look_again(resource: Mapping[str, Any], now: datetime) -> Pending:
+    """Return when to look again at what the service changes: after a tenth of the time that it has taken so far."""
+    try:
+        begun = datetime.fromisoformat(str(resource["systemData"]["lastModifiedAt"]))
+        seconds = (now - begun).total_seconds() / 10
+    except (LookupError, TypeError, ValueError):
+        return Pending(_USUAL)
+    return Pending(min(max(seconds, _SHORTEST), _LONGEST))
 
 
 def _sku(sku: Mapping[str, Any], changes: DeploymentChanges) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.adapters.azureml import versions
@@ -18,6 +19,7 @@ from shared.adapters.azureml.deployments import (
     deployment_body,
     deployment_name,
     is_changing,
+    look_again,
     made_for,
     model_of,
 )
@@ -33,7 +35,7 @@ from shared.domain.rows import Rows
 
 log = logging.getLogger("relearn.azureml")
 
-STAGING, SHARING, DROPPING = Pending(15.0), Pending(5.0), Pending(15.0)
+LATER = Pending(5.0)  #: what the service says no more about
 SETTLING = 30.0  #: seconds in which what was written may still be read as it was before
 UPDATE_SECONDS = 600.0  #: of waiting for an update
 LOG_LINES, LOG_CHARACTERS = 100, 2500
@@ -116,7 +118,7 @@ class AzureMLOnlineEndpoint:
             return self._begin(model, deployments)
         if found.state == "succeeded":
             return Ready()
-        return self._refused(found) if found.state in _ENDED_BADLY else STAGING
+        return self._refused(found) if found.state in _ENDED_BADLY else look_again(found.resource, _now())
 
     def score_staged(self, model: Model, rows: Rows) -> Rows:
         return self._scoring.score(rows, self._name_of(model.sha256))
@@ -133,7 +135,7 @@ class AzureMLOnlineEndpoint:
             raise ValueError(f"the shares of an endpoint are 100 per cent, not {sum(shares.values())}")
         endpoint = self._endpoint()
         if is_changing(endpoint):
-            return SHARING
+            return look_again(endpoint, _now())
         traffic = self._named(shares, endpoint)
         copies = mirrored(endpoint, self._named(mirror or {}, endpoint))
         failed = state_of(endpoint) in _ENDED_BADLY
@@ -142,16 +144,16 @@ class AzureMLOnlineEndpoint:
             return None
         recently = self._clock() - self._known.at < SETTLING
         if not failed and recently and self._known.written == (traffic, copies):
-            return SHARING  # what was written may be read late; to write it again would begin all over
+            return LATER  # what was written may be read late; to write it again would begin all over
         if failed:
             reason = self._workspace.reason(endpoint)
             log.warning("The last change of the endpoint %s failed (%s); its traffic is written", self._path, reason)
         try:
-            self._workspace.put(self._path, with_shares(endpoint, traffic, copies))
+            written = self._workspace.put(self._path, with_shares(endpoint, traffic, copies))
         except BeingChanged:
-            return SHARING
+            return LATER
         self._known.written, self._known.at = (traffic, copies), self._clock()
-        return SHARING
+        return look_again(written, _now())
 
     def drop(self, model: Model) -> Pending | None:
         serving = [each for each in self._deployments() if each.sha256 == model.sha256]
@@ -163,7 +165,7 @@ class AzureMLOnlineEndpoint:
                 409,
             )
         left = [each for each in made if self._delete(each)]
-        return DROPPING if left else None
+        return LATER if left else None
 
     def describe(self, model: Model) -> Mapping[str, str]:
         return {
@@ -235,12 +237,11 @@ class AzureMLOnlineEndpoint:
         body = deployment_body(pattern, self._workspace.id, self._target, model, self._pipeline)
         try:
             versions.register(self._workspace, self._target, model, self._pipeline)
-            self._workspace.put(f"{self._path}/deployments/{name}", body)
+            return look_again(self._workspace.put(f"{self._path}/deployments/{name}", body), _now())
         except BeingChanged:
-            return STAGING
+            return LATER
         except ServiceRefused as error:
             return Refused(str(error))
-        return STAGING
 
     def _refused(self, deployment: Deployment) -> Refused:
         """Return why the deployment failed: what the operation says, and the end of the container's log."""
@@ -293,6 +294,10 @@ class AzureMLOnlineEndpoint:
             return self._workspace.delete(f"{self._path}/deployments/{deployment.name}")
         except BeingChanged:
             return True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _best(deployments: list[Deployment]) -> Deployment | None:
