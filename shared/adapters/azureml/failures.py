@@ -30,6 +30,6 @@ def _end_of_log(workspace: Workspace, links: Mapping[str, Any]) -> str:
         for chunk in workspace.download(link, _OF_A_LOG):
             end = (end + chunk)[-4 * LONGEST :]
     except RetrainingError:
-        return ""  # the error is told without it
+        return ""  # the error is shown without it
     lines = [line.strip() for line in end.decode("utf-8", "replace").splitlines() if line.strip()]
     return " | ".join(lines[-LINES:])[-LONGEST:]
