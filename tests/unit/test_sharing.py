@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
 
 from shared.base.errors import ServiceRefused, ServiceUnavailable
+from shared.cli.changes import _outcome
+from shared.cli.place import DONE, WAITING
+from shared.cli.plans import rollback_of
 from shared.cli.views import change_text, entry_facts, status_row
 from shared.domain.azureml import ShareSettings
 from shared.domain.champions import Action, LateWrite, Phase, Portion
 from shared.domain.gate.verdict import Outcome, Verdict
 from shared.domain.jobs import JobState, Model, Telling
-from shared.domain.messages import Command
+from shared.domain.messages import Command, Request
 from shared.domain.ports import Pending, Ready, Refused
 from shared.domain.rollouts import RolloutState
 from shared.domain.rows import Rows
@@ -25,6 +28,9 @@ from shared.domain.values import Duration
 from tests.support.fakes import World
 from tests.support.fleets import FleetWorld
 from tests.support.staged import KEEP_FORMER, MINUTES, SHARE, StagedWorld
+
+if TYPE_CHECKING:
+    from shared.app import App
 
 FIRST = "first.ilearner"
 
@@ -593,6 +599,24 @@ def test_a_model_that_is_live_already_is_not_deployed_again(staged: StagedWorld)
     assert staged.endpoint().calls.count("stage") == 1
     staged.run(staged.settled)
     staged.check()
+
+
+def test_a_command_says_that_a_rollback_would_end_the_change_and_what_is_under_way(staged: StagedWorld) -> None:
+    job_id = staged.world.drop("a.csv")
+    staged.until_given(10, job_id)
+    app = cast("App", staged.world)
+    rollback = Request(pipeline="income", action=Command.ROLLBACK, by="ann")
+    [_, (name, text)] = rollback_of(app, rollback).facts
+    assert name == "would end"
+    assert str(text).startswith("the change to entry 2, sharing: 10 % of the calls since ")
+    assert str(text).endswith("; entry 1 stays live")
+    for endpoint in staged.both:
+        endpoint.late_shares = 5
+    staged.world.flows.requests.carry_out(rollback, "m1")
+    assert _outcome(app, rollback, "m1") == (WAITING, "under way: the change to entry 2 is ended first")
+    staged.run(lambda: staged.job(job_id).final)
+    code, said = _outcome(app, rollback, "m1")
+    assert (code, said) == (DONE, "done: the change is ended, and entry 1 is live")
 
 
 def test_status_and_history_show_the_shares_with_their_times(staged: StagedWorld) -> None:
