@@ -22,9 +22,10 @@ from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import Tokens
 from shared.base.errors import UnexpectedAnswer
 from shared.base.settings import Settings
+from shared.cli.doctor import azureml
 from shared.cli.doctor import azureml_findings as decide
 from shared.cli.doctor.finding import Finding, Health
-from shared.cli.doctor.services import look
+from shared.cli.doctor.services import look, look_at_fleet
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ModelOutput, ScoredOutput
 from shared.domain.values import WorkspaceId
 from tests.support.aml import ADDRESS, STORAGE, Here
@@ -103,6 +104,13 @@ def found(app: LedApp) -> dict[str, Finding]:
     return {each.what: each for each in findings}
 
 
+def of_target(app: LedApp) -> dict[str, Finding]:
+    """Return what is found of the target, but for its answers and its live model, which need a storage."""
+    [target] = app.pipelines[NAME].targets
+    assert isinstance(target, AzureMLOnlineTarget)
+    return {each.what: each for each in azureml.target(app, app.pipelines[NAME], target)}
+
+
 def bad(findings: Iterable[Finding]) -> dict[str, str]:
     return {each.what: each.found for each in findings if each.health is not Health.OK}
 
@@ -159,24 +167,24 @@ def test_a_part_that_the_workspace_does_not_have_is_named_with_how_to_make_it(he
 
 def test_an_endpoint_without_traffic_has_no_live_deployment(here: Here, tmp_path: Path) -> None:
     what = f"{TARGET}.endpoint, live deployment"
-    assert "no deployment has traffic" in found(app_of(here, tmp_path))[what].found
+    assert "no deployment has traffic" in of_target(app_of(here, tmp_path))[what].found
     serve(here, blue=100, green=0)
-    findings = found(app_of(here, tmp_path))
+    findings = of_target(app_of(here, tmp_path))
     assert findings[what].found == f"blue, 2 x Standard_DS3_v2, serves {NAME}/versions/1"
     assert "costs 2 x Standard_DS3_v2" in bad(findings.values())[f"{TARGET}.endpoint, deployment green"]
     serve(here, blue=90, green=10)
-    assert "blue 90 %, green 10 %" in found(app_of(here, tmp_path))[what].found
+    assert "blue 90 %, green 10 %" in of_target(app_of(here, tmp_path))[what].found
 
 
 def test_the_cost_of_two_deployments_is_said_with_size_and_time(here: Here, tmp_path: Path) -> None:
     serve(here, blue=100)
-    second = found(app_of(here, tmp_path))[f"{TARGET}, second deployment"].found
+    second = of_target(app_of(here, tmp_path))[f"{TARGET}, second deployment"].found
     assert "(2 x Standard_DS3_v2): while it starts, 30m of steps, and 4h after the switch" in second
 
     def more(entry: dict[str, Any]) -> None:
         entry["targets"][0]["deployment"] = {"instances": 50, "instance_type": "Standard_F4s_v2"}
 
-    findings = found(app_of(here, tmp_path, more))
+    findings = of_target(app_of(here, tmp_path, more))
     assert "(50 x Standard_F4s_v2)" in findings[f"{TARGET}, second deployment"].found
     full = decide.room("room", 3, 2)
     assert full and full.found == "needs 3 instances, and the service allows 2"
@@ -299,3 +307,25 @@ def test_an_answer_of_another_shape_is_an_error_of_that_call(here: Here, body: s
     for look_at in (parts.component, parts.compute, parts.datastore):
         with suppress(UnexpectedAnswer):
             look_at("a:1")
+
+
+def test_of_a_fleet_what_its_members_share_is_looked_at_once(here: Here, tmp_path: Path) -> None:
+    def of_many(entry: dict[str, Any]) -> None:
+        entry |= {"for_each": "clinic", "blobs": "cancer/{clinic}/*.csv"}
+        entry["targets"][0] |= {"endpoint": "cancer-{clinic}", "model": "cancer-{clinic}"}
+
+    app = app_of(here, tmp_path, of_many)
+    findings = {each.what: each for each in look_at_fleet(app, app.pipelines.fleets[NAME])}
+    assert bad(findings.values()) == {}
+    assert set(findings) >= {f"{TRAINING}.component", f"{TARGET}.workspace", f"{TARGET}.datastore"}
+    assert f"{TARGET}.endpoint" not in findings
+    member = {each.what: each for each in look(app, app.pipelines.fleets[NAME].member("north"))}
+    missing = member[f"pipelines.{NAME}-north.targets (online).endpoint"]
+    assert "no online endpoint 'cancer-north'" in missing.found
+
+
+def test_a_workspace_that_does_not_answer_is_for_later(here: Here, tmp_path: Path) -> None:
+    app = app_of(here, tmp_path)
+    app.wire.lost = "GET"
+    away = found(app)[f"{TRAINING}.workspace"]
+    assert "got no answer" in away.found and away.remedy.endswith("then ask again")
