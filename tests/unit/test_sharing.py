@@ -568,7 +568,7 @@ def test_shares_that_an_overtaken_run_wrote_late_are_repaired() -> None:
     staged.run(lambda: staged.shares() == {staged.content(job_id): 100})
     live = staged.champion.live
     assert live is not None
-    assert (live.action, live.number) == (Action.REVERTED, 3)
+    assert (live.action, live.number, live.traffic) == (Action.REVERTED, 3, ())
     staged.run(staged.settled)
     staged.check()
 

@@ -258,7 +258,8 @@ class ChangePlanner:
             late_write = LateWrite(sha256=right.sha256, until=self.now() + LATE_WRITES_FOR)
             self.held.save(self.held.champion.replace(late_writes=(*self.held.champion.late_writes, late_write)))
             self.switch.repair(name, right, self.pipeline.rows, self._known(self.live))
-            entry = msgspec.structs.replace(self.live, at=self.now(), action=Action.REVERTED, reason=reason)
+            facts = {"at": self.now(), "action": Action.REVERTED, "reason": reason, "traffic": ()}
+            entry = msgspec.structs.replace(self.live, **facts)
             self.held.save(self.records.champions.append(self.held.champion, entry))
             self.settlement.watch_late_writes(self.held.champion)
 

@@ -179,7 +179,8 @@ class Settlement:
         champion = self.held.champion
         if champion.live and self.records.champions.entry(self.pipeline.name, champion.last + 1):
             # A run proved the switch, wrote its entry and died; it was live for a while.
-            entry = msgspec.structs.replace(champion.live, at=self.now(), action=Action.REVERTED, reason=reason)
+            facts = {"at": self.now(), "action": Action.REVERTED, "reason": reason, "traffic": ()}
+            entry = msgspec.structs.replace(champion.live, **facts)
             champion = self.records.champions.append(champion, entry)
         self._end(change.request_id, stored, JobState.REVERTED, reason)
         self.watch_late_writes(champion)
