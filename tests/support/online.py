@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aml.api.online_forms import read_deployment
+from aml.api.online_forms import read_deployment, read_endpoint
 from aml.errors import ArmError
 from aml.serving.changes import Pace
 from aml.serving.replica import LOGS
@@ -60,9 +60,11 @@ class Place:
         store = {"datastoreType": "AzureBlob", "accountName": OWN.account, "containerName": "models"}
         self.here.put("datastores/models", **store)
         self.register("1", modelUri="azureml://datastores/workspaceblobstore/paths/first/model/")
-        self.write(endpoint_body())
         self.serve("blue", f"{self.here.workspace.id}/models/income/versions/1")
-        self.write(endpoint_body({"blue": 100}))
+        body, traffic = endpoint_body({"blue": 100}), {"blue": 100}
+        facts = {"identity": body["identity"], "location": body["location"], "state": "Succeeded", "traffic": traffic}
+        self.here.workspace.records.put(make(Endpoint, INCOME, read_endpoint(body["properties"]), **facts))
+        self.change(kind="Managed")
 
     def another(self) -> AzureMLOnlineEndpoint:
         """Return the adapter as a later run of this process makes it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from service.faults.orders import Fault
-from shared.adapters.azureml.online import SETTLING
+from shared.adapters.azureml.online import SETTLING, UPDATE_SECONDS
 from shared.adapters.azureml.workspace import Workspace
 from shared.base.errors import ServiceRefused, ServiceUnavailable
 from shared.domain.jobs import Model
@@ -234,9 +235,11 @@ def test_an_update_gives_the_model_all_calls(place: Place) -> None:
 
 
 def test_an_update_that_does_not_end_is_given_up(place: Place) -> None:
-    place.change(state="Updating")
+    place.change(state="Updating", modified=datetime.now(UTC) - timedelta(hours=1))
+    waits: list[float] = []
     with pytest.raises(ServiceUnavailable, match="not as it was written"):
-        place.endpoint.update(OWN.kept(B.sha256), lambda _: None)
+        place.endpoint.update(OWN.kept(B.sha256), waits.append)
+    assert sum(waits) == UPDATE_SECONDS
 
 
 def test_a_promotion_takes_few_calls(place: Place) -> None:
