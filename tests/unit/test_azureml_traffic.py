@@ -13,9 +13,10 @@ import pytest
 from service.faults.orders import Fault
 from shared.adapters.azureml.online import SETTLING, UPDATE_SECONDS
 from shared.adapters.azureml.workspace import Workspace
-from shared.base.errors import ServiceRefused, ServiceUnavailable
+from shared.base.errors import ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Pending, Ready, Shares
+from shared.domain.rows import Rows
 from tests.support import aml_models
 from tests.support.online import INCOME, MA, MB, OWN, A, B, Place
 from tests.support.serving import endpoint_body
@@ -275,6 +276,73 @@ def test_a_promotion_takes_few_calls(place: Place) -> None:
     writes = [each for each in calls if each[0] != "GET"]
     assert len(writes) == 6
     assert len(calls) - len(writes) == 16
+
+
+ODD: list[Any] = [
+    None,
+    [],
+    "text",
+    {},
+    {"name": "a"},
+    {"name": "a", "properties": None},
+    {"name": "a", "properties": []},
+    {"name": "a", "tags": [1], "properties": {"model": "x"}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_deployment_in_an_odd_form_is_an_unexpected_answer(
+    place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workspace, "listed", lambda *_: iter([odd]))
+    monkeypatch.setattr(Workspace, "below", lambda *_: "models/a/versions/1")
+    for ask in (place.endpoint.shares, lambda: place.endpoint.stage(A), lambda: place.endpoint.drop(A)):
+        with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
+            ask()
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_endpoint_in_an_odd_form_is_an_unexpected_answer(
+    place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Workspace, "get", lambda *_: odd)
+    place.known.access.address = ""
+    rows = Rows(["a"], [["1"]])
+    for ask in (
+        place.endpoint.shares,
+        lambda: place.endpoint.share({A.sha256: 100}),
+        lambda: place.endpoint.score(rows),
+    ):
+        with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
+            ask()
+
+
+def test_traffic_in_an_odd_form_is_an_unexpected_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = {"properties": {"authMode": "Key", "scoringUri": "https://a", "traffic": {"blue": "much"}}}
+    monkeypatch.setattr(Workspace, "get", lambda *_: odd)
+    with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
+        place.endpoint.shares()
+
+
+@pytest.mark.parametrize("odd", ["text", {"name": "a"}, {"properties": None}, {"properties": {"tags": [1]}}])
+def test_a_version_in_an_odd_form_is_an_unexpected_answer(
+    place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployments = list(place.get(f"{INCOME}/deployments")["value"])
+    monkeypatch.setattr(Workspace, "listed", lambda *_: iter(deployments))
+    monkeypatch.setattr(Workspace, "find", lambda *_: odd)
+    place.known.adopted.clear()
+    model = Model(sha256="c" * 64, size=1, folder=True)
+    for ask in (place.endpoint.shares, lambda: place.endpoint.stage(model)):
+        with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
+            ask()
+
+
+def test_an_endpoint_without_an_address_cannot_be_called_yet(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workspace, "get", lambda *_: {"properties": {"authMode": "Key"}})
+    place.known.access.address = ""
+    with pytest.raises(ServiceUnavailable, match="has no address for its calls yet"):
+        place.endpoint.score(Rows(["a"], [["1"]]))
 
 
 def test_no_call_is_made_twice_for_one_answer(place: Place) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from shared.adapters.azureml import versions
@@ -26,7 +27,7 @@ from shared.adapters.azureml.deployments import (
 from shared.adapters.azureml.places import OwnStorage, folder_of
 from shared.adapters.azureml.scoring import Access, OnlineScoring
 from shared.adapters.azureml.traffic import MIRROR, live_deployment, mirrored, shares_in, with_shares
-from shared.adapters.azureml.workspace import BeingChanged, Workspace, is_same, state_of
+from shared.adapters.azureml.workspace import BeingChanged, Workspace, is_same, state_of, understood
 from shared.base.errors import BadConfiguration, RetrainingError, ServiceRefused, ServiceUnavailable, readable
 from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.jobs import Model
@@ -108,7 +109,8 @@ class AzureMLOnlineEndpoint:
                 return
             self._live = (live.name, self._version_path(live))
         name, path = self._live
-        versions.adopt(self._workspace, path, self._target.endpoint, name, model)
+        adopt = partial(versions.adopt, self._workspace, path, self._target.endpoint, name, model)
+        understood(f"The version {path}", adopt)
         self._names[model.sha256] = name
 
     def stage(self, model: Model) -> Ready | Pending | Refused:
@@ -177,14 +179,22 @@ class AzureMLOnlineEndpoint:
 
     def _endpoint(self) -> Mapping[str, Any]:
         endpoint: Mapping[str, Any] = self._workspace.get(self._path)
-        self._scoring.notice(endpoint)
+
+        def look() -> None:
+            self._scoring.notice(endpoint)
+            shares_in(endpoint), shares_in(endpoint, MIRROR)
+
+        understood(f"The endpoint {self._target.endpoint}", look)
         return endpoint
 
     def _deployments(self) -> list[Deployment]:
         """Return all deployments, each with the model that it serves."""
         looked: dict[str, Mapping[str, Any]] = {}
         resources = list(self._workspace.listed(f"{self._path}/deployments"))
-        found = [self._deployment(each, looked) for each in resources]
+        found = [
+            understood(f"A deployment of {self._target.endpoint}", partial(self._deployment, each, looked))
+            for each in resources
+        ]
         known = {each.sha256 for each in found if each.sha256}
         self._names = {
             sha256: best.name for sha256 in known if (best := _best([each for each in found if each.sha256 == sha256]))
@@ -236,7 +246,8 @@ class AzureMLOnlineEndpoint:
         pattern = self._live_of(self._endpoint(), deployments).resource
         body = deployment_body(pattern, self._workspace.id, self._target, model, self._pipeline)
         try:
-            versions.register(self._workspace, self._target, model, self._pipeline)
+            register = partial(versions.register, self._workspace, self._target, model, self._pipeline)
+            understood(f"The version of the model {model.sha256[:12]}", register)
             return look_again(self._workspace.put(f"{self._path}/deployments/{name}", body), _now())
         except BeingChanged:
             return LATER

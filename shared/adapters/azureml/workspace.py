@@ -260,6 +260,14 @@ def is_same(one: str, other: str) -> bool:
     return one.rstrip("/").lower() == other.rstrip("/").lower()
 
 
+def understood(what: str, read: Callable[[], T]) -> T:
+    """Return what is read from a resource; one of another shape is an unexpected answer."""
+    try:
+        return read()
+    except (LookupError, TypeError, AttributeError, ValueError):
+        raise UnexpectedAnswer(f"{what} is answered in a form that is not known") from None
+
+
 def said(error: Any) -> str:
     """Return the texts of an error as operations and runs have it: the code, the message, and those inside."""
     found: list[str] = []
