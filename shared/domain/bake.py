@@ -14,7 +14,7 @@ from shared.domain.services import BakeSettings
 LATEST = 5  #: looks whose median latency counts, so that one slow answer does not
 QUICK = 0.1  #: seconds; whatever answered faster before is compared with this
 ASK_AGAIN = timedelta(minutes=2)  #: for a rollback whose message was lost or failed; then after twice that, and so on
-SOON = timedelta(seconds=15)  #: after a look that failed
+SOON = timedelta(seconds=15)  #: after a look that failed, at most
 BY = "the bake"  #: who asks for the rollback, as the history says
 ASKS = 5  #: rollbacks that are asked for before the bake is given up: an hour
 
@@ -46,7 +46,8 @@ def regression(watch: Watch, bake: BakeSettings) -> str | None:
 
 def next_look(watch: Watch, now: datetime, seconds: float) -> datetime:
     """Return when to look next in a bake of so many seconds; soon after one that failed."""
-    return now + (SOON if watch.failed else timedelta(seconds=seconds / LATEST))
+    regular = timedelta(seconds=seconds / LATEST)
+    return now + (min(SOON, regular) if watch.failed else regular)
 
 
 def asking(watch: Watch, now: datetime) -> Watch:

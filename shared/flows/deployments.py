@@ -16,7 +16,7 @@ from shared.base.budgets import DROP_SECONDS
 from shared.base.errors import NeverAgain, RetrainingError
 from shared.base.guard import guarded
 from shared.base.threads import in_time
-from shared.domain.deployments import OVERDUE, Deployment, Deployments, is_live, is_needed
+from shared.domain.deployments import OVERDUE, Deployment, Deployments, is_live, is_needed, pause
 from shared.domain.jobs import Model
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Pending, Staging
@@ -26,6 +26,7 @@ from shared.store import Records
 log = logging.getLogger("relearn.deployments")
 
 LOOK_AGAIN = timedelta(minutes=2)
+SOON = 2.0  #: seconds until the next look at one that is being dropped, at first
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,21 @@ class DeploymentCleanup:
         found = stored.record
         if found.look_at and found.look_at > now:
             return
-        look_at = now + LOOK_AGAIN
         jobs = {each.job: self.records.jobs.load(each.job) for each in found.extra if each.job}
         records = {job_id: job.record if job else None for job_id, job in jobs.items()}
         champion = self.records.champions.load(name)
-        left = []
+        left, looks = list[Deployment](), list[datetime]()
         for each in found.extra:
             if is_live(each, champion):
                 continue
-            if not is_needed(each, champion, records, now):
-                dropped = self._dropped(name, each)
-                if dropped is None:
-                    continue
-                each = dropped
-            left.append(each)
-        if left and not champion.change and all(each.until and each.until > now for each in left):
-            look_at = min(each.until for each in left if each.until)
-        self.records.deployments.save(stored, Deployments(extra=tuple(left), look_at=look_at))
+            if is_needed(each, champion, records, now):
+                is_kept = not champion.change and each.until and each.until > now
+                left.append(each)
+                looks.append(each.until if is_kept and each.until else now + LOOK_AGAIN)
+            elif dropped := self._dropped(name, each):
+                left.append(dropped)
+                looks.append(_next_look(dropped, now))
+        self.records.deployments.save(stored, Deployments(extra=tuple(left), look_at=min(looks, default=None)))
 
     def _dropped(self, name: str, deployment: Deployment) -> Deployment | None:
         """Return the deployment after a look, or None once it is gone for good.
@@ -86,6 +85,13 @@ class DeploymentCleanup:
             return msgspec.structs.replace(deployment, gone=None)
         log.info("Pipeline %s: nothing serves model %s any more", name, model.sha256[:12])
         return None if deployment.gone else msgspec.structs.replace(deployment, gone=self.now())
+
+
+def _next_look(deployment: Deployment, now: datetime) -> datetime:
+    """Return when to look again at one that is being dropped, or is gone."""
+    if deployment.gone:
+        return deployment.gone + OVERDUE
+    return now + pause(deployment.until or deployment.since, now, SOON)
 
 
 def _is_left(target: Staging, model: Model) -> bool:
