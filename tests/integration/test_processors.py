@@ -24,7 +24,8 @@ from tests.support.kernels import MODELS, model_of
 
 #: the dispatched kernels of NumPy that this processor would take
 _DISPATCHED = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))  # type: ignore[call-overload]
-#: the settings of a process, and the names of the BLAS kernels that one of them may load
+#: the settings of a process, and the names of the BLAS kernels that one of them may load. The first has the threads
+#: that a user has, and the others one: the threads of many small predictions wait for each other.
 KERNELS: dict[str, tuple[dict[str, str], set[str]]] = {
     "this processor's": ({}, set()),
     "Haswell": ({"OPENBLAS_CORETYPE": "HASWELL"}, {"Haswell"}),
@@ -63,7 +64,7 @@ def answered(kernel: str, models: Path) -> Answered:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.support.kernels", str(models)],
         cwd=ROOT,
-        env={**os.environ, **settings},
+        env={**os.environ, **settings, **({"OMP_NUM_THREADS": "1"} if settings else {})},
         capture_output=True,
         text=True,
         check=False,

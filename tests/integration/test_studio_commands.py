@@ -8,7 +8,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from local.azurite import azurite as run_azurite
 from local.children import ROOT, stop
 from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import RunningStudio, running_studio
+from studio.__main__ import main
 from tests.support.waiting import PATIENCE
 
 HEADER, ROWS = breast_cancer()
@@ -33,16 +36,34 @@ class Terminal:
     storage: str = field(repr=False)
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        places = {"STUDIO_DATA": str(self.folder / "studio"), "STUDIO_STORAGE": self.storage}
+        """Run the command in this process, which has the libraries loaded."""
+        out, err = StringIO(), StringIO()
+        with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+            patched.chdir(ROOT)
+            patched.setattr(sys, "argv", ["studio", *arguments])
+            for name, value in {**self._places, **settings}.items():
+                patched.setenv(name, value)
+            try:
+                code = main()
+            except SystemExit as ended:  # of the parser of arguments
+                code = int(ended.code or 0)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command as a program."""
         return subprocess.run(
             [sys.executable, "-m", "studio", *arguments],
             cwd=ROOT,
-            env={**os.environ, **places, **settings},
+            env={**os.environ, **self._places},
             capture_output=True,
             text=True,
             timeout=PATIENCE,
             check=False,
         )
+
+    @property
+    def _places(self) -> dict[str, str]:
+        return {"STUDIO_DATA": str(self.folder / "studio"), "STUDIO_STORAGE": self.storage}
 
     def read(self, *arguments: str) -> Any:
         """Return what a command prints for machines."""
@@ -72,8 +93,9 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 @pytest.fixture(scope="module")
 def published(terminal: Terminal) -> dict[str, dict[str, Any]]:
     """What `publish` printed, by the kind of service."""
-    said = terminal.read("publish", "breast-cancer", str(terminal.folder / "data.csv"), "--json")
-    return {each["kind"]: each for each in said["services"]}
+    done = terminal.program("publish", "breast-cancer", str(terminal.folder / "data.csv"), "--json")
+    assert done.returncode == 0, done.stderr
+    return {each["kind"]: each for each in json.loads(done.stdout)["services"]}
 
 
 def scored(address: str, key: str) -> requests.Response:
@@ -219,6 +241,8 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
     ):
         given, line = terminal.refused(*arguments, **settings)
         assert (given, said in line) == (code, True), line
+    done = terminal.program("keys", "nobody")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def _addresses(terminal: Terminal) -> list[str]:

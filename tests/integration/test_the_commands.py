@@ -224,6 +224,27 @@ def test_the_commands_run_as_a_program_with_the_environment_alone(terminal: Term
     assert json.loads(done.stdout)[0]["pipeline"] == PIPELINE
 
 
+#: one program that runs several commands, each after a line of its own
+SEVERAL = """
+import json, sys
+from shared.__main__ import main
+for command in json.loads(sys.argv[1]):
+    print("next command", flush=True)
+    main(command)
+"""
+
+
+def screens(columns: int, commands: list[tuple[str, ...]]) -> list[list[str]]:
+    """Return the lines that each command shows on a terminal of this width."""
+    shown: list[list[str]] = []
+    for line in screen(columns, "-c", SEVERAL, json.dumps(commands)):
+        if line == "next command":
+            shown.append([])
+        else:
+            shown[-1].append(line)
+    return shown
+
+
 @pytest.mark.parametrize("columns", [80, 100, 120, 200])
 def test_every_list_is_whole_on_a_terminal_of_this_width(terminal: Terminal, columns: int) -> None:
     jobs, data = terminal.json("jobs")["jobs"], terminal.json("data")["data"]
@@ -239,8 +260,10 @@ def test_every_list_is_whole_on_a_terminal_of_this_width(terminal: Terminal, col
         ("verify",): [PIPELINE, "whole", verified["head"]],
         ("check",): [PIPELINE, f"{PIPELINE}/*.csv", "classic, new"],
     }
-    for command, cells in expected.items():
-        lines = screen(columns, "-m", "shared", *command, "--settings", str(terminal.folder / SETTINGS))
+    settings = ("--settings", str(terminal.folder / SETTINGS))
+    for (command, cells), lines in zip(
+        expected.items(), screens(columns, [(*each, *settings) for each in expected]), strict=True
+    ):
         assert max(map(cell_len, lines)) <= columns, command
         whole = "".join("".join(lines).split())
         for cell in ("".join(each.split()) for each in cells if each):
