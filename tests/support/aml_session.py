@@ -23,6 +23,7 @@ from shared.app import App
 from shared.base.settings import Settings
 from tests.support.aml import ADDRESS, PORT, Here
 from tests.support.asgi import Answer, ask
+from tests.support.fakes import FakeDocuments
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _response(request: requests.PreparedRequest, answer: Answer) -> requests.Res
 
 
 class LedApp(App):
-    """The app, with its calls of the workspace led to the one here, and with an identity of the workspace."""
+    """The app with its calls of the workspace led to the one here, by an identity of it, and with records in memory."""
 
     def __init__(self, settings: Settings, here: Here) -> None:
         super().__init__(settings)
@@ -125,6 +126,10 @@ class LedApp(App):
         session.trust_env = False
         session.mount(ADDRESS, self.wire)
         return session
+
+    @cached_property
+    def documents(self) -> Any:
+        return FakeDocuments()
 
     @cached_property
     def _tokens(self) -> Tokens:

@@ -17,7 +17,7 @@ from aml.state import serving
 from aml.state.records import make
 from local.children import ROOT
 from service.faults.orders import Fault
-from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Parts, ports_of
+from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Parts, Room, ports_of
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import Tokens
 from shared.base.errors import UnexpectedAnswer
@@ -186,6 +186,10 @@ def test_the_cost_of_two_deployments_is_said_with_size_and_time(here: Here, tmp_
 
     findings = of_target(app_of(here, tmp_path, more))
     assert "(50 x Standard_F4s_v2)" in findings[f"{TARGET}, second deployment"].found
+    assert (
+        "needs about 240 cores of standardFSv2Family, and 100 are left"
+        in findings[f"{TARGET}, second deployment, quota"].found
+    )
     full = decide.room("room", 3, 2)
     assert full and full.found == "needs 3 instances, and the service allows 2"
     assert decide.room("room", 2, 2) is None and decide.room("room", 2, None) is None
@@ -272,6 +276,30 @@ def test_a_compute_has_nodes_and_an_identity(found: Compute | None, wrong: list[
     assert list(bad(decide.compute("c", "cpu", found))) == wrong
 
 
+@pytest.mark.parametrize(
+    ("instances", "room", "health"),
+    [
+        (1, Room("f", 4, 8), Health.OK),
+        (1, Room("f", 4, 7), Health.WARNING),
+        (5, Room("f", 4, 24), Health.OK),
+        (5, Room("f", 4, 23), Health.WARNING),
+        (5, None, Health.OK),
+    ],
+)
+def test_the_quota_is_for_the_instances_and_a_fifth_more(instances: int, room: Room | None, health: Health) -> None:
+    assert decide.quota("q", instances, room).health is health
+
+
+def test_the_quota_counts_what_is_deployed(here: Here, tmp_path: Path) -> None:
+    serve(here, blue=100)
+    app = app_of(here, tmp_path)
+    app.wire.lost = "/locations/"
+    away = of_target(app)[f"{TARGET}, second deployment, quota"]
+    assert (away.health, "got no answer" in away.found) == (Health.WRONG, True)
+    known = of_target(app)[f"{TARGET}, second deployment, quota"]
+    assert known.found.startswith("the second deployment needs about 12 cores of standardDSv2Family, and 92 are left")
+
+
 LIVE = Deployment("blue", "succeeded", "S", 1, "/models/a/versions/1", {})
 
 
@@ -290,11 +318,14 @@ def test_the_live_deployment_is_ready_and_serves_a_registered_model(change: dict
     assert (said or "blue, 1 x S, serves a/versions/1") in finding.found
 
 
-def test_a_deployment_without_traffic_that_the_app_made_is_no_problem() -> None:
+def test_a_deployment_without_traffic_that_the_app_made_or_keeps_is_well() -> None:
     made = replace(LIVE, name="m1", tags={"relearn.sha256": "1"})
     endpoint = Endpoint("Managed", "succeeded", "aadtoken", "", {"blue": 100}, (LIVE, made))
     target = AzureMLOnlineTarget(name="t", workspace=WORKSPACE, endpoint="e", model="m", datastore="d")
-    assert list(bad(decide.endpoint("e", target, endpoint))) == ["e, identity"]
+    assert list(bad(decide.endpoint("e", target, endpoint, 0))) == ["e, identity"]
+    former = replace(endpoint, identity="SystemAssigned", deployments=(LIVE, replace(LIVE, name="green")))
+    assert list(bad(decide.endpoint("e", target, former, 0))) == ["e, deployment green"]
+    assert list(bad(decide.endpoint("e", target, former, 1))) == []
 
 
 @pytest.mark.parametrize("body", ['{"value": 1}', '{"properties": []}', '{"properties": {"properties": [1]}}', "[]"])

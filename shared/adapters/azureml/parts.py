@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from shared.adapters.azureml.workspace import Workspace, state_of
+from shared.adapters.azureml.workspace import Workspace, is_same, state_of
 from shared.adapters.permissions import PERMISSIONS, VERSION, allows
 from shared.base.errors import UnexpectedAnswer
 
+_QUOTA_VERSION = "2024-04-01"
+_DEDICATED = "vmfamily/dedicatedcores/usages"
 _ACTIONS = "Microsoft.MachineLearningServices/workspaces"
 #: what the app does in a workspace, by the names of Azure's roles
 TRAIN = ("jobs/read", "jobs/write", "datastores/read", "experiments/runs/read")
@@ -63,6 +65,15 @@ class Deployment:
     instances: int
     model: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the region has left of the cores of one family of machines."""
+
+    family: str
+    cores: int  #: of one instance
+    left: int
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,16 @@ class Parts:
             found = [(each.get("capacity") or {}).get("maximum") for each in skus]
             return max((each for each in found if isinstance(each, int)), default=None)
 
+    def room(self, location: str, instance_type: str) -> Room | None:
+        """Return the quota for an instance type; None where the service does not know it, or has no limit."""
+        subscription = "/".join(self._workspace.id.split("/")[:3])
+        place = f"{subscription}/providers/Microsoft.MachineLearningServices/locations/{location}"
+        version = {"api-version": _QUOTA_VERSION}
+        sizes = list(self._workspace.listed(f"{place}/vmSizes", **version))
+        usages = list(self._workspace.listed(f"{place}/usages", **version))
+        with self._reading("list of sizes and usages"):
+            return _room(sizes, usages, instance_type)
+
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
         """Make an answer of another shape an unexpected answer."""
@@ -207,6 +228,18 @@ def _deployment(resource: Mapping[str, Any]) -> Deployment:
         model=str(properties.get("model") or ""),
         tags=resource.get("tags") or {},
     )
+
+
+def _room(sizes: list[Mapping[str, Any]], usages: list[Mapping[str, Any]], instance_type: str) -> Room | None:
+    size = next((each for each in sizes if is_same(str(each["name"]), instance_type)), None)
+    if size is None:
+        return None
+    family = str(size["family"])
+    for each in usages:
+        is_dedicated = str(each.get("type") or _DEDICATED).lower().endswith(_DEDICATED)
+        if is_dedicated and is_same(str(each["name"]["value"]), family) and each["limit"] >= 0:
+            return Room(family, int(size["vCPUs"]), max(0, int(each["limit"]) - int(each["currentValue"])))
+    return None
 
 
 def _identity(resource: Mapping[str, Any]) -> str:

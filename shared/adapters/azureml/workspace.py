@@ -46,7 +46,7 @@ class BeingChanged(ServiceUnavailable):
 
 
 class Workspace:
-    """Paths are below the workspace, as `models/income/versions/1`."""
+    """Paths are below the workspace, as `models/income/versions/1`; one with `/` before it is the whole path."""
 
     def __init__(self, session: requests.Session, tokens: Tokens, address: str, workspace: str) -> None:
         self.id = workspace.rstrip("/")
@@ -180,7 +180,7 @@ class Workspace:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Answer:
-        place = quote(f"{self.id}/{path}".rstrip("/"), safe="/:")
+        place = quote(path if path.startswith("/") else f"{self.id}/{path}".rstrip("/"), safe="/:")
         parameters = {"api-version": VERSION, **(query or {})}
         manager = self._manager.having(**(headers or {}))
         return self._called(lambda: manager.call(method, place, body=body, **parameters))

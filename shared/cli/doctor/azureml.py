@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared.adapters.azureml.job_file import JobFile
 from shared.adapters.azureml.parts import DEPLOY, TRAIN, Endpoint, Parts
-from shared.base.errors import AccessRefused, RetrainingError
+from shared.base.errors import AccessRefused, RetrainingError, ServiceRefused
 from shared.cli.doctor import azureml_findings as findings
 from shared.cli.doctor.finding import Finding, Health, looked, ok, remedy, wrong
 from shared.configuration.azureml import second_deployment
@@ -51,7 +51,7 @@ def target(app: App, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Itera
     yield _rights(at, parts, settings, DEPLOY)
     yield _datastore(app, at, parts, settings, MODELS)
     if pipeline.fleet != pipeline.name:
-        yield from _guarded(f"{at}.endpoint", settings, lambda: _endpoint(at, parts, pipeline, settings))
+        yield from _guarded(f"{at}.endpoint", settings, lambda: _endpoint(app, at, parts, pipeline, settings))
 
 
 def _workspace(at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget) -> Finding:
@@ -121,9 +121,10 @@ def _datastore(
     )
 
 
-def _endpoint(at: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
-    found = parts.endpoint(settings.endpoint)
-    yield from findings.endpoint(f"{at}.endpoint", settings, found)
+def _endpoint(app: App, at: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
+    found, recorded = parts.endpoint(settings.endpoint), app.records.deployments.load(pipeline.name).record
+    kept = sum(each.gone is None for each in recorded.extra)
+    yield from findings.endpoint(f"{at}.endpoint", settings, found, kept)
     if found and findings.the_live(found):
         yield from _second(f"{at}, second deployment", parts, pipeline, settings, found)
 
@@ -141,7 +142,16 @@ def _second(
         most = None  # the service need not say it
     if full := findings.room(f"{what}, instances", instances, most):
         yield full
+    yield looked(f"{what}, quota", lambda: _quota(f"{what}, quota", parts, settings, live.instance_type, instances))
     yield ok(what, second_deployment(settings, pipeline.share, live.instance_type, instances))
+
+
+def _quota(what: str, parts: Parts, settings: AzureMLOnlineTarget, live_type: str, instances: int) -> Finding:
+    try:
+        room = parts.room(parts.location(), settings.deployment.instance_type or live_type)
+    except (AccessRefused, ServiceRefused):
+        room = None  # it is a right on the subscription, which the app does not need
+    return findings.quota(what, instances, room)
 
 
 def _guarded(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import ceil
 
-from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports
+from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports, Room
 from shared.base.suggestion import suggestion
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
@@ -13,6 +14,7 @@ ROLE = "AzureML Data Scientist"
 DATA_ROLE = "Storage Blob Data Contributor"
 READ_ROLE = "Storage Blob Data Reader"
 _FOLDERS = ("uri_folder", "custom_model")  #: an output of either may hold any model
+_RESERVE = 1.2  #: the service keeps a fifth more instances for its own upgrades
 _GUIDE = "docs/azureml.md"
 
 
@@ -135,7 +137,8 @@ def datastore(what: str, name: str, found: Datastore | None, account: str, conta
     return ok(what, f"is over the container {container} of {account}, by identity")
 
 
-def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None) -> Iterator[Finding]:
+def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None, kept: int) -> Iterator[Finding]:
+    """Look at the endpoint and its deployments; `kept` is how many the records have beside the live one."""
     if found is None:
         yield wrong(
             what,
@@ -158,7 +161,7 @@ def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None) -> 
             f"{found.identity}; whether it has the role {READ_ROLE} on the container `models` shows at the first stage",
         )
     yield live_deployment(f"{what}, live deployment", found)
-    yield from _idle(what, found)
+    yield from _idle(what, found, kept)
 
 
 def _endpoint_itself(what: str, target: AzureMLOnlineTarget, found: Endpoint) -> Finding:
@@ -214,12 +217,11 @@ def live_deployment(what: str, found: Endpoint) -> Finding:
     )
 
 
-def _idle(what: str, found: Endpoint) -> Iterator[Finding]:
-    """Look for deployments that cost and have no traffic, and that the app did not make."""
-    for each in found.deployments:
-        if each.name.lower() in found.traffic:
-            continue
-        if "relearn.sha256" in each.tags:
+def _idle(what: str, found: Endpoint, kept: int) -> Iterator[Finding]:
+    """Look for deployments that cost and have no traffic, and that the app neither made nor keeps as the way back."""
+    idle = [each for each in found.deployments if each.name.lower() not in found.traffic]
+    for each in idle:
+        if "relearn.sha256" in each.tags or len(idle) <= kept:
             yield ok(f"{what}, deployment {each.name}", f"has no traffic, is {each.state}; the app drops it in time")
         else:
             yield warning(
@@ -227,6 +229,21 @@ def _idle(what: str, found: Endpoint) -> Iterator[Finding]:
                 f"has no traffic, and costs {each.instances} x {each.instance_type} all the time",
                 f"delete it if nobody needs it: az ml online-deployment delete --name {each.name}",
             )
+
+
+def quota(what: str, instances: int, found: Room | None) -> Finding:
+    """Look whether the region has room for these instances, and for the fifth more that the service wants."""
+    if found is None:
+        return ok(what, "is not known here; see az ml compute list-usage")
+    needed = ceil(instances * _RESERVE) * found.cores
+    said = (
+        f"the second deployment needs about {needed} cores of {found.family}, and {found.left} are left in the region"
+    )
+    if needed <= found.left:
+        return ok(what, said)
+    return warning(
+        what, said, "ask for more (portal, Quotas, Machine Learning), or write fewer instances or another type"
+    )
 
 
 def room(what: str, instances: int, most: int | None) -> Finding | None:

@@ -33,9 +33,9 @@ _NAMED_BY_OTHERS = _words(
     "flavors properties.properties input_data predictions logFiles datasets collections"
 )
 _PATH = _words(
-    "subscriptions resourceGroups providers Microsoft.MachineLearningServices Microsoft.Authorization "
-    "permissions workspaces jobs cancel components versions computes datastores onlineEndpoints deployments "
-    "skus models environments codes listKeys token getLogs locations mfeOperationsStatus mfeOperationResults "
+    "subscriptions resourceGroups providers Microsoft.MachineLearningServices Microsoft.Authorization permissions "
+    "workspaces jobs cancel components versions computes datastores onlineEndpoints deployments skus models "
+    "environments codes listKeys token getLogs locations vmSizes usages mfeOperationsStatus mfeOperationResults "
     "mlflow history api 2.0 v1.0 v2.0 runs search get details children experiments get-by-name metrics "
     "get-history score"
 )
