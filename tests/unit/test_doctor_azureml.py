@@ -24,6 +24,7 @@ from shared.base.errors import UnexpectedAnswer
 from shared.base.settings import Settings
 from shared.cli.doctor import azureml
 from shared.cli.doctor import azureml_findings as decide
+from shared.cli.doctor.azureml_findings import Known
 from shared.cli.doctor.finding import Finding, Health
 from shared.cli.doctor.services import look, look_at_fleet
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ModelOutput, ScoredOutput
@@ -313,19 +314,29 @@ LIVE = Deployment("blue", "succeeded", "S", 1, "/models/a/versions/1", {})
 )
 def test_the_live_deployment_is_ready_and_serves_a_registered_model(change: dict[str, Any], said: str | None) -> None:
     endpoint = Endpoint("Managed", "succeeded", "key", "SystemAssigned", {"blue": 100}, (replace(LIVE, **change),))
-    finding = decide.live_deployment("l", endpoint)
+    finding = decide.live_deployment("l", endpoint, Known())
     assert (finding.health is Health.OK) == (said is None)
     assert (said or "blue, 1 x S, serves a/versions/1") in finding.found
+
+
+def test_divided_traffic_is_well_while_the_records_have_a_change() -> None:
+    both = (LIVE, replace(LIVE, name="m1"))
+    endpoint = Endpoint("Managed", "succeeded", "key", "SystemAssigned", {"blue": 90, "m1": 10}, both)
+    assert (
+        decide.live_deployment("l", endpoint, Known(is_changing=True)).found
+        == "a change is under way: blue 90 %, m1 10 %"
+    )
+    assert decide.live_deployment("l", endpoint, Known()).health is Health.WARNING
 
 
 def test_a_deployment_without_traffic_that_the_app_made_or_keeps_is_well() -> None:
     made = replace(LIVE, name="m1", tags={"relearn.sha256": "1"})
     endpoint = Endpoint("Managed", "succeeded", "aadtoken", "", {"blue": 100}, (LIVE, made))
     target = AzureMLOnlineTarget(name="t", workspace=WORKSPACE, endpoint="e", model="m", datastore="d")
-    assert list(bad(decide.endpoint("e", target, endpoint, 0))) == ["e, identity"]
+    assert list(bad(decide.endpoint("e", target, endpoint, Known()))) == ["e, identity"]
     former = replace(endpoint, identity="SystemAssigned", deployments=(LIVE, replace(LIVE, name="green")))
-    assert list(bad(decide.endpoint("e", target, former, 0))) == ["e, deployment green"]
-    assert list(bad(decide.endpoint("e", target, former, 1))) == []
+    assert list(bad(decide.endpoint("e", target, former, Known()))) == ["e, deployment green"]
+    assert list(bad(decide.endpoint("e", target, former, Known(kept=1)))) == []
 
 
 @pytest.mark.parametrize("body", ['{"value": 1}', '{"properties": []}', '{"properties": {"properties": [1]}}', "[]"])

@@ -123,8 +123,9 @@ def _datastore(
 
 def _endpoint(app: App, at: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
     found, recorded = parts.endpoint(settings.endpoint), app.records.deployments.load(pipeline.name).record
-    kept = sum(each.gone is None for each in recorded.extra)
-    yield from findings.endpoint(f"{at}.endpoint", settings, found, kept)
+    change = app.records.champions.load(pipeline.name).change
+    known = findings.Known(sum(each.gone is None for each in recorded.extra), change is not None)
+    yield from findings.endpoint(f"{at}.endpoint", settings, found, known)
     if found and findings.the_live(found):
         yield from _second(f"{at}, second deployment", parts, pipeline, settings, found)
 

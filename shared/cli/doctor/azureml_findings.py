@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from math import ceil
 
 from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports, Room
@@ -16,6 +17,14 @@ READ_ROLE = "Storage Blob Data Reader"
 _FOLDERS = ("uri_folder", "custom_model")  #: an output of either may hold any model
 _RESERVE = 1.2  #: the service keeps a fifth more instances for its own upgrades
 _GUIDE = "docs/azureml.md"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the records say of an endpoint: how many deployments are kept beside the live one, and of a change."""
+
+    kept: int = 0
+    is_changing: bool = False
 
 
 def rights(what: str, missing: list[str], workspace: str) -> Finding:
@@ -137,8 +146,7 @@ def datastore(what: str, name: str, found: Datastore | None, account: str, conta
     return ok(what, f"is over the container {container} of {account}, by identity")
 
 
-def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None, kept: int) -> Iterator[Finding]:
-    """Look at the endpoint and its deployments; `kept` is how many the records have beside the live one."""
+def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None, known: Known) -> Iterator[Finding]:
     if found is None:
         yield wrong(
             what,
@@ -160,8 +168,8 @@ def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None, kep
             f"{what}, identity",
             f"{found.identity}; whether it has the role {READ_ROLE} on the container `models` shows at the first stage",
         )
-    yield live_deployment(f"{what}, live deployment", found)
-    yield from _idle(what, found, kept)
+    yield live_deployment(f"{what}, live deployment", found, known)
+    yield from _idle(what, found, known.kept)
 
 
 def _endpoint_itself(what: str, target: AzureMLOnlineTarget, found: Endpoint) -> Finding:
@@ -184,7 +192,7 @@ def the_live(found: Endpoint) -> Deployment | None:
     return max(served, key=lambda each: found.traffic[each.name.lower()], default=None)
 
 
-def live_deployment(what: str, found: Endpoint) -> Finding:
+def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
     live = the_live(found)
     if live is None:
         there = ", ".join(each.name for each in found.deployments) or "none"
@@ -195,10 +203,12 @@ def live_deployment(what: str, found: Endpoint) -> Finding:
         )
     if len(found.traffic) > 1:
         shares = ", ".join(f"{name} {share} %" for name, share in found.traffic.items())
+        if known.is_changing:
+            return ok(what, f"a change is under way: {shares}")
         return warning(
             what,
-            f"the traffic is divided: {shares}",
-            "wait if a change is under way (status says so); otherwise give one deployment all of it",
+            f"the traffic is divided: {shares}, and no change is under way",
+            'give one deployment all of it: az ml online-endpoint update --traffic "NAME=100"',
         )
     if live.state != "succeeded":
         return warning(
