@@ -60,6 +60,13 @@ def azurite(one_azurite: Azurite) -> Iterator[Azurite]:
 
 
 @pytest.fixture(scope="module")
+def azurite_of_file(one_azurite: Azurite) -> Iterator[Azurite]:
+    """The same as `azurite`, for all tests of a file together."""
+    yield one_azurite
+    empty(one_azurite)
+
+
+@pytest.fixture(scope="module")
 def place(one_azurite: Azurite, one_studio: RunningStudio) -> Iterator[Workplace]:
     """The same as `workplace`, for all tests of a file together."""
     yield publish(one_azurite, one_studio, uuid4().hex[:8])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ import pytest
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from local.azurite import ACCOUNT, KEY
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import running_studio
 from local.workplace import PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from shared.adapters.studio.bes_details import innermost_message
 from studio.experiments.loading import load_experiment
 from studio.learning.tables import read_table, write_table
@@ -31,10 +28,9 @@ from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def workplace(place: Workplace) -> Workplace:
     """One workplace for all rules here; each test brings its own blobs."""
-    with run_azurite() as azurite, run_workplace(azurite, tmp_path_factory.mktemp("bes")) as place:
-        yield place
+    return place
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import FIRST_ROWS, PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from studio.experiments.loading import load_experiment
 from studio.state.records import Endpoint
 from tests.support.studio import Client, error_of, target_of
@@ -23,10 +21,9 @@ NOT_UPDATABLE = (400, "InvalidOperation", "UpdateWebServiceResourceFailed")
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def workplace(place: Workplace) -> Workplace:
     """One workplace for all rules here; each test has a web service of its own."""
-    with run_azurite() as azurite, run_workplace(azurite, tmp_path_factory.mktemp("classic")) as place:
-        yield place
+    return place
 
 
 class Services:
@@ -245,7 +242,7 @@ def test_an_update_that_does_not_fit_is_refused_and_changes_nothing(services: Se
 def test_the_default_endpoint_and_the_training_service_take_no_model(services: Services) -> None:
     location = services.location(FIRST_ROWS)
     assert error_of(services.endpoint("default").call("PATCH", "", resources(location))) == NOT_UPDATABLE
-    [trainer] = [each["Id"] for each in services.all.call("GET").json() if each["Name"] == "Breast cancer"]
+    trainer = next(each["Id"] for each in services.all.call("GET").json() if each["Name"] == "Breast cancer")
     trained = Client(f"{services.all.address}/{trainer}/endpoints/default", services.token)
     refused = trained.call("PATCH", "", resources(location))
     assert error_of(refused) == NOT_UPDATABLE

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import Workplace
-from local.workplace import workplace as run_workplace
 from shared.adapters.studio.bes_details import innermost_message
 from studio.faults.orders import Faults
 from studio.state.records import Job
@@ -127,16 +124,14 @@ def _call(method: str, address: str, key: str, version: str, body: Any) -> reque
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    folder = tmp_path_factory.mktemp("rehearsal")
-    with run_azurite() as storage, run_workplace(storage, Path(folder), "--control") as place:
-        blobs, names = place.studio.studio.blobs, []
-        blobs.write(blobs.own("data/a.csv"), as_csv(place.header, place.rows))
-        for number, rows in enumerate((300, 500)):
-            run = place.studio.studio.run(place.first.experiment, as_csv(place.header, place.rows[:rows]))
-            names.append(f"models/{number}.ilearner")
-            blobs.write(blobs.own(names[-1]), place.studio.studio.models.read(run.scorers[0].resource.sha256))
-        yield Rehearsal(place, names)
+def running(place: Workplace) -> Rehearsal:
+    blobs, names = place.studio.studio.blobs, []
+    blobs.write(blobs.own("data/a.csv"), as_csv(place.header, place.rows))
+    for number, rows in enumerate((300, 500)):
+        run = place.studio.studio.run(place.first.experiment, as_csv(place.header, place.rows[:rows]))
+        names.append(f"models/{number}.ilearner")
+        blobs.write(blobs.own(names[-1]), place.studio.studio.models.read(run.scorers[0].resource.sha256))
+    return Rehearsal(place, names)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
-from local.azurite import azurite as run_azurite
+from local.azurite import Azurite
 from local.datasets import as_csv, breast_cancer
 from service.database import Record
 from service.keys import new_id
@@ -68,20 +68,20 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(azurite_of_file: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("studio")
-    with run_azurite() as azurite:
-        studio = Studio(folder, azurite.connection_string)
-        header, rows = breast_cancer()
-        run = studio.run(load_experiment("breast-cancer"), as_csv(header, rows[:100]))
-        studio.deploy_training(run.experiment)
-        studio.deploy_classic(run)
-        studio.deploy_new(run, "new")
-        studio.blobs.write(studio.blobs.own("data/rows.csv"), as_csv(header, rows[:5]))
-        faults = Faults()
-        jobs = JobRunner(studio.records, folder, azurite.connection_string, faults, Pace(processes=0))
-        with start_blocking_portal() as portal:  # a browser of another test may have a loop in this thread
-            yield _world(studio, build(Context(studio, jobs, faults)), portal, header, rows)
+    storage = azurite_of_file.connection_string
+    studio = Studio(folder, storage)
+    header, rows = breast_cancer()
+    run = studio.run(load_experiment("breast-cancer"), as_csv(header, rows[:100]))
+    studio.deploy_training(run.experiment)
+    studio.deploy_classic(run)
+    studio.deploy_new(run, "new")
+    studio.blobs.write(studio.blobs.own("data/rows.csv"), as_csv(header, rows[:5]))
+    faults = Faults()
+    jobs = JobRunner(studio.records, folder, storage, faults, Pace(processes=0))
+    with start_blocking_portal() as portal:  # a browser of another test may have a loop in this thread
+        yield _world(studio, build(Context(studio, jobs, faults)), portal, header, rows)
 
 
 def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[str], rows: list[list[str]]) -> World:

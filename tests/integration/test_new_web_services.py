@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +12,8 @@ import msgspec
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv
 from local.workplace import Workplace
-from local.workplace import workplace as run_workplace
 from studio.experiments.loading import load_experiment
 from studio.learning.ilearner import pack
 from studio.state.records import Endpoint, Operation, WebService, now
@@ -24,15 +21,6 @@ from tests.support.arm import Manager, error_of
 from tests.support.waiting import PATIENCE
 
 PREVIEW = "2016-05-01-preview"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with (
-        run_azurite() as azurite,
-        run_workplace(azurite, tmp_path_factory.mktemp("studio"), "--control") as running,
-    ):
-        yield running
 
 
 @pytest.fixture(scope="module")

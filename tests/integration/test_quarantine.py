@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +12,6 @@ import yaml
 from azure.storage.blob import BlobServiceClient, ContainerClient, StandardBlobTier
 
 from local.azurite import Azurite
-from local.azurite import azurite as run_azurite
 from local.children import ROOT
 from shared.app import App
 from shared.base.errors import DataChanged
@@ -29,9 +27,8 @@ HEADER = b"mean radius,mean texture,diagnosis\n"
 
 
 @pytest.fixture(scope="module")
-def azurite() -> Iterator[Azurite]:
-    with run_azurite() as running:
-        yield running
+def azurite(azurite_of_file: Azurite) -> Azurite:
+    return azurite_of_file
 
 
 class Place:

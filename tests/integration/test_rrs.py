@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 from sklearn.datasets import load_diabetes, load_wine
 
-from local.azurite import azurite as run_azurite
 from local.workplace import PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from studio.experiments.loading import load_experiment
 from tests.support.studio import Client, error_of, scoring_of, target_of, training_of
 from tests.support.waiting import PATIENCE, until
@@ -21,10 +19,9 @@ APPEND = "Append score columns to output"
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def workplace(place: Workplace) -> Workplace:
     """One workplace for all rules here, with the faults' control."""
-    with run_azurite() as azurite, run_workplace(azurite, tmp_path_factory.mktemp("rrs"), "--control") as place:
-        yield place
+    return place
 
 
 def wine() -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
+from local.azurite import Azurite
 from local.children import ROOT, stop
 from local.datasets import as_csv, breast_cancer, with_a_short_row
 from local.studio import RunningStudio, running_studio
@@ -80,14 +80,12 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def terminal(azurite_of_file: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     folder = tmp_path_factory.mktemp("commands")
     (folder / "data.csv").write_bytes(as_csv(HEADER, ROWS[:200]))
-    with (
-        run_azurite() as storage,
-        running_studio(folder / "studio", storage.connection_string, "--control") as studio,
-    ):
-        yield Terminal(folder, studio, storage.connection_string)
+    storage = azurite_of_file.connection_string
+    with running_studio(folder / "studio", storage, "--control") as studio:
+        yield Terminal(folder, studio, storage)
 
 
 @pytest.fixture(scope="module")

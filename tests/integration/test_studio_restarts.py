@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pytest
 import requests
 
 from local.azurite import Azurite
-from local.azurite import azurite as run_azurite
 from local.datasets import as_csv, breast_cancer
 from local.studio import RunningStudio, running_studio
 from local.workplace import PIPELINE
@@ -27,9 +26,8 @@ DATA = "data/a.csv"
 
 
 @pytest.fixture(scope="module")
-def azurite() -> Iterator[Azurite]:
-    with run_azurite() as running:
-        yield running
+def azurite(azurite_of_file: Azurite) -> Azurite:
+    return azurite_of_file
 
 
 @pytest.fixture(scope="module")

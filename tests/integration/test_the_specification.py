@@ -10,17 +10,14 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
 from local.children import ROOT
 from local.workplace import PIPELINE, Workplace
-from local.workplace import workplace as run_workplace
 from shared.adapters.http import Answer, Service
 from shared.app import App
 from shared.base.settings import Settings
@@ -46,12 +43,6 @@ if not (FOLDER / "2017-01-01" / "webservices.json").exists():
         "one folder, and set RELEARN_SPECIFICATIONS to it",
         allow_module_level=True,
     )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    with run_azurite() as azurite, run_workplace(azurite, tmp_path_factory.mktemp("studio")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from local.azurite import azurite as run_azurite
+from local.azurite import Azurite
 from local.datasets import as_csv, breast_cancer
 from local.studio import running_studio
 from studio.experiments.loading import load_experiment
@@ -89,9 +89,9 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(azurite_of_file: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("load")
-    with run_azurite() as storage, running_studio(folder, storage.connection_string) as running:
+    with running_studio(folder, azurite_of_file.connection_string) as running:
         studio = running.studio
         models = [studio.run(load_experiment("breast-cancer"), as_csv(HEADER, ROWS[:count])) for count in (100, 400)]
         studio.deploy_classic(models[0])
