@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -11,10 +10,11 @@ import pytest
 from local.datasets import as_csv
 from local.workplace import PIPELINE, Workplace
 from shared.domain.jobs import JobState
+from tests.support.crashing import wait_for_bes_jobs
 from tests.support.event_grid import created, delivered
 from tests.support.flow import Flow
 from tests.support.runtime import MISSING, PYTHON, runtime
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(PYTHON is None, reason=MISSING)
 
@@ -70,11 +70,13 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
         assert running.blob(workplace.container, path) == {"succeeded": True, "error": None, "outputs": {}}
         swept = running.timer("sweep_data")
         assert swept["succeeded"], swept["error"]
-        deadline = time.monotonic() + PATIENCE
-        while not flow.app.records.jobs.active():
-            assert time.monotonic() < deadline, flow.arrivals()
+
+        def taken_up() -> bool:
             taken = running.timer("take_up_data")
             assert taken["succeeded"], taken["error"]
+            return bool(flow.app.records.jobs.active())
+
+        until(taken_up, flow.arrivals)
         [job_id] = flow.app.records.jobs.active()
         poisoned = json.dumps({"Type": "BlobTrigger", "ContainerName": workplace.container, "BlobName": path})
         for number, body in enumerate((poisoned, poisoned.replace(workplace.container, "elsewhere"), "not json")):
@@ -84,12 +86,16 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
         for number, reason in ((1, b"is not in the container"), (2, b"not a message of the blob poison queue")):
             note = workplace.blobs.get_blob_client("retraining", f"requests/blob-{number}.json").download_blob()
             assert reason in note.readall()
-        messages: list[str] = []
-        while not messages:
-            assert time.monotonic() < deadline, flow.job(job_id)
+        messages: list[Any] = []
+
+        def asked_for() -> bool:
+            wait_for_bes_jobs(workplace.studio.studio.folder)
             polled = running.timer()
             assert polled["succeeded"], polled["error"]
-            messages = [json.loads(each) for each in _sent(polled)]
+            messages.extend(json.loads(each) for each in _sent(polled))
+            return bool(messages)
+
+        until(asked_for, lambda: flow.job(job_id))
         assert messages == [{"pipeline": PIPELINE, "action": "promote", "job": job_id}]
         promoted = running.message("promote_model", json.dumps(messages[0]), "m1")
         assert promoted["succeeded"], promoted["error"]
