@@ -17,6 +17,7 @@ from local.workplace import PIPELINE, Workplace
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
+from tests.support.commands import wait
 from tests.support.crashing import OVERTAKEN, stopped_before_patch
 from tests.support.flow import PASSING, Flow, configured
 from tests.support.waiting import until
@@ -33,7 +34,8 @@ def test_a_worker_stopped_between_check_and_write_never_leaves_an_older_model_li
     flow = Flow(workplace, configured(workplace, tmp_path, *PASSING))
     header, rows = workplace.header, workplace.rows
     older, newer = (flow.drop(f"{count}.csv", as_csv(header, rows[:count])) for count in (200, 300))
-    until(lambda: flow.poll() or all(flow.job(job.id).state is JobState.ACCEPTED for job in (older, newer)), "jobs")
+    for job in (older, newer):
+        wait(flow, job.id, JobState.ACCEPTED)
 
     # The worker has looked whether it may, and is stopped before its first update goes out.
     message = Request(pipeline=PIPELINE, action=Command.PROMOTE, job=older.id)

@@ -9,6 +9,7 @@ from local.workplace import PIPELINE, Workplace
 from shared.domain.arrivals import ArrivalState
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
+from tests.support.commands import wait
 from tests.support.flow import Flow
 
 
@@ -66,8 +67,8 @@ def test_an_older_job_never_overwrites_a_newer_promoted_one(flow: Flow) -> None:
     header, rows = flow.place.header, flow.place.rows
     older = flow.drop("older.csv", as_csv(header, rows[:300]))
     newer = flow.drop("newer.csv", as_csv(header, rows[:500]))
-    while flow.job(older.id).state is not JobState.ACCEPTED or flow.job(newer.id).state is not JobState.ACCEPTED:
-        flow.poll()
+    for job in (older, newer):
+        wait(flow, job.id, JobState.ACCEPTED)
     flow.requests.sort(key=lambda request: request.job != newer.id)
     flow.promote()
     assert flow.job(newer.id).state is JobState.PROMOTED

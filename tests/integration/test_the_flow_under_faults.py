@@ -47,6 +47,7 @@ def retrained(flow: Flow) -> RetrainingJob:
     job = flow.drop("new.csv", as_csv(flow.place.header, flow.place.rows[: next(ROWS)]))
 
     def final() -> bool:
+        flow.let_trainings_end()
         flow.poll()
         flow.promote()
         job_now = flow.job(job.id)

@@ -44,6 +44,7 @@ def job_of(terminal: Terminal, name: str) -> str:
 
 def wait(flow: Flow, job: str, state: JobState) -> None:
     def reached() -> bool:
+        flow.let_trainings_end()
         flow.poll()
         return flow.job(job).state is state
 

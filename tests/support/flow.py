@@ -115,7 +115,7 @@ class Flow:
         """Poll and promote until the job is final."""
 
         def settled() -> bool:
-            self._let_trainings_end()
+            self.let_trainings_end()
             self.poll()
             self.promote()
             return self.job(job.id).final
@@ -123,7 +123,7 @@ class Flow:
         until(settled, lambda: self.job(job.id))
         return self.job(job.id)
 
-    def _let_trainings_end(self) -> None:
+    def let_trainings_end(self) -> None:
         """Wait for what the Studio trains, for a second at most: each poll takes processor time from the training."""
 
         def ended() -> bool:
