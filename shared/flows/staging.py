@@ -27,7 +27,7 @@ from shared.store import Records
 
 log = logging.getLogger("relearn.staging")
 
-LOOK_AGAIN = timedelta(seconds=30)  #: a candidate whose turn has not come
+LOOK_AGAIN = 2.0  #: seconds until the next look at a candidate whose turn has not come, at first
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class CandidateStaging:
             return job.noting(now, "this very model is live already", **WELL, stage=Stage(begun=now, proven_at=now))
         why = self._why_it_waits(job, model, champion, stored.record)
         if why:
-            waiting = {**WELL, "not_before": self.now() + LOOK_AGAIN}
-            if job.steps[-1].note == why:
-                return msgspec.structs.replace(job, **waiting)
-            return job.noting(self.now(), why, **waiting)
+            if job.steps[-1].note != why:
+                job = job.noting(self.now(), why)
+            look_at = self.now() + pause(job.steps[-1].at, self.now(), LOOK_AGAIN)
+            return msgspec.structs.replace(job, **{**WELL, "not_before": look_at})
         now, there = self.now(), stored.record.of(model)
         deployment = there or Deployment(model=model, since=now)
         self.records.deployments.save(stored, stored.record.having(deployment, job=job.id, gone=None))

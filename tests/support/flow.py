@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from local.demo.story import Place
 from local.workplace import PIPELINE, Workplace
 from shared.app import App
 from shared.base.errors import TryLater
@@ -41,13 +42,13 @@ def configured(place: Workplace, folder: Path, *changes: tuple[str, str]) -> dic
     return {"PIPELINES_FILE": str(file)}
 
 
-class Flow:
+class Driven:
     """The app, with this as its clock.
 
     `requests` are promotion messages that were asked for and not yet carried out; `troubles` is what tries met.
     """
 
-    def __init__(self, place: Workplace, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, place: Place, settings: Mapping[str, str] | None = None) -> None:
         self.place = place
         self.app = App(Settings({**place.settings, **(settings or {})}), self)
         self.requests: list[Request] = []
@@ -111,6 +112,19 @@ class Flow:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
+    @property
+    def champion(self) -> Champion:
+        return self.app.records.champions.load(PIPELINE)
+
+
+class Flow(Driven):
+    """The app over a local Studio."""
+
+    place: Workplace
+
+    def __init__(self, place: Workplace, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(place, settings)
+
     def finish(self, job: RetrainingJob) -> RetrainingJob:
         """Poll and promote until the job is final."""
 
@@ -134,10 +148,6 @@ class Flow:
             until(ended, "the trainings end", seconds=1)
         except AssertionError:
             self._stuck |= {job.id for job in records.all(Job)}
-
-    @property
-    def champion(self) -> Champion:
-        return self.app.records.champions.load(PIPELINE)
 
     def answers(self) -> dict[str, list[list[str]]]:
         """Return what both services answer for the kept rows, asked as any client would."""
