@@ -133,7 +133,7 @@ def cancellation_of(job: RetrainingJob) -> Plan:
     facts: list[Fact] = [
         ("would end", f"job {job.id} of {job.pipeline}"),
         ("the job is", styled(job.state)),
-        ("BES job", job.bes_job or ""),
+        ("training job", job.bes_job or ""),
         *data_facts(job.parts),
     ]
     return Plan(facts, {"job": job.id, "state": job.state})

@@ -159,7 +159,7 @@ def job_facts(job: RetrainingJob) -> list[Fact]:
     facts += data_facts(job.parts)
     facts += [
         _parameters(job.parameters),
-        ("BES job", job.bes_job or ""),
+        ("training job", job.bes_job or ""),
         ("model", job.model.sha256 if job.model else ""),
         _metrics(job.evaluation),
         ("held-out rows", f"{job.held_out.rows:,} of {job.held_out.of:,}" if job.held_out else ""),

@@ -80,6 +80,7 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
 
     OF_MEMBER: ClassVar = ("parameters", "experiment")
     copies: ClassVar[bool] = True  # it is read hours later, and what was checked must be what is trained on
+    job_word: ClassVar[str] = "training job"
     runs_once_made: ClassVar[bool] = True
     folder: ClassVar[str | None] = None
 

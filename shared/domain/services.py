@@ -66,6 +66,7 @@ class TrainingService(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
     scored_columns: ClassVar[Mapping[str, str]] = {}  #: the names of the scored columns, where they are others
     OF_MEMBER: ClassVar = ("parameters",)  #: the keys that may have the {key} of a fleet
     copies: ClassVar[bool] = False  #: whether a single file is copied before it is trained on
+    job_word: ClassVar[str] = "BES job"  #: what the service's job is called
     runs_once_made: ClassVar[bool] = False  #: whether a job runs although the answer to its making was lost
 
     @property

@@ -79,9 +79,8 @@ class Judging:
         outputs = training.outputs
         for port in outputs:
             if port is not None and port not in results:
-                reason = (
-                    f"The BES job has no output {port!r}; {case_hint(port, results)}its outputs are: {_listed(results)}"
-                )
+                hint = f"{case_hint(port, results)}its outputs are: {_listed(results)}"
+                reason = f"The {training.job_word} has no output {port!r}; {hint}"
                 return job.end(JobState.FAILED, self.now(), reason), None
         reader = self.reader(pipeline)
 

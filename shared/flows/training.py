@@ -276,9 +276,8 @@ class Training:
         # At Studio, only the job whose id is recorded is ever started: an answer lost here leaves a job that trains
         # nothing. Elsewhere the name finds the job again.
         bes_job = self.service(pipeline).submit(job.name_at_service, link, parameters)
-        return job.move_to(
-            JobState.SUBMITTED, self.now(), f"BES job {bes_job} created", bes_job=bes_job, submitted_at=self.now()
-        )
+        note = f"{training.job_word} {bes_job} created"
+        return job.move_to(JobState.SUBMITTED, self.now(), note, bes_job=bes_job, submitted_at=self.now())
 
     def _without_the_changed(self, job: RetrainingJob, error: DataChanged) -> RetrainingJob:
         """A new version of a file is an arrival of its own; the others of the batch are trained on without it."""
@@ -309,30 +308,31 @@ class Training:
 
     def _follow(self, course: Course, pipeline: Pipeline) -> RetrainingJob:
         job, service, training = course.job, self.service(pipeline), pipeline.training
+        it = f"{training.job_word} {job.bes_job}"
         status, course.state = course.state or service.status(_known(job.bes_job)), None
         if isinstance(status, RetrainingError):
             raise status
         if job.state is JobState.SUBMITTED:
             if isinstance(status, NotStarted):
                 service.start(_known(job.bes_job))
-            job = job.move_to(JobState.TRAINING, self.now(), "BES job started")
+            job = job.move_to(JobState.TRAINING, self.now(), f"{training.job_word} started")
         match status:
             case NotStarted() if job.running_since is None:
                 return self._unless_late(job, pipeline, "waited", job.submitted_at, training.waiting)
             case NotStarted():  # its machine was taken from it, and it waits for another
                 return self._unless_late(job, pipeline, "ran and waited", job.running_since, training.patience)
             case Running() if job.running_since is None:
-                return job.noting(self.now(), "BES job running", running_since=self.now())
+                return job.noting(self.now(), f"{training.job_word} running", running_since=self.now())
             case Running():
                 return self._unless_late(job, pipeline, "ran", job.running_since, training.running)
             case Failed(details, interrupted=True) if job.interrupted is None:
-                note = f"BES job {job.bes_job} is made again: {details}"
+                note = f"{it} is made again: {details}"
                 fresh: dict[str, Any] = {"bes_job": None, "submitted_at": None, "running_since": None}
                 return job.move_to(JobState.RECEIVED, self.now(), note, interrupted=job.bes_job, **fresh)
             case Failed(details):
                 return job.end(JobState.FAILED, self.now(), f"The training failed: {details}")
             case Cancelled():
-                return job.end(JobState.CANCELLED, self.now(), f"BES job {job.bes_job} was cancelled")
+                return job.end(JobState.CANCELLED, self.now(), f"{it} was cancelled")
             case Finished():
                 job, held_out = self.judging.take_results(job, pipeline, status)
                 course.held_out = held_out if pipeline.gate.rows_at_most <= MANY else None
@@ -348,7 +348,8 @@ class Training:
         if pipeline.training.cancel_late:
             self.service(pipeline).cancel(_known(job.bes_job))
             left = "it was cancelled"
-        reason = f"BES job {job.bes_job} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
+        it = f"{pipeline.training.job_word} {job.bes_job}"
+        reason = f"{it} {did} {spent:.0f} s, and the pipeline allows {limit:.0f} s; {left}"
         return job.end(JobState.TIMED_OUT, self.now(), reason)
 
     def _unless_expired(self, job: RetrainingJob) -> RetrainingJob:

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.azureml import LEADING, AzureMLPlace, publish, running_workspace
+from local.azureml import AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv, with_shuffled_labels
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command, Request
-from tests.conftest import empty
-from tests.support.azureml_flow import PASSING, AzureMLFlow, configured
+from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
 from tests.support.waiting import PATIENCE, until
 
 ROWS = count(300, 3)  #: of the next data set: each gives another model
@@ -25,16 +24,7 @@ ROWS = count(300, 3)  #: of the next data set: each gives another model
 
 @pytest.fixture(scope="module")
 def azureml(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureMLPlace]:
-    folder = tmp_path_factory.mktemp("azureml") / "aml"
-    flags = ("--control", "--deploying", "0")
-    with (
-        pytest.MonkeyPatch.context() as patched,
-        running_workspace(folder, one_azurite.connection_string, *flags) as workspace,
-    ):
-        for name in LEADING:
-            patched.setenv(name, workspace.settings[name])
-        yield publish(one_azurite, workspace, apart="")
-    empty(one_azurite)
+    yield from place_of(one_azurite, tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)

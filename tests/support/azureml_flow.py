@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import requests
 import skops.io
 
-from local.azureml import ENDPOINT, PIPELINE, SAMPLE, AzureMLPlace
+from local.azureml import ENDED, ENDPOINT, LEADING, PIPELINE, SAMPLE, AzureMLPlace, publish, running_workspace
+from local.azurite import Azurite
 from local.datasets import LABEL
 from shared.domain.jobs import FINAL, RetrainingJob
+from tests.conftest import empty
 from tests.support.flow import Driven
 from tests.support.waiting import PATIENCE, until
 
@@ -36,6 +39,19 @@ def configured(folder: Path, *changes: tuple[str, str]) -> dict[str, str]:
     file = folder / "pipelines.yaml"
     file.write_text(text, "utf-8")
     return {"PIPELINES_FILE": str(file)}
+
+
+def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory) -> Iterator[AzureMLPlace]:
+    """Yield a workspace with a live first model, which this process's identity may use."""
+    folder, flags = folders.mktemp("azureml") / "aml", ("--control", "--deploying", "0")
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        running_workspace(folder, one_azurite.connection_string, *flags) as workspace,
+    ):
+        for name in LEADING:
+            patched.setenv(name, workspace.settings[name])
+        yield publish(one_azurite, workspace, apart="")
+    empty(one_azurite)
 
 
 class AzureMLFlow(Driven):
@@ -107,6 +123,15 @@ class AzureMLFlow(Driven):
         rows = self.app.pipelines[PIPELINE].rows
         names = [name for name in rows.columns if name != LABEL]
         return names, [[float(cell) for cell in row] for row in rows.only(names).values]
+
+    def let_trainings_end(self) -> None:
+        """Wait for the jobs of the workspace: each process that polls takes processor time from them."""
+
+        def ended() -> bool:
+            listed = self.workspace.remote.listed("jobs")
+            return all(each["properties"]["status"] in ENDED for each in listed)
+
+        until(ended, "the trainings end")
 
     def predicted(self, sha256: str) -> list[list[float]]:
         """Return the probabilities that the kept model gives for the kept rows, by scikit-learn itself."""
