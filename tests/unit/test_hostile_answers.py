@@ -150,8 +150,8 @@ def test_an_answer_that_never_ends_is_left(service: Scripted) -> None:
 
     def pieces() -> Iterator[bytes]:
         for number in range(1000):
-            yield b" "
             sent.append(number)
+            yield b" "
             released.wait(60)
 
     service.answer(200, pieces)
