@@ -12,7 +12,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
+from threadpoolctl import ThreadpoolController
 
 from studio.errors import bad_argument
 from studio.experiments.types import Kind
@@ -30,6 +31,8 @@ from studio.learning.schema import anonymous, check_schema
 from studio.learning.trees import checked, freeze, thaw
 
 SUFFIX = ".ilearner"
+#: rows that one thread scores: for so few, several wait for each other at every tree, all the longer on a busy machine
+FEW = 1000
 _MANIFEST = "manifest.json"
 _SCHEMA = "schema.json"  #: where skops describes the objects
 _DATED = (1980, 1, 1, 0, 0, 0)
@@ -98,10 +101,16 @@ class TrainedModel:
             return Scored([], none if self.manifest.classes else None)
         cells = {name: without(each, self.manifest.missing) for name, each in columns.items()}
         matrix, learner = self.encoder.encode(cells, rows), self.pipeline[-1]
-        if self.manifest.kind == "regression":
-            return Scored(rowwise.predictions(learner, matrix).tolist())
-        probabilities = rowwise.probabilities(learner, matrix)
+        with _pools().limit(limits=1 if rows <= FEW else None, user_api="openmp"):
+            if self.manifest.kind == "regression":
+                return Scored(rowwise.predictions(learner, matrix).tolist())
+            probabilities = rowwise.probabilities(learner, matrix)
         return Scored([self.manifest.classes[index] for index in probabilities.argmax(axis=1)], probabilities)
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def without(cells: list[Any], missing: Sequence[str]) -> list[Any]:

@@ -24,10 +24,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.tree._tree import NODE_DTYPE
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from local.children import ROOT
 from studio.errors import StudioError
-from studio.learning.ilearner import Column, TrainedModel, pack, unpack
+from studio.learning import rowwise
+from studio.learning.ilearner import FEW, Column, TrainedModel, pack, unpack
 from studio.learning.trees import freeze
 from studio.state.models import Models, check_replaces
 from tests.support.samples import LEARNT, cellar, learn, trained
@@ -374,3 +376,20 @@ def test_a_model_with_its_columns_in_another_order_fits() -> None:
     turned = learn({name: table[name] for name in reversed(table)}, "strong", "two-class", "random forest")
     assert turned.model.manifest.features == MANIFEST.features[::-1]
     check_replaces(turned.model.manifest, MANIFEST)
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(1, 1), (FEW, 1), (FEW + 1, 2)])
+def test_few_rows_are_scored_by_one_thread(rows: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = learn(cellar(), "cultivar", learner="boosted trees").model
+    table = {name: [cells[0]] * rows for name, cells in cellar().items()}
+    probabilities, seen = rowwise.probabilities, set()
+
+    def watched(learner: Any, matrix: Any) -> Any:
+        seen.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "openmp")
+        return probabilities(learner, matrix)
+
+    monkeypatch.setattr(rowwise, "probabilities", watched)
+    with threadpool_limits(2, user_api="openmp"):
+        model.predict(table)
+        assert seen == {threads}
+        assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "openmp"} == {2}
