@@ -19,7 +19,7 @@ OWN = {
     "check": "run ruff, mypy, pip-audit, checkov and azure-functions-doctor",
     "predeploy": "check that the app could read the pipelines.yaml that azd is about to deploy",
     "azure-settings": "write the deployed app's settings to a file, for the app's commands",
-    "bench": "measure it all, or one: bench app, package, arrival, poll, checks, studio, endpoints, fleet",
+    "bench": "measure it all, or one: bench app, package, arrival, poll, checks, azureml, studio, ...",
     "lock": "pin the requirements with hashes, from the *.in files",
     "clean": "remove what this command installed and made",
 }
@@ -53,7 +53,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             parser.add_argument("file", type=Path, metavar="FILE", help="the file on this machine")
             parser.add_argument("path", metavar="PATH", help="its place in the container: penguins/, penguins/may.csv")
         case "bench":
-            subjects = ("app", "package", "arrival", "poll", "checks", "studio", "endpoints", "fleet")
+            subjects = ("app", "package", "arrival", "poll", "checks", "azureml", "studio", "endpoints", "fleet")
             parser.add_argument("subject", nargs="?", choices=subjects, help="one of them; all unless given")
             parser.add_argument("--gib", type=float, default=2.0, help="size of the large data sets; 2")
             parser.add_argument("--endpoints", type=int, default=1000, help="endpoints of the fleet; 1000")

@@ -29,7 +29,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     finish_cleaning_up(session.config)
 
 
-LONGEST = ("test_parent_death.py", "test_crashes.py", "test_azureml.py", "test_any_order.py", "test_studio_restarts.py")
+LONGEST = (
+    "test_azureml_promotions.py",
+    "test_parent_death.py",
+    "test_crashes.py",
+    "test_azureml.py",
+    "test_any_order.py",
+    "test_studio_restarts.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.bench import app, arrival, checks, endpoints, fleet, package, poll, studio
+from local.bench import app, arrival, azureml, checks, endpoints, fleet, package, poll, studio
 from local.bench.rows import Row
 from local.bench.trace import trace
 from local.children import end_in_order
@@ -25,6 +25,7 @@ def main() -> int:
         "arrival": arrival.measure,
         "checks": lambda _, gib: checks.measure(gib),
         "poll": lambda folder, _: poll.measure(folder),
+        "azureml": lambda folder, _: azureml.measure(folder),
         "studio": lambda folder, _: studio.measure(folder),
         "endpoints": lambda folder, _: endpoints.measure(folder),
         "fleet": lambda folder, _: fleet.measure(folder, chosen.endpoints),

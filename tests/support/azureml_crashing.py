@@ -32,7 +32,7 @@ class _Ahead:
         self._span += timedelta(seconds=seconds)
 
 
-def go_on(settings: Mapping[str, str], services: str, ahead: timedelta, die_after: int, *, of_services: bool) -> None:
+def go_on(settings: Mapping[str, str], services: str, ahead: timedelta, die_after: int, of_services: bool) -> None:
     """Poll and carry out what that asks for, until the n-th write: to a service, or to the storage too."""
     os.environ.update(settings)
     send, writes = requests.adapters.HTTPAdapter.send, itertools.count(1)

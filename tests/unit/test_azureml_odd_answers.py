@@ -73,7 +73,7 @@ def credential(tmp_path_factory: pytest.TempPathFactory) -> Credential:
 
 
 @pytest.mark.parametrize("call", CALLS)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_answer_of_another_shape_is_classified_like_any_failure(
     credential: Credential, call: str, data: st.DataObject
