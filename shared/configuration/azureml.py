@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from shared.base.suggestion import case_hint, suggestion
+from shared.configuration.azureml_names import check_names
 from shared.configuration.file import Entry, Wrong
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ScoredOutput, ShareSettings
 from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
@@ -28,6 +29,7 @@ _ROWS = "{rows}"
 def check_services(entry: Entry, folder: Path, wrong: Wrong) -> Training:
     """Return the training with the gate's own names of its metrics. `folder` has the pipelines file."""
     training = entry.training
+    check_names(entry, wrong)
     if isinstance(training, AzureMLTraining):
         _check_run(training, folder, wrong)
         _check_scored(training, wrong)
@@ -251,12 +253,22 @@ def _check_scoring(path: str, scoring: OnlineScoring, wrong: Wrong) -> None:
         raise wrong(f"{path}.body", "is for form: json; remove it, or write that form")
     if scoring.body is not None and _ROWS not in scoring.body:
         raise wrong(f"{path}.body", f'has no place for the rows; write {_ROWS} there: {{"data": {_ROWS}}}')
+    if scoring.body is not None and not _is_json(scoring.body.replace(_ROWS, "[]")):
+        raise wrong(f"{path}.body", f'is not JSON once {_ROWS} is a list; write it as {{"data": {_ROWS}}}')
     if scoring.answer == "probabilities" and len(scoring.classes) < 2:
         raise wrong(f"{path}.classes", "is missing; write the classes in the model's order, the positive one last")
     if scoring.answer == "probability" and len(scoring.classes) != 2:
         raise wrong(f"{path}.classes", "must have the two classes, the positive one last")
     if twice := next((name for name in scoring.classes if scoring.classes.count(name) > 1), None):
         raise wrong(f"{path}.classes", f"has {twice!r} twice")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _check_share(entry: Entry, wrong: Wrong) -> None:

@@ -63,6 +63,9 @@ class CandidateStaging:
             return job.noting(now, "this very model is live already", **WELL, stage=Stage(begun=now, proven_at=now))
         why = self._why_it_waits(job, model, champion, stored.record)
         if why:
+            patience, begun = timedelta(seconds=pipeline.training.patience), _staging_since(job)
+            if self.now() - begun > patience:
+                return job.end(JobState.TIMED_OUT, self.now(), f"Its turn has not come within {patience}: {why}")
             if job.steps[-1].note != why:
                 job = job.noting(self.now(), why)
             look_at = self.now() + pause(job.steps[-1].at, self.now(), LOOK_AGAIN)
@@ -127,6 +130,16 @@ class CandidateStaging:
         if job.troubled_since is None or self.now() - job.troubled_since <= patience:
             return job
         return job.end(JobState.TIMED_OUT, self.now(), f"Its promotion is given up after {patience}: {job.trouble}")
+
+
+def _staging_since(job: RetrainingJob) -> datetime:
+    """Return since when the job is to be made ready."""
+    since = job.steps[-1].at
+    for step in reversed(job.steps):
+        if step.state is not JobState.STAGING:
+            break
+        since = step.at
+    return since
 
 
 def staging_of(endpoints: Endpoints) -> dict[str, Staging]:

@@ -240,7 +240,7 @@ def test_where_an_update_replaces_the_live_model_nothing_is_staged() -> None:
     assert not list(world.documents.names("active/deployments/"))
 
 
-def test_a_change_under_way_is_waited_for(world: World) -> None:
+def test_a_change_under_way_is_waited_for_as_long_as_the_pipeline_has_patience(world: World) -> None:
     first = world.drop("a.csv")
     [request] = polls(world, 5)
     for writes in range(20):
@@ -255,3 +255,7 @@ def test_a_change_under_way_is_waited_for(world: World) -> None:
     polls(world, 4)
     assert "waits for" in job(world, second).steps[-1].note
     assert job(world, first).state in (JobState.STAGING, JobState.PROMOTING)
+    world.clock.sleep(world.pipelines["income"].training.patience)
+    polls(world, 2)
+    assert job(world, second).state is JobState.TIMED_OUT
+    assert "Its turn has not come within" in (job(world, second).reason or "")
