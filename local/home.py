@@ -94,11 +94,11 @@ def services(port: int, *flags: str, workspace: bool = False) -> Iterator[tuple[
 def _refuse_another_start(settings: Mapping[str, str], port: int, workspace: bool) -> None:
     if settings.get(PORT) != str(port):
         raise NotStarted(
-            f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove it: python3 run.py clean"
+            f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove that folder"
         )
     if has_workspace(settings) != workspace:
         made = "with --azureml; give that" if has_workspace(settings) else "without --azureml; leave that out"
-        raise NotStarted(f"{FOLDER.name}/ was made {made}, or remove it: python3 run.py clean")
+        raise NotStarted(f"{FOLDER.name}/ was made {made}, or remove that folder")
     if is_running(port):
         raise NotStarted(
             f"port {port} is in use: python3 run.py up runs in this folder already, or another program took its port; "

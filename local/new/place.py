@@ -46,7 +46,7 @@ def open_place() -> Iterator[Place]:
         if home.has_workspace(settings):
             raise NotStarted(
                 f"{home.FOLDER.name}/ was made with --azureml, and `new` publishes in the local Studio; "
-                "remove it first: python3 run.py clean"
+                "remove that folder first"
             )
         port = int(settings[home.PORT])
         running = home.is_running(port)
