@@ -93,9 +93,7 @@ def services(port: int, *flags: str, workspace: bool = False) -> Iterator[tuple[
 
 def _refuse_another_start(settings: Mapping[str, str], port: int, workspace: bool) -> None:
     if settings.get(PORT) != str(port):
-        raise NotStarted(
-            f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove that folder"
-        )
+        raise NotStarted(f"{FOLDER.name}/ was made with --port {settings.get(PORT)}; give that, or remove that folder")
     if has_workspace(settings) != workspace:
         made = "with --azureml; give that" if has_workspace(settings) else "without --azureml; leave that out"
         raise NotStarted(f"{FOLDER.name}/ was made {made}, or remove that folder")

@@ -97,7 +97,11 @@ def test_a_job_has_no_secret_of_the_server(
     [
         ("echo oops; exit 3", {}, "status code 3"),
         ("sleep 600", {"limits": {"jobLimitsType": "Command", "timeout": "PT0.5S"}}, "longer than its timeout"),
-        ("cat ${{inputs.x}}", {"inputs": {"x": paths("azureml://datastores/workspaceblobstore/paths/no")}}, "does not exist"),
+        (
+            "cat ${{inputs.x}}",
+            {"inputs": {"x": paths("azureml://datastores/workspaceblobstore/paths/no")}},
+            "not exist",
+        ),
         ("cat ${{inputs.x}}", {"inputs": {"x": paths("https://other.blob.core.windows.net/a/b")}}, "does not lead to"),
         ("cat ${{inputs.x}}", {"inputs": {"x": paths("/etc/passwd")}}, "does not lead to"),
         ("cat ${{inputs.x}}", {"inputs": {"x": paths("azureml://datastores/no/paths/b")}}, "Could not find datastore"),
