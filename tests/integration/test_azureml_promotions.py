@@ -13,6 +13,7 @@ import requests
 from local.azureml import AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv, with_shuffled_labels
+from shared.adapters.azureml import online
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command, Request
@@ -34,8 +35,9 @@ def no_fault_stays(azureml: AzureMLPlace) -> Iterator[None]:
 
 
 @pytest.fixture
-def flow(azureml: AzureMLPlace, tmp_path: Path) -> AzureMLFlow:
-    """A flow whose gate passes nearly every model."""
+def flow(azureml: AzureMLPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AzureMLFlow:
+    """A flow whose gate passes nearly every model. The local workspace is read late for a moment only."""
+    monkeypatch.setattr(online, "SETTLING", 2.5)
     return AzureMLFlow(azureml, configured(tmp_path, *PASSING))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,7 @@ import skops.io
 from local.azureml import ENDED, ENDPOINT, LEADING, PIPELINE, SAMPLE, AzureMLPlace, publish, running_workspace
 from local.azurite import Azurite
 from local.datasets import LABEL
-from shared.domain.jobs import FINAL, RetrainingJob
+from shared.domain.jobs import FINAL, JobState, RetrainingJob
 from tests.conftest import empty
 from tests.support.flow import Driven
 from tests.support.waiting import PATIENCE, until
@@ -55,13 +56,23 @@ def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory) -> Iterator[
 
 
 class AzureMLFlow(Driven):
-    """`served` has each model that got calls, by the name of its deployment, in order."""
+    """`served` has each model that got calls, by the name of its deployment, in order.
+
+    The clock of a new one goes on from that of the one before: what the records wait for is not in its future.
+    """
+
+    reached: ClassVar[timedelta] = timedelta()
 
     def __init__(self, place: AzureMLPlace, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(place, settings)
         self.workspace = place.workspace
         self.served: list[str] = []
+        self.ahead = self.reached
         self.looking: Callable[[], None] = lambda: None  #: what else happens at each look
+
+    def pass_time(self, span: timedelta) -> None:
+        super().pass_time(span)
+        AzureMLFlow.reached = self.ahead
 
     def advance(self) -> None:
         """Poll and carry out what that asks for; look who gets calls before and after."""
@@ -83,6 +94,7 @@ class AzureMLFlow(Driven):
         """Go on until the job is final and nothing of its promotion is open; what waits, waits no longer."""
 
         def settled() -> bool:
+            self.await_training(job)
             self.advance()
             found = self.job(job.id)
             if found.not_before or self.champion.change:
@@ -123,6 +135,12 @@ class AzureMLFlow(Driven):
         rows = self.app.pipelines[PIPELINE].rows
         names = [name for name in rows.columns if name != LABEL]
         return names, [[float(cell) for cell in row] for row in rows.only(names).values]
+
+    def await_training(self, job: RetrainingJob) -> None:
+        """Wait for the training, for a second at most: each poll takes processor time from it."""
+        if self.job(job.id).state is JobState.TRAINING:
+            with suppress(AssertionError):
+                until(lambda: self.resource(f"jobs/{job.id}")["properties"]["status"] in ENDED, "it ends", seconds=1)
 
     def let_trainings_end(self) -> None:
         """Wait for the jobs of the workspace: each process that polls takes processor time from them."""
