@@ -16,7 +16,7 @@ import msgspec
 from aml.state.records import Job, make
 from aml.state.runs import run_of_job
 from aml.state.workspace import Workspace
-from local.azureml import LEADING, PIPELINE, SAMPLE, AzureMLPlace, azureml_place
+from local.azureml import ENDED, LEADING, PIPELINE, SAMPLE, AzureMLPlace, azureml_place
 from local.azurite import azurite
 from local.bench.calls import Call, recorded
 from local.bench.poll import load
@@ -67,22 +67,19 @@ def _promotion(place: AzureMLPlace, settings: dict[str, str]) -> Iterator[Row]:
     [job] = app.flows.intake.take_up()
     app.flows.training.start(job)
     deadline = time.monotonic() + PATIENCE
-
-    def poll(until: Sequence[JobState]) -> None:
-        while app.records.jobs.require(job.id).record.state not in until and time.monotonic() < deadline:
+    while place.workspace.remote.get(f"jobs/{job.id}")["properties"]["status"] not in ENDED:
+        time.sleep(0.1)
+    with recorded(place.azurite.blob_address) as calls:
+        while not app.records.jobs.require(job.id).record.final and time.monotonic() < deadline:
             clock.ahead += POLL
             for request in app.flows.poll():
                 with suppress(TryLater):
                     app.flows.requests.carry_out(request, f"message-{uuid4().hex}")
-
-    poll([JobState.STAGING])
-    with recorded(place.azurite.blob_address) as calls:
-        poll([JobState.PROMOTED, JobState.FAILED, JobState.REVERTED])
     ended = app.records.jobs.require(job.id).record
     assert ended.state is JobState.PROMOTED, ended.reason
     services = [call for call in calls if call.to == "service"]
     yield (
-        "promotion with three steps of 15 min, from staging on",
+        "training ended → promoted in three steps of 15 min",
         f"{_count(services, WRITES)} writes, {_count(services, READS)} reads",
         f"{_count(services, ('POST',))} calls for answers, to the storage {Counter(c.to for c in calls)['storage']}",
         "",
