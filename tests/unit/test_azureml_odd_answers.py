@@ -17,7 +17,7 @@ from shared.adapters.azureml.workspace import Workspace, for_writing, state_of
 from shared.adapters.identity import Tokens
 from shared.base.errors import RetrainingError
 from shared.domain.azureml import AzureMLTraining
-from shared.domain.ports import BlobReference
+from shared.domain.ports import BlobReference, Failed
 from shared.domain.values import WorkspaceId
 from tests.support.aml import ADDRESS, Here
 from tests.support.aml_session import Answering, Credential
@@ -73,7 +73,7 @@ def credential(tmp_path_factory: pytest.TempPathFactory) -> Credential:
 
 
 @pytest.mark.parametrize("call", CALLS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_answer_of_another_shape_is_classified_like_any_failure(
     credential: Credential, call: str, data: st.DataObject
@@ -89,3 +89,17 @@ def test_an_answer_of_another_shape_is_classified_like_any_failure(
         made(workspace, service)
     except RetrainingError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("links", [[None], 1, "user_logs/std_log.txt"])
+def test_a_failed_job_has_its_reason_although_its_log_files_have_another_shape(
+    credential: Credential, links: object
+) -> None:
+    session = requests.Session()
+    session.mount(ADDRESS, Answering(json.dumps({**FAILED, "logFiles": links})))
+    workspace = Workspace(session, Tokens(lambda: credential), ADDRESS, ID)
+    training = AzureMLTraining(workspace=ID, component="train:1", compute="cpu", datastore="d")
+    service = WorkspaceTraining(workspace, training, "income", store="https://store.example/", is_complete=bool)
+    found = service.status("j-1")
+    assert isinstance(found, Failed)
+    assert "UserError" in found.details

@@ -17,7 +17,8 @@ _OF_A_LOG = Limits(32 << 20, 30.0)
 def reason_of(workspace: Workspace, details: Mapping[str, Any]) -> str:
     """Return the error in a run's details, with the end of its log where that can be read."""
     reason = said(details.get("error"))[:LONGEST] or "the service gave no reason"
-    end = _end_of_log(workspace, details.get("logFiles") or {})
+    links = details.get("logFiles")
+    end = _end_of_log(workspace, links if isinstance(links, Mapping) else {})
     return readable(f"{reason}; its log ends with: {end}" if end else reason)
 
 
