@@ -57,7 +57,7 @@ class Deployments(msgspec.Struct, frozen=True, kw_only=True):
 
 def pause(begun: datetime, now: datetime, after: float) -> timedelta:
     """Return how long to wait for what the service works on since then: the longer, the longer it takes."""
-    return timedelta(seconds=max(after, min((now - begun).total_seconds() / 4, LONGEST)))
+    return timedelta(seconds=max(after, min((now - begun).total_seconds() / 2, LONGEST)))
 
 
 def is_staged(endpoints: Endpoints) -> bool:

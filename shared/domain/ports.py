@@ -299,7 +299,7 @@ class Refused:
 @dataclass(frozen=True)
 class Shares:
     """Who gets the calls of an endpoint: per cent by SHA-256 of the model; one that this app did not make ready has
-    the name of its deployment. A deployment without calls has 0. `settled`: the service is not changing them.
+    the name of its deployment. One without calls is left out, or has 0. `settled`: the service is not changing them.
     """
 
     of: Mapping[str, int]

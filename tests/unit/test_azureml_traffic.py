@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from service.faults.orders import Fault
-from shared.adapters.azureml.online import SETTLING, UPDATE_SECONDS
+from shared.adapters.azureml.online import SETTLING, UPDATE_SECONDS, YOUNG
 from shared.adapters.azureml.workspace import Workspace
-from shared.base.errors import ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.errors import RetrainingError, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Pending, Ready, Shares
 from shared.domain.rows import Rows
+from shared.domain.sharing import given_calls
 from tests.support import aml_models
 from tests.support.online import INCOME, MA, MB, OWN, A, B, Place
 from tests.support.serving import endpoint_body
@@ -41,15 +42,15 @@ def test_shares_are_by_model_and_those_of_others_by_deployment(place: Place) -> 
     place.serve("code", "")
     place.write(endpoint_body({"blue": 70, MB: 20, "theirs": 10}))
     found = place.endpoint.shares()
-    assert found == Shares({A.sha256: 70, B.sha256: 20, "theirs": 10, "code": 0}, settled=True)
+    assert found == Shares({A.sha256: 70, B.sha256: 20, "theirs": 10}, settled=True)
     place.change(state="Updating")
-    assert not place.endpoint.shares().settled
+    assert not place.another().shares().settled
 
 
 def test_two_deployments_of_one_model_have_one_share(place: Place) -> None:
     place.serve("second", f"{place.here.workspace.id}/models/income/versions/1")
     place.write(endpoint_body({"blue": 70, "second": 30}))
-    assert place.endpoint.shares().of == {A.sha256: 100, B.sha256: 0}
+    assert place.endpoint.shares().of == {A.sha256: 100}
 
 
 def test_names_are_compared_without_case(place: Place) -> None:
@@ -66,7 +67,7 @@ def test_shares_are_given_in_steps_and_read_back(place: Place) -> None:
         place.settled()
         assert place.endpoint.share(asked) is None
         assert place.another().share(asked) is None
-        assert place.endpoint.shares().of == asked
+        assert place.endpoint.shares().of == given_calls(asked)
     assert place.maps() == ({MB: 100}, {})
 
 
@@ -211,7 +212,7 @@ def test_a_change_of_somebody_else_between_read_and_write_is_found(
     monkeypatch.setattr(Workspace, "put", after_another)
     assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
     place.change(state="Succeeded")
-    assert place.endpoint.shares().of == {A.sha256: 0, B.sha256: 100}
+    assert place.endpoint.shares().of == {B.sha256: 100}
 
 
 def test_a_change_of_somebody_else_after_the_write_is_found(place: Place) -> None:
@@ -275,7 +276,43 @@ def test_a_promotion_takes_few_calls(place: Place) -> None:
     used()
     writes = [each for each in calls if each[0] != "GET"]
     assert len(writes) == 6
-    assert len(calls) - len(writes) == 16
+    assert len(calls) - len(writes) == 15
+
+
+def test_shares_and_a_write_that_follow_each_other_read_the_endpoint_once_and_list_nothing(place: Place) -> None:
+    assert place.endpoint.stage(B) == Ready()
+    place.endpoint = place.another()
+    place.endpoint.shares()
+    assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
+    assert [(each.method, each.path) for each in place.wire.calls] == [("GET", INCOME), ("PUT", INCOME)]
+    place.settled()
+    assert place.endpoint.share({A.sha256: 90, B.sha256: 10}) is None
+    assert place.sent("GET") == [INCOME, INCOME], "after a write it is read again"
+
+
+def test_what_was_read_a_while_ago_is_read_again_before_a_write(place: Place) -> None:
+    place.endpoint.shares()
+    place.write(endpoint_body({"blue": 20, MB: 80}))
+    place.clock.seconds += YOUNG
+    assert place.endpoint.shares().of == {A.sha256: 20, B.sha256: 80}
+
+
+def test_a_deployment_that_somebody_made_meanwhile_is_listed_once_it_has_calls(place: Place) -> None:
+    place.endpoint.shares()
+    place.serve("theirs", f"{place.here.workspace.id}/models/income/versions/1")
+    place.write(endpoint_body({"theirs": 100}))
+    assert place.another().shares().of == {A.sha256: 100}
+
+
+def test_a_deployment_that_is_gone_is_looked_for_again_after_its_call_was_refused(place: Place) -> None:
+    rows = Rows(["a"], [["1"]])
+    place.known.names[A.sha256] = "gone"
+    with pytest.raises(ServiceRefused):
+        place.endpoint.score_staged(A, rows)
+    assert not [each for each in place.sent("GET") if each.endswith("/deployments")]
+    with pytest.raises(RetrainingError):  # nothing runs here that answers
+        place.endpoint.score_staged(A, rows)
+    assert place.known.names[A.sha256] == "blue"
 
 
 ODD: list[Any] = [
@@ -294,6 +331,7 @@ ODD: list[Any] = [
 def test_a_deployment_in_an_odd_form_is_an_unexpected_answer(
     place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    place.known.keys.clear()
     monkeypatch.setattr(Workspace, "listed", lambda *_: iter([odd]))
     monkeypatch.setattr(Workspace, "below", lambda *_: "models/a/versions/1")
     for ask in (place.endpoint.shares, lambda: place.endpoint.stage(A), lambda: place.endpoint.drop(A)):
@@ -331,7 +369,7 @@ def test_a_version_in_an_odd_form_is_an_unexpected_answer(
     deployments = list(place.get(f"{INCOME}/deployments")["value"])
     monkeypatch.setattr(Workspace, "listed", lambda *_: iter(deployments))
     monkeypatch.setattr(Workspace, "find", lambda *_: odd)
-    place.known.adopted.clear()
+    place.known.adopted.clear(), place.known.keys.clear()
     model = Model(sha256="c" * 64, size=1, folder=True)
     for ask in (place.endpoint.shares, lambda: place.endpoint.stage(model)):
         with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.adapters.azureml import versions
 from shared.adapters.azureml.deployments import (
@@ -35,10 +35,12 @@ from shared.domain.ports import BlobReference, Pending, Ready, Refused, Shares, 
 from shared.domain.rows import Rows
 
 log = logging.getLogger("relearn.azureml")
+Seen = TypeVar("Seen")
 
 LATER = Pending(5.0)  #: what the service says no more about
 SETTLING = 30.0  #: seconds in which what was written may still be read as it was before
 UPDATE_SECONDS = 600.0  #: of waiting for an update
+YOUNG = 2.0  #: seconds in which what one use of the endpoint has read need not be read again by its next step
 LOG_LINES, LOG_CHARACTERS = 100, 2500
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CONTAINERS = ("InferenceServer", "StorageInitializer")
@@ -47,9 +49,15 @@ _ENDED_BADLY = ("failed", "canceled")
 
 @dataclass
 class Known:
-    """What this process knows of an endpoint beyond one use of it: how it is called, what was last written to it."""
+    """What this process knows of an endpoint beyond one use of it: how it is called, what was last written to it.
+
+    `names` are the deployments as they were last listed, by the model's SHA-256; `keys` is how the shares name each, by
+    its name in lower case.
+    """
 
     access: Access = field(default_factory=Access)
+    names: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     adopted: dict[str, Mapping[str, Any]] = field(default_factory=dict)  #: versions, whose tags do not change any more
     written: tuple[dict[str, int], dict[str, int]] | None = None
     at: float = 0.0
@@ -71,15 +79,18 @@ class AzureMLOnlineEndpoint:
         self._workspace, self._target, self._pipeline, self._own = workspace, target, pipeline, own
         self._known, self._clock, self._scoring = known, clock, scoring
         self._path = f"onlineEndpoints/{target.endpoint}"
-        self._names: dict[str, str] = {}  #: deployments as they were last listed, by the model's SHA-256
         self._live: tuple[str, str] | None = None  #: deployment and version of a live model that is to be adopted
+        self._read: tuple[float, Mapping[str, Any]] | None = (
+            None  #: the endpoint when nothing changed it, and since when
+        )
+        self._listed: tuple[float, list[Deployment]] | None = None  #: likewise its deployments
 
     @property
     def staging(self) -> AzureMLOnlineEndpoint:
         return self
 
     def model(self) -> BlobReference:
-        endpoint = self._endpoint()
+        endpoint = self._young(self._read) or self._endpoint()
         live = self._live_of(endpoint, self._deployments())
         if live.sha256:
             return self._own.kept(live.sha256)
@@ -110,11 +121,13 @@ class AzureMLOnlineEndpoint:
             self._live = (live.name, self._version_path(live))
         name, path = self._live
         adopt = partial(versions.adopt, self._workspace, path, self._target.endpoint, name, model)
-        understood(f"The version {path}", adopt)
-        self._names[model.sha256] = name
+        version = understood(f"The version {path}", adopt)
+        if versions.sha256_of(version) == model.sha256:
+            self._known.adopted[path.lower()] = version
+        self._known.names[model.sha256], self._known.keys[name.lower()] = name, model.sha256
 
     def stage(self, model: Model) -> Ready | Pending | Refused:
-        deployments = self._deployments()
+        deployments = self._young(self._listed) or self._deployments()
         found = _best([each for each in deployments if each.sha256 == model.sha256])
         if found is None or (found.state in _ENDED_BADLY and not is_same(found.name, deployment_name(model))):
             return self._begin(model, deployments)
@@ -123,19 +136,26 @@ class AzureMLOnlineEndpoint:
         return self._refused(found) if found.state in _ENDED_BADLY else look_again(found.resource, _now())
 
     def score_staged(self, model: Model, rows: Rows) -> Rows:
-        return self._scoring.score(rows, self._name_of(model.sha256))
+        try:
+            return self._scoring.score(rows, self._name_of(model.sha256))
+        except ServiceRefused:
+            self._known.names.pop(model.sha256, None)  # somebody may have deleted it
+            raise
 
     def shares(self) -> Shares:
-        endpoint, deployments = self._endpoint(), self._deployments()
-        left, of = shares_in(endpoint), dict[str, int]()
-        for each in deployments:
-            of[each.key] = of.get(each.key, 0) + left.pop(each.name.lower(), 0)
-        return Shares({**of, **left}, settled=not is_changing(endpoint))
+        endpoint = self._young(self._read) or self._endpoint()
+        shares, of = shares_in(endpoint), dict[str, int]()
+        if not shares.keys() <= self._known.keys.keys():
+            self._deployments()
+        for name, share in shares.items():
+            key = self._known.keys.get(name, name)
+            of[key] = of.get(key, 0) + share
+        return Shares(of, settled=not is_changing(endpoint))
 
     def share(self, shares: Mapping[str, int], mirror: Mapping[str, int] | None = None) -> Pending | None:
         if sum(shares.values()) != 100:
             raise ValueError(f"the shares of an endpoint are 100 per cent, not {sum(shares.values())}")
-        endpoint = self._endpoint()
+        endpoint = self._young(self._read) or self._endpoint()
         if is_changing(endpoint):
             return look_again(endpoint, _now())
         traffic = self._named(shares, endpoint)
@@ -150,6 +170,7 @@ class AzureMLOnlineEndpoint:
         if failed:
             reason = self._workspace.reason(endpoint)
             log.warning("The last change of the endpoint %s failed (%s); its traffic is written", self._path, reason)
+        self._read = None
         try:
             written = self._workspace.put(self._path, with_shares(endpoint, traffic, copies))
         except BeingChanged:
@@ -173,7 +194,7 @@ class AzureMLOnlineEndpoint:
         return {
             "workspace": self._workspace.name,
             "endpoint": self._target.endpoint,
-            "deployment": self._names.get(model.sha256, deployment_name(model)),
+            "deployment": self._known.names.get(model.sha256, deployment_name(model)),
             "version": f"{self._target.model}:{versions.version_name(model)}",
         }
 
@@ -185,7 +206,12 @@ class AzureMLOnlineEndpoint:
             shares_in(endpoint), shares_in(endpoint, MIRROR)
 
         understood(f"The endpoint {self._target.endpoint}", look)
+        self._read = None if is_changing(endpoint) else (self._clock(), endpoint)
         return endpoint
+
+    def _young(self, read: tuple[float, Seen] | None) -> Seen | None:
+        """Return what this use of the endpoint has just read, unless it has changed it since."""
+        return read[1] if read and self._clock() - read[0] < YOUNG else None
 
     def _deployments(self) -> list[Deployment]:
         """Return all deployments, each with the model that it serves."""
@@ -196,9 +222,11 @@ class AzureMLOnlineEndpoint:
             for each in resources
         ]
         known = {each.sha256 for each in found if each.sha256}
-        self._names = {
+        self._known.names = {
             sha256: best.name for sha256 in known if (best := _best([each for each in found if each.sha256 == sha256]))
         }
+        self._known.keys = {each.name.lower(): each.key for each in found}
+        self._listed = None if any(is_changing(each.resource) for each in found) else (self._clock(), found)
         return found
 
     def _deployment(self, resource: Mapping[str, Any], looked: dict[str, Mapping[str, Any]]) -> Deployment:
@@ -245,6 +273,7 @@ class AzureMLOnlineEndpoint:
             )
         pattern = self._live_of(self._endpoint(), deployments).resource
         body = deployment_body(pattern, self._workspace.id, self._target, model, self._pipeline)
+        self._listed = None
         try:
             register = partial(versions.register, self._workspace, self._target, model, self._pipeline)
             understood(f"The version of the model {model.sha256[:12]}", register)
@@ -286,11 +315,11 @@ class AzureMLOnlineEndpoint:
 
     def _name_of(self, sha256: str) -> str:
         """Return the deployment that serves the model."""
-        if sha256 not in self._names:
+        if sha256 not in self._known.names:
             self._deployments()
-        if sha256 not in self._names:
+        if sha256 not in self._known.names:
             raise ServiceRefused(f"No deployment of {self._target.endpoint} serves the model {sha256[:12]}", 404)
-        return self._names[sha256]
+        return self._known.names[sha256]
 
     def _delete(self, deployment: Deployment) -> bool:
         """Have the deployment deleted; return whether it is still there."""
@@ -301,6 +330,7 @@ class AzureMLOnlineEndpoint:
             raise ServiceRefused(
                 f"The deployment {deployment.name} of {self._target.endpoint} has traffic; it is not deleted", 409
             )
+        self._listed = None
         try:
             return self._workspace.delete(f"{self._path}/deployments/{deployment.name}")
         except BeingChanged:

@@ -62,14 +62,13 @@ def register(workspace: Workspace, target: AzureMLOnlineTarget, model: Model, pi
         _tag(workspace, path, found, {SHA256: model.sha256})
 
 
-def adopt(workspace: Workspace, path: str, endpoint: str, deployment: str, model: Model) -> None:
-    """Note at a version which kept model it is, and which deployment of the endpoint serves it."""
+def adopt(workspace: Workspace, path: str, endpoint: str, deployment: str, model: Model) -> Mapping[str, Any]:
+    """Note at a version which kept model it is, and which deployment of the endpoint serves it; return the version."""
     found = workspace.get(path)
     if sha256_of(found) not in ("", model.sha256):
         raise ServiceRefused(f"{path} has the tag {SHA256}: {sha256_of(found)}, and its content is {model.sha256}", 409)
     tags = {SHA256: model.sha256, f"{_ADOPTED}{endpoint}": deployment}
-    if tags.items() - tags_of(found).items():
-        _tag(workspace, path, found, tags)
+    return _tag(workspace, path, found, tags) if tags.items() - tags_of(found).items() else found
 
 
 def sha256_of(version: Mapping[str, Any]) -> str:
@@ -91,7 +90,10 @@ def datastore_and_path(address: Any) -> tuple[str, str] | None:
     return (found[1].lower(), found[2].rstrip("/")) if found else None
 
 
-def _tag(workspace: Workspace, path: str, version: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    """Add the tags: the version is written as it is, since a PUT drops what it does not name."""
+def _tag(workspace: Workspace, path: str, version: Mapping[str, Any], tags: Mapping[str, str]) -> Mapping[str, Any]:
+    """Add the tags: the version is written as it is, since a PUT drops what it does not name. Return it."""
     body = for_writing(version)
-    workspace.put(path, {"properties": {**body["properties"], "tags": {**tags_of(version), **tags}}})
+    written: Mapping[str, Any] = workspace.put(
+        path, {"properties": {**body["properties"], "tags": {**tags_of(version), **tags}}}
+    )
+    return written

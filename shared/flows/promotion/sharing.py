@@ -33,6 +33,7 @@ from shared.store.champions import HeldChampion
 log = logging.getLogger("relearn.sharing")
 
 PATIENCE = timedelta(minutes=15)  #: how long shares may take, or both models may be away
+LONG = timedelta(minutes=15)  #: between two looks at a step: each reads the shares then
 SOON = 5.0  #: seconds until a proof is looked for again
 
 
@@ -161,8 +162,10 @@ class Sharing:
         """Look at both models; go back, on to the next step, or look again."""
         now, bake, watch = self.now(), step_bake(self.pipeline.share, self.pipeline.bake), traffic.watch
         assert watch is not None, "a step that was given is watched"
-        # Each look at the shares is a call of the resource manager, which allows few.
-        for name in self._changed(change) if watch.looks % 2 == 0 or now >= watch.until else ():
+        # Each look at the shares is a call of the resource manager, which allows few. They were read when they were
+        # given, and are read before the next ones are; in a long step in between as well.
+        due = now >= watch.until or next_look(watch, now, bake.time) - now >= LONG
+        for name in self._changed(change) if due else ():
             seen = self._seen(name)
             if seen and seen.settled and given_calls(seen.of) != asked_of(change, traffic, name, traffic.step):
                 return self._foreign(change, traffic, name, seen.of)
