@@ -281,7 +281,7 @@ class Intake:
         with alone_if(arrival.dataset.size > SMALL):
             content = self.data.read(arrival.dataset)
             path, inputs = arrival.dataset.path, pipeline.inputs
-            return check(path, content, pipeline.checks, profile, inputs=inputs, alone=alone)
+            return check(path, content, pipeline.checks, profile, inputs=inputs, alone=alone, profiled=False)
 
     def _not_read(
         self, stored: Stored[Arrival], arrival: Arrival, pipeline: Pipeline, error: RetrainingError

@@ -52,7 +52,7 @@ class JobRunner:
         self._queues = Queues("bes-job", work, log)
         self._context: Any = multiprocessing.get_context(_METHOD)
         if _METHOD == "forkserver":
-            self._context.set_forkserver_preload(["studio.jobs.work"])
+            self._context.set_forkserver_preload(["studio.jobs.prepared"])
 
     def start(self) -> None:
         """Resume the queue that the server before left. What ran when it died is failed, and its details say so."""

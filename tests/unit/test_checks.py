@@ -510,6 +510,33 @@ def test_the_profile_of_a_table_is_small() -> None:
     assert len(msgspec.json.encode(report.profile)) < 1000
 
 
+@pytest.mark.parametrize(
+    ("table", "checks"),
+    [
+        ("age,b\n1,2\nold,3\n", Checks(columns=(Column(name="age", type=Type.NUMBER),))),
+        ("age,b\n1,2\n2,3\n", Checks(rows_at_least=9)),
+        ("age,b\n1,2\n2,3\n", Checks(drift=Drift())),
+        ("age,b\n1,2\n2,NA\n3,4\n", Checks(missing=("NA",), rows_at_least=9)),
+    ],
+)
+def test_data_with_faults_and_data_for_a_rule_of_drift_are_profiled_in_any_case(table: str, checks: Checks) -> None:
+    asked, not_asked = (
+        check("a.csv", [table.encode()], checks, profiled=profiled, columnar_from=0) for profiled in (True, False)
+    )
+
+    assert asked.profile is not None
+    assert not_asked == asked
+
+
+@pytest.mark.parametrize("checks", [Checks(), Checks(missing=("NA",))])
+def test_data_without_faults_has_the_same_report_without_its_profile(checks: Checks) -> None:
+    table = b"age,b,day\n1,2,2026-11-01\n2,NA,NA\n3,4,2026-11-03\n"
+    asked, not_asked = (check("a.csv", [table], checks, profiled=profiled) for profiled in (True, False))
+
+    assert not_asked == msgspec.structs.replace(asked, profile=None)
+    assert not_asked.as_text == ({"b": ("NA",)} if checks.missing else {})
+
+
 def test_a_check_needs_the_standard_library_and_msgspec_only() -> None:
     code = "import sys, shared.domain.checks; print(*{name.partition('.')[0] for name in sys.modules})"
 

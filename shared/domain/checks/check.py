@@ -30,6 +30,7 @@ def check(
     *,
     inputs: Sequence[str] = (),
     alone: bool = True,
+    profiled: bool = True,
     piece_size: int = PIECE,
     columnar_from: int = COLUMNAR_FROM,
 ) -> Report:
@@ -38,7 +39,8 @@ def check(
     Reads the chunks to their end in any case, for the hash, in constant memory; whatever they raise goes through.
     `reference` is the profile of the last accepted data; without one nothing is compared. `inputs` are columns that the
     header must have beside those of the rules. `alone` is whether the data set is all that a training reads; of one
-    among several, what is asked of the whole is left to `asked_of_all`. The report does not depend on `piece_size` and
+    among several, what is asked of the whole is left to `asked_of_all`. `profiled` is whether the profile is wanted
+    also of data without faults: with a small table it takes longest. The report does not depend on `piece_size` and
     `columnar_from`.
     """
     hashed = _Hashed(chunks)
@@ -66,7 +68,7 @@ def check(
     if broken or rows is None:
         faults, unlisted = shortened([*found.faults, *([broken] if broken else [])])
         return replace(found, faults=tuple(faults), notes=(*found.notes, *unlisted))
-    return _of_all(found, rows, checks, reference, alone=alone)
+    return _of_all(found, rows, checks, reference, alone=alone, profiled=profiled)
 
 
 def _given(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -86,13 +88,17 @@ def _looked_at(table: Table, rows: RowChecks) -> Iterator[tuple[Block, Cells | N
             yield from ahead(map(rows.look, blocks))
 
 
-def _of_all(found: Report, rows: RowChecks, checks: Checks, reference: Profile | None, *, alone: bool) -> Report:
+def _of_all(
+    found: Report, rows: RowChecks, checks: Checks, reference: Profile | None, *, alone: bool, profiled: bool
+) -> Report:
     """Return the report with what only the whole table shows."""
-    summary, cells, faults = _summary(rows), _cells(rows), [*found.faults]
+    summary, faults = _summary(rows), [*found.faults]
     if not rows.rows:
         faults.append(Fault(kind=Kind.TOO_FEW_ROWS, message=f"{found.name} has a header and no rows"))
     elif alone:
         faults += asked_of_all(found.name, checks, summary)
+    profiled = profiled or bool(faults) or checks.drift is not None
+    cells = _cells(rows, profiled=profiled)
     drift, drifted, more = _drift(found.name, checks.drift, reference, cells)
     faults, unlisted = shortened([*faults, *drifted])
     profile = profile_of(cells)
@@ -106,7 +112,7 @@ def _of_all(found: Report, rows: RowChecks, checks: Checks, reference: Profile |
         duplicates=rows.duplicates.share if rows.duplicates else None,
         summary=summary,
         drift=drift,
-        profile=profile,
+        profile=profile if profiled else None,
     )
 
 
@@ -169,13 +175,19 @@ def _told_as_text(as_text: dict[str, tuple[str, ...]]) -> Iterator[str]:
         )
 
 
-def _cells(table: RowChecks) -> dict[str, Sequence[str]]:
-    """Return the sampled cells by column; dates are left out, as they are always new."""
+def _cells(table: RowChecks, *, profiled: bool) -> dict[str, Sequence[str]]:
+    """Return the sampled cells of each column that is looked at; dates are left out, as they are always new.
+
+    Without a profile these are the columns with words for missing cells, of which it has to be known what they are.
+    """
+    wanted = [column.rule.type is not Type.DATETIME and (profiled or bool(column.words)) for column in table.columns]
+    if not any(wanted):
+        return {}
     sampled = [*zip(*table.sampled(), strict=True)] or [()] * len(table.columns)
     return {
         column.rule.name: cells
-        for column, cells in zip(table.columns, sampled, strict=True)
-        if column.rule.type is not Type.DATETIME
+        for column, cells, is_wanted in zip(table.columns, sampled, wanted, strict=True)
+        if is_wanted
     }
 
 
