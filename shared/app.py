@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from functools import cache, cached_property
-from http.cookiejar import DefaultCookiePolicy
 from threading import Lock
 from typing import TYPE_CHECKING
-
-import requests
 
 from shared.adapters.azureml.online import AzureMLOnlineEndpoint, Known
 from shared.adapters.azureml.places import OwnStorage
@@ -15,6 +12,7 @@ from shared.adapters.azureml.scoring import OnlineScoring
 from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.identity import MANAGEMENT, Tokens
+from shared.adapters.session import DirectSession
 from shared.adapters.storage.accounts import BlobStore, identity, open_account, open_store
 from shared.adapters.storage.data import BlobTrainingData
 from shared.adapters.storage.documents import BlobDocuments
@@ -140,12 +138,9 @@ class App:
         return BlobModels(self._store, "models")
 
     @cached_property
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        session.trust_env = False  # neither a proxy nor a .netrc may come between the keys and their service
+    def _session(self) -> DirectSession:
+        session = DirectSession()
         session.verify = self.settings.authorities or True
-        # Threads share it, and only its cookies are not safe for that.
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
     def reader_of(self, pipeline: Pipeline) -> ConfiguredBlobReader:

@@ -224,8 +224,10 @@ def app_that_waits_for_nothing(settings: Mapping[str, str], targets: int = 2) ->
 def taken_up(app: App, path: str) -> RetrainingJob:
     """Take a blob's event and start its job, as the blob trigger and the timer do."""
     app.flows.intake.see(path)
-    [job] = app.flows.intake.take_up()
-    return app.flows.training.start(job)
+    started: list[RetrainingJob] = []
+    app.flows.intake.take_up(lambda job: started.append(app.flows.training.start(job)))
+    [job] = started
+    return job
 
 
 def _peak() -> int:

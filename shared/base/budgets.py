@@ -10,13 +10,13 @@ CALL_SECONDS = 600.0  #: the functionTimeout of host.json
 LAST_STEP_SECONDS = 180.0  #: what is begun at the end of a budget may take so long
 
 TAKE_UP_SECONDS = 180.0  #: of pipelines whose data is taken up
-START_SECONDS = 180.0  #: of the new jobs that are started in the same call
+START_SECONDS = 240.0  #: from the begin of the same call, of the new jobs that it starts
 ADVANCE_SECONDS = 240.0  #: of the active jobs of one poll
 BAKE_SECONDS = 60.0  #: of the promoted models that the same poll checks
 DROP_SECONDS = 60.0  #: of the deployments that the same poll drops
 
 #: by the function of the host, what its budgets come to
 BUDGETS_SECONDS = {
-    "take_up_data": TAKE_UP_SECONDS + START_SECONDS,
+    "take_up_data": max(TAKE_UP_SECONDS, START_SECONDS),
     "poll_jobs": ADVANCE_SECONDS + BAKE_SECONDS + DROP_SECONDS,
 }

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import cached_property
 from typing import Protocol
 
 from shared.base.budgets import START_SECONDS
 from shared.base.clock import Clock
 from shared.base.errors import RetrainingError
-from shared.base.threads import in_time
 from shared.domain.fleets import Pipelines
+from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, TrainingData
@@ -60,7 +61,15 @@ class Flows:
 
     def take_up(self) -> None:
         """Take up new data and start the jobs that are made of it. The poll starts jobs that there is no time for."""
-        in_time(self.training.start, self.intake.take_up(), START_SECONDS, self._clock.now, "new jobs")
+        until = self._clock.now() + timedelta(seconds=START_SECONDS)
+
+        def begin(job: RetrainingJob) -> None:
+            if self._clock.now() <= until:
+                self.training.start(job)
+            else:
+                log.warning("There was no time to start job %s; the poll starts it", job.id)
+
+        self.intake.take_up(begin)
 
     def poll(self) -> list[Request]:
         """Advance rollouts and jobs, check promoted models; return the requests for the promotion queue."""

@@ -7,7 +7,7 @@ next, and no file is taken twice or left out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,7 +32,10 @@ CLAIMED = timedelta(minutes=1)  #: how long a new job is left to the run that ma
 
 @dataclass(frozen=True)
 class BatchCloser:
+    """`begin` starts the job of a batch that this run has closed."""
+
     arrivals: Arrivals
+    begin: Callable[[RetrainingJob], object]
 
     @property
     def records(self) -> Records:
@@ -86,7 +89,7 @@ class BatchCloser:
             last = closing.job.id if closing.job else stored.record.last
             batches = msgspec.structs.replace(stored.record, closing=closing, last=last)
             stored = self.records.arrivals.save_batches(stored, batches)
-            self._finish(pipeline, closing, known)
+            self._finish_and_begin(pipeline, closing, known)
             if job := closing.job:
                 jobs.append(job)
                 for older in decision.superseded:
@@ -99,6 +102,13 @@ class BatchCloser:
         if pipeline.arriving.several and (faults := faults_of(batch, pipeline.checks)):
             return OpenBatch(faults=faults, arrivals=arrivals)
         return OpenBatch(job=self._received(pipeline, batch), arrivals=arrivals)
+
+    def _finish_and_begin(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
+        """Begin the batch's job while the batch is finished: it is recorded, and neither needs the other."""
+        works: list[Callable[[], object]] = [lambda: self._finish(pipeline, closing, known)]
+        if job := closing.job:
+            works.append(lambda: self.begin(job))
+        at_once(lambda work: work(), works)
 
     def _finish(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
         """Record the batch's job, or set all of it aside: each step may have been done before.

@@ -55,6 +55,10 @@ JUST_SEEN = timedelta(minutes=2)  #: after an arrival's data should be still, wi
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
+def _left_to_the_caller(_: RetrainingJob) -> None:
+    """Begin nothing."""
+
+
 @dataclass(frozen=True)
 class Intake:
     pipelines: Pipelines
@@ -79,8 +83,11 @@ class Intake:
             return []
         return self.arrivals.see(dataset)
 
-    def take_up(self) -> list[RetrainingJob]:
-        """Take every open arrival as far as it goes, while there is time; return the jobs that were made."""
+    def take_up(self, begin: Callable[[RetrainingJob], object] = _left_to_the_caller) -> list[RetrainingJob]:
+        """Take every open arrival as far as it goes, while there is time; return the jobs that were made.
+
+        `begin` is called with each new job once its batch is recorded, by several threads.
+        """
         pipelines = list(self._to_take_up())
         # Read before the marks are: a batch that another run closes meanwhile makes this run's write fail.
         batches = at_once(lambda each: self._guarded(each, lambda: self._batches(each), None), pipelines)
@@ -92,7 +99,8 @@ class Intake:
         def take_up(work: tuple[Pipeline, Stored[Batches]]) -> list[RetrainingJob]:
             pipeline, stored = work
             arrivals, jobs = marks.arrivals.get(pipeline.name, {}), active.get(pipeline.name, ())
-            return self._guarded(pipeline, lambda: self._take_up(pipeline, stored, arrivals, jobs), [])
+            closer = BatchCloser(self.arrivals, begin)
+            return self._guarded(pipeline, lambda: self._take_up(pipeline, stored, arrivals, jobs, closer), [])
 
         work = [(pipeline, stored) for pipeline, stored in zip(pipelines, batches, strict=True) if stored]
         taken = in_time(take_up, work, TAKE_UP_SECONDS, self.now, "pipelines with data to be taken up")
@@ -176,7 +184,12 @@ class Intake:
         return self._retrained_on_time(pipeline, self.records.arrivals.recent_batches(pipeline.name))
 
     def _take_up(
-        self, pipeline: Pipeline, batches: Stored[Batches], marked: Mapping[str, bytes | None], jobs: Sequence[str]
+        self,
+        pipeline: Pipeline,
+        batches: Stored[Batches],
+        marked: Mapping[str, bytes | None],
+        jobs: Sequence[str],
+        closer: BatchCloser,
     ) -> list[RetrainingJob]:
         arriving = pipeline.arriving
         # What was in a batch, or may wait for others, has a record.
@@ -184,7 +197,6 @@ class Intake:
         in_batch = batches.record.closing.arrivals if batches.record.closing else ()
         marked = {each: None if each in in_batch else content for each, content in marked.items()}
         active = self.records.arrivals.active(pipeline.name, marked, new_since)
-        closer = BatchCloser(self.arrivals)
         if closer.finish(pipeline, batches.record, active):
             return []  # what is ready has to be read again
         advanced = self._advanced(active, pipeline)

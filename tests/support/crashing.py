@@ -36,9 +36,10 @@ def retrain(settings: Mapping[str, str], studio: Path, path: str, die_after: int
     """Take the data set from its event to its promotion. The number of calls is the same each time."""
     app = _app_that_dies(settings, die_after)
     app.flows.intake.see(path)
-    jobs: list[RetrainingJob] = []
-    until(lambda: bool(jobs.extend(app.flows.intake.take_up()) or jobs), "the job")
-    [job] = map(app.flows.training.start, jobs)
+    begun: list[RetrainingJob] = []
+    begin = app.flows.training.start
+    until(lambda: bool(app.flows.intake.take_up(lambda job: begun.append(begin(job))) or begun), "the job")
+    [job] = begun
     wait_for_bes_jobs(studio)
     deadline = time.monotonic() + PATIENCE
     while not app.records.jobs.require(job.id).record.final and time.monotonic() < deadline:
@@ -105,7 +106,7 @@ def take_up(settings: Mapping[str, str], die_after: int) -> None:
     """Take up what has arrived until it is a job or done with, and start that, as the timers do."""
     app = _app_that_dies(settings, die_after)
     while not app.records.jobs.active() and any(app.documents.names("active/arrivals/")):
-        app.flows.intake.take_up()
+        app.flows.take_up()
     app.flows.training.poll()
 
 

@@ -69,7 +69,7 @@ class Driven:
         jobs: list[RetrainingJob] = []
 
         def settled() -> bool:
-            jobs.extend(self.app.flows.training.start(job) for job in self.app.flows.intake.take_up())
+            self.app.flows.intake.take_up(lambda job: jobs.append(self.app.flows.training.start(job)))
             return not self.app.records.arrivals.active(PIPELINE)
 
         until(settled, lambda: self.arrivals())

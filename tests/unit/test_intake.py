@@ -19,7 +19,9 @@ from shared.base.errors import BadMessage, Busy, DataChanged, RecordChanged, Ser
 from shared.domain.arrivals import CHECK_LASTS, Arrival, ArrivalState
 from shared.domain.checks import Checks, Drift, Report, check
 from shared.domain.jobs import Dataset, JobState
+from shared.flows.batches import CLAIMED
 from tests.support.fakes import World
+from tests.support.waiting import until
 
 
 class Died(BaseException):
@@ -830,3 +832,62 @@ def test_a_clock_that_stands_still_closes_no_batch(world: World) -> None:
         assert world.take_up() == []
     world.clock.time += timedelta(seconds=61)
     assert len(world.take_up()) == 1
+
+
+def test_the_timer_starts_the_job_of_a_batch_that_it_closes(world: World) -> None:
+    world.flows.intake.see(world.put("a.csv"))
+    world.flows.take_up()
+    [job_id] = world.records.jobs.active()
+    assert (world.service.started, world.records.jobs.require(job_id).record.bes_job) == (["bes-1"], "bes-1")
+    assert states(world) == [ArrivalState.TAKEN]
+
+
+def test_a_timer_without_time_leaves_the_start_of_a_job_to_the_poll(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.flows.START_SECONDS", -1.0)
+    world.flows.intake.see(world.put("a.csv"))
+    world.flows.take_up()
+    assert world.service.started == []
+    world.clock.sleep(CLAIMED.total_seconds())
+    world.flows.training.poll()
+    assert world.service.started == ["bes-1"]
+
+
+@pytest.mark.parametrize("write", range(1, 12))
+def test_a_timer_that_dies_anywhere_leaves_data_that_is_trained_on_once(world: World, write: int) -> None:
+    world.flows.intake.see(world.put("a.csv"))
+    world.documents.die_after = write
+    with contextlib.suppress(KeyboardInterrupt):
+        world.flows.take_up()
+    world.documents.die_after = None
+    world.clock.sleep(CLAIMED.total_seconds())
+    world.flows.take_up()
+    world.clock.sleep(CLAIMED.total_seconds())
+    for _ in range(2):  # the first may only start it
+        world.flows.training.poll()
+    [job_id] = world.records.jobs.ids()
+    job = world.records.jobs.require(job_id).record
+    assert job.state is JobState.ACCEPTED
+    assert world.service.started == [job.bes_job]
+    assert states(world) == [ArrivalState.TAKEN]
+
+
+def test_a_job_whose_mark_was_not_written_while_it_was_started_gets_it_from_the_next_timer(world: World) -> None:
+    create = world.documents.create
+
+    def without_marks(name: str, content: bytes, *, shown: bool = False) -> str | None:
+        if name.startswith("active/jobs/"):
+            until(lambda: world.service.started, "the start of its job")
+            raise ServiceUnavailable("storage did not answer")
+        return create(name, content, shown=shown)
+
+    world.flows.intake.see(world.put("a.csv"))
+    world.documents.create = without_marks  # type: ignore[method-assign]
+    world.flows.take_up()
+    assert (world.service.started, world.records.jobs.active()) == (["bes-1"], [])
+    world.documents.create = create  # type: ignore[method-assign]
+    world.flows.take_up()
+    world.flows.training.poll()
+    [job_id] = world.records.jobs.ids()
+    assert (world.records.jobs.require(job_id).record.state, world.service.started) == (JobState.ACCEPTED, ["bes-1"])

@@ -26,6 +26,7 @@ from azure.core.exceptions import (
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.blob import BlobSasPermissions, BlobServiceClient, UserDelegationKey, generate_blob_sas
 
+from shared.adapters.session import DirectSession
 from shared.base.errors import (
     AccessRefused,
     BadConfiguration,
@@ -211,7 +212,8 @@ class _NamingTransport(RequestsTransport):  # type: ignore[misc]
     """Has a call that gets no answer carry the setting and the address that it was made for."""
 
     def __init__(self, setting: str) -> None:
-        super().__init__(**_TIMEOUTS, use_env_settings=_DIRECT["use_env_settings"])
+        super().__init__(session=DirectSession(), **_TIMEOUTS)
+        self._init_session(self.session)
         self._setting = setting
 
     def send(self, request: HttpRequest, **options: Any) -> Any:

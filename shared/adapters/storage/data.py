@@ -82,7 +82,7 @@ class BlobTrainingData:
 
     def put(self, name: str, content: bytes) -> None:
         with storage_errors(f"writing {name}"):
-            upload(self._batches, name, content, overwrite=True)
+            upload(self._batches, self._batches.get_blob_client(name), content, overwrite=True)
 
     def link_joined(self, name: str, seconds: float) -> BlobReference:
         return self._kept.link(name, seconds)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from shared.domain.ports import SHOWN_AT_MOST, Document, Lease
 
 LEASE_SECONDS = 60
 AT_MOST = 256 << 20  #: bytes of a record
+_CLIENTS = 128  #: of single blobs that are kept
 _SHOWN = "relearn_content"  #: the metadata that has a small content too
 log = logging.getLogger("relearn.storage")
 
@@ -27,6 +29,8 @@ log = logging.getLogger("relearn.storage")
 class BlobDocuments:
     def __init__(self, store: BlobStore, container: str) -> None:
         self._container = store.client.get_container_client(container)
+        # To make a client takes as long as to sign a call, and what is written is soon written again.
+        self._blob = lru_cache(_CLIENTS)(self._container.get_blob_client)
 
     def read(self, name: str) -> Document | None:
         with storage_errors(f"reading {name}"):
@@ -45,7 +49,7 @@ class BlobDocuments:
         metadata = {_SHOWN: base64.b64encode(content).decode()} if shown and len(content) <= SHOWN_AT_MOST else None
         with storage_errors(f"creating {name}"):
             try:
-                return upload(self._container, name, content, overwrite=False, metadata=metadata)
+                return upload(self._container, self._blob(name), content, overwrite=False, metadata=metadata)
             except ResourceExistsError:
                 return None
 
@@ -102,9 +106,6 @@ class BlobDocuments:
         finally:
             held.release()
 
-    def _blob(self, name: str) -> BlobClient:
-        return self._container.get_blob_client(name)
-
 
 class _BlobLease:
     def __init__(self, blob: BlobClient, name: str) -> None:
@@ -130,10 +131,14 @@ class _BlobLease:
 
 
 def upload(
-    container: ContainerClient, name: str, content: bytes, *, overwrite: bool, metadata: dict[str, str] | None = None
+    container: ContainerClient,
+    blob: BlobClient,
+    content: bytes,
+    *,
+    overwrite: bool,
+    metadata: dict[str, str] | None = None,
 ) -> str:
     """Write the blob, in a container that is made if it is missing; return the new etag."""
-    blob = container.get_blob_client(name)
     try:
         return str(blob.upload_blob(content, overwrite=overwrite, metadata=metadata)["etag"])
     except ResourceNotFoundError:

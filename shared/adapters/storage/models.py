@@ -85,7 +85,7 @@ class BlobModels:
         try:
             upload(
                 self._container,
-                _stands_for(model),
+                self._container.get_blob_client(_stands_for(model)),
                 msgspec.json.encode(manifest),
                 overwrite=False,
                 metadata=_about(model),
