@@ -86,6 +86,29 @@ def test_an_idle_take_up_and_an_idle_poll_cost_one_list() -> None:
     assert calls == {"names": 1}
 
 
+def test_an_idle_poll_beside_a_million_jobs_that_have_ended_lists_what_is_active_and_nothing_else() -> None:
+    world = World()
+    world.accepted()
+    world.run(lambda: not world.records.jobs.active())
+    [job_id] = world.records.jobs.ids()
+    ended = world.documents.contents[f"jobs/{job_id}.json"]
+    world.documents.contents |= dict.fromkeys((f"jobs/income-{number:07}.json" for number in range(1_000_000)), ended)
+    listed: list[str] = []
+    shown = world.documents.shown
+
+    def noting(prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        for name, content in shown(prefix):
+            listed.append(name)
+            yield name, content
+
+    world.documents.shown = noting  # type: ignore[method-assign]
+    with counted(world) as calls:
+        assert world.flows.poll() == []
+    # The time of the poll is noted, as it is once in five minutes.
+    assert (calls["names"], listed) == (1, [])
+    assert calls.total() <= 3
+
+
 def test_a_poll_takes_a_finished_training_to_its_promotion_message_with_one_write_of_the_job() -> None:
     world = World()
     job_id = world.drop("a.csv")
