@@ -91,7 +91,7 @@ class Intake:
         pipelines = list(self._to_take_up())
         # Read before the marks are: a batch that another run closes meanwhile makes this run's write fail.
         batches = at_once(lambda each: self._guarded(each, lambda: self._batches(each), None), pipelines)
-        marks = self.records.marks()
+        marks = self.records.marks(shown=True)
         active: dict[str, list[str]] = {}
         for job_id in marks.jobs:
             active.setdefault(pipeline_of(job_id), []).append(job_id)

@@ -30,5 +30,5 @@ class Records:
         self.polls = PollRecords(documents)
         self.requests = RequestRecords(documents)
 
-    def marks(self) -> Marks:
-        return read_marks(self._documents)
+    def marks(self, *, shown: bool = False) -> Marks:
+        return read_marks(self._documents, shown=shown)

@@ -94,14 +94,14 @@ def test_an_idle_poll_beside_a_million_jobs_that_have_ended_lists_what_is_active
     ended = world.documents.contents[f"jobs/{job_id}.json"]
     world.documents.contents |= dict.fromkeys((f"jobs/income-{number:07}.json" for number in range(1_000_000)), ended)
     listed: list[str] = []
-    shown = world.documents.shown
+    names = world.documents.names
 
-    def noting(prefix: str) -> Iterator[tuple[str, bytes | None]]:
-        for name, content in shown(prefix):
+    def noting(prefix: str) -> Iterator[str]:
+        for name in names(prefix):
             listed.append(name)
-            yield name, content
+            yield name
 
-    world.documents.shown = noting  # type: ignore[method-assign]
+    world.documents.names = noting  # type: ignore[method-assign]
     with counted(world) as calls:
         assert world.flows.poll() == []
     # The time of the poll is noted, as it is once in five minutes.
