@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import math
 import statistics
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -31,7 +31,8 @@ from local.datasets import breast_cancer
 
 TURNS, IN_A_TURN = 10, 50
 CLIENTS, SECONDS = 16, 6.0
-CALLS, SHIFTS = 10_000, (50, 10, 90)
+#: calls that are counted, who makes them, and the percents of `blue` that they find
+CALLS, CALLERS, SHARES = 10_000, 4, (90, 50, 10, 75, 0)
 DEPLOYMENT = "azureml-model-deployment"
 
 
@@ -178,28 +179,66 @@ def many_clients(target: Target, others: Mapping[str, Target], direct: Callable[
         yield "", f"{here:.0f}/s", f"{name} {there:.0f}/s", f"{here / there:.2f}"
 
 
+class Calls:
+    """Calls without pause, counted by the deployment that answered and by the share of `blue` that was in force."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._over = threading.Event()
+        self._counting = threading.Lock()
+        self.share: int | None = None  #: the percent of `blue`; None while it changes
+        self.counted: dict[int | None, Counter[str]] = defaultdict(Counter)
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        client = Client(self._target)
+        while not self._over.is_set():
+            before = self.share
+            try:
+                client.score()  # raises for an answer that is not 200
+                answered = client.answered[DEPLOYMENT]
+            except Exception as error:
+                client, answered = Client(self._target), ""
+                self.failures.append(f"{type(error).__name__}: {error}")
+            with self._counting:
+                self.counted[before if before == self.share else None][answered] += 1
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        threads = [threading.Thread(target=self.run) for _ in range(CALLERS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in threads:
+                thread.join()
+
+
 def shifted(bench: Bench, target: Target) -> Iterator[Row]:
-    """Call without pause while the traffic changes; then count how the calls split."""
-    over = threading.Event()
-    calls: Counter[str] = Counter()
+    """Change the traffic under load, and count how the calls after each change split."""
+    calls = Calls(target)
+    with calls.going_on():
+        for share in SHARES:
+            calls.share = None
+            bench.traffic(blue=share, green=100 - share)
+            calls.share = share
+            while calls.counted[share].total() < CALLS / len(SHARES):
+                time.sleep(0.01)
+    made = sum(each.total() for each in calls.counted.values())
+    failed = f"{len(calls.failures)} failed {calls.failures[:1] or ''}"
+    yield f"{len(SHARES)} traffic shifts under load", f"{made} calls", failed, ""
+    splits = [(share, calls.counted[share]) for share in SHARES]
+    yield (
+        f"{sum(each.total() for _, each in splits)} calls split",
+        ", ".join(f"{each['blue']}/{each['green']}" for _, each in splits),
+        ", ".join(f"{share}/{100 - share}" for share, _ in splits),
+        "as ordered" if all(is_as_ordered(share, each) for share, each in splits) else "NOT as ordered",
+    )
 
-    def call() -> None:
-        client = Client(target)
-        while not over.is_set():
-            client.score()  # raises for an answer that is not 200
-            calls[client.answered[DEPLOYMENT]] += 1
 
-    threads = [threading.Thread(target=call) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for part in SHIFTS:
-        bench.traffic(blue=part, green=100 - part)
-    over.set()
-    for thread in threads:
-        thread.join()
-    yield "traffic shifts under load", str(len(SHIFTS)), f"of {calls.total()} calls, 0 failed", ""
-    client, split = Client(target), Counter[str]()
-    for _ in range(CALLS):
-        client.score()
-        split[client.answered[DEPLOYMENT]] += 1
-    yield f"{CALLS} calls at 90/10", json.dumps(dict(split)), "", ""
+def is_as_ordered(share: int, counted: Counter[str]) -> bool:
+    """Return whether the calls of `blue` are within three standard deviations of a random split by percent."""
+    made, part = counted.total(), share / 100
+    return abs(counted["blue"] - made * part) <= 3 * math.sqrt(made * part * (1 - part))
