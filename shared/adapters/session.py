@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import requests
+from requests.hooks import dispatch_hook
 
 
 class DirectSession(requests.Session):
@@ -37,6 +38,7 @@ class DirectSession(requests.Session):
         trusted: Any = self.verify if verify is None else verify
         adapter = self.get_adapter(str(prepared.url))
         answer = adapter.send(prepared, stream=stream, timeout=timeout, verify=trusted, cert=cert)
+        observed: requests.Response = dispatch_hook("response", self.hooks, answer)  # type: ignore[no-untyped-call]
         if not stream:
-            _ = answer.content  # so that its connection is free
-        return answer
+            _ = observed.content  # so that its connection is free
+        return observed

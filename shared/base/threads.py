@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from datetime import datetime
 from threading import BoundedSemaphore, Lock, local
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 log = logging.getLogger("relearn.work")
 
@@ -46,6 +46,11 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
         ]
     finally:
         _rested(lambda: wait([future for future in futures if not future.cancel()]))
+
+
+def together(*works: Callable[[], Any]) -> list[Any]:
+    """Do several works at once; return their results in their order."""
+    return at_once(lambda work: work(), works)
 
 
 def pause(seconds: float) -> None:

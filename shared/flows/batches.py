@@ -10,11 +10,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from shared.base.guard import guarded
-from shared.base.threads import at_once
+from shared.base.threads import at_once, together
 from shared.domain.arrivals import Arrival, ArrivalState, faults_of, next_batch
 from shared.domain.checks import summed_up
 from shared.domain.jobs import RetrainingJob, received
@@ -105,10 +106,8 @@ class BatchCloser:
 
     def _finish_and_begin(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
         """Begin the batch's job while the batch is finished: it is recorded, and neither needs the other."""
-        works: list[Callable[[], object]] = [lambda: self._finish(pipeline, closing, known)]
-        if job := closing.job:
-            works.append(lambda: self.begin(job))
-        at_once(lambda work: work(), works)
+        begun = [partial(self.begin, closing.job)] if closing.job else []
+        together(lambda: self._finish(pipeline, closing, known), *begun)
 
     def _finish(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
         """Record the batch's job, or set all of it aside: each step may have been done before.

@@ -19,7 +19,7 @@ import msgspec
 from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable, UnexpectedAnswer
 from shared.base.retry import delay
 from shared.base.suggestion import case_hint
-from shared.base.threads import at_once
+from shared.base.threads import together
 from shared.domain.champions import Champion
 from shared.domain.evaluation import BYTES_AT_MOST, Evaluation, read_evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
@@ -60,6 +60,14 @@ REPLACED = "The champion was replaced while it scored the held-out rows"
 
 
 @dataclass(frozen=True)
+class JustRead:
+    """What a run that took the results has for the verdict that follows, and need not read again."""
+
+    champion: Champion
+    held_out: KeptRows | None
+
+
+@dataclass(frozen=True)
 class Judging:
     """`scoring` is the BES of the pipeline's first target, which is the one that is compared with."""
 
@@ -73,8 +81,8 @@ class Judging:
 
     def take_results(
         self, job: RetrainingJob, pipeline: Pipeline, finished: Finished
-    ) -> tuple[RetrainingJob, KeptRows | None]:
-        """Keep what the training gave, before the links to it expire; return its held-out rows too, if it has some."""
+    ) -> tuple[RetrainingJob, JustRead | None]:
+        """Keep what the training gave, before the links to it expire."""
         training, results = pipeline.training, finished.results
         outputs = training.outputs
         for port in outputs:
@@ -98,23 +106,24 @@ class Judging:
             needed = pipeline.gate.looks_at(has_rows=outputs.scored is not None)
             return read_metrics(finished.metrics or {}, training.metrics, needed, pipeline.gate.kind)
 
-        takes: list[Callable[[], Any]] = [
+        evaluation, taken, model, champion = together(
             take_evaluation,
             take_rows,
             lambda: keep(self.models, reader, results[outputs.model]),
-        ]
-        evaluation, taken, model = at_once(lambda take: take(), takes)
+            lambda: self.records.champions.load(pipeline.name),
+        )
         held_out, kept = taken or (None, None)
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
-        return job.move_to(JobState.JUDGING, self.now(), note, **facts), kept
+        return job.move_to(JobState.JUDGING, self.now(), note, **facts), JustRead(champion, kept)
 
-    def judge(self, job: RetrainingJob, pipeline: Pipeline, kept: KeptRows | None = None) -> RetrainingJob:
-        """Take the job to its verdict, or one step towards it. `kept` are its held-out rows if this run kept them."""
+    def judge(self, job: RetrainingJob, pipeline: Pipeline, just_read: JustRead | None = None) -> RetrainingJob:
+        """Take the job to its verdict, or one step towards it."""
         assert job.model is not None, "a job is judged once its results are kept"
         evaluation = job.evaluation
         assert evaluation is not None, "a job is judged once its results are kept"
-        champion = self.records.champions.load(pipeline.name)
+        champion = just_read.champion if just_read else self.records.champions.load(pipeline.name)
+        kept = just_read.held_out if just_read else None
         if job.held_out is None or pipeline.gate.label is None or not pipeline.gate.needs_rows:
             live = LiveModel(model=judged_against(champion, pipeline), evaluation=champion.evaluation)
             return self._decided(job, pipeline, judge(pipeline.gate, evaluation, live))

@@ -17,14 +17,20 @@ def keep(models: Models, reader: BlobReader, reference: BlobReference) -> Model:
 
 
 def live_model(
-    models: Models, reader: BlobReader, name: str, endpoint: Endpoint, known: Collection[Model] = ()
+    models: Models,
+    reader: BlobReader,
+    name: str,
+    endpoint: Endpoint,
+    known: Collection[Model] = (),
+    reference: BlobReference | None = None,
 ) -> Model:
     """Return the model that is live, and keep it first if somebody else deployed it.
 
-    One of the `known` is not looked up again. Where deployments are named by models, the service notes which one that
-    is. Raises `BadConfiguration` when it cannot be read: without it there is no way back.
+    `reference` is what the endpoint has just named, if it was asked already. One of the `known` is not looked up again.
+    Where deployments are named by models, the service notes which one that is. Raises `BadConfiguration` when it cannot
+    be read: without it there is no way back.
     """
-    reference = endpoint.model()
+    reference = reference or endpoint.model()
     if kept := models.identify(reference, known):
         return kept
     try:

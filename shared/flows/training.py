@@ -33,10 +33,9 @@ from shared.domain.ports import (
     Running,
     TrainingData,
 )
-from shared.flows.judging import Judging
+from shared.flows.judging import Judging, JustRead
 from shared.flows.staging import CandidateStaging
 from shared.store import Records
-from shared.store.answers import KeptRows
 from shared.store.marks import Marks
 from shared.store.shelf import Stored
 
@@ -66,7 +65,7 @@ class Course:
     new: bool = False  #: this run has just checked its data
     submitted: bool = False  #: this run has made its BES job
     state: State | None = None  #: of its BES job, if that was asked for already
-    held_out: KeptRows | None = None
+    just_read: JustRead | None = None
 
 
 @dataclass(frozen=True)
@@ -252,7 +251,7 @@ class Training:
                     return self._follow(course, pipeline)
             case JobState.JUDGING:
                 with alone_if(pipeline.gate.rows_at_most > MANY):
-                    return self.judging.judge(job, pipeline, course.held_out)
+                    return self.judging.judge(job, pipeline, course.just_read)
             case JobState.AWAITING:
                 return self._unless_expired(job)
             case JobState.ACCEPTED | JobState.STAGING:
@@ -334,8 +333,8 @@ class Training:
             case Cancelled():
                 return job.end(JobState.CANCELLED, self.now(), f"{it} was cancelled")
             case Finished():
-                job, held_out = self.judging.take_results(job, pipeline, status)
-                course.held_out = held_out if pipeline.gate.rows_at_most <= MANY else None
+                job, just_read = self.judging.take_results(job, pipeline, status)
+                course.just_read = just_read if pipeline.gate.rows_at_most <= MANY else None
                 return job
 
     def _unless_late(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ import msgspec
 
 from shared.base.decoding import Moment
 from shared.base.errors import BadConfiguration, RecordChanged
-from shared.base.threads import at_once
+from shared.base.threads import at_once, together
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.ports import Documents, Lease
 from shared.store.recent import Recent
@@ -62,6 +62,7 @@ class HeldChampion:
         self.abandoned = abandoned
         self._shelf, self._stored, self._lease = shelf, stored, lease
         self._now, self._renewed = now, since
+        self.last_of_all: list[Callable[[], None]] = []  #: done while the record is given back: neither needs the other
 
     @property
     def champion(self) -> Champion:
@@ -128,8 +129,11 @@ class ChampionRecords:
             stored = self._champions.create(stored.name, stored.record) or self._champions.require(stored.name)
         since = now()
         self._champions.forget(stored.name)  # until it is written again
-        with self._documents.lease(stored.name, stored.etag) as lease:
-            yield HeldChampion(self._champions, stored, lease, now, since, abandoned=found.held)
+        with ExitStack() as given_back:
+            lease = given_back.enter_context(self._documents.lease(stored.name, stored.etag))
+            held = HeldChampion(self._champions, stored, lease, now, since, abandoned=found.held)
+            yield held
+            together(given_back.close, *held.last_of_all)
 
     def entry(self, pipeline: str, number: int) -> HistoryEntry | None:
         stored = self._history.load(_entry(pipeline, number))

@@ -29,6 +29,7 @@ from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address, ResourceId
 from studio.jobs.runner import details
+from tests.support.waiting import PATIENCE
 from tests.support.wire import Scripted, scripted_service
 
 DATA = BlobReference("https://store.example/", "training-data/a.csv", Secret("?sig=S3CRET"))
@@ -185,6 +186,17 @@ def test_no_proxy_of_the_machine_comes_between_a_key_and_its_service(
         )
         assert BatchExecutionService(App(Settings({}))._session, "income", training).submit("job", DATA, {}) == "job-1"
         assert proxy.asked == []
+
+
+def test_a_session_shows_each_answer_to_who_observes_it_and_sends_no_cookie_back(service: Scripted) -> None:
+    app = App(Settings({}))
+    seen: list[requests.Response] = []
+    app.observe(lambda answer, *_, **__: seen.append(answer))
+    service.answer(200, {}, Set_Cookie="seen=1; Path=/")
+    for _ in range(2):
+        assert app._session.get(service.address, headers={"X-None": None}, timeout=PATIENCE).json() == {}
+    assert [answer.status_code for answer in seen] == [200, 200]
+    assert not {"Cookie", "X-None"} & {*seen[1].request.headers}
 
 
 def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> None:

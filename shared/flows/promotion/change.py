@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.base.errors import BadMessage, Busy, NeverAgain, TryLater
+from shared.base.threads import at_once
 from shared.domain.bake import BY
 from shared.domain.champions import (
     Action,
@@ -321,8 +322,10 @@ class ChangePlanner:
         """Keep the models that are live, so that they can be put back, and note what others deployed."""
         champion = self.held.champion
         models: dict[str, Model] = {}
-        for name, each in self.endpoints.items():  # what this run has just looked up, it need not look up again
-            models[name] = live_model(self.models, self.reader, name, each, models.values())
+        references = at_once(lambda each: each.model(), self.endpoints.values())
+        for (name, each), reference in zip(self.endpoints.items(), references, strict=True):
+            # What this run has just looked up, it need not look up again.
+            models[name] = live_model(self.models, self.reader, name, each, models.values(), reference)
         if champion.live and champion.live.models == models:
             return
         entry = HistoryEntry(

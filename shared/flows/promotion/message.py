@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from shared.base.errors import BadMessage, Busy, NeverAgain, RecordChanged, RetrainingError
 from shared.base.retry import delay
-from shared.base.threads import at_once
+from shared.base.threads import together
 from shared.domain.champions import Champion
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import JobState, RetrainingJob
@@ -53,11 +52,10 @@ class Promotion:
         """
         pipeline = self.pipelines[request.pipeline]
         own = request.action is Command.PROMOTE and request.by is None  # asked for by the poll
-        reads: list[Callable[[], Any]] = [
+        job, found = together(
             lambda: self._job(request, ASKED_FOR if own else ()),
             lambda: self.records.champions.look(pipeline.name, recent=own),
-        ]
-        job, found = at_once(lambda read: read(), reads)
+        )
         self._entry(request, request_id, found.stored.record)
         try:
             with self.records.champions.hold(found, self.now) as held:

@@ -207,7 +207,7 @@ class Settlement:
         change = self.held.champion.change
         self.held.save(champion.settle(request_id))
         if stored:
-            self.records.jobs.close(stored.record)
+            self.held.last_of_all.append(lambda: self.records.jobs.close(stored.record))
         if (stored is None or (change and change.traffic)) and champion.waiting is None:
             self.records.champions.unmark_change(self.pipeline.name)
 

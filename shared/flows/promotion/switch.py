@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain, TryLater
-from shared.base.threads import at_once
+from shared.base.threads import at_once, together
 from shared.domain.champions import Change, Proof
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Endpoint, Endpoints
@@ -148,9 +148,10 @@ class Switch:
         self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows, seen: list[Rows]
     ) -> str | None:
         """Return what speaks against the endpoint's serving the new model; what it answers goes to `seen`."""
-        if endpoint.model().address != link.address:
+        reference, answers = together(endpoint.model, lambda: endpoint.score(change.rows))
+        if reference.address != link.address:
             return OTHER_MODEL
-        seen.append(endpoint.score(change.rows))
+        seen.append(answers)
         return doubt_of_answers(seen[-1], before, change.expected)
 
     def shown(self, change: Change, name: str, seconds: float) -> tuple[Proof, Rows] | str:
