@@ -194,9 +194,9 @@ def test_a_session_shows_each_answer_to_who_observes_it_and_sends_no_cookie_back
     app.observe(lambda answer, *_, **__: seen.append(answer))
     service.answer(200, {}, Set_Cookie="seen=1; Path=/")
     for _ in range(2):
-        assert app._session.get(service.address, headers={"X-None": None}, timeout=PATIENCE).json() == {}
+        assert app._session.get(service.address, timeout=PATIENCE).json() == {}
     assert [answer.status_code for answer in seen] == [200, 200]
-    assert not {"Cookie", "X-None"} & {*seen[1].request.headers}
+    assert "Cookie" not in seen[1].request.headers
 
 
 def test_a_job_that_was_started_before_is_left_as_it_is(service: Scripted) -> None:
