@@ -90,7 +90,12 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
 
 
 def notes(pipeline: Pipeline, fleet: Fleet | None) -> Iterator[str]:
-    """Yield what a person should know of the cost and the limits of the targets."""
+    """Yield what a person should know of the cost and the limits of the targets, and of the steps of their traffic."""
+    if pipeline.share and pipeline.share.steps == [100]:
+        yield (
+            f"{pipeline.name}: a new model gets all calls in one step; for a part of them first, write "
+            "share.steps: [10, 50, 100]"
+        )
     for target in pipeline.targets:
         if isinstance(target, AzureMLOnlineTarget):
             yield f"{target.endpoint}: {second_deployment(target, pipeline.share or ShareSettings())}"

@@ -71,6 +71,13 @@ def _require_baseline(rule: Rule, gate: Gate, has_rows: bool, wrong: Wrong) -> N
     for condition in rule.conditions:
         on_rows = has_rows and condition.from_rows
         if condition.champion and not on_rows and condition.metric not in gate.baseline:
+            if condition.from_rows:
+                raise wrong(
+                    ".training.scored",
+                    f"is missing, and {condition.text!r} compares with the champion; name the output with the scored "
+                    "rows here, so that both models are compared on the same rows, or give the "
+                    f"{condition.metric} of the model that is live now in gate.baseline",
+                )
             raise wrong(
                 ".gate.baseline",
                 f"{condition.text!r} compares with the champion; give the {condition.metric} of the model that is live "

@@ -321,6 +321,12 @@ class Staging(Protocol):
     def score_staged(self, model: Model, rows: Rows) -> Rows:
         """Return what this model answers, whatever its share."""
 
+    def score_pieces(self, model: Model, rows: Rows, begin: int) -> Iterator[Rows]:
+        """Yield what this model answers from the row `begin` on, piece by piece; each is asked for when it is taken.
+
+        All rows are given, so that a column has one type in all pieces.
+        """
+
     def shares(self) -> Shares: ...
     def share(self, shares: Mapping[str, int], mirror: Mapping[str, int] | None = None) -> Pending | None:
         """Give the models these shares, and the `mirror` a copy of calls; None once that is so, as read back."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable, UnexpectedAnswer
+from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
 from shared.base.retry import delay
 from shared.base.suggestion import case_hint
 from shared.base.threads import together
@@ -39,6 +39,7 @@ from shared.domain.ports import (
     Models,
     NotStarted,
     Running,
+    Staging,
     TrainingData,
 )
 from shared.domain.proof_rows import most_telling, scored_columns
@@ -51,7 +52,7 @@ from shared.store.answers import KeptRows
 log = logging.getLogger("relearn.judging")
 
 BY_REQUEST = 1000  #: rows; more are scored by a BES job, where the service has some
-AT_ONCE = 500  #: rows of one request to an endpoint that has no BES jobs
+FEW = 500  #: rows; of more, what an endpoint without BES jobs has answered is kept piece by piece
 SCORE_SECONDS = 30.0  #: after which a step asks for no more of them
 IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
@@ -188,22 +189,17 @@ class Judging:
         asked, staging = _asked(pipeline, kept.rows), endpoint.staging
         if staging is None:
             return endpoint.score(asked)
-        if len(asked.values) <= AT_ONCE:
+        if len(asked.values) <= FEW:
             return staging.score_staged(model, asked)
-        return self._answers_in_pieces(kept.digest, model, asked, lambda rows: staging.score_staged(model, rows))
+        return self._answers_in_pieces(kept.digest, model, asked, staging)
 
-    def _answers_in_pieces(self, digest: str, model: Model, asked: Rows, score: Callable[[Rows], Rows]) -> Rows | None:
+    def _answers_in_pieces(self, digest: str, model: Model, asked: Rows, staging: Staging) -> Rows | None:
         """Ask piece by piece. What is answered is kept where the endpoint is busy, or this takes long."""
         until, part = self.now() + timedelta(seconds=SCORE_SECONDS), self.records.answers.part(digest, model.sha256)
         before = len(part.record.values)
         answers = part.record
         try:
-            while len(answers.values) < len(asked.values):
-                begin = len(answers.values)
-                rows = asked.values[begin : begin + AT_ONCE]
-                piece = score(Rows(asked.columns, rows))
-                if len(piece.values) != len(rows):
-                    raise UnexpectedAnswer(f"The endpoint gave {len(piece.values)} answers for {len(rows)} rows")
+            for piece in staging.score_pieces(model, asked, before):
                 answers = Rows(piece.columns, [*answers.values, *piece.values])
                 if self.now() > until and len(answers.values) < len(asked.values):
                     return None

@@ -95,7 +95,11 @@ def test_targets_that_stage_have_steps_of_the_traffic_without_any_being_written(
     entry: dict[str, Any], tmp_path: Path
 ) -> None:
     del entry["share"]
-    assert one(tmp_path, entry).share == ShareSettings()
+    found = one(tmp_path, entry)
+    assert found.share == ShareSettings()
+    assert any(
+        "gets all calls in one step" in note and "share.steps: [10, 50, 100]" in note for note in notes(found, None)
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.adapters.azureml.answers import read_answers
 from shared.adapters.azureml.inputs import body_of, typed
+from shared.adapters.azureml.scoring import Access
+from shared.adapters.azureml.scoring import OnlineScoring as Scoring
 from shared.base.errors import BadConfiguration
 from shared.domain.azureml import OnlineScoring
-from shared.domain.checks import Type
+from shared.domain.checks import Checks, Type
 from shared.domain.gate.scored import LABELS, PROBABILITIES
 from shared.domain.rows import Rows
+from tests.support.aml import Here
+from tests.support.aml_session import workspace_of
+from tests.support.staged import target
 
 TWO = ["no", "yes"]
 
@@ -47,6 +53,24 @@ def column(*cells: str, type_: Type | None = None, missing: tuple[str, ...] = ()
 def test_a_column_is_of_numbers_if_each_cell_gives_its_text_back(cells: tuple[str, ...], read: list[Any]) -> None:
     found = column(*cells)
     assert found == read and [type(each) for each in found] == [type(each) for each in read]
+
+
+def test_a_column_has_one_type_in_all_pieces_of_the_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sent: list[list[list[Any]]] = []
+
+    def answers(_: Scoring, __: list[str], cells: list[list[Any]], ___: str) -> Rows:
+        sent.append(cells)
+        return Rows([LABELS], [["no"] for _ in cells])
+
+    monkeypatch.setattr(Scoring, "_score", answers)
+    rows = Rows(["code"], [*([str(number)] for number in range(1, 1200)), ["007"]])
+    workspace, _ = workspace_of(Here(tmp_path))
+    scoring = Scoring(workspace, target("one"), Checks(), Rows([], []), Access())
+    assert len(scoring.score(rows).values) == 1200
+    first, *later = list(scoring.pieces(rows, 500))
+    assert [len(piece.values) for piece in (first, *later)] == [500, 200]
+    assert [len(cells) for cells in sent] == [500, 500, 200, 500, 200]
+    assert {type(cell) for cells in sent for [cell] in cells} == {str}
 
 
 @pytest.mark.parametrize(

@@ -260,8 +260,11 @@ def test_two_pipelines_cannot_share_a_target(sample: dict[str, object], tmp_path
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ("AUC >= champion", r"\.gate\.baseline.*give the AUC of the model that is live"),
-        ("Recall > 0 or Recall > champion", r"\.gate\.baseline: 'Recall > champion' .*the Recall of"),
+        (
+            "AUC >= champion",
+            r"\.training\.scored: is missing.*give the AUC of the model that is live now in gate\.baseline",
+        ),
+        ("Recall > 0 or Recall > champion", r"\.training\.scored: is missing, and 'Recall > champion' .*the Recall of"),
         ("for each sex: AUC > 0.9", r"\.gate\.rules\[0\].*name the output port .* training\.scored"),
     ],
 )

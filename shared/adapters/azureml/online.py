@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from shared.adapters.azureml.deployments import (
     model_of,
 )
 from shared.adapters.azureml.places import OwnStorage, folder_of
-from shared.adapters.azureml.scoring import Access, OnlineScoring
+from shared.adapters.azureml.scoring import Access, OnlineScoring, joined
 from shared.adapters.azureml.traffic import MIRROR, live_deployment, mirrored, shares_in, with_shares
 from shared.adapters.azureml.workspace import BeingChanged, Workspace, is_same, state_of, understood
 from shared.base.errors import BadConfiguration, RetrainingError, ServiceRefused, ServiceUnavailable, readable
@@ -136,8 +136,11 @@ class AzureMLOnlineEndpoint:
         return self._refused(found) if found.state in _ENDED_BADLY else look_again(found.resource, _now())
 
     def score_staged(self, model: Model, rows: Rows) -> Rows:
+        return joined(self.score_pieces(model, rows, 0))
+
+    def score_pieces(self, model: Model, rows: Rows, begin: int) -> Iterator[Rows]:
         try:
-            return self._scoring.score(rows, self._name_of(model.sha256))
+            yield from self._scoring.pieces(rows, begin, self._name_of(model.sha256))
         except ServiceRefused:
             self._known.names.pop(model.sha256, None)  # somebody may have deleted it
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,20 +44,23 @@ class OnlineScoring:
 
     def score(self, rows: Rows, deployment: str = "") -> Rows:
         """Return the scored columns of each row, as text: of this deployment, or of those that have the traffic."""
-        cells = typed(rows, self._types, self._missing, self._sample)  # of all pieces at once
-        parts: list[Rows] = []
-        at_once, begin = ROWS_AT_ONCE, 0
+        return joined(self.pieces(rows, 0, deployment))
+
+    def pieces(self, rows: Rows, begin: int, deployment: str = "") -> Iterator[Rows]:
+        """Yield the scored columns from the row `begin` on, a call each. A column has one type in all calls."""
+        cells = typed(rows, self._types, self._missing, self._sample)
+        at_once = ROWS_AT_ONCE
         while begin < len(cells):
             piece = cells[begin : begin + at_once]
             try:
-                parts.append(self._score(rows.columns, piece, deployment))
+                answers = self._score(rows.columns, piece, deployment)
             except (ServiceRefused, ServiceUnavailable) as error:
                 if error.status not in FEWER or len(piece) == 1:
                     raise
                 at_once = (len(piece) + 1) // 2
             else:
                 begin += len(piece)
-        return Rows(parts[0].columns, [row for part in parts for row in part.values]) if parts else Rows([], [])
+                yield answers
 
     def notice(self, endpoint: Mapping[str, Any]) -> None:
         """Take from an endpoint that was read how it is called."""
@@ -113,6 +116,12 @@ class OnlineScoring:
             return f"Bearer {self._access.secret.reveal()}"
 
         return bearer
+
+
+def joined(pieces: Iterable[Rows]) -> Rows:
+    """Return the pieces of one table as a whole."""
+    parts = [*pieces]
+    return Rows(parts[0].columns, [row for part in parts for row in part.values]) if parts else Rows([], [])
 
 
 def _posted(service: Service, body: Any) -> Answer:
