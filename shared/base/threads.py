@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -38,14 +39,33 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
     things = list(things)
     if len(things) < 2:
         return [work(thing) for thing in things]
-    futures = [_POOL.submit(copy_context().run, _entered, work, thing) for thing in things]
+    left, done, failed = deque(enumerate(things)), dict[int, R](), dict[int, BaseException]()
+
+    def next_one() -> bool:
+        """Do the next that no thread has begun; return whether there was one."""
+        try:
+            number, thing = left.popleft()
+        except IndexError:
+            return False
+        try:
+            done[number] = work(thing)
+        except BaseException as error:
+            failed[number] = error
+            left.clear()
+        return True
+
+    # Few futures that each do many things: to hand over one takes longer than some things.
+    helpers = range(min(len(things) - 1, THREADS))
+    futures = [_POOL.submit(copy_context().run, _help, next_one) for _ in helpers]
     try:
-        return [
-            work(thing) if future.cancel() else _rested(future.result)
-            for thing, future in zip(things, futures, strict=True)
-        ]
+        while next_one():
+            pass
     finally:
+        left.clear()
         _rested(lambda: wait([future for future in futures if not future.cancel()]))
+    if failed:
+        raise failed[min(failed)]
+    return [done[number] for number in range(len(things))]
 
 
 def together(*works: Callable[[], Any]) -> list[Any]:
@@ -93,15 +113,18 @@ def _next(items: Iterator[T], end: object) -> T | object:
     return next(items, end)
 
 
-def _entered(work: Callable[[T], R], thing: T) -> R:
-    _own.turn = _TURNS.acquire()
-    try:
-        entering.get()()
-        return work(thing)
-    finally:
-        if _own.turn:
-            _TURNS.release()
-        _own.turn = False
+def _help(next_one: Callable[[], bool]) -> None:
+    """Do one after another, each in a turn of its own, until none is left."""
+    more = True
+    while more:
+        _own.turn = _TURNS.acquire()
+        try:
+            entering.get()()
+            more = next_one()
+        finally:
+            if _own.turn:
+                _TURNS.release()
+            _own.turn = False
 
 
 def in_time(
