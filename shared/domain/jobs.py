@@ -202,6 +202,10 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.id}{AGAIN}" if self.interrupted else self.id
 
     @property
+    def bes_jobs(self) -> set[str]:
+        return {each for each in (self.bes_job, self.scoring and self.scoring.bes_job) if each}
+
+    @property
     def order(self) -> tuple[datetime, datetime]:
         """Newer data compares greater. Blob times have whole seconds, so arrival settles a tie."""
         return (self.dataset.modified, self.received_at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from shared.domain.ports import (
     TrainingData,
 )
 from shared.flows.judging import Judging, JustRead
+from shared.flows.pace import Pace
 from shared.flows.staging import CandidateStaging
 from shared.store import Records
 from shared.store.marks import Marks
@@ -77,6 +78,7 @@ class Training:
     staging: CandidateStaging
     service: Callable[[Pipeline], BatchService]
     now: Callable[[], datetime]
+    pace: Pace = field(default_factory=Pace)
 
     def start(self, job: RetrainingJob) -> RetrainingJob:
         """Take a new job of this run as far as it goes. The poll leaves it to this run for a while."""
@@ -97,6 +99,7 @@ class Training:
     def poll(self, marks: Marks | None = None) -> list[Request]:
         """Take the active jobs as far as they go, while there is time; return what to ask of the promotion queue."""
         marks = marks or self.records.marks()
+        self.pace.keep(marks.jobs)
         until = self.now() + timedelta(seconds=ADVANCE_SECONDS)
         groups = [marks.jobs[begin : begin + TOGETHER] for begin in range(0, len(marks.jobs), TOGETHER)]
         polled = in_time(lambda ids: self._poll_group(ids, until), groups, ADVANCE_SECONDS, self.now, "groups of jobs")
@@ -113,7 +116,7 @@ class Training:
         """Advance some active jobs. The states of their BES jobs are asked for together."""
         recent = self.records.jobs.recent
         loaded = at_once(lambda each: guarded(lambda: recent(each, AT_SERVICE), None, f"Job {each}", log), ids)
-        jobs = [stored for stored in loaded if stored]
+        jobs = [stored for stored in loaded if stored and self.pace.takes(stored.record, self.now())]
         states = self._states([stored.record for stored in jobs])
         seconds = (until - self.now()).total_seconds()
 
@@ -141,6 +144,7 @@ class Training:
     def _poll_one(self, stored: Stored[RetrainingJob], state: State | None) -> Request | None:
         if stored.record.state in SWITCHED:
             return self._unsettled(stored.record)
+        self.pace.note(stored.record, self.now())
         course = Course(stored, stored.record, state=state)
         self._advance(course)
         return self._asking(course)
@@ -215,11 +219,11 @@ class Training:
         try:
             return self.records.jobs.save(stored, job)
         except RecordChanged:
-            made = _bes_jobs(job) - _bes_jobs(stored.record)
+            made = job.bes_jobs - stored.record.bes_jobs
             there = self.records.jobs.load(job.id) if made else None
             if there and (pipeline := self.pipelines.get(job.pipeline)):
                 # The write may have taken effect, and only its answer was lost.
-                for bes_job in made - _bes_jobs(there.record):
+                for bes_job in made - there.record.bes_jobs:
                     of_training = bes_job == job.bes_job
                     self._cancel(self.service(pipeline) if of_training else self.judging.scoring(pipeline), bes_job)
             raise
@@ -386,10 +390,6 @@ def _place(job: RetrainingJob, pipeline: Pipeline) -> str | None:
 
 def _is_folder(joined: str | None) -> bool:
     return joined is not None and joined.endswith("/")
-
-
-def _bes_jobs(job: RetrainingJob) -> set[str]:
-    return {each for each in (job.bes_job, job.scoring and job.scoring.bes_job) if each}
 
 
 def _known(bes_job: str | None) -> str:

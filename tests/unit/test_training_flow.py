@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -12,7 +12,9 @@ from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command
 from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
-from tests.support.fakes import World
+from shared.domain.values import Duration
+from shared.flows.pace import is_due
+from tests.support.fakes import START, World
 
 
 @pytest.fixture
@@ -232,6 +234,60 @@ def test_a_run_that_died_after_the_mark_is_taken_up_by_the_poll(world: World) ->
     del world.documents.contents[f"jobs/{job_id}.json"]
     world.run(lambda: world.records.jobs.load(job_id) is not None and state(world, job_id) is JobState.PROMOTED)
     assert state(world, job_id) is JobState.PROMOTED
+
+
+def _looks(world: World, hours: float) -> list[datetime]:
+    """Poll every 15 seconds in one process; return when the service was asked for a training."""
+    looks, flows = list[datetime](), world.flows
+    for _ in range(round(hours * 240)):
+        before = len(world.service.asked)
+        flows.training.poll()
+        looks += [world.clock.now()] * (len(world.service.asked) - before)
+        world.clock.sleep(15)
+    return looks
+
+
+def test_a_training_that_runs_for_hours_is_asked_for_less_often(world: World) -> None:
+    world.service.answer = Running()
+    job_id = world.drop("a.csv")
+    training = world.alone["income"].training
+    world.alone["income"] = msgspec.structs.replace(
+        world.alone["income"], training=msgspec.structs.replace(training, running=Duration(20 * 3600))
+    )
+    begun = world.clock.now()
+    looks = _looks(world, hours=4)
+    assert 160 <= len(looks) <= 200  # of 960 polls
+    for before, after in itertools.pairwise(looks):
+        gap, age = (after - before).total_seconds(), (after - begun).total_seconds()
+        assert gap <= 15 + max(15.0, min(age / 20, 120.0))
+    world.service.answer = None
+    ended = world.clock.now()
+    world.run(lambda: state(world, job_id) is JobState.PROMOTED)
+    assert world.clock.now() - ended <= timedelta(minutes=3)
+
+
+def test_long_trainings_are_asked_for_in_the_same_polls() -> None:
+    since = [START + timedelta(seconds=7.0 * number) for number in range(100)]
+    polls = [START + timedelta(hours=2, seconds=15.0 * number) for number in range(8 * 3)]
+    asked = [{now for before, now in itertools.pairwise(polls) if is_due(each, before, now)} for each in since]
+    assert asked.count(asked[0]) == len(asked) and len(asked[0]) == 2
+
+
+def test_a_training_that_met_an_error_is_asked_for_when_its_next_try_is_due(world: World) -> None:
+    world.service.answer = Running()
+    world.drop("a.csv")
+    flows = world.flows
+    flows.training.poll()
+    world.clock.sleep(3600 + 119 - world.clock.now().timestamp() % 120)  # the last second of a period
+    flows.training.poll()
+    world.service.fails = [ServiceUnavailable("GET got no answer")]
+    world.clock.sleep(120)
+    flows.training.poll()
+    [job_id] = world.records.jobs.active()
+    assert world.records.jobs.require(job_id).record.trouble
+    world.clock.sleep(30)
+    flows.training.poll()
+    assert world.records.jobs.require(job_id).record.trouble is None
 
 
 def _poll_after(world: World, seconds: float) -> list[object]:

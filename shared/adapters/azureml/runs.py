@@ -19,7 +19,7 @@ from shared.base.errors import RetrainingError
 PAGE = 1000  #: runs or experiments of an answer, at most
 MOST_RUNS, MOST_EXPERIMENTS = 12, 3  #: pages of one search
 FEW = 5  #: jobs of which each is asked for by itself: another page would be more
-FRESH, FRESH_PER_RUN = 2.0, 0.02  #: seconds for which a search counts, and more for each run of it
+FRESH, FRESH_PER_RUN = 2.0, 0.02  #: seconds for which a search counts at most, and more for each run of it
 
 
 class Call(Protocol):
@@ -37,11 +37,15 @@ class Run:
 
 @dataclass
 class _Search:
-    """What is known of the newest runs. The groups of one poll share it."""
+    """What is known of the newest runs. The groups of one poll share it.
+
+    A poll asks for each job once, so a job that is asked for again begins another search.
+    """
 
     begun: float
     experiments: list[str] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)  #: by id in lower case
+    answered: set[str] = field(default_factory=set)  #: names whose states were given to who asked
     token: str = ""
     pages: int = 0
     left: int = 0  #: jobs that were left to be asked for each by itself
@@ -69,12 +73,12 @@ class Runs:
         return found
 
     def states(self, names: Sequence[str]) -> dict[str, str]:
-        """Return the states of runs by name, which may be some seconds old.
+        """Return the states of runs by name, as old as the poll that asks.
 
         A run that is left out was not found, or is one of so few that each is asked for by itself.
         """
         with self._lock:
-            search = self._current()
+            search = self._current(names)
             if search.error:
                 raise search.error
             try:
@@ -86,11 +90,14 @@ class Runs:
                 search.error = error
                 raise
             search.left += missing
-            return {name: search.states[name.lower()] for name in names if name.lower() in search.states}
+            found = {name: search.states[name.lower()] for name in names if name.lower() in search.states}
+            search.answered.update(found)
+            return found
 
-    def _current(self) -> _Search:
+    def _current(self, names: Sequence[str]) -> _Search:
         search, now = self._search, self._clock()
-        if search is None or now - search.begun > FRESH + FRESH_PER_RUN * len(search.states):
+        is_old = search is None or now - search.begun > FRESH + FRESH_PER_RUN * len(search.states)
+        if search is None or is_old or not search.answered.isdisjoint(names):
             search = self._search = _Search(begun=now)
         return search
 
