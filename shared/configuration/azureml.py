@@ -12,7 +12,14 @@ import msgspec
 from shared.base.suggestion import case_hint, suggestion
 from shared.configuration.azureml_names import check_names
 from shared.configuration.file import Entry, Wrong
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ScoredOutput, ShareSettings
+from shared.domain.azureml import (
+    AzureMLOnlineTarget,
+    AzureMLTraining,
+    ChampionScored,
+    OnlineScoring,
+    ScoredOutput,
+    ShareSettings,
+)
 from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
 from shared.domain.fleets import Fleet
 from shared.domain.gate.decision import Gate
@@ -33,7 +40,11 @@ def check_services(entry: Entry, folder: Path, wrong: Wrong) -> Training:
     if isinstance(training, AzureMLTraining):
         _check_run(training, folder, wrong)
         _check_scored(training, wrong)
-        training = msgspec.structs.replace(training, metrics=_named_metrics(training.metrics, wrong))
+        training = msgspec.structs.replace(
+            training,
+            metrics=_named_metrics(training.metrics, wrong),
+            champion=_read_champion(training, entry.targets[0], wrong),
+        )
     for index, target in enumerate(entry.targets):
         if target.stages != isinstance(training, AzureMLTraining):
             service = "azureml" if isinstance(training, AzureMLTraining) else "studio"
@@ -63,6 +74,12 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
                 f".training.metrics.{metric}",
                 f"is of {kind_of(metric).value} models, and the gate looks at {gate.kind.value} ones; remove it",
             )
+    if training.champion and not (training.scored and gate.compares and gate.needs_rows):
+        raise wrong(
+            ".training.champion",
+            "is for rules that compare with the champion on scored rows; write such a rule, as AUC >= champion, or "
+            "remove this key",
+        )
     if training.scored is None or not gate.needs_rows:
         return
     on_rows = {c.metric: i for i, rule in enumerate(gate.rules) for c in rule.conditions if rule.each or c.champion}
@@ -75,11 +92,12 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
         )
     _check_classes(entry.targets, training.scored, wrong)
     kind, answer = gate.kind, _answer(entry.targets[0])
-    if asked and answer == "label":
+    if asked and answer == "label" and not training.champion:
         raise wrong(
             f".gate.rules[{on_rows[asked]}]",
             f"{asked} of the champion needs probabilities, and the endpoint answers labels; save the model with "
-            'pyfunc_predict_fn="predict_proba", and write targets[0].scoring.answer: probabilities',
+            'pyfunc_predict_fn="predict_proba", and write targets[0].scoring.answer: probabilities, or have the '
+            "training score the champion too (training.champion)",
         )
     if (answer == "value") != (kind is Kind.REGRESSION):
         right = "value" if kind is Kind.REGRESSION else "label, probability or probabilities"
@@ -161,10 +179,21 @@ def _check_job(training: AzureMLTraining, job: str, folder: Path, wrong: Wrong) 
         hint = "write azureml:NAME:VERSION of code in the workspace, or name a component"
         raise wrong(path, f"{job} has code in a folder, which the app cannot upload; {hint}")
     for what, names in (
-        ("inputs", {"data": training.data, **{f"parameters.{each}": each for each in training.parameters}}),
+        (
+            "inputs",
+            {
+                "data": training.data,
+                **({"champion.input": training.champion.input} if training.champion else {}),
+                **{f"parameters.{each}": each for each in training.parameters},
+            },
+        ),
         (
             "outputs",
-            {"model": training.model.output, **({"scored": training.scored.output} if training.scored else {})},
+            {
+                "model": training.model.output,
+                **({"scored": training.scored.output} if training.scored else {}),
+                **({"champion.scored": training.champion.scored} if training.champion else {}),
+            },
         ),
     ):
         given = content.get(what)
@@ -198,6 +227,26 @@ def _check_scored(training: AzureMLTraining, wrong: Wrong) -> None:
         raise wrong(".training.scored.output", f"is {scored.output!r}, which is the output of the model")
     if re.search(r"[/\\]", scored.file) or scored.file in ("", ".", ".."):
         raise wrong(".training.scored.file", f"is {scored.file!r}; write the name of a file in the output's folder")
+
+
+def _read_champion(training: AzureMLTraining, target: Target, wrong: Wrong) -> ChampionScored | None:
+    """Return the ports of the champion with their datastore, which is the first target's if none is named."""
+    champion, path = training.champion, ".training.champion"
+    if champion is None:
+        return None
+    if training.scored is None:
+        raise wrong(path, "needs training.scored: both outputs have the same rows; name the candidate's output there")
+    if champion.scored in (training.model.output, training.scored.output):
+        raise wrong(f"{path}.scored", f"is {champion.scored!r}, which is the output of the model or of training.scored")
+    if champion.datastore or not isinstance(target, AzureMLOnlineTarget):
+        return champion
+    if target.workspace.lower() != training.workspace.lower():
+        raise wrong(
+            f"{path}.datastore",
+            "is missing, and the first target is in another workspace; name the datastore over the container models "
+            "that the training's workspace has",
+        )
+    return msgspec.structs.replace(champion, datastore=target.datastore)
 
 
 def _check_classes(targets: list[Target], scored: ScoredOutput, wrong: Wrong) -> None:

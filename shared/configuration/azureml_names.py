@@ -28,6 +28,11 @@ def check_names(entry: Entry, wrong: Wrong) -> None:
             raise wrong(f".training.metrics.{metric}", "is empty; write the metric's name in the run")
     if training.data in training.parameters:
         raise wrong(f".training.parameters.{training.data}", "is the input that gets the data; remove it here")
+    if training.champion and training.champion.input in (training.data, *training.parameters):
+        raise wrong(
+            ".training.champion.input",
+            f"is {training.champion.input!r}, which is also the data's or a parameter's input",
+        )
 
 
 def _names(entry: Entry) -> Iterator[tuple[str, str, re.Pattern[str]]]:
@@ -40,6 +45,10 @@ def _names(entry: Entry) -> Iterator[tuple[str, str, re.Pattern[str]]]:
         yield ".training.model.output", training.model.output, _PORT
         if training.scored:
             yield ".training.scored.output", training.scored.output, _PORT
+        if champion := training.champion:
+            yield ".training.champion.input", champion.input, _PORT
+            yield ".training.champion.scored", champion.scored, _PORT
+            yield ".training.champion.datastore", champion.datastore or training.datastore, _RESOURCE
         for name in training.parameters:
             yield f".training.parameters.{name}", name, _PORT
     for index, target in enumerate(entry.targets):

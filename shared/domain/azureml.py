@@ -44,6 +44,18 @@ class ScoredOutput(FilePart, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=dict)
 
 
+class ChampionScored(FilePart, frozen=True, kw_only=True):
+    """The live model as an input of the training, which scores the held-out rows with it too."""
+
+    input: Annotated[str, Meta(description="Name of the input that gets the live model; champion")] = "champion"
+    scored: Annotated[
+        str, Meta(description="Name of the output with the rows as the live model scores them, with the same columns")
+    ] = "champion_scored"
+    datastore: Annotated[
+        str | None, Meta(description="Datastore of the workspace over the app's container models; the first target's")
+    ] = None
+
+
 class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="azureml"):
     """A job of an Azure Machine Learning workspace: a command component, or the job of a YAML file."""
 
@@ -61,6 +73,7 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
     datastore: Annotated[str, Meta(description="Datastore of the workspace over the app's container batches")]
     model: ModelOutput = msgspec.field(default_factory=ModelOutput)
     scored: ScoredOutput | None = None
+    champion: ChampionScored | None = None
     metrics: Annotated[
         dict[str, str], Meta(description="The gate's metrics by the names of the run: {AUC: roc_auc}")
     ] = msgspec.field(default_factory=dict)
@@ -90,7 +103,17 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
 
     @property
     def outputs(self) -> Outputs:
-        return Outputs(self.model.output, None, self.scored.output if self.scored else None)
+        scored, champion = self.scored, self.champion
+        return Outputs(
+            self.model.output, None, scored.output if scored else None, champion.scored if champion else None
+        )
+
+    @property
+    def scored_files(self) -> dict[str, str]:
+        """The files of scored rows, by output."""
+        outputs = self.outputs
+        named = [name for name in (outputs.scored, outputs.champion) if name is not None]
+        return dict.fromkeys(named, self.scored.file) if self.scored else {}
 
     @property
     def scored_columns(self) -> Mapping[str, str]:

@@ -167,6 +167,7 @@ class RetrainingJob(msgspec.Struct, frozen=True, kw_only=True):
     state: JobState = JobState.RECEIVED
     steps: tuple[Step, ...] = ()
     reason: str | None = None  #: why it ended as it did
+    champion: Model | None = None  #: the live model that its training gets, to score the held-out rows with it too
     bes_job: str | None = None
     interrupted: str | None = None  #: the BES job that the service's stop ended, and that another one stands in for
     submitted_at: Moment | None = None

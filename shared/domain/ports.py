@@ -235,11 +235,14 @@ BesJob = NotStarted | Running | Failed | Cancelled | Finished
 class BatchService(Protocol):
     """Runs jobs at a service: trainings, or the scoring of many rows by a predictive web service."""
 
-    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+    def submit(
+        self, name: str, data: BlobReference | None, parameters: Mapping[str, str], champion: Model | None = None
+    ) -> str:
         """Create a job and return its id. It trains nothing before it is started, or before its data is there.
 
         A service that names its jobs takes the `name` as the id, and the same name again finds the same job. The id of
-        a job of Studio is Studio's own. `data` is for its input; None for a service that has none.
+        a job of Studio is Studio's own. `data` is for its input; None for a service that has none. `champion` is a kept
+        model that a training gets to score rows with it too.
         """
 
     def start(self, bes_job: str) -> None:

@@ -28,6 +28,7 @@ class Outputs(NamedTuple):
     model: str
     evaluation: str | None
     scored: str | None
+    champion: str | None = None  #: the same rows, scored by the champion
 
 
 class NameRule(NamedTuple):

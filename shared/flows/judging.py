@@ -23,7 +23,7 @@ from shared.base.threads import together
 from shared.domain.champions import Champion
 from shared.domain.evaluation import BYTES_AT_MOST, Evaluation, read_evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
-from shared.domain.gate.scored import read_scored
+from shared.domain.gate.scored import read_champion_scored, read_scored
 from shared.domain.gate.verdict import Outcome, Verdict
 from shared.domain.jobs import Approval, ChampionScoring, HeldOut, JobState, Model, RetrainingJob, Telling
 from shared.domain.logged_metrics import read_metrics
@@ -99,6 +99,11 @@ class Judging:
             content, gate = reader.read(results[outputs.scored]), pipeline.gate
             rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most, training.scored_columns)
             kept = self.records.answers.keep_rows(rows)
+            if job.champion and outputs.champion:
+                theirs, label = reader.read(results[outputs.champion]), pipeline.gate.label
+                answers = read_champion_scored(rows, total, theirs, label, gate.rows_at_most, training.scored_columns)
+                self.records.answers.keep(kept.digest, job.champion.sha256, answers)
+                kept = KeptRows(kept.digest, rows)
             return HeldOut(digest=kept.digest, rows=len(rows.values), of=total), kept
 
         def take_evaluation() -> Evaluation:
@@ -117,6 +122,14 @@ class Judging:
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
         return job.move_to(JobState.JUDGING, self.now(), note, **facts), JustRead(champion, kept)
+
+    def with_champion(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
+        """Return the job with the live model, which its training scores the held-out rows with too.
+
+        Where another model is live by the time of the judgement, that one is asked through its endpoint.
+        """
+        model = self._live(pipeline, self.records.champions.load(pipeline.name))
+        return job.noting(self.now(), f"its training gets the champion {model.sha256[:12]}", champion=model)
 
     def judge(self, job: RetrainingJob, pipeline: Pipeline, just_read: JustRead | None = None) -> RetrainingJob:
         """Take the job to its verdict, or one step towards it."""

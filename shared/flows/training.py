@@ -267,6 +267,8 @@ class Training:
         job, training, place = course.job, pipeline.training, _place(course.job, pipeline)
         if place != job.joined:
             return job.noting(self.now(), f"its data goes to batches/{place}", joined=place)
+        if training.outputs.champion and job.champion is None:
+            return self.judging.with_champion(job, pipeline)
         link, parameters = None, {**training.parameters, **job.parameters}
         try:
             if training.folder:
@@ -278,7 +280,7 @@ class Training:
             return self._without_the_changed(job, error)
         # At Studio, only the job whose id is recorded is ever started: an answer lost here leaves a job that trains
         # nothing. Elsewhere the name finds the job again.
-        bes_job = self.service(pipeline).submit(job.name_at_service, link, parameters)
+        bes_job = self.service(pipeline).submit(job.name_at_service, link, parameters, job.champion)
         note = f"{training.job_word} {bes_job} created"
         return job.move_to(JobState.SUBMITTED, self.now(), note, bes_job=bes_job, submitted_at=self.now())
 
@@ -330,7 +332,7 @@ class Training:
                 return self._unless_late(job, pipeline, "ran", job.running_since, training.running)
             case Failed(details, interrupted=True) if job.interrupted is None:
                 note = f"{it} is made again: {details}"
-                fresh: dict[str, Any] = {"bes_job": None, "submitted_at": None, "running_since": None}
+                fresh: dict[str, Any] = {"bes_job": None, "submitted_at": None, "running_since": None, "champion": None}
                 return job.move_to(JobState.RECEIVED, self.now(), note, interrupted=job.bes_job, **fresh)
             case Failed(details):
                 return job.end(JobState.FAILED, self.now(), f"The training failed: {details}")

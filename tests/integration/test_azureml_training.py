@@ -11,7 +11,8 @@ from service.faults.orders import Fault
 from shared.adapters.azureml.failures import reason_of
 from shared.adapters.azureml.training import WorkspaceTraining
 from shared.adapters.azureml.workspace import Workspace
-from shared.domain.azureml import AzureMLTraining, ScoredOutput
+from shared.domain.azureml import AzureMLTraining, ChampionScored, ScoredOutput
+from shared.domain.jobs import Model
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.domain.values import WorkspaceId
 from tests.support.aml import Here
@@ -22,6 +23,7 @@ from tests.support.waiting import until
 
 STORE = "https://account.blob.core.windows.net/"
 DATA = BlobReference(STORE, "batches/in/rows.csv")
+CHAMPION = Model(sha256="c" * 64, size=1, folder=True)
 WANTED = frozenset({"roc_auc"})
 TRAIN = "cp ${{inputs.data}} ${{outputs.model}}/model.txt && cp ${{inputs.data}} ${{outputs.scored}}/scored.csv"
 
@@ -32,7 +34,11 @@ def workspace(here: Here) -> Workspace:
 
 
 def training(
-    here: Here, workspace: Workspace, command: str = TRAIN, wanted: frozenset[str] = frozenset()
+    here: Here,
+    workspace: Workspace,
+    command: str = TRAIN,
+    wanted: frozenset[str] = frozenset(),
+    champion: ChampionScored | None = None,
 ) -> WorkspaceTraining:
     """Return the trainings by a component with this command, whose metrics are waited for."""
     specification = {
@@ -41,8 +47,12 @@ def training(
         "type": "command",
         "command": command,
         "environment": f"azureml:{here.workspace.id}/environments/python/versions/1",
-        "inputs": {"data": {"type": "uri_file"}},
-        "outputs": {"model": {"type": "custom_model"}, "scored": {"type": "uri_folder"}},
+        "inputs": {"data": {"type": "uri_file"}, **({champion.input: {"type": "custom_model"}} if champion else {})},
+        "outputs": {
+            "model": {"type": "custom_model"},
+            "scored": {"type": "uri_folder"},
+            **({champion.scored: {"type": "uri_folder"}} if champion else {}),
+        },
     }
     assert here.put("components/train/versions/1", componentSpec=specification).status == 201
     configured = AzureMLTraining(
@@ -51,6 +61,7 @@ def training(
         compute="cpu-cluster",
         datastore="workspaceblobstore",
         scored=ScoredOutput(),
+        champion=champion,
     )
     return WorkspaceTraining(
         workspace, configured, "income", store=STORE, is_complete=lambda logged: wanted <= logged.keys()
@@ -92,6 +103,21 @@ def test_a_component_trains_and_its_outputs_are_where_they_were_ordered(
     assert container.download_blob(scored).readall() == b"a,b\n1,2\n"
     model = found.results["model"].relative.removeprefix("batches/")
     assert [each.name for each in container.list_blobs(name_starts_with=model)] == [f"{model}model.txt"]
+
+
+def test_a_training_reads_the_champion_and_its_rows_are_where_they_were_ordered(
+    here: Here, workspace: Workspace, blobs: BlobServiceClient
+) -> None:
+    rows = b"y,Scored Labels\n1,0\n"
+    blobs.get_blob_client(store(here), f"{CHAMPION.sha256}/rows.csv").upload_blob(rows)
+    champion = ChampionScored(datastore="workspaceblobstore")
+    command = f"{TRAIN} && cp ${{{{inputs.champion}}}}/rows.csv ${{{{outputs.champion_scored}}}}/scored.csv"
+    service = training(here, workspace, command, champion=champion)
+    assert service.submit("one", DATA, {}, CHAMPION) == service.submit("one", DATA, {}, CHAMPION)
+    found = ended(service)
+    assert isinstance(found, Finished)
+    place = found.results["champion_scored"].relative.removeprefix("batches/")
+    assert blobs.get_blob_client(store(here), place).download_blob().readall() == rows
 
 
 def test_a_training_that_fails_says_what_it_printed_last(here: Here, workspace: Workspace) -> None:

@@ -375,8 +375,12 @@ class FakeReader:
 
     def __init__(self) -> None:
         self.evaluation = EVALUATION
+        self.of_champion: bytes | None = None  #: the rows that a training scored with the champion
 
     def read(self, reference: BlobReference) -> Iterator[bytes]:
+        if self.of_champion and "/champion_scored/" in reference.relative:
+            yield self.of_champion
+            return
         yield self.evaluation if reference.relative.endswith(".csv") else reference.relative.encode()
 
     def files(self, reference: BlobReference) -> Files:
@@ -391,6 +395,7 @@ class FakeService:
         self.names: list[str] = []  #: the names that the app gave, one for each of them
         self.data: list[str] = []
         self.parameters: dict[str, str] = {}
+        self.champions: list[str | None] = []  #: the model that each got, to score rows with it
         self.started: list[str] = []
         self.cancelled: list[str] = []
         self.lose: list[str] = []
@@ -399,8 +404,11 @@ class FakeService:
         self.asked: list[list[str]] = []  #: the jobs whose states were asked for at once
         self._one = Lock()
 
-    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+    def submit(
+        self, name: str, data: BlobReference | None, parameters: Mapping[str, str], champion: Model | None = None
+    ) -> str:
         self._fail()
+        self.champions.append(champion.sha256 if champion else None)
         self.names.append(name)
         if data:
             self.data.append(data.relative)

@@ -16,7 +16,7 @@ from shared.base.settings import Settings
 from shared.configuration.azureml import notes
 from shared.configuration.file import schema
 from shared.configuration.loading import load_pipelines
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ShareSettings
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ChampionScored, ShareSettings
 from shared.domain.fleets import Pipelines
 from shared.domain.pipelines import Pipeline
 
@@ -78,7 +78,7 @@ def test_the_sample_is_valid() -> None:
     assert isinstance(training, AzureMLTraining)
     assert isinstance(target, AzureMLOnlineTarget)
     assert training.where == f"https://management.azure.com{WORKSPACE}"
-    assert training.outputs == ("model", None, "scored")
+    assert training.outputs == ("model", None, "scored", None)
     assert training.scored_columns == {"Scored Labels": "prediction", "Scored Probabilities": "probability"}
     assert pipeline.share == ShareSettings(steps=[10, 50, 100])
     assert (training.copies, training.folder, target.stages, target.batch_output) == (True, None, True, None)
@@ -135,6 +135,12 @@ def test_targets_that_stage_have_steps_of_the_traffic_without_any_being_written(
         ("training.scored.label", "probability", ".training.scored: names the column 'probability' twice"),
         ("training.scored.probabilities", {"a": "p0", "b": "p1"}, ".training.scored: has 'probability', for two cla"),
         ("training.scored.file", "../scored.csv", ".training.scored.file: is '../scored.csv'; write the name of a "),
+        ("training.champion", {"scored": "scored"}, ".training.champion.scored: is 'scored', which is the output of"),
+        ("training.champion", {"scored": "model"}, ".training.champion.scored: is 'model', which is the output of t"),
+        ("training.champion", {"input": "data"}, ".training.champion.input: is 'data', which is also the data's or "),
+        ("training.champion", {"input": "a b"}, ".training.champion.input: is 'a b', which is not a name of the ser"),
+        ("training.champion", {"datastore": "a/b"}, ".training.champion.datastore: is 'a/b', which is not a name of"),
+        ("training.champion", {"output": "x"}, ".training.champion.output: is not a key here; known keys: datastor"),
         ("training.scored.output", "model", ".training.scored.output: is 'model', which is the output of the model"),
         ("training.metrics", {"AUCC": "x"}, ".training.metrics.AUCC: is not a metric of the gate; did you mean 'AUC'?"),
         ("training.metrics", {"F1": "x", "F-Score": "y"}, ".training.metrics.F-Score: names F-Score a second time"),
@@ -235,6 +241,26 @@ def test_labels_are_enough_for_rules_that_need_no_probabilities(entry: dict[str,
     assert refused(tmp_path, entry).startswith(".gate.rules[0]: Average Log Loss needs probabilities, and the scored")
 
 
+def test_a_training_that_scores_the_champion_needs_no_probabilities_of_the_endpoint(
+    entry: dict[str, Any], tmp_path: Path
+) -> None:
+    entry["targets"][0]["scoring"] = {"answer": "label"}
+    assert "or have the training score the champion too (training.champion)" in refused(tmp_path, entry)
+    entry["training"]["champion"] = {"input": "live"}
+    training = one(tmp_path, entry).training
+    assert isinstance(training, AzureMLTraining)
+    assert training.champion == ChampionScored(input="live", datastore="relearn_models")
+    assert training.scored_files == {"scored": "scored.csv", "champion_scored": "scored.csv"}
+    entry["targets"][0]["workspace"] = f"{WORKSPACE}2"
+    assert refused(tmp_path, entry).startswith(".training.champion.datastore: is missing, and the first target is in")
+    entry["training"]["champion"]["datastore"] = "kept"
+    one(tmp_path, entry)
+    entry["gate"]["rules"] = ["AUC >= 0.9"]
+    assert refused(tmp_path, entry).startswith(".training.champion: is for rules that compare with the champion on sco")
+    del entry["training"]["scored"]
+    assert refused(tmp_path, entry).startswith(".training.champion: needs training.scored: both outputs have the same")
+
+
 def test_two_pipelines_do_not_share_an_endpoint(entry: dict[str, Any], tmp_path: Path) -> None:
     other = deepcopy(entry)
     other |= {"blobs": "other/*.csv"}
@@ -283,10 +309,19 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
         ),
         ({"inputs": {"Data": 1}}, ".training.data: train.yml has no input 'data'; 'Data' differs in case only; its"),
         ({"outputs": {"model": {}}}, ".training.scored: train.yml has no output 'scored'; its outputs are: model"),
+        (
+            {"inputs": {"data": 1}, "_champion": {}},
+            ".training.champion.input: train.yml has no input 'champion'; its i",
+        ),
         ({"outputs": None}, ".training.model: train.yml has no output 'model'; its outputs are: none"),
     ):
+        training["champion"] = changed.pop("_champion", None)  # type: ignore[attr-defined]
         written(**changed)
         assert refused(tmp_path, entry).startswith(said)
+    training["champion"] = {}
+    written(inputs={"data": 1, "champion": {"type": "mlflow_model"}})
+    assert refused(tmp_path, entry).startswith(".training.champion.scored: train.yml has no output 'champion_scored'")
+    del training["champion"]
     written()
     training["parameters"] = {"d": "1"}
     assert refused(tmp_path, entry).startswith(".training.parameters.d: train.yml has no input 'd'")

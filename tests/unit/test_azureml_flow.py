@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 from shared.base.errors import BadEvaluation, RetrainingError, ServiceUnavailable
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, OnlineScoring, ScoredOutput, ShareSettings
+from shared.domain.azureml import (
+    AzureMLOnlineTarget,
+    AzureMLTraining,
+    ChampionScored,
+    OnlineScoring,
+    ScoredOutput,
+    ShareSettings,
+)
 from shared.domain.evaluation import Kind
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
@@ -26,6 +33,7 @@ WORKSPACE = WorkspaceId("/subscriptions/s/resourceGroups/g/providers/Microsoft.M
 STORE = "https://store.example/"
 TRAINING = AzureMLTraining(workspace=WORKSPACE, component="train:1", compute="cpu", datastore="batches")
 SCORED = ScoredOutput(label="prediction", probability="p1")
+CHAMPION = ChampionScored(datastore="models")
 METRICS = {"roc_auc": "0.95", "training_roc_auc": "1.0"}
 
 
@@ -36,11 +44,14 @@ class Jobs(FakeService):
         super().__init__()
         self.metrics: Mapping[str, str] = METRICS
         self.left_out: set[str] = set()
+        self.running: set[str] = set()
 
-    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+    def submit(
+        self, name: str, data: BlobReference | None, parameters: Mapping[str, str], champion: Model | None = None
+    ) -> str:
         lost, self.lose = self.lose, []
         if name not in self.created:
-            super().submit(name, data, parameters)
+            super().submit(name, data, parameters, champion)
             self.created[-1] = name
             self.started.append(name)
         self.lose = lost
@@ -52,9 +63,10 @@ class Jobs(FakeService):
 
     def status(self, bes_job: str) -> BesJob:
         self._fail()
-        if self.answer is not None:
-            return self.answer
-        outputs = {"model": f"batches/income/{bes_job}/model/", "scored": f"batches/income/{bes_job}/scored/scored.csv"}
+        if self.answer is not None or bes_job in self.running:
+            return self.answer or Running()
+        scored = {name: f"batches/income/{bes_job}/{name}/scored.csv" for name in ("scored", "champion_scored")}
+        outputs = {"model": f"batches/income/{bes_job}/model/", **scored}
         return Finished({name: BlobReference(STORE, place) for name, place in outputs.items()}, self.metrics)
 
     def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
@@ -227,9 +239,10 @@ class Answering:
         return Rows(["Scored Labels", "Scored Probabilities"], answers)
 
 
-def compared(count: int) -> tuple[World, Answering]:
-    world = make(("AUC >= champion",), SCORED)
+def compared(count: int, champion: ChampionScored | None = None) -> tuple[World, Answering]:
+    world = make(("AUC >= champion",), SCORED, champion=champion)
     world.reader.evaluation = scored_rows(count)
+    world.reader.of_champion = world.reader.evaluation.replace(b"5\n", b"4\n")
     return world, Answering(world)
 
 
@@ -292,6 +305,82 @@ def test_a_step_does_not_ask_for_longer_than_a_poll_may_take() -> None:
     assert job(world, job_id).trouble is None
     world.run(lambda: job(world, job_id).state is not JobState.JUDGING)
     assert answering.pieces == [500, 500, 500, 500, 300]
+
+
+def live(world: World) -> str:
+    model = world.models.identify(world.endpoints["one"].model())
+    assert model is not None
+    return model.sha256
+
+
+def test_a_training_that_scores_the_champion_too_leaves_nothing_to_ask_the_endpoint() -> None:
+    world, answering = compared(2300, CHAMPION)
+    found = judged(world)
+    assert jobs_of(world).champions == [live(world)]
+    assert found.champion is not None and found.champion.sha256 == live(world)
+    assert found.verdict is not None and found.held_out is not None
+    assert (found.verdict.champion, found.verdict.same_rows) == (live(world), 2300)
+    assert answering.pieces == []
+    answers = world.records.answers.load(found.held_out.digest, live(world))
+    assert answers is not None
+    assert (answers.columns, answers.values[1]) == (["Scored Labels", "Scored Probabilities"], ["1", "0.14"])
+    notes = [step.note for step in found.steps]
+    assert f"its training gets the champion {live(world)[:12]}" in notes
+
+
+def test_a_champion_that_came_while_a_job_trained_is_asked_through_its_endpoint() -> None:
+    world, answering = compared(600, CHAMPION)
+    first, second = world.drop("a.csv"), world.drop("b.csv")
+    before = live(world)
+    jobs_of(world).running.add(second)
+    world.run(lambda: job(world, first).final)
+    jobs_of(world).running.clear()
+    world.run(lambda: job(world, second).final)
+    assert jobs_of(world).champions == [before, before]
+    winner = job(world, second)
+    assert winner.champion is not None and winner.champion.sha256 == before
+    assert job(world, first).state is JobState.PROMOTED
+    assert winner.verdict is not None and job(world, first).model is not None
+    assert winner.verdict.champion == job(world, first).model.sha256  # type: ignore[union-attr]
+    assert 500 in answering.pieces
+
+
+def test_a_job_that_is_made_again_gets_the_champion_of_that_time() -> None:
+    world, _ = compared(40, CHAMPION)
+    jobs_of(world).answer = Running()
+    job_id = world.drop("a.csv")
+    before = live(world)
+    world.flows.training.poll()
+    jobs_of(world).answer = Failed("the service stopped", interrupted=True)
+    world.flows.training.poll()
+    jobs_of(world).answer = None
+    world.run(lambda: job(world, job_id).final)
+    assert jobs_of(world).champions == [before, before]
+    assert [step.note[:31] for step in job(world, job_id).steps].count("its training gets the champion ") == 2
+
+
+def test_a_job_without_a_recorded_champion_is_judged_by_the_endpoint() -> None:
+    world, answering = compared(40)
+    jobs_of(world).answer = Running()
+    job_id = world.drop("a.csv")
+    world.flows.training.poll()
+    training = msgspec.structs.replace(world.alone["income"].training, champion=CHAMPION)
+    world.alone["income"] = msgspec.structs.replace(world.alone["income"], training=training)
+    jobs_of(world).answer = None
+    world.flows.training.poll()
+    assert job(world, job_id).verdict is not None
+    assert answering.pieces == [40]
+
+
+def test_rows_of_the_champion_that_are_others_end_the_job_with_the_difference() -> None:
+    world, _ = compared(40, CHAMPION)
+    world.reader.of_champion = scored_rows(39)
+    found = judged(world)
+    assert found.state is JobState.FAILED
+    assert found.reason == (
+        "The output of training.champion.scored has other rows than that of training.scored: 39 rows in place of 40; "
+        "have the training write the same rows in the same order with both models"
+    )
 
 
 @pytest.mark.parametrize(
@@ -386,9 +475,10 @@ def test_no_folder_of_a_studio_training_is_taken_for_what_a_job_wrote() -> None:
     assert "income/a-job/model/a.csv" in world.data.joined
 
 
-def test_a_death_at_any_write_leaves_one_job_at_the_service_and_one_promotion() -> None:
+@pytest.mark.parametrize("champion", [None, CHAMPION])
+def test_a_death_at_any_write_leaves_one_job_at_the_service_and_one_promotion(champion: ChampionScored | None) -> None:
     for writes in range(100):
-        world, answering = compared(600)
+        world, answering = compared(600, champion)
         path = world.put("a.csv")
         world.documents.die_after = writes
         try:
@@ -404,7 +494,7 @@ def test_a_death_at_any_write_leaves_one_job_at_the_service_and_one_promotion() 
         assert ended(world) == [JobState.PROMOTED], f"death after write {writes}"
         assert len(set(jobs_of(world).created)) == len(jobs_of(world).created) == 1
         assert jobs_of(world).cancelled == []
-        assert {500, 100} < set(answering.pieces)
+        assert {500, 100} & set(answering.pieces) == (set() if champion else {500, 100})
         assert len(world.models.kept) == 2  # the live one and the candidate
     assert writes > 5
 

@@ -11,6 +11,7 @@ from local.children import ROOT
 from shared.domain.azureml import (
     AzureMLOnlineTarget,
     AzureMLTraining,
+    ChampionScored,
     DeploymentChanges,
     ModelOutput,
     OnlineScoring,
@@ -21,7 +22,7 @@ from shared.domain.values import Duration, written
 
 GUIDE = (ROOT / "docs" / "azureml.md").read_text("utf-8")
 TABLES = {
-    "`training:`": (AzureMLTraining, ModelOutput, ScoredOutput),
+    "`training:`": (AzureMLTraining, ModelOutput, ScoredOutput, ChampionScored),
     "a target": (AzureMLOnlineTarget, DeploymentChanges, OnlineScoring),
     "`share:`": (ShareSettings,),
 }

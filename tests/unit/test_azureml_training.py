@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from aml.state.records import Job
 from service.faults.orders import Fault
@@ -21,8 +22,9 @@ from shared.adapters.http import Answer
 from shared.app import App
 from shared.base.errors import BadConfiguration, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.base.settings import Settings
-from shared.domain.azureml import AzureMLTraining, ModelOutput, ScoredOutput
+from shared.domain.azureml import AzureMLTraining, ChampionScored, ModelOutput, ScoredOutput
 from shared.domain.evaluation import Kind
+from shared.domain.jobs import Model
 from shared.domain.logged_metrics import are_there
 from shared.domain.ports import BlobReference, Cancelled, Finished, NotStarted, Running
 from shared.domain.values import WorkspaceId
@@ -35,6 +37,7 @@ SENT = json.loads((Path(__file__).parents[1] / "support" / "azureml_jobs_sent.js
 RECORDED = aml_models.FOLDER / "mlclient-recorded"
 STORE = "https://account.blob.core.windows.net/"
 DATA = BlobReference(STORE, "batches/income/j-1.csv")
+CHAMPION = Model(sha256="c" * 64, size=1, folder=True)
 SPECIFICATION: dict[str, Any] = {
     "name": "train",
     "version": "1",
@@ -204,6 +207,56 @@ def test_a_job_names_its_data_outputs_and_whose_it_is(here: Here) -> None:
     marks = {"relearn.job": "j-1", "relearn.pipeline": "income", "relearn.data": "income/j-1.csv"}
     assert body["tags"] == {"relearn": "job", **marks} and body["properties"] == marks
     assert body["settings"]["force_rerun"] is True
+
+
+@pytest.mark.parametrize("kind", ["mlflow_model", "custom_model", "uri_folder"])
+@pytest.mark.parametrize("by", ["component", "job"])
+def test_a_job_gets_the_champion_as_an_input_and_gives_what_it_answers(
+    here: Here, tmp_path: Path, by: str, kind: str
+) -> None:
+    inputs = {**SPECIFICATION["inputs"], "champion": {"type": kind}}
+    outputs = {**SPECIFICATION["outputs"], "champion_scored": {"type": "uri_folder"}}
+    publish(here, "2", inputs=inputs, outputs=outputs)
+    job = {**yaml.safe_load(JOB_FILE), "inputs": {"data": {"type": "uri_file"}, "champion": {"type": kind}}}
+    (tmp_path / "job.yml").write_text(yaml.safe_dump({**job, "outputs": outputs}), encoding="utf-8")
+    changes = {"component": "train:2"} if by == "component" else {"component": None, "job": "job.yml"}
+    service, wire = training(here, tmp_path / "job.yml", champion=ChampionScored(datastore="models"), **changes)
+    for _ in range(2):
+        service.submit("j-1", DATA, {}, CHAMPION)
+    [put] = [each for each in wire.calls if each.method == "PUT"]
+    body = put.body["properties"]
+    address = f"azureml://datastores/models/paths/{CHAMPION.sha256}/"
+    assert body["inputs"]["champion"] == {"jobInputType": kind, "uri": address}
+    place = "azureml://datastores/workspaceblobstore/paths/income/j-1/champion_scored/"
+    assert body["outputs"]["champion_scored"] == {"jobOutputType": "uri_folder", "uri": place}
+    if by == "component":
+        assert body["jobs"]["train"]["inputs"]["champion"]["value"] == "${{parent.inputs.champion}}"
+    pass_to(here, "j-1", "Completed", datetime.now(UTC) - timedelta(seconds=LAG + 1))
+    found = service.status("j-1")
+    assert isinstance(found, Finished)
+    assert found.results["champion_scored"].relative == "batches/income/j-1/champion_scored/scored.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("live", "no input 'live'; it has: data, c"),
+        ("c", "input 'c' of type number; for the champion it can be: mlflow_model, custom_model, uri_folder"),
+    ],
+)
+def test_an_input_that_cannot_get_the_champion_is_for_a_human(common: Here, name: str, message: str) -> None:
+    service, wire = training(common, champion=ChampionScored(input=name, datastore="models"))
+    with pytest.raises(BadConfiguration, match=re.escape(message)):
+        service.submit("j-1", DATA, {}, CHAMPION)
+    assert not [each for each in wire.calls if each.method == "PUT"]
+
+
+def test_a_file_input_that_nobody_gives_a_path_is_for_a_human(here: Here, tmp_path: Path) -> None:
+    job = {**yaml.safe_load(JOB_FILE), "inputs": {"data": {"type": "uri_file"}, "more": {"type": "uri_folder"}}}
+    (tmp_path / "job.yml").write_text(yaml.safe_dump(job), encoding="utf-8")
+    service, _ = training(here, tmp_path / "job.yml", component=None, job="job.yml", scored=None)
+    with pytest.raises(BadConfiguration, match="has the input 'more' without a path; write the path"):
+        service.submit("j-1", DATA, {})
 
 
 def test_an_output_that_is_one_file_gets_its_name(here: Here) -> None:

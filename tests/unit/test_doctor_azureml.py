@@ -27,7 +27,7 @@ from shared.cli.doctor import azureml_findings as decide
 from shared.cli.doctor.azureml_findings import Known
 from shared.cli.doctor.finding import Finding, Health
 from shared.cli.doctor.services import look, look_at_fleet
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ModelOutput, ScoredOutput
+from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining, ChampionScored, ModelOutput, ScoredOutput
 from shared.domain.values import WorkspaceId
 from tests.support.aml import ADDRESS, STORAGE, Here
 from tests.support.aml_session import Answering, Credential, LedApp
@@ -126,6 +126,13 @@ def test_each_part_of_the_training_is_looked_at_and_only_read(here: Here, tmp_pa
     assert looked[f"{TRAINING}.compute"].found == "AmlCompute, Standard_DS3_v2, at most 2 nodes"
     others = [each.path for each in app.wire.calls if each.method != "GET"]
     assert [path.rpartition("/")[2] for path in others] == ["search", NAME], "it only searches and scores"
+
+
+def test_the_datastore_of_the_champion_is_over_the_models(here: Here, tmp_path: Path) -> None:
+    app = app_of(here, tmp_path, lambda entry: entry["training"].update(champion={"datastore": "relearn_batches"}))
+    wrong = bad(found(app).values())
+    assert "the container batches" in wrong[f"{TRAINING}.champion.datastore"]
+    assert "there is no input 'champion'" in wrong[f"{TRAINING}.champion.input"]
 
 
 def test_a_workspace_that_is_not_there_is_one_finding(here: Here, tmp_path: Path) -> None:
@@ -233,6 +240,19 @@ PORTS = {"type": "command", "inputs": {"data": {"type": "uri_file"}}, "outputs":
         ({"inputs": {"data": {"type": "uri_file"}, "c": {"type": "number"}}}, {"parameters": {"c": "1"}}, {}),
         ({"inputs": {"data": {"type": "uri_file"}, "c": {"type": "number", "optional": "True"}}}, {}, {}),
         ({"inputs": {"data": {"type": "uri_file"}, "c": {"type": "number", "default": 0}}}, {}, {}),
+        (
+            {"inputs": {"data": {"type": "uri_file"}, "champion": {"type": "uri_file"}}},
+            {"champion": ChampionScored()},
+            {"t.champion.input": "of the type uri_file", "t.champion.scored": "no output"},
+        ),
+        (
+            {
+                "inputs": {"data": {"type": "uri_file"}, "champion": {"type": "mlflow_model"}},
+                "outputs": {"model": {"type": "mlflow_model"}, "champion_scored": {"type": "uri_folder"}},
+            },
+            {"champion": ChampionScored()},
+            {},
+        ),
         ({"outputs": None}, {"scored": ScoredOutput()}, {"t.model": "no output", "t.scored": "no output"}),
     ],
 )

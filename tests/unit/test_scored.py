@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import pytest
 from shared.base.errors import BadEvaluation
 from shared.domain.gate.answers import positive_class, read_answers
 from shared.domain.gate.metrics import Multiclass, Regression, TwoClass
-from shared.domain.gate.scored import read_scored
+from shared.domain.gate.scored import read_champion_scored, read_scored
 from shared.domain.rows import Rows
 
 TABLE = 'name,income,Scored Labels,Scored Probabilities\r\n"Ann, 1",>50K,<=50K,0.25\r\n"B ""x""\nC",<=50K,>50K,0.75\r\n'
@@ -80,6 +81,38 @@ def test_the_memory_that_reading_takes_does_not_grow_with_the_table() -> None:
 def test_a_malformed_scored_table_says_what_is_missing_or_where_it_breaks(table: bytes, said: str) -> None:
     with pytest.raises(BadEvaluation, match=said):
         read_scored(pieces(table, 1000), "y", 100)
+
+
+def champion_answers(table: str, at_most: int = 100) -> Rows:
+    """Return what a second table of three rows says, whose first one has the rows 0 to 2."""
+    rows, total = read_scored(pieces(numbered(3), 64), "y", at_most)
+    return read_champion_scored(rows, total, pieces(table.encode(), 64), "y", at_most, {})
+
+
+def test_the_champions_rows_are_the_same_sample_with_its_own_answers() -> None:
+    table = "y,Scored Labels,n\n" + "".join(f"1,{n + 5},{n}\n" for n in range(3))
+    assert champion_answers(table) == Rows(["Scored Labels"], [["5"], ["6"], ["7"]])
+    some, answers = champion_answers(table, 2), champion_answers(table)
+    assert len(some.values) == 2 and all(row in answers.values for row in some.values)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("n,y,Scored Labels\n0,1,2\n", "training.scored: 1 rows in place of 3; have the training write the same rows"),
+        (
+            "n,y,Scored Labels\n0,1,2\n2,1,2\n1,1,2\n",
+            "training.scored: of the rows that are compared, the column 'n' d",
+        ),
+        (
+            "n,y\n0,1\n",
+            "In the rows that the training scored with the champion: The scored rows have no column 'Scored ",
+        ),
+    ],
+)
+def test_a_table_of_the_champion_with_other_rows_says_what_differs(table: str, said: str) -> None:
+    with pytest.raises(BadEvaluation, match=re.escape(said)):
+        champion_answers(table)
 
 
 def test_a_regression_answers_numbers() -> None:

@@ -20,12 +20,13 @@ JOB, PIPELINE, DATA = "relearn.job", "relearn.pipeline", "relearn.data"
 SERVERLESS = "serverless"
 SLACK = 600.0  #: seconds by which the service lets a job run longer than the app, which ends it first
 FILE = "uri_file"
+MODELS = ("mlflow_model", "custom_model", "uri_folder")  #: types of an input that can get the champion
 LITERALS = frozenset({"string", "number", "integer", "boolean"})
 
 
 @dataclass(frozen=True)
 class Order:
-    """One job: its name, whose it is, its data in the datastore, and its parameters."""
+    """One job: its name, whose it is, its data in the datastore, the address of the champion, its parameters."""
 
     training: AzureMLTraining
     workspace: str  #: resource id
@@ -34,6 +35,18 @@ class Order:
     name: str
     data: str | None
     parameters: Mapping[str, str]
+    champion: str | None = None
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the inputs that the job is given."""
+        given = [self.training.data] if self.data is not None else []
+        return [*given, *([self.champion_input] if self.champion_input else []), *sorted(self.parameters)]
+
+    @property
+    def champion_input(self) -> str | None:
+        champion = self.training.champion
+        return champion.input if champion and self.champion is not None else None
 
     def place(self, output: str) -> str:
         """Return the folder of an output in the datastore."""
@@ -42,8 +55,7 @@ class Order:
     @property
     def outputs(self) -> dict[str, str]:
         """The files of the outputs that the app reads, by output: where the service wants a file, it gets this one."""
-        scored = self.training.scored
-        return {self.training.model.output: "model", **({scored.output: scored.file} if scored else {})}
+        return {self.training.model.output: "model", **self.training.scored_files}
 
 
 def of_component(order: Order, component: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,14 +66,13 @@ def of_component(order: Order, component: Mapping[str, Any]) -> dict[str, Any]:
         raise BadConfiguration(f"{name} is a {specification['type']} component; name a command component")
     inputs, outputs = specification.get("inputs") or {}, specification.get("outputs") or {}
     _check_inputs(order, name, inputs)
+    given = _inputs(order, name, {port: _kind(each) for port, each in inputs.items()})
     kinds = {output: _kind(outputs[output]) for output in _known(name, "output", order.outputs, outputs)}
     node: dict[str, Any] = {
         "name": NODE,
         "type": "command",
         "componentId": component["id"],
-        "inputs": {
-            port: {"job_input_type": "literal", "value": f"${{{{parent.inputs.{port}}}}}"} for port in _inputs(order)
-        },
+        "inputs": {port: {"job_input_type": "literal", "value": f"${{{{parent.inputs.{port}}}}}"} for port in given},
         "outputs": {port: {"type": "literal", "value": f"${{{{parent.outputs.{port}}}}}"} for port in kinds},
         "limits": {"job_limits_type": "Command", "timeout": _timeout(training)},
     }
@@ -72,7 +83,7 @@ def of_component(order: Order, component: Mapping[str, Any]) -> dict[str, Any]:
         # A step that the service takes from an earlier job writes nothing to where this job's outputs are read.
         "force_rerun": True,
     }
-    own = {"jobType": "Pipeline", "inputs": _inputs(order), "outputs": _outputs(order, kinds)}
+    own = {"jobType": "Pipeline", "inputs": given, "outputs": _outputs(order, kinds)}
     return {"properties": {**_common(order), **own, "settings": settings, "jobs": {NODE: node}}}
 
 
@@ -80,10 +91,15 @@ def of_file(order: Order, properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a job with the properties that a file gives, which may have no data, outputs and compute."""
     training, name = order.training, f"The job {order.training.job}"
     inputs, outputs = properties.get("inputs") or {}, properties.get("outputs") or {}
-    _known(name, "input", _inputs(order), inputs)
+    _known(name, "input", order.inputs, inputs)
+    given = {**inputs, **_inputs(order, name, {port: str(each["jobInputType"]) for port, each in inputs.items()})}
+    if empty := next(
+        (port for port, each in given.items() if each["jobInputType"] != "literal" and "uri" not in each), None
+    ):
+        raise BadConfiguration(f"{name} has the input {empty!r} without a path; write the path, or remove the input")
     kinds = {output: str(outputs[output]["jobOutputType"]) for output in _known(name, "output", order.outputs, outputs)}
     body = {**properties, **_common(order), "jobType": "Command"}
-    body |= {"inputs": {**inputs, **_inputs(order)}, "outputs": {**outputs, **_outputs(order, kinds)}}
+    body |= {"inputs": given, "outputs": {**outputs, **_outputs(order, kinds)}}
     body["tags"] = {**(properties.get("tags") or {}), **body["tags"]}
     body["limits"] = {"jobLimitsType": "Command", "timeout": _timeout(training)}
     resources = dict(properties.get("resources") or {})
@@ -116,10 +132,17 @@ def _common(order: Order) -> dict[str, Any]:
     }
 
 
-def _inputs(order: Order) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _inputs(order: Order, name: str, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the job is given. `kinds` are those of all its inputs."""
+    training, found = order.training, dict[str, Any]()
     if order.data is not None:
-        found[order.training.data] = {"jobInputType": FILE, "uri": _address(order, order.data)}
+        found[training.data] = {"jobInputType": FILE, "uri": address_of(training.datastore, order.data)}
+    if order.champion and (port := order.champion_input):
+        if (kind := kinds[port]) not in MODELS:
+            raise BadConfiguration(
+                f"{name} has the input {port!r} of type {kind}; for the champion it can be: {', '.join(MODELS)}"
+            )
+        found[port] = {"jobInputType": kind, "uri": order.champion}
     return found | {
         name: {"jobInputType": "literal", "value": value} for name, value in sorted(order.parameters.items())
     }
@@ -127,13 +150,16 @@ def _inputs(order: Order) -> dict[str, Any]:
 
 def _outputs(order: Order, kinds: Mapping[str, str]) -> dict[str, Any]:
     def address(output: str, kind: str) -> str:
-        return _address(order, order.place(output) + (order.outputs[output] if kind == FILE else ""))
+        return address_of(
+            order.training.datastore, order.place(output) + (order.outputs[output] if kind == FILE else "")
+        )
 
     return {output: {"jobOutputType": kind, "uri": address(output, kind)} for output, kind in kinds.items()}
 
 
-def _address(order: Order, path: str) -> str:
-    return f"azureml://datastores/{order.training.datastore}/paths/{path}"
+def address_of(datastore: str, path: str) -> str:
+    """Return the address of what is in a datastore."""
+    return f"azureml://datastores/{datastore}/paths/{path}"
 
 
 def _timeout(training: AzureMLTraining) -> str:
@@ -142,7 +168,7 @@ def _timeout(training: AzureMLTraining) -> str:
 
 def _check_inputs(order: Order, name: str, declared: Mapping[str, Any]) -> None:
     """Raise unless the component takes what it is given, and is given what it needs."""
-    given = _known(name, "input", _inputs(order), declared)
+    given = _known(name, "input", order.inputs, declared)
     kind = _kind(declared[order.training.data]) if order.data is not None else FILE
     if kind != FILE:
         raise BadConfiguration(f"{name} has the input {order.training.data!r} of type {kind}; it must be a {FILE}")

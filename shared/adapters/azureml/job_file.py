@@ -21,6 +21,7 @@ from shared.base.yaml_file import load
 _ASSET = re.compile(r"azureml:([\w.-]+):([\w.-]+)")
 _ADDRESS = re.compile(r"(azureml|https|wasbs|abfss)://")
 _MODELS = ("mlflow_model", "custom_model", "triton_model")
+_FILES = ("uri_file", "uri_folder", "mltable", *_MODELS)
 _MODES = {
     "ro_mount": "ReadOnlyMount", "rw_mount": "ReadWriteMount", "download": "Download", "upload": "Upload",
     "direct": "Direct",
@@ -116,7 +117,8 @@ class JobFile:
             return {"jobInputType": kind, "uri": address, **self._mode(name, given)}
         if isinstance(given.get("value"), dict | list):
             raise self._error(f"the input {name!r} must be a value, or a map with a type and a path")
-        # The path of the data's input is given to each job, so the file may leave it out.
+        if "value" not in given and given.get("type") in _FILES:
+            return {"jobInputType": given["type"], **self._mode(name, given)}  # its path is given to each job
         return {"jobInputType": "literal", "value": "" if given.get("value") is None else str(given["value"])}
 
     def _output(self, name: str, value: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.adapters.azureml.failures import reason_of
-from shared.adapters.azureml.job_body import Order, is_ours, of_component, of_file
+from shared.adapters.azureml.job_body import Order, address_of, is_ours, of_component, of_file
 from shared.adapters.azureml.job_file import JobFile
 from shared.adapters.azureml.runs import Run
 from shared.adapters.azureml.workspace import Workspace, read_in
@@ -27,6 +27,7 @@ from shared.base.errors import (
     UnexpectedAnswer,
 )
 from shared.domain.azureml import AzureMLTraining
+from shared.domain.jobs import Model
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 
 log = logging.getLogger("relearn.azureml")
@@ -64,11 +65,13 @@ class WorkspaceTraining:
         self._experiment = training.experiment or fleet or pipeline
         self._store, self._is_complete, self._file, self._now = store, is_complete, file, now
 
-    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:
+    def submit(
+        self, name: str, data: BlobReference | None, parameters: Mapping[str, str], champion: Model | None = None
+    ) -> str:
         path = f"jobs/{name}"
         job = self._workspace.find(path)
         if job is None:
-            job = self._made(path, self._order(name, data, parameters))
+            job = self._made(path, self._order(name, data, parameters, champion))
         if not is_ours(job, name):
             raise ServiceRefused(
                 f"The workspace {self._workspace.name} has a job {name} that this app did not make", 409
@@ -108,15 +111,28 @@ class WorkspaceTraining:
         except ServiceRefused as error:
             log.info("There is nothing to cancel: %s", error)  # it has ended, or the service does not know it
 
-    def _order(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> Order:
+    def _order(
+        self, name: str, data: BlobReference | None, parameters: Mapping[str, str], champion: Model | None
+    ) -> Order:
         place = None
         if data is not None:
             container, _, place = data.relative.partition("/")
             if container != BATCHES:
                 raise BadConfiguration(f"The data of {name} is in the container {container}, and not in {BATCHES}")
         return Order(
-            self._training, self._workspace.id, self._pipeline, self._experiment, name, place, dict(parameters)
+            training=self._training,
+            workspace=self._workspace.id,
+            pipeline=self._pipeline,
+            experiment=self._experiment,
+            name=name,
+            data=place,
+            parameters=dict(parameters),
+            champion=self._champion(champion) if champion else None,
         )
+
+    def _champion(self, model: Model) -> str | None:
+        configured = self._training.champion
+        return address_of(configured.datastore, model.name) if configured and configured.datastore else None
 
     def _made(self, path: str, order: Order) -> Any:
         if self._training.component:
@@ -149,16 +165,12 @@ class WorkspaceTraining:
         ended = runs[0].ended
         if ended and self._now().timestamp() - ended < LAG and not self._is_complete(metrics):
             return Running()  # they are logged in the background, and may come after the job's end
-        order = self._order(name, None, {})
+        order = self._order(name, None, {}, None)
         results = {
             output: BlobReference(self._store, f"{BATCHES}/{order.place(output)}{file}")
-            for output, file in {self._training.model.output: "", **self._scored()}.items()
+            for output, file in {self._training.model.output: "", **self._training.scored_files}.items()
         }
         return Finished(results, metrics)
-
-    def _scored(self) -> dict[str, str]:
-        scored = self._training.scored
-        return {scored.output: scored.file} if scored else {}
 
     def _runs(self, name: str, job: Mapping[str, Any]) -> list[Run]:
         """Return the run of the job and, where it is a pipeline, those of its steps, which log the metrics."""

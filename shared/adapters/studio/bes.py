@@ -17,6 +17,7 @@ from shared.adapters.storage.references import read_reference, write_reference
 from shared.adapters.studio.bes_details import innermost_message
 from shared.base.errors import RetrainingError, ServiceRefused, UnexpectedAnswer
 from shared.base.threads import at_once
+from shared.domain.jobs import Model
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.domain.services import ScoringService, TrainingService
 
@@ -43,7 +44,13 @@ class BatchExecutionService:
         address, key = place.place
         self._service = Service(session, name, address, lambda: f"Bearer {key.reveal()}")
 
-    def submit(self, name: str, data: BlobReference | None, parameters: Mapping[str, str]) -> str:  # noqa: ARG002
+    def submit(
+        self,
+        name: str,  # noqa: ARG002
+        data: BlobReference | None,
+        parameters: Mapping[str, str],
+        champion: Model | None = None,  # noqa: ARG002
+    ) -> str:
         # A service whose experiment imports its data has no inputs, and the member may be missing.
         inputs = {"Inputs": {self._input: write_reference(data)}} if data else {}
         body = {**inputs, "GlobalParameters": dict(parameters)}

@@ -37,7 +37,9 @@ def training(app: App, pipeline: Pipeline, settings: AzureMLTraining) -> Iterato
         yield ok(f"{at}.serverless", f"{settings.serverless}; its quota, and what its jobs may read, show at the first")
     if settings.compute:
         yield from _guarded(f"{at}.compute", settings, lambda: _compute(at, parts, settings.compute or ""))
-    yield _datastore(app, at, parts, settings, BATCHES)
+    yield _datastore(app, at, parts, settings, settings.datastore, BATCHES)
+    if settings.champion and settings.champion.datastore:
+        yield _datastore(app, f"{at}.champion", parts, settings, settings.champion.datastore, MODELS)
     yield looked(f"{at}.workspace, runs", parts.runs, "", f"{at}.workspace", _access(settings))
 
 
@@ -49,7 +51,7 @@ def target(app: App, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Itera
     if found.health is Health.WRONG:
         return
     yield _rights(at, parts, settings, DEPLOY)
-    yield _datastore(app, at, parts, settings, MODELS)
+    yield _datastore(app, at, parts, settings, settings.datastore, MODELS)
     if pipeline.fleet != pipeline.name:
         yield from _guarded(f"{at}.endpoint", settings, lambda: _endpoint(app, at, parts, pipeline, settings))
 
@@ -109,9 +111,9 @@ def _compute(at: str, parts: Parts, name: str) -> Iterator[Finding]:
 
 
 def _datastore(
-    app: App, at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget, container: str
+    app: App, at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget, name: str, container: str
 ) -> Finding:
-    what, name = f"{at}.datastore", settings.datastore
+    what = f"{at}.datastore"
     return looked(
         what,
         lambda: findings.datastore(what, name, parts.datastore(name), app.account, container),

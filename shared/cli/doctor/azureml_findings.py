@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from shared.adapters.azureml.job_body import MODELS
 from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports, Room
 from shared.base.suggestion import suggestion
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
@@ -45,7 +46,10 @@ def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]
     yield _data_input(at, training, found)
     for name in training.parameters:
         yield _named(f"{at}.parameters", "input", name, found.inputs)
-    given = {training.data, *training.parameters}
+    if champion := training.champion:
+        yield _champion_input(at, champion.input, found)
+        yield _named(f"{at}.champion.scored", "output", champion.scored, found.outputs)
+    given = {training.data, *training.parameters, *([champion.input] if champion else [])}
     for name in [name for name, each in found.inputs.items() if each.required and name not in given]:
         yield wrong(
             f"{at}.parameters",
@@ -65,6 +69,17 @@ def _data_input(at: str, training: AzureMLTraining, found: Ports) -> Finding:
         f"{at}.data",
         f"the input {training.data!r} is of the type {given.type}, and each job's data is one file",
         "make it a uri_file, and publish a new version",
+    )
+
+
+def _champion_input(at: str, name: str, found: Ports) -> Finding:
+    given = found.inputs.get(name)
+    if given is None or given.type in MODELS:
+        return _named(f"{at}.champion.input", "input", name, found.inputs)
+    return wrong(
+        f"{at}.champion.input",
+        f"the input {name!r} is of the type {given.type}, and the champion is a model",
+        f"make it one of: {', '.join(MODELS)}, and publish a new version",
     )
 
 

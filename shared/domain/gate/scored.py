@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from shared.base.errors import BadEvaluation
 from shared.domain.evaluation import Kind
+from shared.domain.proof_rows import SCORED, scored_columns
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
 
@@ -48,6 +49,36 @@ def read_scored(
     if not count:
         raise BadEvaluation("The scored rows are a header without a row")
     return Rows(names, [cells for _, cells in sorted(sample, key=lambda numbered: numbered[0])]), count
+
+
+def read_champion_scored(
+    rows: Rows, total: int, chunks: Iterator[bytes], label: str, at_most: int, columns: Mapping[str, str]
+) -> Rows:
+    """Return what the champion answered for the rows, as the training scored them with it in a second table.
+
+    Of `total` rows, the same sample is taken. Raises `BadEvaluation` where the second table has other rows.
+    """
+    try:
+        theirs, count = read_scored(chunks, label, at_most, columns)
+    except BadEvaluation as error:
+        raise BadEvaluation(f"In the rows that the training scored with the champion: {error}") from None
+    problem = f"{count} rows in place of {total}" if count != total else _first_difference(rows, theirs)
+    if problem:
+        raise BadEvaluation(
+            f"The output of training.champion.scored has other rows than that of training.scored: {problem}; have the "
+            "training write the same rows in the same order with both models"
+        )
+    return scored_columns(theirs)
+
+
+def _first_difference(rows: Rows, others: Rows) -> str | None:
+    shared = [name for name in rows.columns if not name.startswith(SCORED) and name in others.columns]
+    pairs = zip(rows.only(shared).values, others.only(shared).values, strict=True)
+    for number, (ours, theirs) in enumerate(pairs, 1):
+        if ours != theirs:
+            name = next(name for name, one, other in zip(shared, ours, theirs, strict=True) if one != other)
+            return f"of the rows that are compared, the column {name!r} differs in row {number}"
+    return None
 
 
 def scored_names(label: str | None, probability: str | None, probabilities: Mapping[str, str]) -> dict[str, str]:
