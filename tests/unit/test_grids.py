@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from shared.domain.checks import Checks, Column, Drift, Type, check
 from shared.domain.checks.columnar import look
 from shared.domain.checks.columns import CLASSES_AT_MOST
+from shared.domain.checks.digests import digests_of
 from shared.domain.checks.duplicates import Duplicates
 from shared.domain.table import encoding
 from shared.domain.table.form import CELL_AT_MOST, Form
@@ -183,6 +184,30 @@ def test_an_array_of_hashes_counts_as_its_rows_do() -> None:
 
     assert (by_array.share, by_array.one_in) == (by_row.share, by_row.one_in)
     assert by_row.one_in > 8
+
+
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=20) | st.binary(min_size=240, max_size=280), max_size=9), st.integers(0, 9))
+def test_a_row_has_the_same_number_whatever_is_before_and_behind_it(rows: list[bytes], cut: int) -> None:
+    number = dict(zip(rows, digests_of(rows).tolist(), strict=True))
+
+    assert len({*number.values()}) == len(number)
+    assert [*digests_of(rows[cut:]), *digests_of(rows[:cut])] == [number[row] for row in [*rows[cut:], *rows[:cut]]]
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 30, 255, 256, 257])
+def test_rows_that_differ_in_a_byte_or_two_have_different_numbers(length: int) -> None:
+    signs = b"0123456789"
+    rows = {bytes(length), bytes(length + 1), bytes(length - 1)}
+    for first in range(0, length, 3):
+        for second in range(first, length, 5):
+            for one, other in zip(signs, signs[3:], strict=False):
+                row = bytearray(length)
+                row[first] = one
+                row[second] = other
+                rows.add(bytes(row))
+
+    assert len({*digests_of([*rows]).tolist()}) == len(rows)
 
 
 ARFF_SIGNS = ["1", "-2.5", "x", "?", ",", ",", "\n", "\n", "\r\n", "\r", " ", "\t", "'", '"', "%", "{", "é"]

@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from shared.domain.checks import digests
 from shared.domain.checks.numerals import EMPTY, kinds
 from shared.domain.table.grid import Grid
 
@@ -47,16 +48,19 @@ class Cells:
     @cached_property
     def kinds(self) -> Any:
         """Return of each cell what it is."""
-        starts = self._starts.ravel()
-        found = kinds(self._grid.text, self._grid.before, starts, starts + self._lengths.ravel())
-        return found.reshape(self._lengths.shape)
+        grid = self._grid
+        return kinds(grid.text, grid.before, grid.ends, self._lengths.ravel()).reshape(self._lengths.shape)
 
     @cached_property
     def _words(self) -> Any:
         """For each place in the block, the number that the eight bytes from there on make."""
         import numpy as np
 
-        return np.ndarray((len(self._grid.lines) + 1,), "<u8", self._grid.lines + bytes(_WORD), 0, (1,))
+        return np.ndarray((len(self._grid.lines) + 1,), "<u8", self._padded, 0, (1,))
+
+    @cached_property
+    def _padded(self) -> bytes:
+        return digests.padded(self._grid.lines)
 
     def raw(self, row: int) -> bytes:
         """Return a row as it is in the file, without its line end."""
@@ -65,18 +69,14 @@ class Cells:
         return self._grid.lines[start : int(bounds[row])].removesuffix(b"\r")
 
     def digests(self) -> Any:
-        """Return the hash of each row as it is in the file, without its line end."""
+        """Return the number of each row by which rows that are written alike are known."""
         import numpy as np
 
-        return np.fromiter(map(hash, self._raws()), np.int64, self.rows)
-
-    def _raws(self) -> list[bytes]:
-        lines = self._grid.lines
-        if self._grid.line_count > self.rows:
-            bounds = pairwise([-1, *self._grid.row_bounds.tolist()])
-            return [lines[before + 1 : end].removesuffix(b"\r") for before, end in bounds]
-        rows = lines.split(b"\n")[:-1]
-        return [row.removesuffix(b"\r") for row in rows] if b"\r" in lines else rows
+        lines, ends = self._grid.lines, self._grid.row_bounds
+        starts = np.append(0, ends[:-1] + 1)
+        if b"\r" in lines:
+            ends = ends - (self._grid.text[ends - 1] == ord("\r"))  # where a row is empty, that byte is an LF
+        return digests.digests(self._padded, starts, ends)
 
     def lines_of(self, rows: list[int]) -> list[int]:
         """Return in which line of the block each of these rows begins, from 0."""
@@ -199,16 +199,18 @@ def _distinct(every: Any, starts: Any, lengths: Any) -> tuple[list[int], list[in
     glance = zip(*(word[:_GLANCE].tolist() for word in words), strict=True)
     if len(set(glance)) > _DISTINCT_AT_MOST:
         return None
-    left = np.arange(len(starts))
-    places: list[int] = []
-    counts: list[int] = []
-    while len(left):
+    left = np.ones(len(starts), np.bool_)
+    places, counts = [0], [0]
+    while True:
+        same = words[0] == words[0][places[-1]]
+        for word in words[1:]:
+            same &= word == word[places[-1]]
+        counts[-1] = int(np.count_nonzero(same))
+        if sum(counts) == len(left):
+            break
         if len(places) == _DISTINCT_AT_MOST:
             return None
-        same = words[0] == words[0][0]
-        for word in words[1:]:
-            same &= word == word[0]
-        places.append(int(left[0]))
-        counts.append(int(np.count_nonzero(same)))
-        left, words = left[~same], [word[~same] for word in words]
+        np.greater(left, same, out=left)
+        places.append(int(left.argmax()))
+        counts.append(0)
     return places, counts

@@ -13,11 +13,11 @@ _LEVELS = 11
 class Duplicates:
     """Counts rows that are written alike.
 
-    A row is known by the 8 bytes of Python's hash. When more are to be kept than may be, only rows whose hash ends in
-    three more zero bits are looked at from then on, and what is known of the others is dropped. Rows that are alike
-    have the same hash, so the share among the rows looked at is an estimate without bias of the share among all, and
-    is 0 where no row is repeated (after P. Gibbons, Distinct sampling, VLDB 2001). An estimate differs a little from
-    process to process, as the hash does.
+    A row is known by 8 bytes: Python's hash, or in a large table the number that `digests.py` finds. When more are to
+    be kept than may be, only rows whose number ends in three more zero bits are looked at from then on, and what is
+    known of the others is dropped. Rows that are alike have the same number, so the share among the rows looked at is
+    an estimate without bias of the share among all, and is 0 where no row is repeated (after P. Gibbons, Distinct
+    sampling, VLDB 2001). An estimate differs a little from process to process, as both do.
     """
 
     def __init__(self, at_most: int = AT_MOST) -> None:
@@ -41,7 +41,7 @@ class Duplicates:
         self._add([*map(hash, rows)], _of_level)
 
     def add_digests(self, digests: Any) -> None:
-        """Do the same for an array of the hashes of rows."""
+        """Do the same for an array of the numbers of rows."""
         self._add(digests, lambda some, level: some[some & _mask(level) == 0])
 
     def _add(self, digests: Any, of_level: Callable[[Any, int], Any]) -> None:

@@ -13,11 +13,11 @@ EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is
 _NUMBER_AT_MOST = 200  #: bytes of a number that is finite for sure, with two digits in its exponent
 
 
-def kinds(text: Any, before: Any, starts: Any, ends: Any) -> Any:
+def kinds(text: Any, before: Any, ends: Any, lengths: Any) -> Any:
     """Return of each cell what it is.
 
     `before` is whether a byte is the last before a cell; the first cell may have none. The bytes at `ends` are those
-    behind the cells.
+    behind the cells. A cell of length 0 is empty, whatever is written there.
     """
     import numpy as np
 
@@ -25,7 +25,7 @@ def kinds(text: Any, before: Any, starts: Any, ends: Any) -> Any:
     signs, letters = _bits((text == ord("-")) | (text == ord("+"))), _bits(text | np.uint8(0x20) == ord("e"))
 
     at = _next(_bits(before))
-    at[0] |= starts[0] == 0
+    at[0] |= ends[0] == lengths[0]
     at = (at & ~signs) | _next(at & signs)
     integers = _behind(at & digits, digits)
     numbers = integers | _behind(_next(at & points) & digits | _next(integers & points), digits)
@@ -35,7 +35,6 @@ def kinds(text: Any, before: Any, starts: Any, ends: Any) -> Any:
         at = _next(at & digits)
         numbers |= at
 
-    lengths = ends - starts
     found = np.uint8(OTHER) - (_bytes(numbers) + _bytes(integers))[ends]
     if lengths.max(initial=0) > _NUMBER_AT_MOST:
         found[lengths > _NUMBER_AT_MOST] = OTHER

@@ -13,6 +13,7 @@ import msgspec
 
 from shared.domain.checks.columnar import Cells, look
 from shared.domain.checks.columns import CLASSES_AT_MOST, ColumnCheck
+from shared.domain.checks.digests import digests_of
 from shared.domain.checks.drift import Sample
 from shared.domain.checks.duplicates import Duplicates
 from shared.domain.checks.header import fitted
@@ -38,6 +39,7 @@ class RowChecks:
         self.columns = [ColumnCheck(rules.get(name, Column(name=name)), name == checks.label) for name in fit.names]
         self._typed = any(column.rule.type in (Type.NUMBER, Type.INTEGER) for column in self.columns)
         self.duplicates = Duplicates() if checks.duplicates_at_most is not None else None
+        self._in_arrays: bool | None = None  #: whether the rows of all blocks are known by `digests.py`
         self.sample = Sample(len(self.columns))
         self._missing = frozenset(checks.missing)
         self._marks = self._missing | {"?"} if table.form.arff else self._missing
@@ -51,6 +53,8 @@ class RowChecks:
 
     def take(self, block: Block, cells: Cells | None) -> None:
         """Check the rows of a block that was looked at; the blocks come in their order."""
+        if self._in_arrays is None:
+            self._in_arrays = len(block.lines) >= self._table.grid_from
         if cells is None:
             self._take_parsed(block)
         else:
@@ -78,7 +82,10 @@ class RowChecks:
                 self._by_cell(self.columns[index], seen.cells, numbers, seen.counts, raw)
         self.sample.offer(cells.rows, cells.raw)
         if self.duplicates:
-            self.duplicates.add_digests(cells.digests())
+            if self._in_arrays:
+                self.duplicates.add_digests(cells.digests())
+            else:
+                self.duplicates.add(map(cells.raw, range(cells.rows)))
         self.rows += cells.rows
 
     def sampled(self) -> list[Sequence[str]]:
@@ -158,7 +165,11 @@ class RowChecks:
             self._by_column(column, cells, numbers, lambda number: good[numbers.index(number)].raw)
         self.sample.offer(len(rows), rows.__getitem__)
         if self.duplicates:
-            self.duplicates.add([row.raw.rstrip(b"\r\n") for row in parsed])
+            raws = [row.raw.rstrip(b"\r\n") for row in parsed]
+            if self._in_arrays:
+                self.duplicates.add_digests(digests_of(raws))
+            else:
+                self.duplicates.add(raws)
         self.rows += len(parsed)
 
     def _by_column(

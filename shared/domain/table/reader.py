@@ -47,7 +47,7 @@ class Table:
         self.names: list[str] = []
         self.attributes: list[arff.Attribute] = []  #: that an ARFF file declares
         self.header = Row(1, [], b"")  #: the row of names; the first row where there is none
-        self._lines, self._grid_from = Lines(name, chunks, piece), grid_from
+        self._lines, self.grid_from = Lines(name, chunks, piece), grid_from
         self._data, self._number = b"", 1
         while not self.names:
             self._fill()
@@ -122,7 +122,7 @@ class Table:
 
     def _block(self) -> tuple[Block, Unreadable | None]:
         """Return what can be said of the data at hand: an open quote leaves some of it for later."""
-        if len(self._data) >= max(1, self._grid_from) and (grid := find(self._data, self.form)):
+        if len(self._data) >= max(1, self.grid_from) and (grid := find(self._data, self.form)):
             taken = min(len(grid.lines), len(self._data))
             if taken == len(self._data) or not self._last:
                 return Block(self._number, self._data[:taken], grid=grid), None
