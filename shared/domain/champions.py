@@ -158,11 +158,20 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "r
     traffic: Traffic | None = None  #: where the endpoints give shares of the calls
 
 
+class Repair(msgspec.Struct, frozen=True, kw_only=True):
+    """The correction of late writes that is under way: these targets get the live models back."""
+
+    begun: Moment
+    reason: str
+    targets: tuple[str, ...]
+
+
 class WaitingRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked for during a change, which is ended first."""
+    """What a person asked for during a change, which is ended first, or during a repair."""
 
     request_id: str
     request: Request
+    after_repair: bool = False  #: it did not come during a change, so it ends none
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes": "strays"}):
@@ -176,6 +185,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes":
     late_writes: tuple[LateWrite, ...] = ()
     newest_data: tuple[datetime, datetime] | None = None  #: order of the newest data ever promoted
     change: Change | None = None
+    repair: Repair | None = None
     waiting: WaitingRequest | None = None
     settled: tuple[str, ...] = ()  #: the latest requests that are done with
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.base.errors import Busy
-from shared.domain.champions import Action, Change
+from shared.base.errors import Busy, ServiceUnavailable
+from shared.domain.champions import Action, Champion, Change
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from tests.support.fakes import World
@@ -53,6 +53,82 @@ def test_the_late_write_is_repaired_also_when_its_worker_dies_of_it(world: World
     assert watch.record.until > world.clock.now() + timedelta(minutes=50)
     world.flows.requests.carry_out(Request(pipeline="income", action=Command.RESUME), "m")
     assert served(world) == {trained(world, newer)}
+
+
+def late_write(world: World, seconds: float) -> str:
+    """Return the newer job, once a run with an older one has written late; an update takes effect so late."""
+    older, newer = world.accepted("a.csv"), world.accepted("b.csv")
+    world.endpoints["two"].stopped = lambda: overtaken_by(world, newer)
+    with pytest.raises(Busy):
+        promote(world, older)
+    world.endpoints["two"].late = seconds
+    world.clock.sleep(60)
+    return newer
+
+
+def repaired(world: World, message: str = "m") -> Champion:
+    """Take the repair one look further; return the champion's record."""
+    begun = world.clock.now()
+    world.flows.requests.carry_out(Request(pipeline="income", action=Command.RESUME), message)
+    assert world.clock.now() == begun  # nothing was waited for
+    return world.records.champions.load("income")
+
+
+def test_a_repair_waits_in_no_call_and_is_proven_by_a_later_look(world: World) -> None:
+    newer = late_write(world, 300.0)
+    last, updates = world.records.champions.load("income").last, world.endpoints["two"].updates
+    for _ in range(3):
+        champion = repaired(world)
+        assert champion.repair is not None and champion.repair.targets == ("two",)
+        assert champion.last == last
+        world.clock.sleep(60)
+    assert world.endpoints["two"].updates == updates + 1
+    world.run(lambda: world.records.champions.load("income").repair is None)
+    assert served(world) == {trained(world, newer)}
+    champion = world.records.champions.load("income")
+    assert champion.live is not None and champion.live.action is Action.REVERTED
+    assert champion.last == last + 1
+    world.run(lambda: not world.records.marks().changes)
+    assert not world.records.marks().changes
+
+
+def test_a_repair_whose_run_died_goes_on(world: World) -> None:
+    newer = late_write(world, 0.0)
+    world.endpoints["two"].loses = 1
+    with pytest.raises(ServiceUnavailable):
+        repaired(world)
+    last = world.records.champions.load("income").last
+    world.run(lambda: world.records.champions.load("income").last > last)
+    assert served(world) == {trained(world, newer)}
+    live = world.records.champions.load("income").live
+    assert live is not None and live.action is Action.REVERTED
+
+
+def test_what_a_person_asks_for_during_a_repair_is_done_after_it(world: World) -> None:
+    late_write(world, 60.0)
+    repaired(world)
+    rollback = Request(pipeline="income", action=Command.ROLLBACK, by="ann")
+    for _ in range(2):
+        world.flows.requests.carry_out(rollback, "m1")
+    with pytest.raises(Busy, match="late write"):
+        world.flows.requests.carry_out(rollback, "m2")
+    outcome = world.records.requests.outcome
+    assert outcome("m1") == "under way: a late write is corrected first"
+    world.endpoints["two"].late = 0.0
+    world.run(lambda: (outcome("m1") or "").startswith("done"))
+    actions = [entry.action for entry, _ in world.records.champions.entries("income")]
+    assert actions[-2:] == [Action.REVERTED, Action.ROLLED_BACK]
+    assert served(world) == {"results/bes-1.ilearner"}  # of the older job
+
+
+def test_a_repair_that_does_not_prove_itself_ends_and_the_history_says_so(world: World) -> None:
+    late_write(world, 0.0)
+    world.endpoints["two"].deaf = 1
+    assert repaired(world).repair is not None
+    world.clock.sleep(15 * 60)
+    champion = repaired(world)
+    assert champion.repair is None and champion.live is not None
+    assert "not proven after 0:15:00: two: the answers to the kept rows" in champion.live.reason
 
 
 def test_a_worker_that_was_stopped_before_its_check_writes_nothing(world: World) -> None:

@@ -566,9 +566,11 @@ def test_shares_that_an_overtaken_run_wrote_late_are_repaired() -> None:
         held.save(held.champion.replace(late_writes=(LateWrite(sha256=found.models["one"].sha256, until=until),)))
     staged.endpoint().put_by_others({"blue": 90, staged.sha256(job_id): 10})
     staged.run(lambda: staged.shares() == {staged.content(job_id): 100})
+    assert staged.champion.repair is not None  # given, and proven by a later look
+    staged.run(lambda: staged.champion.last == 3)
     live = staged.champion.live
     assert live is not None
-    assert (live.action, live.number, live.traffic) == (Action.REVERTED, 3, ())
+    assert (live.action, live.traffic, staged.champion.repair) == (Action.REVERTED, (), None)
     staged.run(staged.settled)
     staged.check()
 

@@ -1,7 +1,7 @@
 """Turns a request into a change of models. The caller holds the lease of the pipeline's champion record.
 
 A run that held the record before and did not release it may only have been stopped. Its next call finds that it was
-overtaken; what it may have written late is repaired here.
+overtaken; what it may have written late is repaired before anything else.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-import msgspec
 
 from shared.base.errors import BadMessage, Busy, NeverAgain, TryLater
 from shared.base.threads import at_once
@@ -34,8 +32,9 @@ from shared.domain.proof_rows import ALIKE, same_answers
 from shared.domain.rows import Rows
 from shared.domain.sharing import plan_of
 from shared.flows.judging import judged_against
-from shared.flows.live import live_model, served_model
+from shared.flows.live import live_model
 from shared.flows.promotion.entries import EntryPlanner, reason_of
+from shared.flows.promotion.repair import LATE_WRITES_FOR, LateWriteRepair
 from shared.flows.promotion.rows import rows_to_prove
 from shared.flows.promotion.settle import PATIENCE, Settlement, reverting
 from shared.flows.promotion.switch import Served, Switch
@@ -47,7 +46,6 @@ from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
 
-LATE_WRITES_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
 LOOK_AGAIN = timedelta(minutes=2)  #: after the run that begins a staged change, should it die
 
 
@@ -80,6 +78,11 @@ class ChangePlanner:
         return EntryPlanner(self.pipeline, self.held, self.records, self.models, self.endpoints, self.now)
 
     @property
+    def repair(self) -> LateWriteRepair:
+        rows, known = self.pipeline.rows, self._known
+        return LateWriteRepair(self.settlement, self.models, self.endpoints, self.switch, rows, known, self.now)
+
+    @property
     def live(self) -> HistoryEntry:
         return self.entries.live
 
@@ -92,6 +95,9 @@ class ChangePlanner:
         self._take_over(request, message_id, job)
         if self.held.champion.change:
             return  # one look further; its mark brings the next one
+        if self.held.champion.repair:
+            self._wait_for_the_repair(request, message_id)
+            return
         if waiting := self.held.champion.waiting:
             self._carry_out_waiting(waiting)
             if message_id != waiting.request_id and request.action is not Command.RESUME:
@@ -100,6 +106,19 @@ class ChangePlanner:
             self.records.champions.unmark_change(self.pipeline.name)
         else:
             self._begin(request, message_id, job)
+
+    def _wait_for_the_repair(self, request: Request, message_id: str) -> None:
+        """Have what a person asks for carried out after the repair. The poll asks again for a job's promotion."""
+        champion = self.held.champion
+        if not request.by_hand or message_id in champion.settled:
+            return
+        if champion.waiting is None:
+            waiting = WaitingRequest(request_id=message_id, request=request, after_repair=True)
+            self.held.save(champion.replace(waiting=waiting))
+            outcome = "under way: a late write is corrected first"
+            self.records.requests.note(message_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+        elif champion.waiting.request_id != message_id:
+            raise Busy("A late write is corrected, and then what another person asked for is carried out")
 
     def _begin(self, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> None:
         if order := self._accepted(request, message_id, job):
@@ -117,7 +136,7 @@ class ChangePlanner:
                 self._turn_back(change, request, message_id)
             self.settlement.finish(self.held.champion.change or change)
         if self.held.champion.change is None:
-            self._repair()
+            self.repair.look()
 
     def _ends(self, change: Change, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> bool:
         """Return whether a person asks for another model while the calls go over to this one by and by.
@@ -149,7 +168,7 @@ class ChangePlanner:
         request = waiting.request
         job = self.records.jobs.job_of(request) if request.job else None
         self.held.write_later(self.held.champion.replace(waiting=None))
-        if ends_a_change(request):
+        if ends_a_change(request) and not waiting.after_repair:
             self.settlement.settle_ended(waiting.request_id)
             return
         try:
@@ -241,28 +260,6 @@ class ChangePlanner:
             self.held.save(champion)
         else:
             self.held.write_later(champion)
-
-    def _repair(self) -> None:
-        """Restore the model of the history on endpoints where an overtaken run has written its own late."""
-        champion = self.held.champion
-        if champion.live is None or not champion.late_writes:
-            return
-        late_writes = {late_write.sha256 for late_write in champion.late_writes}
-        for name, endpoint in self.endpoints.items():
-            right = champion.live.models.get(name)
-            there = right and served_model(self.models, endpoint, right)
-            if there is None or right is None or there == right or there.sha256 not in late_writes:
-                continue
-            reason = f"{name} was given {there.sha256[:12]} by a run that had been overtaken"
-            log.error("Pipeline %s: %s", self.pipeline.name, reason)
-            # This run may be overtaken in its turn, after a model that is newer than this one.
-            late_write = LateWrite(sha256=right.sha256, until=self.now() + LATE_WRITES_FOR)
-            self.held.save(self.held.champion.replace(late_writes=(*self.held.champion.late_writes, late_write)))
-            self.switch.repair(name, right, self.pipeline.rows, self._known(self.live))
-            facts = {"at": self.now(), "action": Action.REVERTED, "reason": reason, "traffic": ()}
-            entry = msgspec.structs.replace(self.live, **facts)
-            self.held.save(self.records.champions.append(self.held.champion, entry))
-            self.settlement.watch_late_writes(self.held.champion)
 
     def _overtaken(self, stored: Stored[RetrainingJob]) -> bool:
         """Return whether the job is not to be promoted (yet): end it when newer data was promoted first, have it

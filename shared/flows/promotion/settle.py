@@ -65,7 +65,7 @@ class Settlement:
         if change.phase is not Phase.REVERTING:
             made = self._made(change, fresh=served is not None)
             if isinstance(made, Later):
-                self._look_again(made)
+                self.look_again(made)
                 return
             change = self._under_way
             if isinstance(made, Made):
@@ -77,7 +77,7 @@ class Settlement:
             self.held.save(self.held.champion.replace(change=change))
         reverted = self.sharing.revert(change, change.traffic) if change.traffic else self.switch.revert(change)
         if isinstance(reverted, Later):
-            self._look_again(reverted)
+            self.look_again(reverted)
             return
         self._settle_reverted(change, self._newest(stored), reverted)
 
@@ -86,7 +86,7 @@ class Settlement:
         assert self.held.champion.change is not None, "a change is finished once it is recorded"
         return self.held.champion.change
 
-    def _look_again(self, later: Later) -> None:
+    def look_again(self, later: Later) -> None:
         """Have the poll bring the next look; the record is given back until then."""
         self.records.champions.mark_change(self.pipeline.name, self.now() + timedelta(seconds=later.seconds))
 

@@ -227,7 +227,7 @@ class Sharing:
             return "no call was given to the other model"
         for name in reversed(self._changed(change)):
             self.switch.renew()
-            if pending := self._given_back(self._staging(name), change.before[name], traffic.former[name]):
+            if pending := given_back(self._staging(name), change.before[name], traffic.former[name]):
                 if self.now() - traffic.since <= PATIENCE:
                     return Later(pending.after)
                 shares = self._staging(name).shares()
@@ -246,19 +246,6 @@ class Sharing:
             log.error("%s: %s", name, doubt)
             return f"{name} has its former shares, yet {doubt}"
         return "that is proven"
-
-    def _given_back(self, staging: Staging, model: Model, former: Mapping[str, int]) -> Pending | None:
-        try:
-            return staging.share(former)
-        except ServiceRefused as error:
-            # Somebody may have deleted what served the former model.
-            outcome = staging.stage(model)
-            if isinstance(outcome, Pending):
-                return outcome
-            if isinstance(outcome, Refused):
-                raise
-            log.warning("Pipeline %s: %s", self.pipeline.name, error)
-            return staging.share(former)
 
     def keep_the_former(self, change: Change) -> None:
         """Record until when the former models stay deployed as the way back."""
@@ -297,3 +284,18 @@ class Sharing:
         stored = self.records.jobs.load(change.request_id) if change.request_id == change.entry.job else None
         if stored and not stored.record.final and stored.record.steps[-1].note != note:
             self.records.jobs.save(stored, stored.record.noting(self.now(), note))
+
+
+def given_back(staging: Staging, model: Model, former: Mapping[str, int]) -> Pending | None:
+    """Have the former shares given; deploy the model first where nothing serves it any more."""
+    try:
+        return staging.share(former)
+    except ServiceRefused as error:
+        # Somebody may have deleted what served the former model.
+        outcome = staging.stage(model)
+        if isinstance(outcome, Pending):
+            return outcome
+        if isinstance(outcome, Refused):
+            raise
+        log.warning("The former model was deployed once more: %s", error)
+        return staging.share(former)

@@ -82,7 +82,7 @@ class Switch:
             link = self.link(after)
             if fresh or endpoint.model().address != link.address:
                 self.keep()
-                endpoint.update(link, self._wait)
+                endpoint.update(link, self.wait)
             proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name])
         return Made(proof, answers)
 
@@ -96,7 +96,7 @@ class Switch:
             endpoint, link = self.endpoint(name), self.link(change.before[name])
             self.renew()
             try:
-                endpoint.update(link, self._wait)
+                endpoint.update(link, self.wait)
             except (NeverAgain, AskHuman) as error:
                 if not self._untouched(name, endpoint, change):
                     raise
@@ -118,13 +118,6 @@ class Switch:
             return False
         answers = endpoint.score(change.rows)
         return not same_answers(change.expected, last(answers, len(change.expected.values)), ALIKE)
-
-    def repair(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> None:
-        """Give one endpoint the model that it should have, which answers so for the rows, where that is known."""
-        endpoint, link = self.endpoints[name], self.link(model)
-        self.renew()
-        endpoint.update(link, self._wait)
-        self._await_former(endpoint, link, rows, answers)
 
     def endpoint(self, name: str) -> Endpoint:
         if name not in self.endpoints:
@@ -165,9 +158,12 @@ class Switch:
 
     def doubt_of_former(self, change: Change, name: str) -> str | None:
         """Return what speaks, in one look, against the endpoint's serving the former model."""
-        link, answers = self.link(change.before[name]), change.answers[name]
-        known = answers if answers.columns else None
-        return _or_trouble(lambda: _doubt_of_former(self.endpoint(name), link, change.rows, known))
+        return self.doubt_of(name, change.before[name], change.rows, change.answers[name])
+
+    def doubt_of(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> str | None:
+        """Return what speaks, in one look, against the endpoint's serving the model with these answers, if known."""
+        known = answers if answers and answers.columns else None
+        return _or_trouble(lambda: _doubt_of_former(self.endpoint(name), self.link(model), rows, known))
 
     def answers_so(self, name: str, rows: Rows, answers: Rows) -> bool:
         return same_answers(answers, self.endpoint(name).score(rows), ALIKE)
@@ -182,7 +178,7 @@ class Switch:
         while (seen := _or_trouble(doubt)) is not None:
             if self._since(begun) >= self.timeout:
                 raise Unproven(f"After {self.timeout:.0f} s {seen}")
-            self._wait(pause)
+            self.wait(pause)
             pause = min(pause * 1.5, PAUSE_MOST)
         return self._since(begun)
 
@@ -193,7 +189,7 @@ class Switch:
     def _since(self, begun: datetime) -> float:
         return (self.now() - begun).total_seconds()
 
-    def _wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         self.sleep(seconds)
         self.renew()
 
