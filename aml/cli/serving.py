@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import signal
 import sys
@@ -86,6 +87,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         build(Context(workspace, jobs, serving, faults, mlflow), names),
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # nothing stands before it: a caller does not say by which scheme it calls
         timeout_graceful_shutdown=5,
         ssl_certfile=certificate,
     )
@@ -95,6 +97,8 @@ def _serve(chosen: argparse.Namespace) -> int:
         addresses["control"] = run_control(faults)
     # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    gc.collect()
+    gc.freeze()  # what is loaded stays: a call does not wait until a collection has looked at all of it
     with announced(chosen.data, **addresses):
         print(json.dumps(addresses), flush=True)
         uvicorn.Server(config).run(sockets=[listening])

@@ -20,5 +20,5 @@ def check_sender(request: Request, names: Collection[str]) -> None:
     if not _is_for_this_machine(host) and not leads_here(host.partition(":")[0].lower(), names):
         message = f"The host {host[:80]!r} is not this machine; call the address that the server printed."
         raise ArmError(403, "HostNotAllowed", message, "Host")
-    if is_from_elsewhere(request.headers, f"{request.url.scheme}://{host}"):
+    if is_from_elsewhere(request.headers, f"{request.scope['scheme']}://{host}"):
         raise ArmError(403, "OriginNotAllowed", "A page of another site may not call this workspace.", "Origin")

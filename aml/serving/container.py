@@ -9,6 +9,7 @@ microseconds, and the body. The first request of a connection is the secret of t
 
 from __future__ import annotations
 
+import gc
 import hmac
 import importlib
 import importlib.util
@@ -46,6 +47,8 @@ def run(place: str) -> None:
     file = Path(place)
     settings = json.loads(file.read_text("utf-8"))
     score = load(settings)
+    gc.collect()
+    gc.freeze()  # the libraries and the model stay: a call does not wait until a collection has looked at them
     listening = socket.create_server(("127.0.0.1", 0), backlog=128)
     part = file.with_name(READY + ".part")
     part.write_text(str(listening.getsockname()[1]), "utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
 import threading
@@ -151,6 +152,8 @@ def one_row(target: Target, others: Mapping[str, Target], direct: Scoring) -> It
     for name, each in theirs.items():
         assert each.labels() == ours.labels(), f"{name} scores the same row with the same model"
     times: dict[str, list[float]] = {name: [] for name in ("ours", "model", "direct", *theirs)}
+    gc.collect()
+    gc.freeze()  # collections of this process would be measured as time of the servers
     for _ in range(TURNS):
         for _ in range(IN_A_TURN):
             times["ours"].append(timed(ours.score))
