@@ -9,7 +9,7 @@ import heapq
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -28,6 +28,11 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id})"  # the others may be keys
+
+    @property
+    def marks(self) -> Collection[str]:
+        """By what a page of its parent's records can be narrowed; kinds that have marks are in `Database.MARKED`."""
+        return ()
 
 
 _LAST = (1 << 63) - 1  #: the largest number of a row
@@ -54,6 +59,7 @@ class Database:
     FILE: ClassVar[str]
     VERSION: ClassVar[int]
     OTHER: ClassVar[str]  #: what made records of another version, and what to do with them
+    MARKED: ClassVar[Collection[type[Record]]] = ()  #: the kinds of record that have marks
 
     def __init__(self, folder: Path) -> None:
         make_private(folder)
@@ -75,6 +81,7 @@ class Database:
             database.execute("CREATE INDEX IF NOT EXISTS by_parent ON records (kind, parent, name)")
             # A page is read in the order of the numbers: without this index all records of the parent were sorted.
             database.execute("CREATE INDEX IF NOT EXISTS by_age ON records (kind, parent, number)")
+            _prepare_marks(database, self.MARKED)
             database.execute(f"PRAGMA user_version = {self.VERSION}")
 
     def put(self, *records: Record) -> None:
@@ -132,9 +139,11 @@ class Database:
         after: int,
         size: int | None,
         newest_first: bool = False,
+        mark: str = "",
     ) -> tuple[list[T], int | None]:
         """Return the wanted records of a parent or of several, and the number after which the next ones come.
 
+        With a `mark`, only records that have it are read.
         There are `size` at most, None is all. `after` is 0 for the first page; the number is None on the last page.
         """
         beyond, order = ("number < ?", "DESC") if newest_first else ("number > ?", "ASC")
@@ -142,9 +151,12 @@ class Database:
         last = after or (_LAST if newest_first else 0)
         with self._open() as database:
             asked = f"SELECT number, body FROM records WHERE kind = ? AND parent = ? AND {beyond}"
-            asked += f" ORDER BY number {order}"
-            parents = [parent] if isinstance(parent, str) else parent
-            rows = (database.execute(asked, [kind.__name__, each, last]) for each in parents)
+            if mark:
+                asked = "SELECT marks.number, body FROM marks CROSS JOIN records USING (number)"
+                asked += f" WHERE marks.kind = ? AND marks.parent = ? AND marks.{beyond} AND mark = ?"
+            asked += f" ORDER BY {'marks.' if mark else ''}number {order}"
+            parents, more = [parent] if isinstance(parent, str) else parent, [mark] if mark else []
+            rows = (database.execute(asked, [kind.__name__, each, last, *more]) for each in parents)
             # They are read one by one: what is behind the page is not read.
             for number, body in heapq.merge(*rows, key=itemgetter(0), reverse=newest_first):
                 record = msgspec.json.decode(body, type=kind)
@@ -253,3 +265,31 @@ def _put(database: sqlite3.Connection, record: Record) -> None:
         "DO UPDATE SET parent = excluded.parent, name = excluded.name, body = excluded.body",
         [type(record).__name__, record.id, record.parent, getattr(record, "name", ""), msgspec.json.encode(record)],
     )
+    if type(record).marks is not Record.marks:
+        _mark(database, record)
+
+
+def _prepare_marks(database: sqlite3.Connection, kinds: Collection[type[Record]]) -> None:
+    """Make the table of marks, also beside records that an earlier version of the program made."""
+    if database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'marks'").fetchone() != (0,):
+        return
+    database.execute(
+        "CREATE TABLE marks (kind TEXT NOT NULL, parent TEXT NOT NULL, mark TEXT NOT NULL, number INTEGER NOT NULL, "
+        "PRIMARY KEY (kind, parent, mark, number)) WITHOUT ROWID"
+    )
+    database.execute("CREATE INDEX marks_of_record ON marks (number)")
+    database.execute(
+        "CREATE TRIGGER unmarked AFTER DELETE ON records BEGIN DELETE FROM marks WHERE number = OLD.number; END"
+    )
+    for kind in kinds:
+        for record in _all(database, kind, "", []):
+            _mark(database, record)
+
+
+def _mark(database: sqlite3.Connection, record: Record) -> None:
+    kind = type(record).__name__
+    [number] = database.execute("SELECT number FROM records WHERE kind = ? AND id = ?", [kind, record.id]).fetchone()
+    marks = {(kind, record.parent, mark, number) for mark in record.marks}
+    kept = set(database.execute("SELECT kind, parent, mark, number FROM marks WHERE number = ?", [number]))
+    database.executemany("DELETE FROM marks WHERE kind = ? AND parent = ? AND mark = ? AND number = ?", kept - marks)
+    database.executemany("INSERT INTO marks VALUES (?, ?, ?, ?)", marks - kept)

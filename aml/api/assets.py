@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from aml.api import scope
-from aml.api.listing import has_tags, listed
+from aml.api.listing import has_tags, listed, mark_of_tags
 from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request, not_found
@@ -130,7 +130,8 @@ class Assets:
         order = (call.query.get("$orderBy") or "createdtime desc").lower()
         if order not in ("createdtime desc", "createdtimeutc desc"):
             raise bad_request(f"$orderBy is {order[:40]!r}; it can be 'createdtime desc'.", "$orderBy")
-        tagged = has_tags(call.query.get("tags") or call.query.get("$tags") or "")
+        tags = call.query.get("tags") or call.query.get("$tags") or ""
+        tagged, mark = has_tags(tags), mark_of_tags(tags)
         digest = call.query.get("hash")
 
         def wanted(version: Version) -> bool:
@@ -138,7 +139,7 @@ class Assets:
             return tagged(version) and (digest is None or hashed == digest)
 
         parent = f"{self._path(call)}/versions"  # of an asset that is not there the list is empty
-        return listed(context, call, Version, parent, lambda each: scope.shown(context, each), wanted)
+        return listed(context, call, Version, parent, lambda each: scope.shown(context, each), wanted, mark)
 
     def get_version(self, context: Context, call: Call) -> Response:
         found = context.workspace.records.find(Version, self._version_path(call).lower())

@@ -20,7 +20,7 @@ from aml.jobs.invocation import read_invocation
 from aml.jobs.runner import component_of
 from aml.jobs.task import members_of
 from aml.members import text_of
-from aml.state.records import FINAL, Job
+from aml.state.records import FINAL, Job, invoked_mark
 from aml.state.serving import BatchDeployment
 from service.keys import new_id
 
@@ -62,7 +62,7 @@ def invoke(context: Context, call: Call) -> Response:
 
 
 def list_of_endpoint(context: Context, call: Call) -> Response:
-    return _listed(context, call, f"{endpoint_of(context, call).id}/deployments/")
+    return _listed(context, call, endpoint_of(context, call).id)
 
 
 def list_of_deployment(context: Context, call: Call) -> Response:
@@ -70,9 +70,7 @@ def list_of_deployment(context: Context, call: Call) -> Response:
 
 
 def _listed(context: Context, call: Call, place: str) -> Response:
-    return listed(
-        context, call, Job, "jobs", lambda each: _shown(context, each), lambda each: each.invoked.startswith(place)
-    )
+    return listed(context, call, Job, "jobs", lambda each: _shown(context, each), mark=invoked_mark(place))
 
 
 def _chosen(context: Context, call: Call) -> BatchDeployment:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from aml.api import operations as following
 from aml.api import scope
-from aml.api.listing import has_tags, listed
+from aml.api.listing import has_tags, listed, mark_of_tags
 from aml.api.workspaces import tracking_uri
 from aml.call import Call
 from aml.context import Context
@@ -18,7 +18,7 @@ from aml.jobs.runner import component_of
 from aml.jobs.task import read_command, read_nodes, read_ports
 from aml.members import text_of
 from aml.state import operations
-from aml.state.records import FINAL, SERVERLESS, Compute, Job, Version, make, now
+from aml.state.records import FINAL, SERVERLESS, Compute, Job, Version, make, now, type_mark
 from aml.state.runs import run_of_job
 
 #: members of a job that may change; the others are what it is
@@ -58,12 +58,13 @@ def get_job(context: Context, call: Call) -> Response:
 
 def list_jobs(context: Context, call: Call) -> Response:
     kind = (call.query.get("jobType") or "").lower()
-    tagged = has_tags(call.query.get("tag") or "")
+    tags = call.query.get("tag") or ""
+    tagged, mark = has_tags(tags), mark_of_tags(tags) or (type_mark(kind) if kind else "")
 
     def wanted(job: Job) -> bool:
         return tagged(job) and kind in ("", job.properties["jobType"].lower())
 
-    return listed(context, call, Job, "jobs", lambda each: _shown(context, call, each), wanted)
+    return listed(context, call, Job, "jobs", lambda each: _shown(context, call, each), wanted, mark)
 
 
 def cancel_job(context: Context, call: Call) -> Response:

@@ -12,7 +12,7 @@ from aml.api import scope
 from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request
-from aml.state.records import Resource
+from aml.state.records import Resource, tag_mark
 
 PAGE = 100  #: resources of an answer, at most
 _VIEWS = {"activeonly": (False,), "archivedonly": (True,), "all": (False, True)}
@@ -27,12 +27,16 @@ def listed(
     parent: str,
     show: Callable[[R], dict[str, Any]],
     wanted: Callable[[R], bool] = lambda _: True,
+    mark: str = "",
 ) -> Response:
-    """Answer a page of the resources in the collection `parent`, the newest first."""
+    """Answer a page of the resources in the collection `parent`, the newest first.
+
+    With a `mark`, only resources that have it are read.
+    """
     view = _view(call)
     size = call.number("$top", PAGE) or call.number("count", PAGE) or PAGE
     found, after = context.workspace.records.page(
-        kind, parent.lower(), lambda each: view(each) and wanted(each), _position(call), size, newest_first=True
+        kind, parent.lower(), lambda each: view(each) and wanted(each), _position(call), size, True, mark
     )
     body: dict[str, Any] = {"value": [show(each) for each in found]}
     # `$top` is how many are wanted in all, `count` how many on a page.
@@ -44,13 +48,22 @@ def listed(
 
 def has_tags(text: str) -> Callable[[Resource], bool]:
     """Return whether a resource has the tags: `name` or `name=value`, with commas between."""
-    asked = [tuple(each.split("=", 1)) for each in text.split(",") if each]
+    asked = [tuple(each.split("=", 1)) for each in _tags(text)]
 
     def wanted(resource: Resource) -> bool:
-        tags = resource.tags or resource.properties.get("tags") or {}
+        tags = resource.labels
         return all(each[0] in tags and (len(each) == 1 or tags[each[0]] == each[1]) for each in asked)
 
     return wanted
+
+
+def mark_of_tags(text: str) -> str:
+    """Return the mark of what has the first of the tags."""
+    return next(map(tag_mark, _tags(text)), "")
+
+
+def _tags(text: str) -> list[str]:
+    return [each for each in text.split(",") if each]
 
 
 def _view(call: Call) -> Callable[[Resource], bool]:

@@ -68,13 +68,10 @@ def _serve(chosen: argparse.Namespace) -> int:
     from aml.server import OPERATIONS, build
     from aml.serving.changes import Pace
     from aml.serving.runner import Serving
-    from aml.state.workspace import Names
     from service.faults.control import run_control
 
     pythons = _pythons(chosen.environments)
-    called = Names(chosen.subscription, chosen.group, chosen.workspace, chosen.location)
-    workspace = open_workspace(chosen.data, called)
-    workspace.records.idle_at_most = _CONNECTIONS
+    workspace = _workspace(chosen)
     names = real_names(workspace) if chosen.proxy else []
     trusted, certificate = _certificates(chosen, workspace, names)
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
@@ -97,12 +94,21 @@ def _serve(chosen: argparse.Namespace) -> int:
         addresses["control"] = run_control(faults)
     # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    gc.collect()
-    gc.freeze()  # what is loaded stays: a call does not wait until a collection has looked at all of it
     with announced(chosen.data, **addresses):
         print(json.dumps(addresses), flush=True)
+        gc.collect()
+        gc.freeze()  # what is loaded stays: a call does not wait until a collection has looked at all of it
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _workspace(chosen: argparse.Namespace) -> Any:
+    from aml.state.workspace import Names
+
+    called = Names(chosen.subscription, chosen.group, chosen.workspace, chosen.location)
+    workspace = open_workspace(chosen.data, called)
+    workspace.records.idle_at_most = _CONNECTIONS
+    return workspace
 
 
 def _mlflow(chosen: argparse.Namespace, workspace: Any) -> tuple[Any, Callable[[Any], str] | None]:

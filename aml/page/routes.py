@@ -31,7 +31,7 @@ from aml.page import samples, views
 from aml.page.example import example
 from aml.page.frame import FRAME, slice_of
 from aml.serving.replica import LOGS
-from aml.state.records import Asset, Job, Resource, Version
+from aml.state.records import Asset, Job, Resource, Version, invoked_mark
 from aml.state.runs import Logged, Run
 from aml.state.serving import BatchDeployment, BatchEndpoint, Deployment, Endpoint
 from service.page.frame import Form, own_address
@@ -161,11 +161,13 @@ class _Page:
             return FRAME.nothing("No batch endpoint has this name.")
         deployments = self._records.all(BatchDeployment, f"{endpoint.id}/deployments")  # an endpoint has few
         address = jobs_uri(self._workspace, own_address(request), endpoint.name)
+        jobs, _ = self._records.page(Job, "jobs", lambda _: True, 0, _LATEST, True, invoked_mark(endpoint.id))
         default = next((each for each in deployments if each.name.lower() == endpoint.default.lower()), None)
         return FRAME.answer(
             "batch_endpoint.html",
             endpoint=views.view_batch(endpoint),
             deployments=[views.view_batch_deployment(each) for each in deployments],
+            jobs=[views.view_job(each) for each in jobs],
             address=address,
             samples=samples.batch(endpoint.name, address, self._needed(default)) if default else [],
         )

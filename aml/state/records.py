@@ -9,12 +9,6 @@ import msgspec
 
 from service.database import Database, Record
 
-
-class Records(Database):
-    FILE, VERSION = "aml.sqlite", 2
-    OTHER = "another version of this workspace; remove it and start again"
-
-
 IDENTITY = "workspace"  #: the id of the one record of who this is
 
 
@@ -55,6 +49,11 @@ class Resource(Record, frozen=True):
     def collection(self) -> str:
         return self.path.partition("/")[0]
 
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Its tags: a tracked resource has them beside its properties, the others among them."""
+        return self.tags or self.properties.get("tags") or {}
+
 
 class Datastore(Resource, frozen=True):
     """Where data is: a container of a storage account."""
@@ -78,6 +77,29 @@ class Version(Resource, frozen=True):
 
     source: str = ""  #: where it came from, as MLflow gave it
     logged: str = ""  #: the id of the logged model that it is
+
+    @property
+    def marks(self) -> set[str]:
+        return _tag_marks(self)
+
+
+def tag_mark(asked: str) -> str:
+    """Return the mark of what has a tag, given as `name` or `name=value`."""
+    return f"tag {asked}"
+
+
+def type_mark(job_type: str) -> str:
+    """Return the mark of the jobs of a type."""
+    return f"type {job_type.lower()}"
+
+
+def invoked_mark(place: str) -> str:
+    """Return the mark of the jobs that calls of a batch endpoint or of one of its deployments made, by its id."""
+    return f"invoked {place}"
+
+
+def _tag_marks(resource: Resource) -> set[str]:
+    return {tag_mark(asked) for name, value in resource.labels.items() for asked in (name, f"{name}={value}")}
 
 
 R = TypeVar("R", bound=Resource)
@@ -117,6 +139,11 @@ class Job(Resource, frozen=True):
     ended: datetime | None = None
     error: dict[str, Any] | None = None
 
+    @property
+    def marks(self) -> set[str]:
+        invoked = {self.invoked, self.invoked.partition("/deployments/")[0]} - {""}
+        return {*_tag_marks(self), type_mark(self.properties["jobType"]), *map(invoked_mark, invoked)}
+
     def passed_to(self, status: str) -> Self | None:
         """Return the job in the next state of the order."""
         if self.status not in ORDER or ORDER.index(self.status) + 1 != ORDER.index(status):
@@ -148,6 +175,12 @@ class Operation(Record, frozen=True):
     started: datetime
     ended: datetime | None = None
     error: dict[str, Any] | None = None
+
+
+class Records(Database):
+    FILE, VERSION = "aml.sqlite", 2
+    OTHER = "another version of this workspace; remove it and start again"
+    MARKED = (Job, Version)
 
 
 def now() -> datetime:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aml.state.assets import find_or_make_asset
-from aml.state.records import Version, make
+from aml.state.records import Job, Version, invoked_mark, make
 from aml.state.runs import Point, Run, experiment_of, log
 from tests.support.aml import MODEL, Here
 from tests.support.mlflow import asked
@@ -105,3 +107,59 @@ def test_a_page_of_versions_costs_the_same_with_more_versions(
         here.workspace.records.put(*made)
         costs.append(read(lambda: asked(here, "GET", "model-versions/search", **query)))
     assert costs[0] == costs[1] == costs[2] <= 30
+
+
+def jobs(here: Here, first: int, end: int) -> None:
+    """Make jobs. Each fiftieth one is tagged, and a call of a batch endpoint made it."""
+    made = []
+    for number in range(first, end):
+        rare = number % 50 == 0
+        properties = {"jobType": "Pipeline" if rare else "Command", "tags": {"sort": "rare" if rare else "common"}}
+        place = f"batchendpoints/calls/deployments/{'first' if number % 100 else 'first2'}" if rare else ""
+        job = {**properties, "displayName": "a", "experimentName": "a", "inputs": {}, "outputs": {}, "properties": {}}
+        made.append(make(Job, f"jobs/job{number}", job, invoked=place))
+    here.workspace.records.put(*made)
+
+
+@pytest.mark.parametrize(
+    "query", [{"tag": "sort=rare"}, {"jobType": "Pipeline"}, {"tag": "sort=rare", "jobType": "Pipeline"}]
+)
+def test_a_list_of_jobs_by_tag_or_type_reads_what_it_shows(
+    here: Here, read: Callable[[Callable[[], Any]], int], query: dict[str, str]
+) -> None:
+    jobs(here, 0, 100)
+    first = read(lambda: here.call("GET", "jobs", **query))
+    jobs(here, 100, 1_000)
+    names: list[str] = []
+    cost = read(lambda: names.extend(each["name"] for each in here.call("GET", "jobs", **query).json["value"]))
+    assert names == [f"job{number}" for number in range(950, -1, -50)]
+    assert cost - first == 20 - 2
+
+
+def test_the_jobs_of_a_batch_deployment_are_its_own(here: Here) -> None:
+    jobs(here, 0, 200)
+    records = here.workspace.records
+
+    def listed(place: str) -> list[str]:
+        found, _ = records.page(Job, "jobs", lambda _: True, 0, None, mark=invoked_mark(f"batchendpoints/{place}"))
+        return [each.name for each in found]
+
+    assert listed("calls") == ["job0", "job50", "job100", "job150"]
+    assert listed("calls/deployments/first") == ["job50", "job150"]  # not those of `first2`
+
+
+def test_a_list_follows_a_changed_tag_and_has_the_records_of_an_earlier_version(here: Here) -> None:
+    jobs(here, 0, 51)
+    records = here.workspace.records
+    with sqlite3.connect(here.workspace.folder / records.FILE) as database:
+        database.execute("DROP TABLE marks")
+        database.execute("DROP TRIGGER unmarked")
+    later = Here(here.workspace.folder)
+    assert later.names("jobs", tag="sort=rare") == ["job50", "job0"]
+    untagged = records.find(Job, "jobs/job50")
+    assert untagged is not None
+    records.put(msgspec.structs.replace(untagged, properties={**untagged.properties, "tags": {"other": "a"}}))
+    assert later.names("jobs", tag="sort=rare") == ["job0"]
+    assert later.names("jobs", tag="other") == ["job50"]
+    records.delete(untagged)
+    assert later.names("jobs", tag="other") == []

@@ -281,8 +281,17 @@ def test_a_batch_endpoint_is_shown_with_what_a_call_needs(here: Here) -> None:
     assert here.put("batchEndpoints/counter/deployments/first", deploymentConfiguration=configuration).status == 201
     default = {"authMode": "AADToken", "defaults": {"deploymentName": "first"}}
     until(lambda: here.put("batchEndpoints/counter", **default).status == 200, "the default is set")
+    assert "No call started a job yet." in html(here, "/batch-endpoints/counter")
+    called = {"jobType": "Pipeline", "displayName": "called", "experimentName": "calls", "inputs": {}, "outputs": {}}
+    called |= {"tags": {}, "properties": {}}
+    places = {
+        "called": "batchendpoints/counter/deployments/first",
+        "other": "batchendpoints/counter2/deployments/first",
+    }
+    here.workspace.records.put(*(make(Job, f"jobs/{each}", called, invoked=place) for each, place in places.items()))
     text = unescape(html(here, "/batch-endpoints/counter"))
     assert "counting:1" in text
+    assert re.findall(r'href="/jobs/(\w+)"', text) == ["called"]
     assert '"times": { "jobInputType": "Literal", "value": "1" }' in " ".join(text.split())
     [program] = re.findall(r'data-language="Python, azure-ai-ml"><code>(.*?)</code>', text, re.DOTALL)
     [given] = [each for each in ast.walk(ast.parse(program)) if isinstance(each, ast.Dict)]
