@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import msgspec
 
+from shared.base.errors import BadConfiguration
 from shared.base.suggestion import case_hint, suggestion
 from shared.configuration.azureml_names import check_names
 from shared.configuration.file import Entry, Wrong
 from shared.domain.azureml import (
+    CHAMPION_TYPES,
     AzureMLOnlineTarget,
     AzureMLTraining,
     ChampionScored,
@@ -23,6 +24,7 @@ from shared.domain.azureml import (
 from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
 from shared.domain.fleets import Fleet
 from shared.domain.gate.decision import Gate
+from shared.domain.job_file import JobFile
 from shared.domain.logged_metrics import NAMES
 from shared.domain.pipelines import Pipeline, Target, Training
 from shared.domain.values import written
@@ -158,26 +160,13 @@ def _check_run(training: AzureMLTraining, folder: Path, wrong: Wrong) -> None:
 
 def _check_job(training: AzureMLTraining, job: str, folder: Path, wrong: Wrong) -> bool:
     """Return whether the job file says where it runs."""
-    import yaml
-
-    from shared.base.yaml_file import load
-
     path = ".training.job"
     if PurePosixPath(job).is_absolute() or ".." in re.split(r"[/\\]", job) or ":" in job:
         raise wrong(path, f"is {job!r}; write the name of a file beside the pipelines file")
     try:
-        content = load((folder / job).read_bytes())
-    except FileNotFoundError:
-        raise wrong(path, f"{job} does not exist beside the pipelines file") from None
-    except OSError as error:
-        raise wrong(path, f"{job} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise wrong(path, f"{job} is not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(content, dict) or content.get("type", "command") != "command" or "command" not in content:
-        raise wrong(path, f"{job} is not a command job; write one as az ml job create takes it, or name a component")
-    if "code" in content and not str(content["code"]).startswith("azureml:"):
-        hint = "write azureml:NAME:VERSION of code in the workspace, or name a component"
-        raise wrong(path, f"{job} has code in a folder, which the app cannot upload; {hint}")
+        content, _ = JobFile(job, training, lambda name: (folder / name).read_bytes()).read()
+    except BadConfiguration as error:
+        raise wrong(path, str(error)) from None
     for what, names in (
         (
             "inputs",
@@ -196,20 +185,20 @@ def _check_job(training: AzureMLTraining, job: str, folder: Path, wrong: Wrong) 
             },
         ),
     ):
-        given = content.get(what)
-        declared = [str(name) for name in given] if isinstance(given, dict) else []
+        declared = list(content.get(what) or {})
         for key, name in names.items():
             if name not in declared:
                 there = ", ".join(declared) or "none"
                 hint = case_hint(name, declared)
                 raise wrong(f".training.{key}", f"{job} has no {what[:-1]} {name!r}; {hint}its {what} are: {there}")
-    return _runs_at(content)
-
-
-def _runs_at(job: Mapping[str, Any]) -> bool:
-    compute, resources = job.get("compute"), job.get("resources")
-    named = bool(compute) and str(compute).removeprefix("azureml:") != "serverless"
-    return named or (isinstance(resources, dict) and bool(resources.get("instance_type")))
+    if training.champion:
+        name = training.champion.input
+        if (kind := content["inputs"][name]["jobInputType"]) not in CHAMPION_TYPES:
+            raise wrong(
+                ".training.champion.input",
+                f"{job} has the input {name!r} of type {kind}; for the champion it can be: {', '.join(CHAMPION_TYPES)}",
+            )
+    return bool(content.get("computeId") or (content.get("resources") or {}).get("instanceType"))
 
 
 def _check_scored(training: AzureMLTraining, wrong: Wrong) -> None:

@@ -17,6 +17,10 @@ Workspace = Annotated[WorkspaceId, Meta(description="Resource id of the workspac
 ManagementAddress = Annotated[Address, Meta(description="The resource manager; Azure's own")]
 
 
+#: the types of an input that can get the champion
+CHAMPION_TYPES = ("mlflow_model", "custom_model", "uri_folder")
+
+
 def _azure() -> Address:
     return Address("https://management.azure.com")
 

@@ -277,7 +277,9 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
     training = entry["training"]
     del training["component"]
     training["job"] = "train.yml"
-    assert refused(tmp_path, entry) == ".training.job: train.yml does not exist beside the pipelines file"
+    assert refused(tmp_path, entry) == (
+        ".training.job: train.yml: does not exist; training.job names a file beside the pipelines file"
+    )
     for place in ("../train.yml", "/train.yml", "a\\..\\train.yml", "C:train.yml"):
         training["job"] = place
         assert "write the name of a file beside the pipelines file" in refused(tmp_path, entry)
@@ -302,10 +304,24 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
     assert refused(tmp_path, entry).startswith(".training: needs compute (a cluster) or serverless")
     training["compute"] = "cpu"
     for changed, said in (
-        ({"type": "pipeline"}, ".training.job: train.yml is not a command job"),
+        ({"type": "pipeline"}, ".training.job: train.yml:12: 'type' is 'pipeline'; it can be command; publish"),
         (
             {"code": "./src"},
-            ".training.job: train.yml has code in a folder, which the app cannot upload; write azureml:",
+            ".training.job: train.yml:1: 'code' is './src', and the app uploads no file; write azureml:NAME:VERSION",
+        ),
+        (
+            {"environment": "azureml:env@latest"},
+            ".training.job: train.yml:2: 'environment' is 'azureml:env@latest'; w",
+        ),
+        (
+            {"environment": {"image": "i", "conda_file": "c.yml"}},
+            ".training.job: train.yml:2: 'conda_file' names c.ym",
+        ),
+        ({"enviroment": "x"}, ".training.job: train.yml:2: 'enviroment' is not a key that is read here; did you mean"),
+        ({"command": ""}, ".training.job: train.yml:1: 'command' must be a text"),
+        (
+            {"inputs": {"data": {"type": "uri_file"}, "more": {"type": "uri_folder"}}},
+            ".training.job: train.yml:6: the input 'more' has no path, and no job gets one for it; write its path",
         ),
         ({"inputs": {"Data": 1}}, ".training.data: train.yml has no input 'data'; 'Data' differs in case only; its"),
         ({"outputs": {"model": {}}}, ".training.scored: train.yml has no output 'scored'; its outputs are: model"),
@@ -321,12 +337,14 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
     training["champion"] = {}
     written(inputs={"data": 1, "champion": {"type": "mlflow_model"}})
     assert refused(tmp_path, entry).startswith(".training.champion.scored: train.yml has no output 'champion_scored'")
+    written(inputs={"data": 1, "champion": {"type": "uri_file"}}, outputs={**JOB["outputs"], "champion_scored": {}})
+    assert refused(tmp_path, entry).startswith(".training.champion.input: train.yml has the input 'champion' of type u")
     del training["champion"]
     written()
     training["parameters"] = {"d": "1"}
     assert refused(tmp_path, entry).startswith(".training.parameters.d: train.yml has no input 'd'")
     (tmp_path / "train.yml").write_bytes(b"command: [\n")
-    assert refused(tmp_path, entry).startswith(".training.job: train.yml is not YAML")
+    assert refused(tmp_path, entry).startswith(".training.job: train.yml: is not YAML")
 
 
 @pytest.fixture

@@ -255,7 +255,7 @@ def test_a_file_input_that_nobody_gives_a_path_is_for_a_human(here: Here, tmp_pa
     job = {**yaml.safe_load(JOB_FILE), "inputs": {"data": {"type": "uri_file"}, "more": {"type": "uri_folder"}}}
     (tmp_path / "job.yml").write_text(yaml.safe_dump(job), encoding="utf-8")
     service, _ = training(here, tmp_path / "job.yml", component=None, job="job.yml", scored=None)
-    with pytest.raises(BadConfiguration, match="has the input 'more' without a path; write the path"):
+    with pytest.raises(BadConfiguration, match="the input 'more' has no path, and no job gets one for it"):
         service.submit("j-1", DATA, {})
 
 
@@ -445,7 +445,7 @@ def test_a_job_file_that_names_no_compute_says_so(common: Here, tmp_path: Path) 
     with pytest.raises(BadConfiguration, match="names no compute"):
         service.submit("j-1", DATA, {})
     (tmp_path / "job.yml").unlink()
-    with pytest.raises(BadConfiguration, match=r"which training\.job names, cannot be read"):
+    with pytest.raises(BadConfiguration, match=r"does not exist; training\.job names a file"):
         service.submit("j-1", DATA, {})
 
 

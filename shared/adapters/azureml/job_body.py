@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.base.errors import BadConfiguration
 from shared.base.suggestion import case_hint
-from shared.domain.azureml import AzureMLTraining
+from shared.domain.azureml import CHAMPION_TYPES, AzureMLTraining
 
 NODE = "train"  #: name of the one step
 #: the tag by which one search finds all jobs of the app; the others say which job this is
@@ -20,7 +20,6 @@ JOB, PIPELINE, DATA = "relearn.job", "relearn.pipeline", "relearn.data"
 SERVERLESS = "serverless"
 SLACK = 600.0  #: seconds by which the service lets a job run longer than the app, which ends it first
 FILE = "uri_file"
-MODELS = ("mlflow_model", "custom_model", "uri_folder")  #: types of an input that can get the champion
 LITERALS = frozenset({"string", "number", "integer", "boolean"})
 
 
@@ -93,10 +92,6 @@ def of_file(order: Order, properties: Mapping[str, Any]) -> dict[str, Any]:
     inputs, outputs = properties.get("inputs") or {}, properties.get("outputs") or {}
     _known(name, "input", order.inputs, inputs)
     given = {**inputs, **_inputs(order, name, {port: str(each["jobInputType"]) for port, each in inputs.items()})}
-    if empty := next(
-        (port for port, each in given.items() if each["jobInputType"] != "literal" and "uri" not in each), None
-    ):
-        raise BadConfiguration(f"{name} has the input {empty!r} without a path; write the path, or remove the input")
     kinds = {output: str(outputs[output]["jobOutputType"]) for output in _known(name, "output", order.outputs, outputs)}
     body = {**properties, **_common(order), "jobType": "Command"}
     body |= {"inputs": given, "outputs": {**outputs, **_outputs(order, kinds)}}
@@ -138,9 +133,9 @@ def _inputs(order: Order, name: str, kinds: Mapping[str, str]) -> dict[str, Any]
     if order.data is not None:
         found[training.data] = {"jobInputType": FILE, "uri": address_of(training.datastore, order.data)}
     if order.champion and (port := order.champion_input):
-        if (kind := kinds[port]) not in MODELS:
+        if (kind := kinds[port]) not in CHAMPION_TYPES:
             raise BadConfiguration(
-                f"{name} has the input {port!r} of type {kind}; for the champion it can be: {', '.join(MODELS)}"
+                f"{name} has the input {port!r} of type {kind}; for the champion it can be: {', '.join(CHAMPION_TYPES)}"
             )
         found[port] = {"jobInputType": kind, "uri": order.champion}
     return found | {

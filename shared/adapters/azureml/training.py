@@ -15,7 +15,6 @@ from typing import Any
 
 from shared.adapters.azureml.failures import reason_of
 from shared.adapters.azureml.job_body import Order, address_of, is_ours, of_component, of_file
-from shared.adapters.azureml.job_file import JobFile
 from shared.adapters.azureml.runs import Run
 from shared.adapters.azureml.workspace import Workspace, read_in
 from shared.base.errors import (
@@ -27,6 +26,7 @@ from shared.base.errors import (
     UnexpectedAnswer,
 )
 from shared.domain.azureml import AzureMLTraining
+from shared.domain.job_file import JobFile
 from shared.domain.jobs import Model
 from shared.domain.ports import BesJob, BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 
@@ -142,7 +142,7 @@ class WorkspaceTraining:
             return self._workspace.put(path, body, **{"x-azureml-token": self._workspace.machine_learning_token()})
         if self._file is None:
             raise BadConfiguration(f"The training of {self._pipeline} names no component and no job")
-        properties, environment = JobFile(self._file, self._workspace.id).read()
+        properties, environment = JobFile(str(self._file), self._training, lambda name: Path(name).read_bytes()).read()
         body = of_file(order, properties)
         if environment:
             self._workspace.put(*environment)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from shared.adapters.azureml.job_file import JobFile
 from shared.adapters.azureml.parts import DEPLOY, TRAIN, Endpoint, Parts
 from shared.base.errors import AccessRefused, RetrainingError, ServiceRefused
 from shared.cli.doctor import azureml_findings as findings
 from shared.cli.doctor.finding import Finding, Health, looked, ok, remedy, wrong
 from shared.configuration.azureml import second_deployment
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
+from shared.domain.job_file import JobFile
 from shared.domain.pipelines import Pipeline
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def training(app: App, pipeline: Pipeline, settings: AzureMLTraining) -> Iterato
         name = settings.component
         yield from _guarded(f"{at}.component", settings, lambda: _component(at, parts, settings, name))
     if settings.job:
-        file = app.settings.pipelines_file.parent / settings.job
-        yield from _guarded(f"{at}.job", settings, lambda: _job(at, parts, JobFile(file, settings.workspace)))
+        folder = app.settings.pipelines_file.parent
+        file = JobFile(settings.job, settings, lambda name: (folder / name).read_bytes())
+        yield from _guarded(f"{at}.job", settings, lambda: _job(at, parts, file))
     if settings.serverless:
         yield ok(f"{at}.serverless", f"{settings.serverless}; its quota, and what its jobs may read, show at the first")
     if settings.compute:

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from shared.adapters.azureml.job_body import MODELS
 from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports, Room
 from shared.base.suggestion import suggestion
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
-from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
+from shared.domain.azureml import CHAMPION_TYPES, AzureMLOnlineTarget, AzureMLTraining
 
 ROLE = "AzureML Data Scientist"
 DATA_ROLE = "Storage Blob Data Contributor"
@@ -74,12 +73,12 @@ def _data_input(at: str, training: AzureMLTraining, found: Ports) -> Finding:
 
 def _champion_input(at: str, name: str, found: Ports) -> Finding:
     given = found.inputs.get(name)
-    if given is None or given.type in MODELS:
+    if given is None or given.type in CHAMPION_TYPES:
         return _named(f"{at}.champion.input", "input", name, found.inputs)
     return wrong(
         f"{at}.champion.input",
         f"the input {name!r} is of the type {given.type}, and the champion is a model",
-        f"make it one of: {', '.join(MODELS)}, and publish a new version",
+        f"make it one of: {', '.join(CHAMPION_TYPES)}, and publish a new version",
     )
 
 

@@ -1,4 +1,4 @@
-"""A command job as `az ml job create --file` takes it, read into the members of the service.
+"""A command job as `az ml job create --file` takes it, read into the members of the service. No I/O.
 
 What the file names must be in the workspace: the client of `az ml` uploads code and data of the machine where it runs,
 and the app has none.
@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
-
-import yaml
 
 from shared.base.errors import BadConfiguration
 from shared.base.suggestion import suggestion
-from shared.base.yaml_file import load
+from shared.domain.azureml import AzureMLTraining
 
 _ASSET = re.compile(r"azureml:([\w.-]+):([\w.-]+)")
 _ADDRESS = re.compile(r"(azureml|https|wasbs|abfss)://")
@@ -36,11 +34,14 @@ Environment = tuple[str, dict[str, Any]]  #: path of one that has to be made, an
 
 
 class JobFile:
-    """One file; ids in it are of this workspace."""
+    """The file of a training's job; ids in it are of the training's workspace. `read` gives the content of a file."""
 
-    def __init__(self, file: Path, workspace: str) -> None:
-        self._file, self._workspace = file, workspace
-        self._content = _read(file)
+    def __init__(self, name: str, training: AzureMLTraining, read: Callable[[str], bytes]) -> None:
+        champion = training.champion
+        self._given = {training.data, *([champion.input] if champion else [])}  #: inputs that each job gets a path for
+        self._name, self._workspace, self._open = name, str(training.workspace), read
+        self._key = ""  #: what is being read, such as inputs.data
+        self._source = b""
 
     def read(self) -> tuple[JobProperties, Environment | None]:
         """Return the properties of the job, and the environment to make first where the file describes one."""
@@ -58,20 +59,42 @@ class JobFile:
             "resources": lambda value: {"resources": _camel(self._map("resources", value))},
             "tags": lambda value: {"tags": self._texts("tags", value)},
         }
-        kind = self._content.get("type", "command")
+        content = self._content()
+        kind = content.get("type", "command")
         if kind != "command":
+            self._key = "type"
             raise self._error(f"'type' is {kind!r}; it can be command; {_HINT}")
         properties: JobProperties = {}
-        for name, value in self._content.items():
+        for name, value in content.items():
             if name in _LEFT_OUT:
                 continue
+            self._key = str(name)
             if name not in readers:
                 raise self._error(f"{name!r} is not a key that is read here; {suggestion(str(name), readers)}")
             properties |= readers[name](value)
+        self._key = ""
         for name, member in (("command", "command"), ("environment", "environmentId")):
             if member not in properties:
-                raise self._error(f"{name!r} is missing")
-        return properties, self._environment(self._content["environment"])[1]
+                raise self._error(f"{name!r} is missing; write it as az ml job create takes it")
+        return properties, self._environment(content["environment"])[1]
+
+    def _content(self) -> dict[Any, Any]:
+        import yaml
+
+        from shared.base.yaml_file import load
+
+        try:
+            self._source = self._open(self._name)
+            content = load(self._source)
+        except FileNotFoundError:
+            raise self._error("does not exist; training.job names a file beside the pipelines file") from None
+        except OSError as error:
+            raise self._error(f"cannot be read: {error.strerror}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise self._error(f"is not YAML: {' '.join(str(error).split())[:200]}") from None
+        if not isinstance(content, dict):
+            raise self._error("is not a job: a map of names and values was expected")
+        return content
 
     def _compute(self, value: Any) -> JobProperties:
         name = self._text("compute", value).removeprefix("azureml:")
@@ -88,6 +111,8 @@ class JobFile:
             raise self._error(f"'environment' has {unknown[0]!r}; it can have image and conda_file")
         body = {"image": self._text("image", given.get("image")), "osType": "Linux"}
         if conda := given.get("conda_file"):
+            import yaml
+
             body["condaFile"] = yaml.safe_dump(conda) if isinstance(conda, dict) else self._beside("conda_file", conda)
         # Named by its content, so that it is made once.
         digest = hashlib.sha256("\n".join(f"{name}={body[name]}" for name in sorted(body)).encode()).hexdigest()
@@ -95,9 +120,9 @@ class JobFile:
         return f"{self._workspace}/{path}", (path, {"properties": body})
 
     def _beside(self, name: str, value: Any) -> str:
-        file = self._file.parent / self._text(name, value)
+        file = str(PurePath(self._name).parent / self._text(name, value))
         try:
-            return file.read_text("utf-8")
+            return self._open(file).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise self._error(f"{name!r} names {file}, which cannot be read ({type(error).__name__})") from None
 
@@ -118,7 +143,9 @@ class JobFile:
         if isinstance(given.get("value"), dict | list):
             raise self._error(f"the input {name!r} must be a value, or a map with a type and a path")
         if "value" not in given and given.get("type") in _FILES:
-            return {"jobInputType": given["type"], **self._mode(name, given)}  # its path is given to each job
+            if name not in self._given:
+                raise self._error(f"the input {name!r} has no path, and no job gets one for it; write its path")
+            return {"jobInputType": given["type"], **self._mode(name, given)}
         return {"jobInputType": "literal", "value": "" if given.get("value") is None else str(given["value"])}
 
     def _output(self, name: str, value: Any) -> dict[str, Any]:
@@ -149,7 +176,11 @@ class JobFile:
         )
 
     def _each(self, name: str, value: Any, read: Callable[[str, Any], dict[str, Any]]) -> dict[str, Any]:
-        return {str(key): read(str(key), each) for key, each in self._map(name, value or {}).items()}
+        found = {}
+        for key, each in self._map(name, value or {}).items():
+            self._key = f"{name}.{key}"
+            found[str(key)] = read(str(key), each)
+        return found
 
     def _texts(self, name: str, value: Any) -> dict[str, str]:
         return {str(key): self._text(f"{name}.{key}", each) for key, each in self._map(name, value).items()}
@@ -165,19 +196,21 @@ class JobFile:
         return str(value)
 
     def _error(self, message: str) -> BadConfiguration:
-        return BadConfiguration(f"{self._file}: {message}")
+        line = _lines(self._source).get(self._key) if self._key else None
+        return BadConfiguration(f"{self._name}:{line}: {message}" if line else f"{self._name}: {message}")
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = load(file.read_bytes())
-    except OSError as error:
-        raise BadConfiguration(f"{file}, which training.job names, cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise BadConfiguration(f"{file} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise BadConfiguration(f"{file} is not a job: a map of names and values was expected")
-    return content
+def _lines(source: bytes) -> dict[str, int]:
+    """Return the lines of the keys, and of those below each, such as inputs.data."""
+    import yaml
+
+    found: dict[str, int] = {}
+    document = yaml.compose(source, yaml.SafeLoader)
+    for key, value in document.value if isinstance(document, yaml.MappingNode) else []:
+        found[str(key.value)] = key.start_mark.line + 1
+        for below, _ in value.value if isinstance(value, yaml.MappingNode) else []:
+            found[f"{key.value}.{below.value}"] = below.start_mark.line + 1
+    return found
 
 
 def _camel(given: Mapping[str, Any]) -> dict[str, Any]:
