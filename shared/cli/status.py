@@ -76,7 +76,8 @@ def poll_text(last: datetime | None, schedule: str | None, now: datetime) -> str
         return "the app has not polled yet: start the function app, or see its log if it runs"
     if now > alive_until(last, schedule):
         return f"THE APP DOES NOT POLL: it last did at {utc(last)} UTC; see that the function app runs, and its log"
-    return f"the app polls; last noted at {utc(last)} UTC"
+    minutes = EVERY.total_seconds() / 60
+    return f"the app polls; it writes that down every {minutes:.0f} minutes, last at {utc(last)} UTC"
 
 
 def alive_until(last: datetime, schedule: str | None) -> datetime:

@@ -1,5 +1,5 @@
 """What is removed, once a day: kept models that nothing needs and nobody touched for long, old notes of requests, and
-what jobs wrote into the app's storage, once that is kept.
+what is in the container `batches` (copies.py).
 
 Needed is what is live, what a rollback may go back to, what is being changed or judged, and what waits for a person. A
 model that is about to be needed is touched first, and one that was touched since it was listed is not removed, so a
@@ -22,17 +22,16 @@ from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
 from shared.base.threads import at_once
 from shared.domain.champions import Champion, HistoryEntry
-from shared.domain.jobs import AGAIN, UNJUDGED
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Documents, Endpoints, KeptModel, Models, TrainingData
 from shared.domain.values import read_duration
+from shared.flows.copies import Copies
 from shared.store import Records
 from shared.store.shelf import Shelf
 
 log = logging.getLogger("relearn.retention")
 
 REQUESTS_FOR = timedelta(days=30)  #: a message itself lives for a week at most
-OUTPUTS_FOR = timedelta(days=7)  #: people may look at what a job wrote
 YOUNG = timedelta(days=1)  #: a model is there before the record that needs it
 
 
@@ -80,7 +79,7 @@ class Retention:
             return []
         for name in self.documents.written_before("requests/", now - REQUESTS_FOR):
             self.documents.delete(name)
-        self._remove_outputs(now - OUTPUTS_FOR)
+        Copies(self.pipelines, self.records, self.data, self._entries).remove(now, max(self.rule.unused, YOUNG))
         self.models.remove_unfinished(now - YOUNG)
         # Listed before it is looked up what is needed: a model that is wanted from here on is touched.
         old = to_remove(self.models.listed(), frozenset(), now, self.rule)
@@ -94,26 +93,6 @@ class Retention:
                 removed.append(each.model.sha256)
                 log.info("Model %s is removed: nobody used it since %s", each.model.sha256, each.touched)
         return removed
-
-    def _remove_outputs(self, before: datetime) -> None:
-        """Remove what jobs wrote that have been judged: the model and a sample of the rows are kept elsewhere by then.
-
-        The data that was trained on stays.
-        """
-        writing = [pipeline for pipeline in self.pipelines.values() if pipeline.training.copies]
-        judged: dict[str, bool] = {}
-        for prefix in {f"{each.fleet}-" if each.fleet else f"{each.name}/" for each in writing}:
-            for blob in self.data.batched(prefix):
-                name, _, within = blob.path.partition("/")
-                job_id, _, output = within.partition("/")
-                pipeline = self.pipelines.get(name)
-                if blob.modified >= before or pipeline is None or output.split("/")[0] not in pipeline.training.outputs:
-                    continue
-                if job_id not in judged:
-                    stored = self.records.jobs.load(job_id.removesuffix(AGAIN))
-                    judged[job_id] = stored is not None and stored.record.state not in UNJUDGED
-                if judged[job_id]:
-                    self.data.delete_batched(blob)
 
     def _needed(self) -> frozenset[str]:
         changed = {*self.records.champions.pipelines()}

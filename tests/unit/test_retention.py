@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.base.errors import BadConfiguration, BadMessage, ServiceUnavailable
 from shared.base.settings import Settings
-from shared.domain.jobs import JobState, Model
+from shared.domain.jobs import JobState, Model, received
 from shared.domain.messages import Command, Request
-from shared.domain.ports import KeptModel
+from shared.domain.ports import Failed, KeptModel
 from shared.flows.retention import YOUNG, KeepRule, read_rule, to_remove
 from tests.support.fakes import START, World
 from tests.support.fleets import FleetWorld
+from tests.unit.test_intake import arriving
 
 DAY = timedelta(days=1)
 LONG = 91 * 86400.0
@@ -150,6 +152,43 @@ def test_nothing_is_removed_while_an_endpoint_does_not_say_what_is_live() -> Non
     with pytest.raises(ServiceUnavailable):
         world.flows.retention.run()
     assert world.models.kept
+
+
+def test_a_copy_of_data_goes_once_no_job_may_read_it_again() -> None:
+    world = World()
+    arriving(world, rows="all")
+    for name in "abcde":
+        promoted(world, f"{name}.csv")
+    jobs = [entry.job for entry, _ in world.records.champions.entries("income") if entry.job]
+    second = world.records.jobs.require(jobs[1]).record
+    again = received("income", second.parts, world.clock.now(), once_more="m", again=True, joined=second.joined)
+    strangers = {"first/rows.csv": b"x", f"income/{jobs[0]}/notes.csv": b"x", "income/notes.csv": b"x"}
+    world.data.joined |= strangers
+    world.records.jobs.open(again)
+    world.clock.sleep(80 * 86400)
+    world.flows.retention.run()
+    copies = [f"income/{each}.csv" for each in jobs]
+    assert {*copies} <= world.data.joined.keys()
+    world.clock.sleep(11 * 86400)
+    world.flows.retention.run()
+    # Two entries before the live one stay, and what a job reads that has not ended.
+    assert world.data.joined.keys() == {*copies[1:], *strangers}
+    assert {f"income/{name}.csv" for name in "abcde"} <= world.data.contents.keys()  # what was dropped
+    assert world.flows.intake.retrain("income", {}, "m2").joined == copies[-1]
+
+
+def test_the_folder_of_a_training_that_failed_goes_and_that_of_the_newest_stays() -> None:
+    world = World()
+    pipeline = world.alone["income"]
+    training = msgspec.structs.replace(pipeline.training, input=None, folder="Path")
+    world.alone["income"] = msgspec.structs.replace(pipeline, training=training)
+    world.service.answer = Failed("no")
+    older, newer = world.drop("a.csv"), world.drop("b.csv")
+    world.run(lambda: not world.records.jobs.active())
+    world.clock.sleep(LONG)
+    world.flows.retention.run()
+    assert {name.split("/")[1] for name in world.data.joined} == {newer}
+    assert older != newer
 
 
 def test_it_runs_once_a_day() -> None:
