@@ -1,7 +1,8 @@
 """How fast a large data set is checked, what each rule costs, and in how much memory; beside csv.reader alone.
 
 Each figure is of a process of its own, and of data that is made as it is read. MB are 10^6 bytes; the time that it
-takes to make the data is in none of the figures of processor time, and in all of those of the clock.
+takes to make the data is in none of the figures of processor time, and in all of those of the clock. A process may use
+one processor core or two, where the system can say so (Linux).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import multiprocessing
+import os
 import random
 import sys
 import time
@@ -57,9 +59,9 @@ class Speed(NamedTuple):
 def measure(gib: float) -> Iterator[Row]:
     """Check tables of a quarter of `gib` GiB and of `gib` with every rule, then with each alone, then odd ones."""
     some = int(gib * GIB) // 4
-    for size in (some, int(gib * GIB)):
-        ours, parser = _apart(_checking, size, False), _apart(_parsing, size, False)
-        yield f"checking {size / GIB:g} GiB, every rule", *_beside(ours, parser)
+    for size, cores in ((some, 1), (some, 2), (int(gib * GIB), 2)):
+        ours, parser = _apart(_checking, size, False, cores=cores), _apart(_parsing, size, False, cores=cores)
+        yield f"checking {size / GIB:g} GiB, every rule, {_on(cores)}", *_beside(ours, parser)
     costs = _apart(_rules, some // 4)
     none = costs.pop("")
     yield "checking without a rule", f"{none:.2f} ms/MB of processor time", "", ""
@@ -79,10 +81,23 @@ def _beside(ours: Speed, parser: Speed) -> tuple[str, str, str]:
     )
 
 
-def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
+def _on(cores: int) -> str:
+    if not hasattr(os, "sched_setaffinity"):
+        return "on any core"
+    found = min(cores, len(os.sched_getaffinity(0)))
+    return f"on {found} core{'s' if found > 1 else ''}"
+
+
+def _apart(work: Callable[..., Any], *arguments: Any, cores: int = 2) -> Any:
     """Return what the work gives in a process of its own, whose memory nothing else has used."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    with multiprocessing.get_context("spawn").Pool(1, _use, (cores,)) as pool:
         return pool.apply(work, arguments)
+
+
+def _use(cores: int) -> None:
+    """Let this process use so many cores at most."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
 
 
 def _checking(size: int, quoted: bool) -> Speed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from shared.domain.checks.columnar import look
 from shared.domain.checks.columns import CLASSES_AT_MOST
 from shared.domain.checks.digests import digests_of
 from shared.domain.checks.duplicates import Duplicates
-from shared.domain.table import encoding
+from shared.domain.table import PIECE, encoding
 from shared.domain.table.form import CELL_AT_MOST, Form
 from shared.domain.table.grid import find
 
@@ -208,6 +209,21 @@ def test_rows_that_differ_in_a_byte_or_two_have_different_numbers(length: int) -
                 rows.add(bytes(row))
 
     assert len({*digests_of([*rows]).tolist()}) == len(rows)
+
+
+@pytest.mark.parametrize(("size", "started"), [(PIECE // 3, 0), (3 * PIECE // 2, 1)])
+def test_only_a_file_of_several_blocks_is_checked_by_several_threads(
+    size: int, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[Thread] = []
+    start = Thread.start
+    monkeypatch.setattr(Thread, "start", lambda thread: (threads.append(thread), start(thread))[1])
+    content = b"a,b\n" + b"12345,some text\n" * (size // 16)
+
+    report = check("x.csv", [content[:1000], content[1000:]], Checks(label="b", duplicates_at_most=1))
+
+    assert report.rows == size // 16
+    assert len(threads) == started
 
 
 ARFF_SIGNS = ["1", "-2.5", "x", "?", ",", ",", "\n", "\n", "\r\n", "\r", " ", "\t", "'", '"', "%", "{", "é"]

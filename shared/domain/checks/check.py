@@ -50,7 +50,7 @@ def check(
         try:
             table = Table(name, given, piece_size, columnar_from)
             rows = RowChecks(table, checks, inputs)
-            for block, cells in _looked_at(table, rows):
+            for block, cells in _looked_at(table, rows, piece_size // 2):
                 rows.take(block, cells)
         except Unreadable as error:
             broken = Fault(kind=Kind(error.kind), message=error.message, row=error.row, line=error.line)
@@ -79,12 +79,12 @@ def _given(chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield from ahead(chunks)
 
 
-def _looked_at(table: Table, rows: RowChecks) -> Iterator[tuple[Block, Cells | None]]:
-    """Give the table's blocks; of a large table the next is looked at while one is checked."""
+def _looked_at(table: Table, rows: RowChecks, large: int) -> Iterator[tuple[Block, Cells | None]]:
+    """Give the table's blocks; behind a block of so many bytes the next is looked at while one is checked."""
     blocks = table.blocks()
     for block in blocks:
         yield rows.look(block)
-        if block.grid:
+        if block.grid and len(block.lines) >= large:
             yield from ahead(map(rows.look, blocks))
 
 
