@@ -16,7 +16,7 @@ from service.private import make_private
 
 _FOLDER = Path(__file__).parent / "azurite"
 PROGRAM = _FOLDER / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
-LIFELINE = _FOLDER / "lifeline.cjs"
+LIFELINE, BY_NAME = _FOLDER / "lifeline.cjs", _FOLDER / "by_name.cjs"
 ACCOUNT = "devstoreaccount1"
 _LISTENS = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (\S+)")
 _TAKEN = re.compile(r"EADDRINUSE.*:(\d+)")
@@ -49,7 +49,7 @@ def azurite(
     if folder is not None:
         make_private(folder)
     command = [os.environ.get("RELEARN_NODE") or shutil.which("node") or "node"]
-    command += ["--require", str(LIFELINE), str(PROGRAM)]
+    command += ["--require", str(LIFELINE), "--require", str(BY_NAME), str(PROGRAM)]
     # The storage libraries are newer than the newest Azurite, which would refuse them by their version alone.
     command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
     command += ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]

@@ -23,7 +23,8 @@ POLLS = 5
 
 def measure(folder: Path, endpoints: int) -> Iterator[Row]:
     clinics = [f"{number:04}" for number in range(1, endpoints + 1)]
-    with azurite(folder / "azurite") as storage, fleet_place(storage, folder / "fleet") as place:
+    # In memory: on disk it would write all that it knows every few seconds.
+    with azurite() as storage, fleet_place(storage, folder / "fleet") as place:
 
         def timed(work: Callable[[], object]) -> tuple[float, Counter[str]]:
             begun = time.perf_counter()

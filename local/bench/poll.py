@@ -31,7 +31,7 @@ SOME = 100  #: jobs of which bare calls are made
 
 def measure(folder: Path) -> Iterator[Row]:
     # No worker: the BES jobs wait in their queue, as most of so many do.
-    with azurite(folder / "azurite") as storage, workplace(storage, folder / "poll", "--processes", "0") as place:
+    with azurite() as storage, workplace(storage, folder / "poll", "--processes", "0") as place:
         app = app_that_waits_for_nothing(place.settings)
         data = app.data.find(place.drop("data.csv", as_csv(place.header, place.rows[:100])))
         assert data is not None

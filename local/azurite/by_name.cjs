@@ -1,0 +1,11 @@
+// Has Azurite find a blob by its name. Its database takes the first condition of a query from an index and compares the
+// others with all that this leaves. Azurite begins with the account, so each call would look at every blob there is.
+const { Resultset } = require("lokijs");
+
+const find = Resultset.prototype.find;
+Resultset.prototype.find = function (query, ...rest) {
+  for (const member of ["name", "blobName"]) {
+    if (query && typeof query[member] === "string") query = { [member]: query[member], ...query };
+  }
+  return find.call(this, query, ...rest);
+};
