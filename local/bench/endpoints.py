@@ -45,6 +45,7 @@ class Bench:
     workspace: str
     token: str
     authority: str
+    started: float  #: seconds that the server took to start
 
     @property
     def deployment(self) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def measure(folder: Path) -> Iterator[Row]:
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(cells, [row[-1] for row in rows[:400]])
     with ExitStack() as running:
         bench = running.enter_context(workspace(folder / "workspace", model))
+        yield "workspace started", ms(bench.started), "", ""
         body = {"input_data": {"columns": header[:-1], "index": [0], "data": [cells[0]]}}
         target = bench.target(msgspec.json.encode(body))
         others: dict[str, Target] = {}
@@ -123,8 +125,7 @@ def workspace(folder: Path, model: Any) -> Iterator[Bench]:
         begun = time.perf_counter()
         serve = ["aml", "serve", "--data", str(data), "--deploying", "0"]
         with python_child(serve, {"AML_STORAGE": storage.connection_string}) as child:
-            print(f"the server started in {ms(time.perf_counter() - begun)}", flush=True)
-            bench = _bench(dict(child.said), data)
+            bench = _bench(dict(child.said), data, time.perf_counter() - begun)
             container = bench.call("GET", "datastores/workspaceblobstore").json()["properties"]["containerName"]
             with BlobServiceClient.from_connection_string(storage.connection_string) as blobs:
                 blobs.create_container(container).upload_blob("models/model.skops", file.read_bytes())
@@ -136,14 +137,14 @@ def workspace(folder: Path, model: Any) -> Iterator[Bench]:
             yield bench
 
 
-def _bench(said: dict[str, Any], data: Path) -> Bench:
+def _bench(said: dict[str, Any], data: Path, started: float) -> Bench:
     from aml.identity import tokens
     from aml.state.records import IDENTITY, Identity, Records
 
     identity = Records(data).find(Identity, IDENTITY)
     assert identity is not None, "the server has made it"
     token = tokens.issue(identity, "https://management.azure.com")[0]
-    return Bench(said["address"], said["workspace"], token, said["authority"])
+    return Bench(said["address"], said["workspace"], token, said["authority"], started)
 
 
 def one_row(target: Target, others: Mapping[str, Target], direct: Scoring) -> Iterator[Row]:

@@ -152,6 +152,8 @@ STEPS: dict[str, Any] = {
     "all calls go to the other deployment": [{"rows": 2}, {"green": 100, "blue": 0}],
     "a call reaches the deployment that it names": [0, 1],
     "the client itself keeps the header of that call": [0, 1],
+    "a deployment that is being updated is not changed": ["Updating", "HttpResponseError", "BadRequest"],
+    "a deployment is updated": ["Succeeded", {"CHANGED": "yes"}],
     "the primary key is made again, the other stays": [False, True],
     "a call with the new key is answered": [0, 1],
     "an endpoint gives a token": [True, "Bearer"],

@@ -26,6 +26,7 @@ def run(client, trained, begun):
     deploy(client)
     follow(client)
     name_one(client)
+    update(client)
     keys_and_tokens(client)
     remove(client)
 
@@ -92,6 +93,21 @@ def follow(client):
 def name_one(client):
     report("a call reaches the deployment that it names", score(client, deployment_name="blue"))
     report("the client itself keeps the header of that call", score(client))
+
+
+def update(client):
+    """Change a deployment that serves; while it is in the state Updating it takes no other change."""
+    deployments = client.online_deployments
+    blue = deployments.get("blue", ENDPOINT)
+    blue.environment_variables = {"CHANGED": "yes"}
+    begun = deployments.begin_create_or_update(blue)
+    state, again = (
+        deployments.get("blue", ENDPOINT).provisioning_state,
+        refusal(deployments.begin_create_or_update, blue),
+    )
+    report("a deployment that is being updated is not changed", [state, *again])
+    made = begun.result()
+    report("a deployment is updated", [made.provisioning_state, made.environment_variables])
 
 
 def keys_and_tokens(client):
