@@ -156,8 +156,9 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
 
 def _left(app: App, request: Request, request_id: str, error: RetrainingError) -> str:
     """Return what is left undone, and who does it."""
-    change = app.records.champions.load(request.pipeline).change
-    if change and change.request_id in (request_id, request.job):
+    champion = app.records.champions.load(request.pipeline)
+    under_way = {each.request_id for each in (champion.change, champion.repair) if each}
+    if under_way & {request_id, request.job} - {None}:
         return f"{error}; the change is begun, and the app's timer finishes it: python -m shared status"
     app.flows.requests.give_up(request, request_id)
     return f"{error}; no endpoint was touched for this, so ask again"

@@ -22,7 +22,7 @@ class Action(Enum):
     FOUND = "found"  #: somebody else deployed it; seen before the app's own change
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"  #: back to a former model: a person or the bake asked for it
-    REVERTED = "restored"  #: reverted after its entry was written, or repaired after a late write
+    REVERTED = "restored"  #: reverted after its entry was written, or repaired
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,11 +159,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "r
 
 
 class Repair(msgspec.Struct, frozen=True, kw_only=True):
-    """The correction of late writes that is under way: these targets get the live models back."""
+    """Under way: these targets get the live models back, after a late write or at a person's request."""
 
     begun: Moment
     reason: str
     targets: tuple[str, ...]
+    request_id: str | None = None
+    by: str | None = None
 
 
 class WaitingRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from shared.base.errors import RetrainingError
 from shared.base.guard import guarded
 from shared.domain.bake import ASK_AGAIN, ASKS, BY, after_look, asking, next_look, regression
 from shared.domain.champions import Action, Champion, HistoryEntry, Watch
+from shared.domain.deployments import is_staged
 from shared.domain.jobs import Model
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
@@ -82,6 +83,8 @@ class Bake:
         bake = pipeline.bake if entry.action is Action.PROMOTED else None
         if others:
             note = f"somebody else deployed a model on {', '.join(others)}, which ends the bake of entry {entry.number}"
+            if is_staged(endpoints):
+                note += f"; rollback {name} --to {champion.live.number} gives all calls back"
             self._end(stored, entry, note if bake else "")
             return None
         if bake:

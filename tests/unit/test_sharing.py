@@ -575,6 +575,58 @@ def test_shares_that_an_overtaken_run_wrote_late_are_repaired() -> None:
     staged.check()
 
 
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [({"green": 100}, "100 % green"), ({"green": 10, "new": 90}, "10 % green"), ({"blue": 60, "new": 40}, "60 % ")],
+)
+def test_one_request_gives_the_calls_back_that_somebody_else_took(shares: dict[str, int], said: str) -> None:
+    staged = StagedWorld()
+    job_id = staged.promoted()
+    staged.run(lambda: not staged.champion.change)
+    endpoint, new = staged.endpoint(), staged.sha256(job_id)
+    endpoint.put_by_others({new if name == "new" else name: share for name, share in shares.items()})
+    served = [*endpoint.served_unproven]
+    writes = endpoint.calls.count("share")
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=2, live=2)
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.shares() == staged.shares("two") == {staged.content(job_id): 100}
+    assert endpoint.calls.count("share") == writes + 1
+    assert endpoint.served_unproven == served
+    live = staged.champion.live
+    assert live is not None
+    assert (live.action, live.number, live.by, live.job) == (Action.REVERTED, 3, "ann", job_id)
+    assert said in live.reason and "asked for by ann" in live.reason
+    assert staged.outcome("m1") == "done: entry 3 of the history"
+    staged.world.flows.requests.carry_out(Request(pipeline="income", action=Command.ROLLBACK, by="ann", to=2), "m1")
+    assert staged.champion.last == 3  # a second delivery
+
+
+def test_the_calls_are_given_back_also_if_the_live_deployment_was_deleted_and_answers_are_lost() -> None:
+    staged = StagedWorld()
+    job_id = staged.promoted()
+    staged.run(lambda: not staged.champion.change)
+    endpoint = staged.endpoint()
+    endpoint.put_by_others({"green": 100})
+    del endpoint.deployments[staged.sha256(job_id)]
+    endpoint.of = {"green": 100}
+    endpoint.pending, endpoint.lose = 3, ["stage", "share"]
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=2)
+    staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
+    assert staged.shares() == {staged.content(job_id): 100}
+    assert staged.champion.last == 3
+
+
+def test_a_rollback_to_the_live_entry_that_has_all_calls_changes_nothing() -> None:
+    staged = StagedWorld()
+    staged.promoted()
+    staged.run(lambda: not staged.champion.change)
+    calls = [*staged.endpoint().calls]
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=2)
+    staged.run(lambda: staged.outcome("m1"))
+    assert staged.outcome("m1") == "done: this very model is live already"
+    assert (staged.endpoint().calls, staged.champion.last) == (calls, 2)
+
+
 def test_a_rollout_takes_each_member_through_its_steps_and_back() -> None:
     world = World(staged=True, share=ShareSettings(steps=[10, 100], bake=Duration(2 * MINUTES)))
     fleet = FleetWorld(["01", "02"], {"within": 3600.0}, world=world)

@@ -126,8 +126,10 @@ def _datastore(
 
 def _endpoint(app: App, at: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
     found, recorded = parts.endpoint(settings.endpoint), app.records.deployments.load(pipeline.name).record
-    change = app.records.champions.load(pipeline.name).change
-    known = findings.Known(sum(each.gone is None for each in recorded.extra), change is not None)
+    champion = app.records.champions.load(pipeline.name)
+    restore = f"python3 run.py rollback {pipeline.name} --to {champion.live.number}" if champion.live else None
+    kept = sum(each.gone is None for each in recorded.extra)
+    known = findings.Known(kept, champion.change is not None or champion.repair is not None, restore)
     yield from findings.endpoint(f"{at}.endpoint", settings, found, known)
     if found and findings.the_live(found):
         yield from _second(f"{at}, second deployment", parts, pipeline, settings, found)

@@ -25,6 +25,7 @@ class Known:
 
     kept: int = 0
     is_changing: bool = False
+    restore: str | None = None  #: the command that gives all calls back to the live model
 
 
 def rights(what: str, missing: list[str], workspace: str) -> Finding:
@@ -222,7 +223,9 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
         return warning(
             what,
             f"the traffic is divided: {shares}, and no change is under way",
-            'give one deployment all of it: az ml online-endpoint update --traffic "NAME=100"',
+            f"give all of it back to the live model: {known.restore}"
+            if known.restore
+            else 'give one deployment all of it: az ml online-endpoint update --traffic "NAME=100"',
         )
     if live.state != "succeeded":
         return warning(

@@ -109,18 +109,20 @@ class ChangePlanner:
 
     def _wait_for_the_repair(self, request: Request, message_id: str) -> None:
         """Have what a person asks for carried out after the repair. The poll asks again for a job's promotion."""
-        champion = self.held.champion
-        if not request.by_hand or message_id in champion.settled:
+        champion, repair = self.held.champion, self.held.champion.repair
+        if not request.by_hand or message_id in champion.settled or (repair and repair.request_id == message_id):
             return
         if champion.waiting is None:
             waiting = WaitingRequest(request_id=message_id, request=request, after_repair=True)
             self.held.save(champion.replace(waiting=waiting))
-            outcome = "under way: a late write is corrected first"
+            outcome = "under way: a repair is finished first"
             self.records.requests.note(message_id, {"pipeline": self.pipeline.name, "outcome": outcome})
         elif champion.waiting.request_id != message_id:
-            raise Busy("A late write is corrected, and then what another person asked for is carried out")
+            raise Busy("A repair is finished, and then what another person asked for is carried out")
 
     def _begin(self, request: Request, message_id: str, job: Stored[RetrainingJob] | None) -> None:
+        if self.repair.restores(request, message_id):
+            return
         if order := self._accepted(request, message_id, job):
             entry = self._planned(order)
             if entry.models == self.live.models:

@@ -1,4 +1,5 @@
-"""Corrects a late write: an endpoint to which an overtaken run gave its own model gets the live model back.
+"""Gives an endpoint the live model back: after a late write of an overtaken run, or where a person asks for it because
+somebody else gave calls to other models.
 
 The repair is in the champion's record until it is proven. A look never waits: it writes to the endpoint, looks at it
 once, and has the poll bring the next look.
@@ -13,12 +14,15 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.domain.champions import Action, HistoryEntry, LateWrite, Repair
-from shared.domain.jobs import Model
+from shared.domain.champions import Action, Champion, HistoryEntry, LateWrite, Repair
+from shared.domain.jobs import JobState, Model
+from shared.domain.messages import Command, Request
 from shared.domain.ports import Endpoints, Models
 from shared.domain.rows import Rows
+from shared.domain.sharing import given_calls, shown
 from shared.flows.live import served_model
-from shared.flows.promotion.settle import PATIENCE, Settlement
+from shared.flows.promotion.entries import reason_of
+from shared.flows.promotion.settle import Settlement
 from shared.flows.promotion.sharing import Later, given_back
 from shared.flows.promotion.switch import Switch
 
@@ -26,6 +30,7 @@ log = logging.getLogger("relearn.promotion")
 
 LATE_WRITES_FOR = timedelta(hours=1)  #: how long a run that was overtaken is reckoned with
 IN_CASE = Later(120.0)  #: the poll brings the next look if this one dies
+PATIENCE = timedelta(minutes=30)  #: somebody may have deleted the deployment, and another one takes its time
 SOON = 5.0  #: seconds until a proof is looked for again
 
 
@@ -59,8 +64,37 @@ class LateWriteRepair:
         if doubts and self.now() - repair.begun < patience:
             self.settlement.look_again(Later(seconds))
             return
-        reason = repair.reason + (f"; the repair is not proven after {patience}: {'; '.join(doubts)}" if doubts else "")
-        self._ended(live, reason)
+        self._ended(live, repair, f"; it is not proven after {patience}: {'; '.join(doubts)}" if doubts else "")
+
+    def restores(self, request: Request, request_id: str) -> bool:
+        """Give all calls back to the live model if a person names its entry; return whether others have any."""
+        champion, taken = self.settlement.held.champion, dict[str, str]()
+        live = champion.live
+        if live is None or request.action is not Command.ROLLBACK or request.to != live.number:
+            return False
+        if request_id in champion.settled or request.live not in (None, live.number):
+            return False
+        for name, right in live.models.items():
+            staging = self.endpoints[name].staging if name in self.endpoints else None
+            shares = given_calls(staging.shares().of) if staging else {}
+            if shares and shares != {right.sha256: 100}:
+                taken[name] = f"{name}: {shown(shares)}"
+        if not taken:
+            return False
+        back = f"all calls are given back to entry {live.number}"
+        why = reason_of(f"{back}; somebody else had given them: {'; '.join(taken.values())}", request)
+        targets = tuple(taken)
+        repair = Repair(begun=self.now(), reason=why, targets=targets, request_id=request_id, by=request.by)
+        self._record(repair, champion)
+        outcome = f"under way: {back}; the app's timer goes on with it"
+        self.settlement.records.requests.note(request_id, {"pipeline": champion.pipeline, "outcome": outcome})
+        self.look()
+        return True
+
+    def _record(self, repair: Repair, champion: Champion) -> None:
+        log.error("Pipeline %s: %s", champion.pipeline, repair.reason)
+        self.settlement.look_again(IN_CASE)
+        self.settlement.held.save(champion.replace(repair=repair))
 
     def _begun(self, live: HistoryEntry) -> Repair | None:
         """Record the repair of what overtaken runs have written late, or return None where there is nothing of it."""
@@ -75,12 +109,10 @@ class LateWriteRepair:
             return None
         written = ", ".join(f"{name} was given {there.sha256[:12]}" for name, there in found.items())
         repair = Repair(begun=now, reason=f"{written} by a run that had been overtaken", targets=tuple(found))
-        log.error("Pipeline %s: %s", held.champion.pipeline, repair.reason)
         # This run may be overtaken in its turn, after a model that is newer than this one.
         until = now + LATE_WRITES_FOR
         own = [LateWrite(sha256=sha256, until=until) for sha256 in sorted({live.models[name].sha256 for name in found})]
-        self.settlement.look_again(IN_CASE)
-        held.save(held.champion.replace(repair=repair, late_writes=(*held.champion.late_writes, *own)))
+        self._record(repair, held.champion.replace(late_writes=(*held.champion.late_writes, *own)))
         return repair
 
     def _given(self, name: str, model: Model, answers: Rows | None) -> tuple[float, str | None]:
@@ -95,10 +127,15 @@ class LateWriteRepair:
         doubt = self.switch.doubt_of(name, model, self.rows, answers)
         return SOON, doubt and f"{name}: {doubt}"
 
-    def _ended(self, live: HistoryEntry, reason: str) -> None:
+    def _ended(self, live: HistoryEntry, repair: Repair, doubt: str) -> None:
         held, records = self.settlement.held, self.settlement.records
         held.renew()  # before the history is written: a run that was overtaken must not
-        facts = {"at": self.now(), "action": Action.REVERTED, "reason": reason, "traffic": ()}
-        entry = msgspec.structs.replace(live, **facts)
-        held.save(records.champions.append(held.champion, entry).replace(repair=None))
+        facts = {"at": self.now(), "action": Action.REVERTED, "reason": repair.reason + doubt, "traffic": ()}
+        entry = msgspec.structs.replace(live, **facts, by=repair.by or live.by)
+        champion = records.champions.append(held.champion, entry).replace(repair=None)
+        if repair.request_id:
+            state = JobState.REVERTED if doubt else JobState.PROMOTED
+            self.settlement.end(repair.request_id, None, state, f"entry {champion.last} of the history{doubt}")
+            champion = champion.settle(repair.request_id)
+        held.save(champion)
         self.settlement.watch_late_writes(held.champion)

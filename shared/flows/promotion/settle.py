@@ -127,7 +127,7 @@ class Settlement:
             entry = msgspec.structs.replace(entry, **facts)
         champion = self.records.champions.append(self.held.champion, entry)
         proofs = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
-        self._end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {proofs}")
+        self.end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {proofs}")
         self._watch(change, champion, made, served)
         if change.traffic:
             self.sharing.keep_the_former(change)
@@ -158,7 +158,7 @@ class Settlement:
             self.records.watches.begin(self.pipeline.name, watch)
 
     def settle_unchanged(self, request_id: str, stored: Stored[RetrainingJob] | None) -> None:
-        self._end(request_id, stored, JobState.PROMOTED, "this very model is live already")
+        self.end(request_id, stored, JobState.PROMOTED, "this very model is live already")
         champion = self.held.champion
         self._settle(request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
@@ -166,7 +166,7 @@ class Settlement:
         """Settle a request that asked for the end of a change, which has ended."""
         live = self.held.champion.live
         assert live is not None, "what is live is recorded before anything is changed"
-        self._end(request_id, None, JobState.PROMOTED, f"the change is ended, and entry {live.number} is live")
+        self.end(request_id, None, JobState.PROMOTED, f"the change is ended, and entry {live.number} is live")
         self._settle(request_id, None, self.held.champion)
 
     def settle_refused(self, request_id: str, reason: str) -> None:
@@ -182,7 +182,7 @@ class Settlement:
             facts = {"at": self.now(), "action": Action.REVERTED, "reason": reason, "traffic": ()}
             entry = msgspec.structs.replace(champion.live, **facts)
             champion = self.records.champions.append(champion, entry)
-        self._end(change.request_id, stored, JobState.REVERTED, reason)
+        self.end(change.request_id, stored, JobState.REVERTED, reason)
         self.watch_late_writes(champion)
         self._settle(change.request_id, stored, champion)
 
@@ -193,7 +193,7 @@ class Settlement:
             watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
             self.records.watches.begin(self.pipeline.name, watch)
 
-    def _end(self, request_id: str, stored: Stored[RetrainingJob] | None, state: JobState, reason: str) -> None:
+    def end(self, request_id: str, stored: Stored[RetrainingJob] | None, state: JobState, reason: str) -> None:
         """Write the outcome on the job, or under the request that a person sent."""
         if stored is None:
             outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
