@@ -143,7 +143,7 @@ def _answered(app: App, job: RetrainingJob, champion: str | None) -> Sequence[An
     from shared.domain.gate.answers import read_answers
 
     theirs = app.records.answers.load(job.held_out.digest, champion) if champion else None
-    return read_answers(rows, pipeline.gate.label, theirs)[1]
+    return read_answers(rows, pipeline.gate.label, theirs, pipeline.gate.kind)[1]
 
 
 def judged_now(app: App, job: RetrainingJob) -> Verdict:

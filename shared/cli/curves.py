@@ -46,6 +46,8 @@ def curve(model: Answered) -> Curve:
     metrics = metrics_of(model)
     match model:
         case TwoClass():
+            if not model.has_probabilities:
+                raise ValueError("a model gave labels only, and a ROC curve needs probabilities")
             if math.isnan(metrics["AUC"]):
                 raise ValueError("all rows are of one class, and a ROC curve needs two")
             return Roc(_roc(model), metrics["AUC"])

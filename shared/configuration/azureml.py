@@ -21,7 +21,7 @@ from shared.domain.azureml import (
     ScoredOutput,
     ShareSettings,
 )
-from shared.domain.evaluation import METRICS, Kind, kind_of, metric_name
+from shared.domain.evaluation import METRICS, NEED_PROBABILITIES, Kind, kind_of, metric_name
 from shared.domain.fleets import Fleet
 from shared.domain.gate.decision import Gate
 from shared.domain.job_file import JobFile
@@ -31,7 +31,6 @@ from shared.domain.values import written
 
 ENDPOINTS_AT_MOST = 100  #: of a region and subscription
 _ASSET = re.compile(r"[A-Za-z0-9][\w.-]*:[A-Za-z0-9][\w.-]*")
-_PROBABILITIES = ("AUC", "Average Log Loss")  #: metrics that labels alone cannot give
 _ROWS = "{rows}"
 
 
@@ -85,7 +84,7 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
     if training.scored is None or not gate.needs_rows:
         return
     on_rows = {c.metric: i for i, rule in enumerate(gate.rules) for c in rule.conditions if rule.each or c.champion}
-    asked = next((metric for metric in _PROBABILITIES if metric in on_rows), None)
+    asked = next((metric for metric in on_rows if metric in NEED_PROBABILITIES), None)
     if asked and training.scored.label and not (training.scored.probability or training.scored.probabilities):
         raise wrong(
             f".gate.rules[{on_rows[asked]}]",

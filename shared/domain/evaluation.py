@@ -53,6 +53,8 @@ METRICS: dict[Kind, tuple[str, ...]] = {
     ),
 }
 
+#: the metrics that labels alone cannot give
+NEED_PROBABILITIES = frozenset({"AUC", "Average Log Loss"})
 #: what cannot be computed from the truth and the answers: only the training knows it
 _NOT_FROM_ROWS = {"Training Log Loss", "Negative Log Likelihood"}
 #: the metrics that scored rows give

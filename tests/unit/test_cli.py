@@ -230,6 +230,8 @@ def test_confusion_counts_are_by_class_and_by_what_it_was_scored_as() -> None:
 def test_rows_of_one_class_make_no_roc_curve() -> None:
     with pytest.raises(ValueError, match="all rows are of one class"):
         curve(TwoClass(np.ones(2), np.ones(2), np.array([0.7, 0.9])))
+    with pytest.raises(ValueError, match="labels only, and a ROC curve needs probabilities"):
+        curve(TwoClass(np.eye(2)[0], np.ones(2), np.ones(2), has_probabilities=False))
 
 
 def settings_file(folder: Path, body: object) -> Path:

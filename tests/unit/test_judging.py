@@ -235,6 +235,17 @@ def test_what_cannot_be_computed_on_these_rows_is_undecided() -> None:
     assert "Coefficient of Determination cannot be computed on these 40 rows: undecided against R2" in finding.text
 
 
+def test_labels_alone_are_compared_by_what_they_give(truth: Any) -> None:
+    scored, champion = two_class(truth, truth * 1.0, 1.0 - truth)
+    assert champion.answers is not None
+    labels = LiveModel(answers=champion.answers.only(["Scored Labels"]))
+    verdict = on_rows(["Accuracy >= champion"], (scored, labels))
+    assert verdict.accepted and verdict.same_rows == 400
+    for rule in ("AUC >= champion", "for each y: Average Log Loss <= 1"):
+        with pytest.raises(BadEvaluation, match="The champion's answers have no column 'Scored Probabilities'"):
+            on_rows([rule, "Accuracy >= champion"], (scored, labels))
+
+
 def test_bad_answers_of_either_model_are_refused(truth: Any) -> None:
     scored, champion = two_class(truth, truth * 1.0, truth * 1.0)
     with pytest.raises(BadEvaluation, match="The champion gave 1 answers for 400 scored rows"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tracemalloc
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from shared.base.errors import BadEvaluation
+from shared.domain.evaluation import Kind
 from shared.domain.gate.answers import positive_class, read_answers
 from shared.domain.gate.metrics import Multiclass, Regression, TwoClass
+from shared.domain.gate.sample import metrics_of
 from shared.domain.gate.scored import read_champion_scored, read_scored
 from shared.domain.rows import Rows
 
@@ -137,6 +140,30 @@ def test_two_classes_are_distinguished_however_their_numbers_are_written() -> No
     assert isinstance(candidate, TwoClass)
     assert candidate.truth.tolist() == [1, 0, 1]
     assert candidate.labels.tolist() == [0, 1, 1]
+
+
+LABELED = ["y", "Scored Labels"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "champion"),
+    [
+        (Rows([*LABELED, "Scored Probabilities"], [["a", "a", "0.2"], ["b", "a", "0.4"]]), [["b"], ["b"]]),
+        (Rows(LABELED, [["a", "a"], ["b", "a"]]), [["b"], ["b"]]),
+    ],
+)
+def test_where_one_model_gives_labels_only_both_are_read_by_their_labels(rows: Rows, champion: list[list[str]]) -> None:
+    answers = Rows(["Scored Labels"], champion)
+    _, [ours, theirs] = read_answers(rows, "y", answers, Kind.TWO_CLASS)
+    assert isinstance(ours, TwoClass) and isinstance(theirs, TwoClass)
+    assert (ours.has_probabilities, theirs.has_probabilities) == (False, False)
+    assert [ours.truth.tolist(), ours.labels.tolist(), theirs.labels.tolist()] == [[0, 1], [0, 0], [1, 1]]
+    assert math.isnan(metrics_of(ours)["AUC"]) and metrics_of(ours)["Accuracy"] == 0.5
+    several = Rows(LABELED, [["a", "a"], ["b", "c"]])
+    _, [multiclass] = read_answers(several, "y", None, Kind.MULTICLASS)
+    assert isinstance(multiclass, Multiclass)
+    with pytest.raises(BadEvaluation, match="two classes, and these rows have 3: a, b, c"):
+        read_answers(several, "y", None, Kind.TWO_CLASS)
 
 
 def test_several_classes_are_those_of_the_truth_and_of_both_models() -> None:

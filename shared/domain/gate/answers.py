@@ -60,10 +60,13 @@ class _Table:
         return BadEvaluation(f"{self.name}: row {self.kept[place] + 1}: {column!r} {what}")
 
 
-def read_answers(rows: Rows, label: str, champion: Rows | None) -> tuple[list[int], Sequence[Answered]]:
+def read_answers(
+    rows: Rows, label: str, champion: Rows | None, by_labels: Kind | None = None
+) -> tuple[list[int], Sequence[Answered]]:
     """Return the places of the rows that have a truth, and what the candidate, then the champion if given, answered.
 
-    A row without a truth shows nothing of a model and is left out of both. Raises `BadEvaluation`.
+    A row without a truth shows nothing of a model and is left out of both. `by_labels` is the kind of models
+    whose labels are enough; without it, each must have given what its kind gives. Raises `BadEvaluation`.
     """
     if label not in rows.columns:
         raise BadEvaluation(f"The scored rows have no column {label!r}, which is the gate's label")
@@ -75,13 +78,15 @@ def read_answers(rows: Rows, label: str, champion: Rows | None) -> tuple[list[in
     own = _Table("The scored rows", rows, kept)
     tables = [own, *([_Table("The champion's answers", champion, kept)] if champion is not None else [])]
     kind = kind_of_columns(rows.columns)
+    if kind is Kind.REGRESSION and by_labels:
+        kind = by_labels
     if kind is Kind.REGRESSION:
         truth = own.numbers(label)
         return kept, [Regression(truth, table.numbers(LABELS)) for table in tables]
     known = own.classes(label)
     if kind is Kind.MULTICLASS:
         return kept, _multiclass(known, [table.classes(LABELS) for table in tables])
-    return kept, _two_class(known, tables)
+    return kept, _two_class(known, tables, labels_suffice=by_labels is not None)
 
 
 def _multiclass(truth: list[str], answers: list[list[str]]) -> list[Answered]:
@@ -91,16 +96,21 @@ def _multiclass(truth: list[str], answers: list[list[str]]) -> list[Answered]:
     return [Multiclass(of, np.array([number[name] for name in labels]), names) for labels in answers]
 
 
-def _two_class(truth: list[str], tables: list[_Table]) -> list[Answered]:
+def _two_class(truth: list[str], tables: list[_Table], *, labels_suffice: bool) -> list[Answered]:
+    """Return what the models answered. Where labels suffice and one of them gave no more, both are read by them."""
     labels = [table.classes(LABELS) for table in tables]
-    probabilities = [table.probabilities() for table in tables]
-    everything = np.concatenate(probabilities)
-    positive = positive_class(truth, [label for each in labels for label in each], everything)
+    full = [not labels_suffice or PROBABILITIES in table.rows.columns for table in tables]
+    probabilities = [table.probabilities() for table, has in zip(tables, full, strict=True) if has]
+    said = [label for each, has in zip(labels, full, strict=True) if has for label in each]
+    if probabilities:
+        positive = positive_class(truth, said, np.concatenate(probabilities))
+    else:
+        positive = _positive_by_name(_two_known(truth, [label for each in labels for label in each]))
     of = np.array([float(name == positive) for name in truth])
-    return [
-        TwoClass(of, np.array([float(name == positive) for name in given]), chance)
-        for given, chance in zip(labels, probabilities, strict=True)
-    ]
+    scored = [np.array([float(name == positive) for name in given]) for given in labels]
+    if not all(full):
+        return [TwoClass(of, given, given, has_probabilities=False) for given in scored]
+    return [TwoClass(of, given, chance) for given, chance in zip(scored, probabilities, strict=True)]
 
 
 def positive_class(truth: Sequence[str], labels: Sequence[str], probabilities: Floats) -> str | None:
@@ -110,15 +120,12 @@ def positive_class(truth: Sequence[str], labels: Sequence[str], probabilities: F
     0.5 or more, else the other. Only a model that knows nothing (0.5 for each row) leaves it to Studio's rule:
     `true` or `1`, else the second in the alphabet.
     """
-    known = sorted({*truth, *labels})
-    if len(known) > 2:
-        shown = ", ".join(known[:5])
-        raise BadEvaluation(f"{PROBABILITIES!r} is that of two classes, and these rows have {len(known)}: {shown}")
+    known = _two_known(truth, labels)
     answered = sorted(set(labels))
     given = np.array(labels)
     ranges = [(probabilities[given == name].min(), probabilities[given == name].max()) for name in answered]
     if all(low == high == 0.5 for low, high in ranges):
-        return next((name for name in known if name in ("true", "1")), known[-1])
+        return _positive_by_name(known)
     if len(answered) == 2:
         (low, high), (other_low, other_high) = ranges
         if low >= other_high and high > other_low:
@@ -132,6 +139,19 @@ def positive_class(truth: Sequence[str], labels: Sequence[str], probabilities: F
     raise BadEvaluation(
         f"{LABELS!r} do not follow {PROBABILITIES!r}: neither class is the one answered where they are high"
     )
+
+
+def _two_known(truth: Sequence[str], labels: Sequence[str]) -> list[str]:
+    known = sorted({*truth, *labels})
+    if len(known) > 2:
+        shown = ", ".join(known[:5])
+        raise BadEvaluation(f"A two-class model has two classes, and these rows have {len(known)}: {shown}")
+    return known
+
+
+def _positive_by_name(known: Sequence[str]) -> str:
+    """Return Studio's positive class: `true` or `1`, else the second in the alphabet."""
+    return next((name for name in known if name in ("true", "1")), known[-1])
 
 
 def _class(cell: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.evaluation import Evaluation, Kind, kind_of, shown
+from shared.domain.evaluation import NEED_PROBABILITIES, Evaluation, Kind, kind_of, shown
 from shared.domain.gate.rules import COMPARE, Condition, Group, Rule
 from shared.domain.gate.verdict import Finding, Outcome, Verdict
 from shared.domain.rows import Rows
@@ -70,6 +70,12 @@ class Gate(FilePart, frozen=True, kw_only=True):
         every = [(rule, condition) for rule in self.rules for condition in rule.conditions]
         looked = [c.metric for rule, c in every if not (has_rows and (rule.each or (c.champion and c.from_rows)))]
         return list(dict.fromkeys(looked))
+
+    @property
+    def by_labels(self) -> Kind | None:
+        """What the models are, if their labels without probabilities are enough to compare them on rows."""
+        measured = {c.metric for rule in self.rules for c in rule.conditions if rule.each or c.champion}
+        return None if measured & NEED_PROBABILITIES else self.kind
 
     @property
     def needs_rows(self) -> bool:
@@ -158,7 +164,7 @@ class _Case:
             from shared.domain.gate.answers import read_answers
             from shared.domain.gate.sample import Sample
 
-            kept, models = read_answers(scored.rows, scored.label, champion.answers)
+            kept, models = read_answers(scored.rows, scored.label, champion.answers, gate.by_labels)
             self._rows = scored.rows.at(kept)
             self._whole = Sample(models, self._metrics(None))
         self.count = self._whole.count if self._whole else 0

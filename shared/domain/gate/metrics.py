@@ -44,11 +44,12 @@ class TwoClass:
 
     truth: Floats  #: 1 where the row is of the positive class, else 0
     labels: Floats  #: 1 where it was scored as such, else 0
-    probabilities: Floats  #: of the positive class
+    probabilities: Floats  #: of the positive class; the labels, where a model gave no more
+    has_probabilities: bool = True
     kind = Kind.TWO_CLASS
 
     def at(self, places: Places) -> TwoClass:
-        return TwoClass(self.truth[places], self.labels[places], self.probabilities[places])
+        return TwoClass(self.truth[places], self.labels[places], self.probabilities[places], self.has_probabilities)
 
     def is_like(self, other: TwoClass) -> bool:
         return np.array_equal(self.labels, other.labels) and np.array_equal(self.probabilities, other.probabilities)

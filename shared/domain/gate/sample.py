@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from shared.domain.evaluation import FROM_ROWS, METRICS, kind_of
+from shared.domain.evaluation import FROM_ROWS, METRICS, NEED_PROBABILITIES, kind_of
 from shared.domain.gate.bootstrap import REPLICATES, interval, replicates, spare
 from shared.domain.gate.metrics import Answered, Floats, TwoClass, measure
 from shared.domain.gate.rules import COMPARE, Condition
@@ -35,7 +36,7 @@ class Sample:
 
     def __init__(self, models: Sequence[Answered], metrics: Iterable[str]) -> None:
         self._models = models
-        self.metrics = frozenset(name for name in metrics if kind_of(name) is models[0].kind)
+        self.metrics = frozenset(name for name in metrics if _is_measured(name, models[0]))
         self.count = len(models[0].truth)
         self.has_champion = len(models) > 1
 
@@ -96,4 +97,10 @@ class Sample:
 def metrics_of(model: Answered) -> dict[str, float]:
     """Return all metrics that the rows give, each row counted once, in the order of an evaluation table."""
     weighed = model.weigh(np.ones(len(model.truth)))
-    return {name: float(measure(name, weighed)) for name in METRICS[model.kind] if name in FROM_ROWS}
+    names = [name for name in METRICS[model.kind] if name in FROM_ROWS]
+    return {name: float(measure(name, weighed)) if _is_measured(name, model) else math.nan for name in names}
+
+
+def _is_measured(metric: str, model: Answered) -> bool:
+    labels_only = isinstance(model, TwoClass) and not model.has_probabilities
+    return kind_of(metric) is model.kind and not (labels_only and metric in NEED_PROBABILITIES)
