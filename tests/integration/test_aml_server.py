@@ -17,8 +17,11 @@ from tests.support.waiting import PATIENCE
 def test_a_client_that_trusts_the_authority_is_answered_and_every_other_refuses(tmp_path: Path) -> None:
     with running_aml(tmp_path / "aml", STORAGE) as here:
         assert here.call("GET", "").json()["name"] == "local"
+        discovery, trusted = f"{here.address}/discovery", here.settings["REQUESTS_CA_BUNDLE"]
+        claimed = {"X-Forwarded-Proto": "http", "Origin": here.address}  # a caller does not choose the scheme
+        assert requests.get(discovery, headers=claimed, verify=trusted, timeout=PATIENCE).status_code == 200
         with pytest.raises(requests.exceptions.SSLError):
-            requests.get(f"{here.address}/discovery", timeout=PATIENCE)
+            requests.get(discovery, timeout=PATIENCE)
         printed = command(tmp_path / "aml", "env").stdout
         script = f"{printed}\nprintf %s $IDENTITY_HEADER"
         shell = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
