@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+import numpy  # noqa: F401 (a large block loads it, which is none of the steps)
 import pytest
 
 from shared.domain.checks import Checks, Column, Drift, Kind, Type, check
