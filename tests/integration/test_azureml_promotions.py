@@ -98,8 +98,10 @@ def test_a_rollback_is_one_write_while_the_former_model_is_deployed_and_else_dep
 
 #: faults that pass, by what they are of; each kind with its options
 PASSING_FAULTS = {
-    "lost answers": [
-        ("lost answer", {"operation": f"arm.{name}.put"}) for name in ("jobs", "deployments", "onlineEndpoints")
+    "connections": [
+        (kind, {"operation": operation, **({"seconds": 1} if kind == "slow" else {})})
+        for kind in ("lost answer", "reset", "truncated", "slow")
+        for operation in ("arm.jobs.put", "arm.deployments.put", "arm.onlineEndpoints.put", "score")
     ],
     "refusals": [
         ("throttled", {"operation": "arm.jobs.put", "count": 2}),

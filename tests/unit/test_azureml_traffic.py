@@ -178,7 +178,8 @@ def test_a_way_back_does_not_wait_for_shares_to_be_read(place: Place) -> None:
     place.here.faults.order(Fault(kind="no effect", count=1))
     assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
     place.settled()
-    assert place.endpoint.share({A.sha256: 100}) is None
+    place.shared({A: 100})
+    assert place.sent("PUT") == [INCOME, INCOME], "the first one may still take effect"
     place.shared({A: 90, B: 10})
     assert isinstance(place.endpoint.share({A.sha256: 100}), Pending)
     place.settled()
@@ -288,6 +289,17 @@ def test_shares_and_a_write_that_follow_each_other_read_the_endpoint_once_and_li
     place.settled()
     assert place.endpoint.share({A.sha256: 90, B.sha256: 10}) is None
     assert place.sent("GET") == [INCOME, INCOME], "after a write it is read again"
+
+
+def test_the_way_back_is_written_although_the_shares_before_are_still_read(place: Place) -> None:
+    place.here.faults.order(Fault(kind="late", count=1, seconds=3600))
+    assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
+    place.settled()
+    assert place.another().shares().of == {A.sha256: 100}, "the write is not to be seen yet"
+    assert isinstance(place.another().share({A.sha256: 100}), Pending)
+    assert place.sent("PUT") == [INCOME]
+    place.settled()
+    assert place.another().share({A.sha256: 100}) is None
 
 
 def test_what_was_read_a_while_ago_is_read_again_before_a_write(place: Place) -> None:

@@ -164,22 +164,25 @@ class AzureMLOnlineEndpoint:
         traffic = self._named(shares, endpoint)
         copies = mirrored(endpoint, self._named(mirror or {}, endpoint))
         failed = state_of(endpoint) in _ENDED_BADLY
-        if not failed and _same(shares_in(endpoint), traffic) and _same(shares_in(endpoint, MIRROR), copies):
+        written = self._known.written if self._clock() - self._known.at < SETTLING else None
+        is_read = not failed and _same(shares_in(endpoint), traffic) and _same(shares_in(endpoint, MIRROR), copies)
+        # What was written may be read late: to write the same again would begin all over, and other shares that are
+        # asked for since have to be written although they are read.
+        if is_read and written in (None, (traffic, copies)):
             self._known.written = None
             return None
-        recently = self._clock() - self._known.at < SETTLING
-        if not failed and recently and self._known.written == (traffic, copies):
-            return LATER  # what was written may be read late; to write it again would begin all over
+        if not failed and written == (traffic, copies):
+            return LATER
         if failed:
             reason = self._workspace.reason(endpoint)
             log.warning("The last change of the endpoint %s failed (%s); its traffic is written", self._path, reason)
         self._read = None
         try:
-            written = self._workspace.put(self._path, with_shares(endpoint, traffic, copies))
+            answer = self._workspace.put(self._path, with_shares(endpoint, traffic, copies))
         except BeingChanged:
             return LATER
         self._known.written, self._known.at = (traffic, copies), self._clock()
-        return look_again(written, _now())
+        return look_again(answer, _now())
 
     def drop(self, model: Model) -> Pending | None:
         serving = [each for each in self._deployments() if each.sha256 == model.sha256]
