@@ -94,6 +94,12 @@ def test_a_rollback_is_one_write_while_the_former_model_is_deployed_and_else_dep
         assert live is not None
         assert live.action is Action.ROLLED_BACK
         flow.assert_right(second)
+    give(flow, {})  # by somebody else, after the promotion
+    flow.requests.append(Request(pipeline=second.pipeline, action=Command.ROLLBACK, by="ann", to=live.number))
+    until(lambda: later(flow).champion.last > live.number, lambda: (flow.champion.repair, flow.troubles[-3:]))
+    assert flow.champion.live is not None
+    assert flow.champion.live.action is Action.REVERTED
+    flow.assert_right(second)
 
 
 #: faults that pass, by what they are of; each kind with its options
@@ -225,6 +231,13 @@ def test_a_promotion_waits_for_somebody_who_took_all_calls_from_the_endpoint(flo
     ended = flow.finish(job)
     assert ended.state is JobState.PROMOTED, said(ended)
     flow.assert_right(ended)
+
+
+def later(flow: AzureMLFlow) -> AzureMLFlow:
+    """Return the flow after one more poll, some time later."""
+    flow.advance()
+    flow.pass_time(timedelta(seconds=10))
+    return flow
 
 
 def give(flow: AzureMLFlow, traffic: dict[str, int]) -> None:

@@ -347,6 +347,18 @@ def test_divided_traffic_is_well_while_the_records_have_a_change() -> None:
         == "a change is under way: blue 90 %, m1 10 %"
     )
     assert decide.live_deployment("l", endpoint, Known()).health is Health.WARNING
+    assert "az ml online-endpoint update" in decide.live_deployment("l", endpoint, Known()).remedy
+    assert "rollback p --to 7" in decide.live_deployment("l", endpoint, Known(restore="rollback p --to 7")).remedy
+
+
+def test_calls_that_somebody_gave_to_another_deployment_are_found() -> None:
+    endpoint = Endpoint("Managed", "succeeded", "key", "SystemAssigned", {"blue": 100}, (LIVE,))
+    taken = decide.live_deployment("l", endpoint, Known(serving="m1", restore="rollback p --to 7"))
+    assert taken.health is Health.WARNING
+    assert taken.found == "somebody else gave all calls to blue; the history says m1"
+    assert "rollback p --to 7" in taken.remedy
+    for known in (Known(serving="m1", is_changing=True), Known(serving="BLUE"), Known()):
+        assert decide.live_deployment("l", endpoint, known).health is Health.OK
 
 
 def test_a_deployment_without_traffic_that_the_app_made_or_keeps_is_well() -> None:

@@ -577,7 +577,12 @@ def test_shares_that_an_overtaken_run_wrote_late_are_repaired() -> None:
 
 @pytest.mark.parametrize(
     ("shares", "said"),
-    [({"green": 100}, "100 % green"), ({"green": 10, "new": 90}, "10 % green"), ({"blue": 60, "new": 40}, "60 % ")],
+    [
+        ({"green": 100}, "100 % green"),
+        ({"green": 10, "new": 90}, "10 % green"),
+        ({"blue": 60, "new": 40}, "60 % "),
+        ({}, "no calls"),
+    ],
 )
 def test_one_request_gives_the_calls_back_that_somebody_else_took(shares: dict[str, int], said: str) -> None:
     staged = StagedWorld()

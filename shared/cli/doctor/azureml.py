@@ -129,7 +129,9 @@ def _endpoint(app: App, at: str, parts: Parts, pipeline: Pipeline, settings: Azu
     champion = app.records.champions.load(pipeline.name)
     restore = f"python3 run.py rollback {pipeline.name} --to {champion.live.number}" if champion.live else None
     kept = sum(each.gone is None for each in recorded.extra)
-    known = findings.Known(kept, champion.change is not None or champion.repair is not None, restore)
+    is_changing = champion.change is not None or champion.repair is not None
+    served_by = champion.live.served_by.get(settings.name, {}) if champion.live else {}
+    known = findings.Known(kept, is_changing, restore, served_by.get("deployment"))
     yield from findings.endpoint(f"{at}.endpoint", settings, found, known)
     if found and findings.the_live(found):
         yield from _second(f"{at}, second deployment", parts, pipeline, settings, found)

@@ -26,6 +26,13 @@ class Known:
     kept: int = 0
     is_changing: bool = False
     restore: str | None = None  #: the command that gives all calls back to the live model
+    serving: str | None = None  #: the deployment of the live model, where the history names it
+
+    @property
+    def give_back(self) -> str:
+        if self.restore:
+            return f"give the live model all calls: {self.restore}"
+        return 'give one deployment all calls: az ml online-endpoint update --traffic "NAME=100"'
 
 
 def rights(what: str, missing: list[str], workspace: str) -> Finding:
@@ -214,7 +221,7 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
         return wrong(
             what,
             f"no deployment has traffic, so that all calls are answered with 404; the deployments are: {there}",
-            'give one all of it: az ml online-endpoint update --traffic "NAME=100"',
+            known.give_back,
         )
     if len(found.traffic) > 1:
         shares = ", ".join(f"{name} {share} %" for name, share in found.traffic.items())
@@ -223,9 +230,13 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
         return warning(
             what,
             f"the traffic is divided: {shares}, and no change is under way",
-            f"give all of it back to the live model: {known.restore}"
-            if known.restore
-            else 'give one deployment all of it: az ml online-endpoint update --traffic "NAME=100"',
+            known.give_back,
+        )
+    if known.serving and not known.is_changing and live.name.lower() != known.serving.lower():
+        return warning(
+            what,
+            f"somebody else gave all calls to {live.name}; the history says {known.serving}",
+            known.give_back,
         )
     if live.state != "succeeded":
         return warning(

@@ -76,13 +76,13 @@ class LateWriteRepair:
             return False
         for name, right in live.models.items():
             staging = self.endpoints[name].staging if name in self.endpoints else None
-            shares = given_calls(staging.shares().of) if staging else {}
-            if shares and shares != {right.sha256: 100}:
+            shares = given_calls(staging.shares().of) if staging else None
+            if shares is not None and shares != {right.sha256: 100}:
                 taken[name] = f"{name}: {shown(shares)}"
         if not taken:
             return False
         back = f"all calls are given back to entry {live.number}"
-        why = reason_of(f"{back}; somebody else had given them: {'; '.join(taken.values())}", request)
+        why = reason_of(f"{back}; somebody else had changed the shares: {'; '.join(taken.values())}", request)
         targets = tuple(taken)
         repair = Repair(begun=self.now(), reason=why, targets=targets, request_id=request_id, by=request.by)
         self._record(repair, champion)
