@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.base.errors import BadEvaluation, RetrainingError, ServiceUnavailable
+from shared.base.errors import BadConfiguration, BadEvaluation, RetrainingError, ServiceUnavailable
 from shared.domain.azureml import (
     AzureMLOnlineTarget,
     AzureMLTraining,
@@ -357,6 +357,33 @@ def test_a_job_that_is_made_again_gets_the_champion_of_that_time() -> None:
     world.run(lambda: job(world, job_id).final)
     assert jobs_of(world).champions == [before, before]
     assert [step.note[:31] for step in job(world, job_id).steps].count("its training gets the champion ") == 2
+
+
+def test_a_job_waits_for_the_live_model_that_its_training_gets() -> None:
+    world, _ = compared(40, CHAMPION)
+    problem = BadConfiguration("The endpoint one has no live deployment")
+    world.endpoints["one"].errors["model"] = [problem]  # type: ignore[attr-defined]
+    job_id = world.drop("a.csv")
+    found = job(world, job_id)
+    assert (found.state, found.trouble) == (JobState.RECEIVED, str(problem))
+    assert jobs_of(world).created == []
+    world.run(lambda: job(world, job_id).final)
+    assert jobs_of(world).champions == [live_at_submit(world, job_id)]
+
+
+def test_a_lost_answer_to_submit_gives_the_same_champion_again() -> None:
+    world, _ = compared(40, CHAMPION)
+    world.service.lose = ["submit"]
+    job_id = world.drop("a.csv")
+    world.run(lambda: job(world, job_id).final)
+    assert jobs_of(world).created == [job_id]
+    assert jobs_of(world).champions == [live_at_submit(world, job_id)]
+
+
+def live_at_submit(world: World, job_id: str) -> str:
+    champion = job(world, job_id).champion
+    assert champion is not None
+    return champion.sha256
 
 
 def test_a_job_without_a_recorded_champion_is_judged_by_the_endpoint() -> None:
