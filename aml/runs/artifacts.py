@@ -16,12 +16,12 @@ from aml.context import Context
 from aml.errors import ArmError, bad_request
 from aml.runs import logged_models
 from aml.runs.protocol import BASE, missing
-from aml.runs.sources import VERSIONS, place_of_version
+from aml.runs.sources import VERSIONS, is_folder_of_version, place_of_version
 from aml.runs.views import run_of
 from aml.state.runs import artifacts_of
 from aml.state.workspace import ARTIFACTS, LOGS
 from aml.storage.addresses import Place, place_of
-from aml.storage.blobs import container_of
+from aml.storage.blobs import container_of, is_file
 
 _RUN, _MODEL = "ExperimentRun/dcid.", "LocalUpload/"
 
@@ -60,8 +60,12 @@ def get(context: Context, call: Call) -> Response:
 @stored
 def find(context: Context, call: Call) -> Response:
     """List a folder, each entry by its name."""
-    place = checked(context, call.query.get("path") or "")
-    return scope.answer({"files": [_shown(entry, f"{place.path}/") for entry in _entries(context, place)]})
+    path = call.query.get("path") or ""
+    place = checked(context, path)
+    files = [_shown(entry, f"{place.path}/") for entry in _entries(context, place)]
+    if not files and is_folder_of_version(path):
+        files = [{"path": name, "is_dir": False} for name in blobs_below(context, place)]
+    return scope.answer({"files": files})
 
 
 @stored
@@ -109,11 +113,13 @@ def _entries(context: Context, place: Place) -> list[Any]:
 
 
 def blobs_below(context: Context, place: Place) -> list[str]:
-    """Return the paths of all artifacts below the place, from there on."""
+    """Return the paths of all artifacts below the place, from there on, or the name of the one that is the place."""
     try:
         names = list(_container(context, place).list_blob_names(name_starts_with=f"{place.path}/"))
     except ResourceNotFoundError:
         return []
+    if not names and is_file(context.workspace.account, place):
+        return [place.path.rpartition("/")[2]]
     return [str(name).removeprefix(f"{place.path}/") for name in names]
 
 

@@ -14,6 +14,7 @@ from aml.state.records import Version
 from aml.state.runs import artifacts_of
 from aml.state.workspace import ARTIFACTS
 from aml.storage.addresses import Place, below, place_of, resolved
+from aml.storage.blobs import is_file
 
 VERSIONS, FOLDER = "Models/", "model/"  #: where the files of versions are read: `Models/{name}:{version}/model/`
 _OF_RUN = re.compile(
@@ -50,6 +51,11 @@ def readable(call: Call, version: Version) -> str:
     return f"{scheme}/{VERSIONS}{version.path.split('/')[1]}:{version.name}/{FOLDER}".rstrip("/")
 
 
+def is_folder_of_version(path: str) -> bool:
+    """Return whether the path is `Models/{name}:{version}/model`."""
+    return path.startswith(VERSIONS) and path.strip("/").partition("/")[2].partition("/")[2] == FOLDER.rstrip("/")
+
+
 def place_of_version(context: Context, path: str) -> Place:
     """Return the place of `Models/{name}:{version}/model/...`."""
     which, _, inner = path.removeprefix(VERSIONS).partition("/")
@@ -57,8 +63,11 @@ def place_of_version(context: Context, path: str) -> Place:
     found = context.workspace.records.find(Version, f"{versions_id(name)}/{version}".lower())
     if found is None:
         raise missing(f"Model Version (name={name[:255]}, version={version[:80]}) not found")
-    base = place_of(context.workspace, f"{found.properties['modelUri'].rstrip('/')}/", "path")
-    return below(base, f"{inner}/".removeprefix(FOLDER).rstrip("/"))
+    address, inner = found.properties["modelUri"].rstrip("/"), f"{inner}/".removeprefix(FOLDER).rstrip("/")
+    file = place_of(context.workspace, address, "path")
+    if inner == file.path.rpartition("/")[2] and is_file(context.workspace.account, file):
+        return file  # a model of one file is read as a folder that has this file alone
+    return below(place_of(context.workspace, f"{address}/", "path"), inner)
 
 
 def _artifacts(path: str) -> str:

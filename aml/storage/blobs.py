@@ -18,8 +18,8 @@ def download(account: Account, place: Place, folder: Path, *, one_file: bool) ->
     """Download a blob or a folder of blobs into the folder, and return the path of the file or folder."""
     container = account.client.get_container_client(place.container)
     try:
-        may_be_a_blob = place.path and (one_file or not place.path.endswith("/"))
-        if may_be_a_blob and container.get_blob_client(place.path).exists():
+        may_be_a_blob = one_file or not place.path.endswith("/")
+        if may_be_a_blob and is_file(account, place):
             file = folder / place.path.rpartition("/")[2]
             _write(container, place.path, file, folder)
             return file
@@ -35,6 +35,11 @@ def download(account: Account, place: Place, folder: Path, *, one_file: bool) ->
         return folder
     except ResourceNotFoundError:  # the container, or a blob that somebody deleted meanwhile
         raise _missing(place) from None
+
+
+def is_file(account: Account, place: Place) -> bool:
+    """Return whether one blob is at the place."""
+    return bool(place.path) and account.client.get_blob_client(place.container, place.path).exists()
 
 
 def upload(account: Account, place: Place, source: Path) -> int:

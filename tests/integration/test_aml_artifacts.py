@@ -91,6 +91,25 @@ def test_the_files_of_any_version_are_read_by_its_download_address(here: Here) -
         assert refusal(mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/../../a"))[0] == 400
 
 
+def test_a_model_of_one_file_is_read_as_a_folder_that_has_this_file_alone(here: Here) -> None:
+    store = here.call("GET", "datastores/workspaceblobstore").json["properties"]["containerName"]
+    container = container_of(here.workspace.account, store)
+    for name in ("models/one/model.skops", "models/one/other.skops", "models/same/same/same"):
+        container.upload_blob(name, name.encode(), overwrite=True)
+    for model, path, file in (("one", "one/model.skops", "model.skops"), ("same", "same/same", "same")):
+        here.put(f"models/{model}/versions/1", modelUri=f"azureml://datastores/workspaceblobstore/paths/models/{path}")
+        place = f"Models/{model}:1/model"
+        files = mlflow(here, "GET", "mlflow-artifacts/artifacts", path=place).json["files"]
+        assert [(each["path"], each["is_dir"]) for each in files] == [(file, False)]
+        assert mlflow(here, "GET", "mlflow-artifacts/artifacts", path=f"{place}/{file}").json["files"] == []
+        content = mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/{file}").body
+        assert content == (b"models/same/same/same" if model == "same" else b"models/one/model.skops")
+        assert mlflow(here, "GET", f"mlflow-artifacts/artifacts/{place}/other.skops").status == 404
+        root = f"/artifact/v2.0{here.workspace.id}/artifacts/Models/{model}:1"
+        assert [each["path"] for each in here.call("GET", root).json["value"]] == [f"model/{file}"]
+        assert here.call("GET", f"{root}/contentinfo", path=f"model/{file}").status == 200
+
+
 def test_the_plug_in_writes_and_reads_by_links(here: Here) -> None:
     run, _ = new_run(here)
     for root in (f"history/v1.0{here.workspace.id}/experiments/1/runs/{run}", f"artifact/v2.0{here.workspace.id}"):
