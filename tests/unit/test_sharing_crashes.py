@@ -114,6 +114,19 @@ def another_model_during_sharing(staged: DyingWorld) -> str:
     return "first.ilearner"
 
 
+def calls_that_somebody_took(staged: DyingWorld) -> str:
+    job_id = staged.promoted("z.csv")
+    staged.run(staged.settled)
+    staged.endpoint().put_by_others({"green": 70, staged.sha256(job_id): 30})
+    staged.arm()
+    staged.send(Command.ROLLBACK, "m1", by="ann", to=2)
+    staged.run(staged.settled)
+    assert staged.outcome("m1") == "done: entry 3 of the history"
+    assert staged.champion.last == 3
+    del staged.endpoint().deployments["green"]
+    return staged.content(job_id)
+
+
 STORIES = [
     promotion,
     rollback_during_sharing,
@@ -121,6 +134,7 @@ STORIES = [
     cancelled,
     rollback_to_a_model_that_is_not_deployed,
     another_model_during_sharing,
+    calls_that_somebody_took,
 ]
 
 
