@@ -23,14 +23,18 @@ const asked = { accountName: "one", containerName: "retraining", name: "jobs/123
 const found = blobs.findOne(asked);
 const none = blobs.findOne({ ...asked, containerName: "models" });
 console.log(found.name, none, looks);
+looks = 0;
+blobs.findAndRemove({ name: "jobs/1234.json" });
+console.log(blobs.count(), blobs.findOne(asked), looks);
 """
 
 
-def test_azurite_looks_up_a_blob_by_its_name() -> None:
+def test_azurite_looks_up_and_removes_a_blob_by_its_name() -> None:
     node = os.environ.get("RELEARN_NODE") or shutil.which("node") or "node"
     loki = BY_NAME.parent / "node_modules" / "lokijs"
     command = [node, "--require", str(BY_NAME), "-e", SCRIPT, str(loki)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    name, none, looks = done.stdout.split()
-    assert (name, none) == ("jobs/1234.json", "null")
+    name, none, looks, left, removed, looks_of_removal = done.stdout.split()
+    assert (name, none, left, removed) == ("jobs/1234.json", "null", "1999", "null")
     assert int(looks) <= 4
+    assert int(looks_of_removal) <= 100  # two of each step of a binary search
