@@ -107,8 +107,9 @@ def test_a_rollback_is_one_write_while_the_former_model_is_deployed_and_else_dep
 PASSING_FAULTS = {
     "connections": [
         *[("lost answer", {"operation": f"arm.{name}.put"}) for name in ("jobs", "deployments", "onlineEndpoints")],
-        *[("reset", {"operation": f"arm.{name}"}) for name in ("jobs.put", "onlineEndpoints.get", "deployments.put")],
-        *[("truncated", {"operation": each}) for each in ("arm.onlineEndpoints.put", "arm.deployments.list", "score")],
+        *[("reset", {"operation": f"arm.{name}"}) for name in ("jobs.put", "deployments.put")],
+        *[(kind, {"operation": "score"}) for kind in ("reset", "truncated")],
+        ("truncated", {"operation": "arm.onlineEndpoints.put"}),
         ("slow", {"operation": "arm.onlineEndpoints.put", "seconds": 1}),
         ("slow", {"operation": "score", "seconds": 1}),
     ],
