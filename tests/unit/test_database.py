@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from service import database
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that are run, each with its values."""
+def statements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that are run on the test's own file, each with its values.
+
+    Threads that earlier tests left may still read files of their own, and open them by the same function.
+    """
     run: list[str] = []
     connect = sqlite3.connect
 
-    def traced(*arguments: Any, **named: Any) -> sqlite3.Connection:
-        opened = connect(*arguments, **named)
-        opened.set_trace_callback(run.append)
+    def traced(file: Path, **named: Any) -> sqlite3.Connection:
+        opened = connect(file, **named)
+        if tmp_path in Path(file).parents:
+            opened.set_trace_callback(run.append)
         return opened
 
     monkeypatch.setattr(database.sqlite3, "connect", traced)
@@ -43,8 +48,7 @@ def test_records_of_a_parent_are_read_in_their_order_without_being_sorted(
     assert records.find(Asset, "models/a") is None
     reads = [each for each in statements if each.startswith("SELECT")]
     assert len(reads) == 8
-    with sqlite3.connect(tmp_path / Records.FILE) as opened:
+    with closing(sqlite3.connect(tmp_path / Records.FILE)) as opened:
         for each in reads:
             plan = [row[3] for row in opened.execute(f"EXPLAIN QUERY PLAN {each}")]
             assert [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")] == [], each
-    opened.close()
