@@ -42,7 +42,9 @@ class Watch:
         self._pattern = re.compile(".+".join(re.escape(part) for part in parts))
         self.latest: datetime | None = None
         if function.trigger.get("source", "LogsAndContainerScan") != "LogsAndContainerScan":
-            raise Wrong(f"{function.name}: there is no Event Grid on this machine; set TRAINING_DATA_SOURCE to polling")
+            raise Wrong(
+                f"{function.name}: Event Grid does not run on this machine; set TRAINING_DATA_SOURCE to polling"
+            )
 
     def fits(self, name: str) -> bool:
         return self._pattern.fullmatch(name) is not None

@@ -64,7 +64,7 @@ def _list(chosen: argparse.Namespace) -> int:
 def _lift(chosen: argparse.Namespace) -> int:
     lifted = _called(chosen, "DELETE", f"/{chosen.id}" if chosen.id else "")
     if chosen.id and not lifted["lifted"]:
-        raise Failed(f"there is no order {chosen.id!r}; `fault list` shows the orders")
+        raise Failed(f"the order {chosen.id!r} does not exist; `fault list` shows the orders")
     show(chosen.json, lifted, ["lifted"], [(str(lifted["lifted"]),)])
     return 0
 

@@ -83,7 +83,9 @@ def _show(chosen: argparse.Namespace) -> int:
     if columns and former:
         tell(f"drift (PSI: 0.1 is small, 0.25 large) against {former.dataset.path}, which was trained on before")
     elif columns:
-        tell("no drift is shown: there is no data that was trained on before, or it cannot be read any more")
+        tell(
+            "no drift is shown: this is the first data that was trained on, or the data before cannot be read any more"
+        )
     return DONE
 
 
@@ -106,7 +108,7 @@ def _find(app: App, given: str) -> Arrival:
 
     if found := first(iter([*keys.values()][:_NEWEST]), at_path, 1):
         return found[0]
-    raise Stopped(f"there is no record of data {given}; the command `data` lists what was recorded", NOTHING)
+    raise Stopped(f"data {given} is not recorded; the command `data` lists what is", NOTHING)
 
 
 def _read(app: App, arrival: Arrival, former: Profile | None = None) -> Report | None:

@@ -101,7 +101,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         verify(records.champions.stored_history(name), records.champions.load(name), chosen.head) for name in names
     ]
     if not any(each.entries or each.faults for each in found):
-        raise Stopped("there is no history yet", NOTHING)
+        raise Stopped("the history has no entry yet", NOTHING)
     if chosen.json:
         show_json([{**vars(each), "whole": each.whole} for each in found])
     else:

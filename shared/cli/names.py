@@ -26,7 +26,7 @@ def find_id(ids: Iterable[str], given: str, what: str) -> str:
     if given in found:
         return given
     if not found:
-        raise Stopped(f"there is no {what} {given}; the command `{LISTING[what]}` lists what there is", NOTHING)
+        raise Stopped(f"the {what} {given} does not exist; the command `{LISTING[what]}` lists what does", NOTHING)
     if len(found) > 1:
         some = ", ".join(found[:3])
         raise Stopped(f"{given} could be any of {len(found)} {what}s, such as {some}; write more of it", USAGE)
@@ -75,10 +75,10 @@ def known(app: App, name: str) -> str:
     if name in pipelines.fleets or name in pipelines:
         return name
     if same := differs_in_case(name, [*pipelines, *pipelines.fleets]):
-        raise Stopped(f"there is no pipeline {name!r}; {same!r} differs in case only", NOTHING)
+        raise Stopped(f"the pipeline {name!r} does not exist; {same!r} differs in case only", NOTHING)
     without = [f"{fleet} (no members yet)" for fleet in pipelines.fleets if not pipelines.members(fleet)]
     there = ", ".join(filter(None, [listed(pipelines, pipelines.fleets), *without]))
-    raise Stopped(f"there is no pipeline {name!r}; the pipelines are: {there}", NOTHING)
+    raise Stopped(f"the pipeline {name!r} does not exist; the pipelines are: {there}", NOTHING)
 
 
 def ids_of(app: App, name: str | None, ids: Callable[[str | None], list[Id]], owner: Callable[[Id], str]) -> list[Id]:

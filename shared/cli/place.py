@@ -22,7 +22,7 @@ EXIT_CODES = """exit codes:
   0  done, or all is well
   1  refused or failed, or something is wrong; stderr says what to do
   2  the command line is wrong
-  3  there is no such thing, or nothing to show
+  3  what was named does not exist, or there is nothing to show
   4  not now: another run is at work, or a service does not answer; try later"""
 LOCAL = Path(__file__).resolve().parent.parent.parent / "local.settings.json"
 _STORE = "RETRAINING_STORE"
@@ -96,7 +96,7 @@ def open_app(chosen: argparse.Namespace) -> App:
 
     values, source = chosen_settings(chosen.settings)
     if not _names_store(values):
-        where = "" if chosen.settings else f", and there is no {LOCAL.name} beside function_app.py"
+        where = "" if chosen.settings else f", and {LOCAL.name} does not exist beside function_app.py"
         raise Stopped(f"{source} has no setting {_STORE}{where}; set the app's settings, or give --settings FILE")
     return App(Settings(values))
 

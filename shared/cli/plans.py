@@ -144,7 +144,7 @@ def replay_of(app: App, request: Request) -> Plan:
     path = request.path or ""
     there, moved = app.data.find(path), app.records.arrivals.moved(request.pipeline, path)
     if there is None and moved is None:
-        raise Stopped(f"there is no blob {path} in the container {app.data_container}", NOTHING)
+        raise Stopped(f"the blob {path} does not exist in the container {app.data_container}", NOTHING)
     pipeline = app.pipelines[request.pipeline]
     if not pipeline.takes(path):
         raise Stopped(f"pipeline {request.pipeline} does not take {path}; it takes {pipeline.blobs}", FAILED)

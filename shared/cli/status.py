@@ -51,7 +51,7 @@ def _status(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json([{**shown, "polled_at": polled} for shown, _ in found])
     elif not found:
-        raise Stopped("there is no pipeline yet: neither the file nor the records have one", NOTHING)
+        raise Stopped("no pipeline exists yet: neither the file nor the records have one", NOTHING)
     else:
         say(poll_text(polled, app.settings.get("POLL_SCHEDULE"), datetime.now(UTC)))
         show_table(STATUS, [row for _, row in found], below="last data")

@@ -78,7 +78,7 @@ class Arrivals:
         except ServiceRefused as error:
             if not copy:
                 raise
-            reason = f"{fault}; there is no copy in quarantine: {error}"
+            reason = f"{fault}; the copy to quarantine failed: {error}"
             return self.quarantine.take(stored, reason, report=report, faults=faults, move=False, copy=False)
 
     def end(self, stored: Stored[Arrival], state: ArrivalState, reason: str, **facts: Any) -> Stored[Arrival]:

@@ -28,7 +28,7 @@ def live_model(
 
     `reference` is what the endpoint has just named, if it was asked already. One of the `known` is not looked up again.
     Where deployments are named by models, the service notes which one that is. Raises `BadConfiguration` when it cannot
-    be read: without it there is no way back.
+    be read: without it a rollback is not possible.
     """
     reference = reference or endpoint.model()
     if kept := models.identify(reference, known):

@@ -101,7 +101,7 @@ class ChampionRecords:
         return stored.record if stored else Champion(pipeline=pipeline)
 
     def pipelines(self) -> list[str]:
-        """Return the pipelines whose endpoints there is a record of, also those that the file has no more."""
+        """Return the pipelines whose endpoints are recorded, also those that the file does not have any more."""
         return [stem(name) for name in self._documents.names("champions/")]
 
     def look(self, pipeline: str, *, recent: bool = False) -> FoundChampion:

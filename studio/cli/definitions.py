@@ -45,9 +45,10 @@ def _export(chosen: argparse.Namespace) -> int:
     services = open_made(chosen.data).records.all(WebService)
     found = [each for each in services if chosen.name.lower() in (each.name.lower(), each.id)]
     if len(found) != 1:
-        problem = f"{len(found)} are named" if found else "there is no New web service"
+        named = f"the New web service {chosen.name!r} does not exist"
+        problem = f"{len(found)} New web services are called {chosen.name!r}" if found else named
         names = ", ".join(str(each.definition["id"]) for each in found) or ", ".join(each.name for each in services)
-        raise Stopped(f"{problem} {chosen.name!r}; there are: {names or 'none'}")
+        raise Stopped(f"{problem}; there are: {names or 'none'}")
     definition = copy.deepcopy(found[0].definition)
     definition["properties"].pop("keys", None)
     definition["properties"]["storageAccount"].pop("key", None)

@@ -63,7 +63,7 @@ def open_made(folder: Path) -> Studio:
     from studio.publishing import Studio
 
     if not (folder / "studio.sqlite").exists():
-        raise Stopped(f"there is no Studio in {folder}; give --data, or make one: python -m studio publish")
+        raise Stopped(f"{folder} does not hold a Studio; give --data, or make one: python -m studio publish")
     try:
         return Studio(folder, storage())
     except OtherVersion as error:

@@ -135,7 +135,7 @@ def find_endpoint(studio: Studio, given: str) -> Endpoint:
     if len(found) > 1 and len(added) == 1:
         found = added  # a service by its name is the endpoint that was added to it
     if not found:
-        raise Stopped(f"there is no endpoint {given!r}; there are: {_choices(everything) or 'none'}")
+        raise Stopped(f"the endpoint {given!r} does not exist; there are: {_choices(everything) or 'none'}")
     if len(found) > 1:
         raise Stopped(f"{len(found)} endpoints are called {given!r}; give one of: {_choices(found)}")
     return found[0][3]
@@ -209,7 +209,7 @@ def _service(studio: Studio, given: str) -> Service:
     found = [service for service in services if given in (service.id, service.name)]
     if not found:
         raise Stopped(
-            f"there is no Classic web service {given!r}; there are: "
+            f"the Classic web service {given!r} does not exist; there are: "
             f"{', '.join(sorted({service.name for service in services})) or 'none'}"
         )
     if len(found) > 1:

@@ -91,7 +91,7 @@ def before_any_data(terminal: CommandLine) -> None:
     for command in (("rollback", f"{FLEET}-001"), ("jobs", f"{FLEET}-001"), ("doctor", f"{FLEET}-001")):
         assert terminal.run(*command)[::2] == (
             NOTHING,
-            f"there is no pipeline '{FLEET}-001'; the pipelines are: {FLEET} (no members yet)\n",
+            f"the pipeline '{FLEET}-001' does not exist; the pipelines are: {FLEET} (no members yet)\n",
         )
 
 
@@ -120,10 +120,10 @@ def before_the_first_rollout(terminal: CommandLine) -> None:
         (("rollback", FLEET, "--yes"), FAILED, f"Fleet {FLEET} has no member with a model to go back to for a rollout"),
         (("rollback", FLEET, "--to", "7", "--yes"), FAILED, '"to", "model" and "live" are for one of them'),
         (("rollback", f"{FLEET}-999"), NOTHING, f"the pipelines are: {SUCH_AS}"),
-        (("retrain", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
+        (("retrain", "bike"), NOTHING, f"the pipeline 'bike' does not exist; the pipelines are: {SUCH_AS}"),
         (("replay", FLEET, "x.csv"), NOTHING, f"{FLEET} is a fleet, and this takes one pipeline: {SUCH_AS}"),
-        (("status", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
-        (("doctor", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {SUCH_AS}"),
+        (("status", "bike"), NOTHING, f"the pipeline 'bike' does not exist; the pipelines are: {SUCH_AS}"),
+        (("doctor", "bike"), NOTHING, f"the pipeline 'bike' does not exist; the pipelines are: {SUCH_AS}"),
         (("history", FLEET), NOTHING, "has no history"),
     ]:
         ended, _, err = terminal.run(*command)

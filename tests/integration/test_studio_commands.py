@@ -229,12 +229,12 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
         (("run", "breast-cancer", "none.csv"), {}, 2, "the table none.csv cannot be read: No such file"),
         (("run", "breast-cancer", str(short)), {}, 1, "All rows must have same number of elements"),
         (("run", "wine", table), {}, 1, 'columns were not found: "cultivar"'),
-        (("list", "--data", str(folder / "none")), {}, 2, "there is no Studio in"),
+        (("list", "--data", str(folder / "none")), {}, 2, "does not hold a Studio"),
         (("serve",), {"STUDIO_STORAGE": "nonsense"}, 2, "STUDIO_STORAGE is not a storage connection string"),
-        (("keys", "nobody"), {}, 2, "there is no endpoint 'nobody'"),
-        (("endpoints", "add", "nobody", "a"), {}, 2, "there is no Classic web service 'nobody'"),
+        (("keys", "nobody"), {}, 2, "the endpoint 'nobody' does not exist"),
+        (("endpoints", "add", "nobody", "a"), {}, 2, "the Classic web service 'nobody' does not exist"),
         (("endpoints", "add", "nobody"), {}, 2, "give either names or --count"),
-        (("export", "nobody"), {}, 2, "there is no New web service 'nobody'"),
+        (("export", "nobody"), {}, 2, "the New web service 'nobody' does not exist"),
         (("fault", "list", "--data", str(folder)), {}, 2, "no server with a control runs over"),
     ):
         given, line = terminal.refused(*arguments, **settings)

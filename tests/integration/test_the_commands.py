@@ -51,16 +51,16 @@ def test_pages_of_jobs_follow_each_other(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        (("job", "nobody"), NOTHING, "there is no job nobody"),
+        (("job", "nobody"), NOTHING, "the job nobody does not exist"),
         (("jobs", "--state", "failed"), NOTHING, "recorded jobs matches"),
         (("history", "bike"), NOTHING, f"'bike' has no history; pipelines that have: {PIPELINE}"),
         (("history", PIPELINE, "--on", "2020-01-01"), NOTHING, "nothing was recorded as live"),
         (("verify", PIPELINE, "--head", "00"), FAILED, "no entry has the SHA-256 00"),
-        (("retrain", "bike"), NOTHING, f"there is no pipeline 'bike'; the pipelines are: {PIPELINE}"),
-        (("replay", PIPELINE, "gone.csv"), NOTHING, "there is no blob gone.csv"),
+        (("retrain", "bike"), NOTHING, f"the pipeline 'bike' does not exist; the pipelines are: {PIPELINE}"),
+        (("replay", PIPELINE, "gone.csv"), NOTHING, "the blob gone.csv does not exist"),
         (("rollback", PIPELINE, "--to", "99"), FAILED, f"Pipeline {PIPELINE} has no entry 99"),
         (("rollback", PIPELINE, "--model", "00000000"), FAILED, "The model 00000000 is not kept any more"),
-        (("doctor", "bike"), NOTHING, "there is no pipeline 'bike'"),
+        (("doctor", "bike"), NOTHING, "the pipeline 'bike' does not exist"),
     ],
 )
 def test_what_is_not_there_or_refused_is_one_line_and_a_code(
@@ -124,7 +124,7 @@ def test_data_is_listed_by_state_in_pages_and_shown_with_its_columns_and_drift(t
         assert "quarantined" in out
         assert "values where the header has" in out
     code, _, err = terminal.run("data", "show", "nobody.csv")
-    assert (code, "there is no record of data nobody.csv" in err) == (NOTHING, True)
+    assert (code, "data nobody.csv is not recorded" in err) == (NOTHING, True)
     code, _, err = terminal.run("data", "--state", "lost")
     assert (code, "write one of: gone, moving, quarantined" in err) == (USAGE, True)
 

@@ -159,7 +159,7 @@ def test_jobs_are_listed_newest_first_and_only_the_pipelines_own() -> None:
     assert find_job(world.records, ids[1][-10:]).id == ids[1]
     with pytest.raises(Stopped, match=r"could be any of 3 jobs") as several:
         find_job(world.records, "income")
-    with pytest.raises(Stopped, match="there is no job nobody") as none:
+    with pytest.raises(Stopped, match="the job nobody does not exist") as none:
         find_job(world.records, "nobody")
     assert (several.value.code, none.value.code) == (USAGE, NOTHING)
 

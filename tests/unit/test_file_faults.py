@@ -214,7 +214,7 @@ def test_a_refused_file_that_cannot_be_copied_is_set_aside_with_both_reasons(wor
     state, reason = arrival(world, "bad.csv")
     assert state is ArrivalState.QUARANTINED
     assert "has no column 'age'" in reason
-    assert reason.endswith("; there is no copy in quarantine: 409 the copy is refused")
+    assert reason.endswith("; the copy to quarantine failed: 409 the copy is refused")
 
 
 @pytest.mark.parametrize("error", [archived("SnapshotsPresent"), Busy("a lease"), AccessRefused("no right to delete")])

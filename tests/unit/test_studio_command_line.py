@@ -80,7 +80,7 @@ def test_a_name_of_several_is_refused_with_how_to_call_each(studio: Studio) -> N
         "2 endpoints are called 'default'; give one of: 'Breast cancer/default', "
         "'Breast cancer [Predictive Exp.]/default'"
     )
-    with pytest.raises(Stopped, match=r"there is no endpoint 'wine'; there are: 'Breast cancer/default', "):
+    with pytest.raises(Stopped, match=r"the endpoint 'wine' does not exist; there are: 'Breast cancer/default', "):
         find_endpoint(studio, "wine")
 
 

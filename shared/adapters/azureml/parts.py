@@ -110,7 +110,7 @@ class Parts:
         """Return what answers, which is the data plane: jobs are followed there, and their metrics are read."""
         answer = self._workspace.mlflow("POST", "experiments/search", {"max_results": 1})
         count = answer.read(lambda body: len(body.get("experiments") or []), "list of experiments")
-        return "answer" if count else "answer; there is no experiment yet"
+        return "answer" if count else "answer; no experiment exists yet"
 
     def component(self, written: str) -> Ports | None:
         name, _, version = written.removeprefix("azureml:").partition(":")

@@ -105,7 +105,7 @@ def _named(what: str, kind: str, name: str, there: Iterable[str]) -> Finding:
     names = set(there)
     if name in names:
         return ok(what, f"there is the {kind} {name!r}")
-    return wrong(what, f"there is no {kind} {name!r}", suggestion(name, names))
+    return wrong(what, f"the {kind} {name!r} does not exist", suggestion(name, names))
 
 
 def compute(what: str, name: str, found: Compute | None) -> Iterator[Finding]:

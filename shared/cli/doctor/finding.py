@@ -57,7 +57,7 @@ def remedy(error: RetrainingError, key: str = "", address: str = "", access: str
         case AccessRefused():
             return access or "give the identity the roles that README.md lists, or correct the connection string"
         case ServiceRefused(status=404) if address:
-            return f"correct {address}: there is no such service"
+            return f"correct {address}: no service has that address"
         case BadConfiguration():
             return "correct what the line names"
         case TryLater() if address:

@@ -197,7 +197,7 @@ def _drift(
     if rule is None:
         return {}, [], []
     if reference is None:
-        return {}, [], ["drift was not looked at, as there is no accepted data yet to compare with"]
+        return {}, [], ["drift was not checked, as no data was accepted before"]
     found, faults, notes = shifts(reference, cells), [], []
     for column, shift in found.items():
         limit = rule.columns.get(column, rule.at_most)
