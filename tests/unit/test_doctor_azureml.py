@@ -132,7 +132,7 @@ def test_the_datastore_of_the_champion_is_over_the_models(here: Here, tmp_path: 
     app = app_of(here, tmp_path, lambda entry: entry["training"].update(champion={"datastore": "relearn_batches"}))
     wrong = bad(found(app).values())
     assert "the container batches" in wrong[f"{TRAINING}.champion.datastore"]
-    assert "there is no input 'champion'" in wrong[f"{TRAINING}.champion.input"]
+    assert "the input 'champion' does not exist" in wrong[f"{TRAINING}.champion.input"]
 
 
 def test_a_workspace_that_is_not_there_is_one_finding(here: Here, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ PORTS = {"type": "command", "inputs": {"data": {"type": "uri_file"}}, "outputs":
         (
             {"inputs": {"data": {"type": "uri_file"}, "champion": {"type": "uri_file"}}},
             {"champion": ChampionScored()},
-            {"t.champion.input": "of the type uri_file", "t.champion.scored": "no output"},
+            {"t.champion.input": "of the type uri_file", "t.champion.scored": "does not exist"},
         ),
         (
             {
@@ -253,7 +253,7 @@ PORTS = {"type": "command", "inputs": {"data": {"type": "uri_file"}}, "outputs":
             {"champion": ChampionScored()},
             {},
         ),
-        ({"outputs": None}, {"scored": ScoredOutput()}, {"t.model": "no output", "t.scored": "no output"}),
+        ({"outputs": None}, {"scored": ScoredOutput()}, {"t.model": "does not exist", "t.scored": "does not exist"}),
     ],
 )
 def test_ports_are_judged_by_name_type_and_default(

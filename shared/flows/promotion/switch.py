@@ -122,8 +122,8 @@ class Switch:
     def endpoint(self, name: str) -> Endpoint:
         if name not in self.endpoints:
             raise BadConfiguration(
-                f"The change under way is of the target {name!r}, which the pipelines file does not have any more; put it back "
-                "back until the change is finished"
+                f"The change under way is of the target {name!r}, which the pipelines file does not have any more; "
+                "put it back until the change is finished"
             )
         return self.endpoints[name]
 
