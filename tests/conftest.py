@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator, Iterator
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from local.azurite import azurite as run_azurite
 from local.children import end_in_order
 from local.studio import RunningStudio, running_studio
 from local.workplace import Workplace, publish
+from service.loading import loading
 from tests.support.workers import finish_cleaning_up
 
 # What Hypothesis takes for slow is a machine that has other things to do.
@@ -32,16 +32,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Have the garbage collector leave what the collection makes: modules and tests stay until the end of the process.
-
-    It would look at all of them again and again: in each worker a quarter of the time of the collection.
-    """
-    gc.disable()
-    try:
+    """Have the garbage collector leave the modules and the tests: they stay until the end of the process."""
+    with loading():
         return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 LONGEST = (

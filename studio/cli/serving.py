@@ -12,6 +12,7 @@ from typing import Any
 
 from service.commands import Stopped
 from service.listening import address_of, announced, listen
+from service.loading import loading
 from studio.cli.place import add_data, open_new
 
 _CONNECTIONS = 16  #: to the records that stay open
@@ -43,13 +44,14 @@ def _serve(chosen: argparse.Namespace) -> int:
     studio = open_new(chosen.data)
     studio.records.idle_at_most = _CONNECTIONS
 
-    import uvicorn
+    with loading():
+        import uvicorn
 
-    from service.faults.control import run_control
-    from studio.api.context import Context
-    from studio.faults.orders import Faults
-    from studio.jobs.runner import JobRunner, Pace
-    from studio.server import OPERATIONS, build
+        from service.faults.control import run_control
+        from studio.api.context import Context
+        from studio.faults.orders import Faults
+        from studio.jobs.runner import JobRunner, Pace
+        from studio.server import OPERATIONS, build
 
     def server(app: Any, **secured: Any) -> uvicorn.Server:
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 5}

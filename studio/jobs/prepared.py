@@ -4,10 +4,8 @@ The objects of the libraries stay for good. The garbage collector of each job wo
 memory that is shared would be copied: a third of the processor time of a small training. It leaves frozen ones alone.
 """
 
-import gc
+from service.loading import loading
 
-import studio.jobs.runner
-import studio.jobs.work  # noqa: F401
-
-gc.collect()
-gc.freeze()
+with loading():
+    import studio.jobs.runner
+    import studio.jobs.work  # noqa: F401
