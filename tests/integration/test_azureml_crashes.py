@@ -1,24 +1,31 @@
-"""A process is killed after each write; those that come after it end the promotion right, with one training."""
+"""A process is killed after a write, or stopped before it: those that come after it end the promotion right."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import msgspec
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobLeaseClient
 
-from local.azureml import PIPELINE, AzureMLPlace
+from local.azureml import ENDPOINT, PIPELINE, AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv
-from shared.domain.jobs import JobState
-from tests.support.azureml_crashing import go_on
+from shared.domain.champions import Action
+from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.messages import Command, Request
+from tests.support.azureml_crashing import go_on, stopped_before_put
 from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
-from tests.support.crashing import killed
+from tests.support.crashing import OVERTAKEN, killed
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.skipif(
     "forkserver" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork a process to kill"
@@ -62,6 +69,66 @@ def test_killed_after_its_writes_again_and_again_the_flow_promotes_once_a_model_
     assert [entry.job for entry in made if entry and entry.job] == [job.id]
     assert flow.trainings(ended) == 1
     flow.assert_right(ended)
+
+
+@contextmanager
+def stopped(flow: AzureMLFlow, folder: Path, path: str, request: Request | None = None) -> Iterator[BaseProcess]:
+    """Have a worker poll, or carry out the request, and stop right before its PUT below the path. It goes on after."""
+    settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
+    marker, message = folder / "stopped", msgspec.json.encode(request) if request else b""
+    context = multiprocessing.get_context("forkserver")
+    worker = context.Process(target=stopped_before_put, args=(settings, flow.ahead, message, str(marker), path))
+    worker.start()
+    try:
+        until(marker.exists, "the worker is stopped")
+        let_go(flow)
+        yield worker
+    finally:
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGCONT)
+        worker.join(PATIENCE)
+
+
+def trained(flow: AzureMLFlow, rows: int) -> RetrainingJob:
+    """Drop data, and wait until its training has ended; the app does not know it yet."""
+    job = flow.drop("new.csv", as_csv(flow.place.header, flow.place.rows[:rows]))
+    flow.let_trainings_end()
+    return job
+
+
+def test_shares_that_a_stopped_worker_writes_late_are_taken_back(flow: AzureMLFlow, tmp_path: Path) -> None:
+    job = trained(flow, 310)
+    until(lambda: bool(flow.poll() or flow.requests), lambda: flow.job(job.id))
+    with stopped(flow, tmp_path, f"/onlineEndpoints/{ENDPOINT}?", flow.requests[0]) as worker:
+        assert flow.finish(job).state is JobState.PROMOTED
+        [serving] = flow.traffic()
+    assert worker.exitcode in (0, OVERTAKEN), "it writes no record"
+    assert flow.traffic()[serving] < 100, "the write of the worker came late"
+
+    def corrected() -> bool:
+        flow.advance()
+        flow.pass_time(timedelta(minutes=1))
+        return flow.traffic() == {serving: 100} and not flow.champion.repair
+
+    until(corrected, lambda: (flow.traffic(), flow.champion))
+    live = flow.champion.live
+    assert live is not None
+    assert (live.action, live.job) == (Action.REVERTED, job.id)
+    assert "was given" in live.reason
+    flow.assert_right(flow.job(job.id))
+
+
+def test_a_deployment_that_a_stopped_worker_makes_late_for_a_cancelled_job_is_dropped(
+    flow: AzureMLFlow, tmp_path: Path
+) -> None:
+    job = trained(flow, 320)
+    with stopped(flow, tmp_path, f"/onlineEndpoints/{ENDPOINT}/deployments/"):
+        flow.app.flows.requests.carry_out(Request(pipeline=PIPELINE, action=Command.CANCEL, job=job.id), "cancel")
+        flow.advance()
+        assert flow.job(job.id).state is JobState.CANCELLED
+        assert len(flow.deployments()) == 1
+    assert len(flow.deployments()) == 2, "the worker has made it late"
+    flow.assert_right(flow.job(job.id))
 
 
 def let_go(flow: AzureMLFlow) -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import requests.adapters
 
 from shared.app import App
-from shared.base.errors import RetrainingError
+from shared.base.errors import Busy, RetrainingError
 from shared.base.settings import Settings
-from tests.support.crashing import KILLED
+from shared.domain.messages import Request
+from tests.support.crashing import KILLED, OVERTAKEN
 
 ROUNDS = 3  #: polls of one process
+POLLS = 20  #: until a worker that is stopped in one of them has come so far
 
 
 class _Ahead:
@@ -54,6 +59,33 @@ def go_on(settings: Mapping[str, str], services: str, ahead: timedelta, die_afte
                 app.flows.requests.carry_out(request, f"message-{uuid4().hex}")
             except RetrainingError:
                 continue  # the next delivery goes on
+
+
+def stopped_before_put(settings: Mapping[str, str], ahead: timedelta, message: bytes, marker: str, path: str) -> None:
+    """Poll, or carry out the message if there is one; stop before the first PUT below the path until let go on."""
+    os.environ.update(settings)
+    send = requests.adapters.HTTPAdapter.send
+
+    def stopping(
+        self: requests.adapters.HTTPAdapter, prepared: requests.PreparedRequest, **options: object
+    ) -> requests.Response:
+        if prepared.method == "PUT" and path in str(prepared.url) and not Path(marker).exists():
+            Path(marker).touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return send(self, prepared, **options)  # type: ignore[arg-type]
+
+    requests.adapters.HTTPAdapter.send = stopping  # type: ignore[method-assign, assignment]
+    app = App(Settings(settings), _Ahead(ahead))
+    if not message:
+        for _ in range(POLLS):
+            app.flows.poll()
+            if Path(marker).exists():
+                return
+        return
+    try:
+        app.flows.requests.carry_out(msgspec.json.decode(message, type=Request), "the worker's message")
+    except Busy:
+        os._exit(OVERTAKEN)
 
 
 def _is_write(request: requests.PreparedRequest) -> bool:

@@ -56,7 +56,7 @@ USUAL: dict[str, Any] = {
 FAILED = {**USUAL, "properties": {**USUAL["properties"], "status": "Failed"}}
 CALLS: dict[str, tuple[Callable[[Workspace, WorkspaceTraining], object], Any]] = {
     "found again": (lambda _, service: service.submit("j-1", DATA, {}), USUAL),
-    "made": (lambda _, service: service._made("jobs/j-1", service._order("j-1", DATA, {})), USUAL),
+    "made": (lambda _, service: service._made("jobs/j-1", service._order("j-1", DATA, {}, None)), USUAL),
     "finished": (lambda _, service: service.status("j-1"), USUAL),
     "failed": (lambda _, service: service.status("j-1"), FAILED),
     "search": (lambda _, service: service.statuses([f"j-{number}" for number in range(9)]), USUAL),

@@ -29,7 +29,8 @@ def by_bits(cells: list[str], sign: str = "") -> list[int]:
     ends = np.cumsum([len(f"{sign}{cell}{sign},") for cell in cells]) - 1
     starts = np.append(0, ends[:-1] + 1)
     before = np.isin(np.arange(len(text)), starts + len(sign) - 1)
-    found = kinds(np.frombuffer(text, np.uint8), before, starts + len(sign), ends - len(sign))
+    lengths = ends - starts - 2 * len(sign)
+    found = kinds(np.frombuffer(text, np.uint8), before, ends - len(sign), lengths)
     return [int(each) for each in found]
 
 
