@@ -19,6 +19,7 @@ from azure.storage.blob import BlobLeaseClient
 from local.azureml import ENDPOINT, PIPELINE, AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv
+from shared.adapters.azureml import online
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command, Request
@@ -41,7 +42,9 @@ def azureml(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def flow(azureml: AzureMLPlace, tmp_path: Path) -> AzureMLFlow:
+def flow(azureml: AzureMLPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AzureMLFlow:
+    """The local workspace is read late for a moment only."""
+    monkeypatch.setattr(online, "SETTLING", 2.5)
     return AzureMLFlow(azureml, configured(tmp_path, *PASSING))
 
 
