@@ -130,7 +130,7 @@ def test_a_deployment_that_a_stopped_worker_makes_late_for_a_cancelled_job_is_dr
         flow.advance()
         assert flow.job(job.id).state is JobState.CANCELLED
         assert len(flow.deployments()) == 1
-    assert len(flow.deployments()) == 2, "the worker has made it late"
+    assert (tmp_path / "stopped").read_text("utf-8") == "201", "the worker has had it made late"
     flow.assert_right(flow.job(job.id))
 
 

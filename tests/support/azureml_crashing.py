@@ -62,17 +62,24 @@ def go_on(settings: Mapping[str, str], services: str, ahead: timedelta, die_afte
 
 
 def stopped_before_put(settings: Mapping[str, str], ahead: timedelta, message: bytes, marker: str, path: str) -> None:
-    """Poll, or carry out the message if there is one; stop before the first PUT below the path until let go on."""
+    """Poll, or carry out the message if there is one; stop before the first PUT below the path until let go on.
+
+    The file `marker` is there from the stop on, and has the status of the answer to that PUT.
+    """
     os.environ.update(settings)
     send = requests.adapters.HTTPAdapter.send
 
     def stopping(
         self: requests.adapters.HTTPAdapter, prepared: requests.PreparedRequest, **options: object
     ) -> requests.Response:
-        if prepared.method == "PUT" and path in str(prepared.url) and not Path(marker).exists():
+        stops = prepared.method == "PUT" and path in str(prepared.url) and not Path(marker).exists()
+        if stops:
             Path(marker).touch()
             os.kill(os.getpid(), signal.SIGSTOP)
-        return send(self, prepared, **options)  # type: ignore[arg-type]
+        answer = send(self, prepared, **options)  # type: ignore[arg-type]
+        if stops:
+            Path(marker).write_text(str(answer.status_code), "utf-8")
+        return answer
 
     requests.adapters.HTTPAdapter.send = stopping  # type: ignore[method-assign, assignment]
     app = App(Settings(settings), _Ahead(ahead))
