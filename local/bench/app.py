@@ -207,7 +207,7 @@ def peaks(settings: Mapping[str, str], small: str, large: str) -> tuple[int, int
         job = taken_up(app, path)
         # It is written as training by the poll, which sees by the state of its BES job that it was started.
         assert job.state is JobState.SUBMITTED and job.bes_job, job
-        reached.append(_peak())
+        reached.append(peak_of_process())
     return reached[1] - reached[0], reached[1]
 
 
@@ -230,7 +230,7 @@ def taken_up(app: App, path: str) -> RetrainingJob:
     return job
 
 
-def _peak() -> int:
+def peak_of_process() -> int:
     """Return the process's peak memory in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux hands a parent's ru_maxrss on to its children, but not this figure

@@ -18,6 +18,7 @@ from aml.state.runs import run_of_job
 from aml.state.workspace import Workspace
 from local.azureml import ENDED, LEADING, PIPELINE, SAMPLE, AzureMLPlace, azureml_place
 from local.azurite import azurite
+from local.bench.app import peak_of_process
 from local.bench.calls import Call, recorded
 from local.bench.poll import load
 from local.bench.rows import Row, ms
@@ -106,6 +107,7 @@ def _many(place: AzureMLPlace, settings: dict[str, str], folder: Path) -> Iterat
         workspace.records.put(made)
         run_of_job(workspace.records, made)
     at_once(lambda job: _record(app, job), jobs)
+    made_ready = peak_of_process()
     for which in ("the first of a process", "the next"):
         begun, spent = time.perf_counter(), time.process_time()
         with recorded(place.azurite.blob_address) as calls:
@@ -118,6 +120,13 @@ def _many(place: AzureMLPlace, settings: dict[str, str], folder: Path) -> Iterat
             f"{made_calls['service']} calls of the service, {made_calls['storage']} of the storage; {load()}",
             "",
         )
+    peak = peak_of_process()
+    yield (
+        f"peak memory of two polls, {ACTIVE:,} jobs train",
+        f"+{(peak - made_ready) / (1 << 20):.1f} MiB",
+        f"process {peak / (1 << 20):.0f} MiB, which made the jobs of both sides before",
+        "",
+    )
 
 
 def _job(number: int) -> RetrainingJob:
