@@ -18,7 +18,7 @@ class Faults(orders.Faults):
         "out of quota": "a PUT of a deployment is accepted; its operation fails with OutOfQuota",
         "no effect": "a PUT of an endpoint ends well, and its traffic is the former one",
         "deaf": "a PUT ends well and is shown; an endpoint's calls follow the former traffic, a deployment serves the "
-        "model that it served before, or else that of the deployment with the most traffic",
+        "model that it served before, or else the model of the deployment with the most traffic",
         "late": "a PUT of an endpoint ends well, and its traffic is the former one for `seconds` (30)",
         "model error": "a call is answered 424: the container answered 500",
         "dropped traffic": "somebody's PUT drops the traffic of the endpoint before the call, which is answered 404",

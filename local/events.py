@@ -46,7 +46,7 @@ class Events:
 
 
 def starting(console: Console, text: str) -> Status:
-    """Return a context that shows what goes on: moving on a terminal, and one line where there is none."""
+    """Return a context that shows what goes on: moving on a terminal, one line elsewhere."""
     if not console.is_terminal:
         console.print(text)
     return console.status(text)

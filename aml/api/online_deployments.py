@@ -105,7 +105,7 @@ def get_logs(context: Context, call: Call) -> Response:
 
 
 def last_lines(file: Path, count: int) -> str:
-    """Return the last lines of a log, which may be large: no more of it is read than an answer may have."""
+    """Return the last lines of a log. Only its end is read, because a log may be large."""
     try:
         with file.open("rb") as opened:
             opened.seek(max(0, file.stat().st_size - MOST_BYTES))

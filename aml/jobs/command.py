@@ -48,7 +48,7 @@ def running(
             [sys.executable, "-I", keeper.__file__, *command],
             cwd=folder,
             env=environment,
-            stdin=subprocess.PIPE,  # its end tells the keeper that this server has ended
+            stdin=subprocess.PIPE,  # it closes when this server ends, and the keeper notices
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=os.name == "posix",

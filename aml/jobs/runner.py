@@ -200,5 +200,5 @@ def component_of(workspace: Workspace, component: str) -> dict[str, Any]:
 
 
 def _names(job_id: str) -> list[str]:
-    """Return what an order may call the job: its own name, and that of its pipeline."""
+    """Return what an order may call the job: its own name, and its pipeline's name."""
     return job_id.split("/")[1::2]

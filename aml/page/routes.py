@@ -173,7 +173,7 @@ class _Page:
         )
 
     def _needed(self, deployment: BatchDeployment) -> dict[str, dict[str, str]]:
-        """Return the inputs that a call must have; none where the component is not there any more."""
+        """Return the inputs that a call must have; none if the component was deleted."""
         try:
             return samples.needed_inputs(component_of(self._workspace, component_id(deployment.properties)))
         except ArmError:

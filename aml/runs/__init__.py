@@ -1,1 +1,1 @@
-"""Runs: what a training logged, by MLflow's protocol, and how a job went, by that of run history."""
+"""Runs: what a training logged, by MLflow's protocol, and how a job went, by run history's protocol."""

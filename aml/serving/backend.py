@@ -20,11 +20,11 @@ class TimedOut(Exception):
 
 
 class Broken(Exception):
-    """The process ended, or does not answer any more."""
+    """The process ended, or no longer answers."""
 
 
 class Gone(Exception):
-    """This process takes no more calls, because another one serves the deployment."""
+    """This process takes no further calls, because another one serves the deployment."""
 
 
 class Reply(NamedTuple):
@@ -142,7 +142,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(LENGTH.pack(len(content)) + content)
 
     def exchange(self, body: bytes, done: Callable[[Reply | Broken], None]) -> None:
-        """Send the body; `done` is called once, with the reply or with why there is none."""
+        """Send the body; `done` is called once, with the reply, or with the reason why none comes."""
         if self._transport.is_closing():
             done(Broken())
             return

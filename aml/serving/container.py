@@ -191,7 +191,7 @@ class SklearnModel:
         import sklearn
         import skops.io
 
-        sklearn.set_config(skip_parameter_validation=True)  # the model's own parameters: they do not change any more
+        sklearn.set_config(skip_parameter_validation=True)  # the model's own parameters: they no longer change
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         self._numpy = numpy
         self._model = skops.io.load(file, trusted=_trusted(skops.io.get_untrusted_types(file=file)))

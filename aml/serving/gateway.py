@@ -99,7 +99,7 @@ class Gateway:
         name = scope["path"][len(PATH) :].lower()
         route = self._serving.routes.get(name)
         if route is None:
-            raise ArmError(404, "NotFound", f"There is no endpoint at {scope['path'][:120]!r}.")
+            raise ArmError(404, "NotFound", f"No endpoint has the address {scope['path'][:120]!r}.")
         self._check(route, carried(request.headers.get("authorization")))
         if scope["method"] != "POST":
             raise ArmError(405, "MethodNotAllowed", "An endpoint is scored by POST.")

@@ -262,7 +262,7 @@ class Serving(Changes):
         shutil.rmtree(self.folder / deployment.folder, ignore_errors=True)
 
     def _retire(self, live: Live) -> None:
-        """End a process that no call is led to any more, once it has answered what it was asked."""
+        """End a process that gets no further calls, once it has answered its open ones."""
         if live.started:
             backend = live.started.backend
             self._drain(live)

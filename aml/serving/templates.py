@@ -55,7 +55,7 @@ class Template:
             self._process = subprocess.Popen(
                 [python, *(str(Path(each).resolve()) for each in files)],
                 env=environment_of(python, {}),
-                stdin=theirs.fileno(),  # its end tells the process that this server has ended
+                stdin=theirs.fileno(),  # it closes when this server ends, and the process notices
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
@@ -84,7 +84,7 @@ class Template:
     ) -> Iterator[Callable[[], int | None]]:
         """Run an inference server until the context ends; yield what returns its exit code, or None while it runs.
 
-        Raises `OSError` where the process cannot be copied any more.
+        Raises `OSError` when the process can no longer be copied.
         """
         order = {"settings": str(settings), "folder": str(folder), "environment": dict(environment)}
         ours, theirs = socket.socketpair()

@@ -137,7 +137,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     // checkov:skip=CKV_AZURE_63: these are the app's settings, not its site's; Application Insights has the requests
     // checkov:skip=CKV_AZURE_65: these are the app's settings, not its site's
     // checkov:skip=CKV_AZURE_66: these are the app's settings, not its site's
-    // checkov:skip=CKV_AZURE_80: there is no .NET in a Python app
+    // checkov:skip=CKV_AZURE_80: a Python app does not use .NET
     // checkov:skip=CKV_AZURE_88: the app keeps nothing in files
     // checkov:skip=CKV_AZURE_222: these are the app's settings, not its site's
     name: 'appsettings'

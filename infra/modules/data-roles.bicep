@@ -24,7 +24,7 @@ resource dropped 'Microsoft.Storage/storageAccounts/blobServices/containers@2024
   name: dataContainer
 }
 
-// The containers of RETRAINING_STORE, and that of events that could not be delivered.
+// The containers of RETRAINING_STORE, and the container of events that could not be delivered.
 var ownContainers = [
   'retraining'
   'models'

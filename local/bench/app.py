@@ -44,7 +44,7 @@ def measure(folder: Path, gib: float) -> Iterator[Row]:
 
 
 def import_time() -> Iterator[Row]:
-    """Import in fresh processes, taken in turns; the time is that of the import alone."""
+    """Import in fresh processes, taken in turns; only the import is timed."""
     code = "import time; t = time.perf_counter(); import {0}; print(time.perf_counter() - t)"
     taken: dict[str, list[float]] = {"function_app": [], "azure.functions": []}
     for _ in range(STARTS):

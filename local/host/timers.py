@@ -1,4 +1,4 @@
-"""Timer triggers: one host fires, by a lease; a status blob tells after a stop whether a time was missed."""
+"""Timer triggers: one host fires, by a lease; after a stop, a status blob shows whether a time was missed."""
 
 from __future__ import annotations
 

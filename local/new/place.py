@@ -17,7 +17,7 @@ FIRST_PORT = 10000
 
 @dataclass(frozen=True)
 class Place:
-    """`container` is that of dropped data; `running` is whether `run.py up` runs now."""
+    """`container` is where data are dropped; `running` is whether `run.py up` runs now."""
 
     studio: Studio
     address: str
@@ -37,7 +37,7 @@ class Place:
 
 @contextmanager
 def open_place() -> Iterator[Place]:
-    """Give the place, whether `run.py up` runs or not. What is not there yet is made, as `run.py up` makes it."""
+    """Give the place, whether `run.py up` runs or not. What does not exist yet is made, as `run.py up` makes it."""
     with ExitStack() as opened:
         settings = home.load_settings()
         if settings is None:

@@ -68,7 +68,7 @@ MADE = (
 
 @dataclass(frozen=True)
 class Ready:
-    """The Python to run a command with, and the settings that tell it where the rest is."""
+    """The Python to run a command with, and the settings that say where the rest is."""
 
     python: Path
     settings: Mapping[str, str] = field(default_factory=dict)

@@ -68,7 +68,7 @@ def uv_program(root: Path) -> Path:
 
 
 def _pip(root: Path) -> list[str]:
-    """Return the command of a pip: this Python's, or that of an environment made for it."""
+    """Return the command of a pip: this Python's, or an environment's that is made for it."""
     from importlib.util import find_spec
 
     if find_spec("pip"):
@@ -112,7 +112,7 @@ def _settings_from_pip() -> dict[str, str]:
 
 @contextmanager
 def _watched(cache: Path, wanted: set[str], heard: Heard) -> Iterator[None]:
-    """Tell which of the wanted packages uv has unpacked in its cache: it prints the names of large ones only."""
+    """Return which of the wanted packages uv has unpacked in its cache: it prints the names of large ones only."""
     ended = threading.Event()
 
     def look() -> None:

@@ -1,7 +1,7 @@
 """A session of `requests` that sends a call as it is given: without a proxy, a .netrc, a cookie or a redirect.
 
 None of these may come between a key and its service, and to look for them takes a fifth of the processor time of a
-small call. `send` stays that of `requests`: who observes calls, as OpenTelemetry does, takes its place there.
+small call. `send` stays the method of `requests`, because OpenTelemetry hooks in there.
 """
 
 from __future__ import annotations

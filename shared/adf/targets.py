@@ -71,7 +71,7 @@ class Targets:
         address = service_address(service.ml_endpoint) if service else None
         trained = self._factory.service(training.batch)
         if address and trained and address == service_address(trained.ml_endpoint):
-            self._report.leave(f"{of}: mlEndpoint: is that of the training, not of the predictive web service")
+            self._report.leave(f"{of}: mlEndpoint: is the address of the training, not of the predictive web service")
             address = None
         if not address:
             wanted = f"{of}: where the updated service scores rows, up to and with /services/{{id}}"
@@ -98,7 +98,7 @@ def new_target(name: str, service: tuple[str, str], asset: str, scoring: Target)
 
 
 def classic_target(name: str, address: str | None, resource: str, scoring: Target) -> Target:
-    """Return an endpoint of a Classic web service as a target: the key of its scoring is also that of its update."""
+    """Return an endpoint of a Classic web service as a target: one key opens its scoring and its update."""
     key = scoring["key"]
     return {"kind": "classic", "name": name, "address": address, "key": key, "resource": resource, "scoring": scoring}
 

@@ -56,7 +56,7 @@ def service_address(ml_endpoint: Text | None) -> str | None:
 
 
 def classic_endpoint(address: str) -> str | None:
-    """Return the endpoint's name when the address is that of a Classic endpoint's PATCH."""
+    """Return the endpoint's name if the address is for a Classic endpoint's PATCH."""
     match = _CLASSIC.match(address)
     return match[1] if match else None
 

@@ -15,7 +15,7 @@ def suggestion(name: str, known: Iterable[str], *, all_of: str = "there are", cu
         return f"{same!r} differs in case only"
     if near := nearest(name, known, cutoff):
         return f"did you mean {near!r}?"
-    return f"{all_of} {', '.join(known)}" if known else "there is none"
+    return f"{all_of} {', '.join(known)}" if known else "none exists"
 
 
 def nearest(name: str, known: Sequence[str], cutoff: float = 0.6) -> str | None:

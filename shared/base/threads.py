@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 WORKERS = 8  #: fewer than the 10 connections that the storage client and a `requests.Session` keep open
 THREADS = 3 * WORKERS  #: of which WORKERS work, and the others wait, as they do or for their turn
-_POOL = ThreadPoolExecutor(THREADS, "relearn")  # one for the process, so that work within work makes no more of them
+_POOL = ThreadPoolExecutor(THREADS, "relearn")  # one for the process, so that nested work starts no further threads
 _TURNS = BoundedSemaphore(WORKERS)
 _own = local()
 _LARGE = Lock()
@@ -143,7 +143,10 @@ def in_time(
     done = dict(filter(None, at_once(timely, random.sample(range(len(things)), len(things)))))
     if len(done) < len(things):
         log.warning(
-            "There was no time for %d of %d %s; they come next time", len(things) - len(done), len(things), what
+            "The time ran out before %d of %d %s; they are next in the following call",
+            len(things) - len(done),
+            len(things),
+            what,
         )
     return [done[number] for number in sorted(done)]
 

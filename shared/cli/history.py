@@ -62,7 +62,7 @@ def _history(chosen: argparse.Namespace) -> int:
     app = open_app(chosen)
     records = app.records
     champion = records.champions.load(chosen.pipeline)
-    # An entry that the champion's record does not name was never settled: what it tells was not, or not yet, live.
+    # An entry that the champion's record does not name was never settled: its models were not, or not yet, live.
     entries = [each for each in records.champions.entries(chosen.pipeline) if each[0].number <= champion.last]
     if not entries:
         having = listed(records.champions.pipelines(), entries_of(app)[1]) or "none"
@@ -94,7 +94,7 @@ def _shown(entry: HistoryEntry, digest: str) -> dict[str, Any]:
 
 def _verify(chosen: argparse.Namespace) -> int:
     if chosen.head and not chosen.pipeline:
-        raise Stopped("a head is that of one history; name its pipeline", USAGE)
+        raise Stopped("--head belongs to one history; name its pipeline", USAGE)
     records = open_app(chosen).records
     names = [chosen.pipeline] if chosen.pipeline else records.champions.pipelines()
     found = [

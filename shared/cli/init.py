@@ -70,7 +70,7 @@ def _init(chosen: argparse.Namespace) -> int:
 
 
 def _base(given: str) -> Address:
-    """Return the base address of a service, whose own address or that of its swagger document is given."""
+    """Return the base address of a service, given its own address or its swagger document's."""
     address = plain_address(given)
     if address is None:
         raise Stopped(f"{given!r} is not an address that can be called: https://..., or http:// to this machine", USAGE)
@@ -93,7 +93,7 @@ def _describe(app: App, wish: str, address: Address) -> Description:
 
 
 def _refuse_other_case(label: str, scoring: Description) -> None:
-    """An experiment may take the label out of its input, so a label that is not there is not a mistake by itself."""
+    """An experiment may take the label out of its input, so a missing label alone is not a mistake."""
     known = set().union(*scoring.columns.values())
     if label not in known and (near := differs_in_case(label, known)):
         raise Stopped(f"the scoring service has no column {label!r}; {near!r} differs in case only")

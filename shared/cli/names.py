@@ -70,7 +70,7 @@ def listed(names: Iterable[str], fleets: Iterable[str]) -> str:
 
 
 def known(app: App, name: str) -> str:
-    """Return the name if it is that of a pipeline or of a fleet; else stop and say which there are."""
+    """Return the name if a pipeline or a fleet has it; else stop and list the known ones."""
     pipelines = app.pipelines
     if name in pipelines.fleets or name in pipelines:
         return name
@@ -90,7 +90,7 @@ def ids_of(app: App, name: str | None, ids: Callable[[str | None], list[Id]], ow
 
 
 def known_alone(app: App, name: str) -> str:
-    """Return the name if it is that of one pipeline."""
+    """Return the name if one pipeline has it."""
     if name in app.pipelines.fleets:
         members = listed(app.pipelines.members(name), [name]) or f"{name} (no members yet)"
         raise Stopped(f"{name} is a fleet, and this takes one pipeline: {members}", NOTHING)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from shared.cli.curves import Confusion, Curve, Point, Residuals, Roc
 from shared.cli.svg import FAINT, INK, Svg, width_of
 
-#: blue and vermilion of Okabe and Ito, which also those tell apart who see red and green alike
+#: blue and vermilion of Okabe and Ito, which people who are red-green colour-blind can distinguish
 COLOURS = ("#0072b2", "#d55e00")
 NAMES = ("candidate", "champion")
 _DASHES = ("", "6 4")

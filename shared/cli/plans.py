@@ -50,7 +50,7 @@ def agreed(chosen: argparse.Namespace, request: Request, plan: Plan, question: s
 
 
 def sure(chosen: argparse.Namespace, question: str, otherwise: str) -> bool:
-    """Ask on the terminal; where there is none, stop and say which options to give."""
+    """Ask on the terminal; without a terminal, stop and say which options to give."""
     if chosen.json or not sys.stdin.isatty():
         raise Stopped(f"nobody can be asked here; give {otherwise}", USAGE)
     try:
@@ -80,7 +80,7 @@ def promotion_of(app: App, request: Request, job: RetrainingJob) -> Plan:
 
 
 def rollback_of(app: App, request: Request) -> Plan:
-    """Return what would be live again; stop where there is no such entry or model."""
+    """Return what would be live again; stop if the entry or model does not exist."""
     champion = app.records.champions.load(request.pipeline)
     if request.model:
         found = app.models.find(request.model)
@@ -140,7 +140,7 @@ def cancellation_of(job: RetrainingJob) -> Plan:
 
 
 def replay_of(app: App, request: Request) -> Plan:
-    """Return which data would be taken up once more; stop where there is none."""
+    """Return which data would be taken up once more; stop if the records have none."""
     path = request.path or ""
     there, moved = app.data.find(path), app.records.arrivals.moved(request.pipeline, path)
     if there is None and moved is None:
@@ -161,7 +161,7 @@ def replay_of(app: App, request: Request) -> Plan:
 
 
 def rollout_of(app: App, fleet: str, action: Command) -> Plan:
-    """Return which rollout would be stopped, or go on. Raises `BadMessage` where there is none."""
+    """Return which rollout would be stopped, or go on. Raises `BadMessage` if the fleet has none."""
     from shared.flows.rollout import to_resume, to_stop
 
     latest = app.records.rollouts.latest(fleet)

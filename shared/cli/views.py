@@ -47,7 +47,7 @@ def status_row(
     watch: Watch | None,
     looked_at: Sequence[str],
 ) -> tuple[Cell, ...]:
-    """Return the line of a pipeline. `watch` is that of a bake that goes on; `looked_at` are lines for a person."""
+    """Return the line of a pipeline. `watch` is the state of a running bake; `looked_at` are lines for a person."""
     live = champion.live
     under_way = [f"{job.id} {job.state.value}" for job in jobs]
     if champion.change:

@@ -87,13 +87,13 @@ def _check_classic(path: str, target: ClassicTarget, key: str, place: str, wrong
     if not target.scoring.services:
         raise wrong(
             f"{path}.scoring.services",
-            "is missing; each endpoint tells where it scores, and this is where that must be: "
+            "is missing; each endpoint gives the address where it scores, which must begin with this: "
             "https://ussouthcentral.services.azureml.net",
         )
 
 
 def refuse_overlaps(file: Path, entries: Mapping[str, Pipeline | Fleet]) -> None:
-    """Raise `BadConfiguration` for an entry whose name or endpoint could be that of a fleet's member."""
+    """Raise `BadConfiguration` for an entry whose name or endpoint a fleet's member could have."""
     for fleet in [each for each in entries.values() if isinstance(each, Fleet)]:
         for name, entry in entries.items():
             if name.startswith(f"{fleet.name}-"):

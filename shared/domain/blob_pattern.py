@@ -1,7 +1,7 @@
 """Which blobs belong to a pipeline: `income/*.csv`. `*` stays within a folder, `**` crosses folders.
 
-In the pattern of a fleet one `{name}` stands for what tells its members apart: `bike/{location}/*.csv`.
-Case counts, as for blobs, except that of the extension: `*.csv` takes `DATA.CSV`.
+In the pattern of a fleet one `{name}` stands for the value that differs between its members: `bike/{location}/*.csv`.
+Upper and lower case differ, as for blobs, except in the extension: `*.csv` takes `DATA.CSV`.
 """
 
 from __future__ import annotations

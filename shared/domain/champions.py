@@ -183,7 +183,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True, rename={"late_writes":
     live: HistoryEntry | None = None
     last: int = 0  #: number of the newest history entry
     head: str | None = None  #: SHA-256 of that entry as it is stored
-    fence: int = 0  #: rises with each run that holds the record; an entry names that of the run that made it
+    fence: int = 0  #: rises with each run that holds the record; an entry has the fence of the run that made it
     late_writes: tuple[LateWrite, ...] = ()
     newest_data: tuple[datetime, datetime] | None = None  #: order of the newest data ever promoted
     change: Change | None = None

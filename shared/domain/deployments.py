@@ -29,7 +29,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     since: Moment
     job: str | None = None  #: whose candidate it is; None for a former model, and for one that a person asked for
-    until: Moment | None = None  #: a former model is kept so long as the way back
+    until: Moment | None = None  #: a former model is kept so long for a rollback
     gone: Moment | None = None  #: since when nothing serves it
 
 
@@ -80,6 +80,6 @@ def is_live(deployment: Deployment, champion: Champion) -> bool:
 
 
 def keep_former(pipeline: Pipeline) -> timedelta:
-    """Return how long a former model stays deployed as the way back: not shorter than the bake that may need it."""
+    """Return how long a former model stays deployed for a rollback: not shorter than the bake that may need it."""
     kept = [float(target.keep_former) for target in pipeline.targets if isinstance(target, AzureMLOnlineTarget)]
     return timedelta(seconds=max([*kept, pipeline.bake.time if pipeline.bake else 0.0]))

@@ -78,7 +78,7 @@ class BatchFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model in the model store: an ilearner file by its content's SHA-256, or a folder by that of its manifest.
+    """A model in the model store: an ilearner file by its content's SHA-256, or a folder by its manifest's SHA-256.
 
     The manifest has a line `{sha256} {path}` for each file, sorted by path.
     """

@@ -51,7 +51,7 @@ def _tables(files: Sequence[File]) -> Iterator[Table]:
             raise HeadersDiffer(error.message) from None
         first = first or table
         if table.names != first.names:
-            raise HeadersDiffer(f"The header of {name} is {_shown(table)}; that of {first.name} is {_shown(first)}")
+            raise HeadersDiffer(f"{name} has {_shown(table)}, but {first.name} has {_shown(first)}")
         yield table
 
 
@@ -67,5 +67,6 @@ def _suffix(name: str) -> str:
 
 def _shown(table: Table) -> str:
     if table.form.headless:
-        return f"of {len(table.names)} columns"
-    return repr(table.header.raw.decode()[:_SHOWN].rstrip("\r\n"))
+        return f"{len(table.names)} column{'s' * (len(table.names) > 1)}"
+    header = table.header.raw.decode()[:_SHOWN].rstrip("\r\n")
+    return f"the header {header!r}"

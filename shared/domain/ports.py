@@ -138,7 +138,7 @@ class TrainingData(Protocol):
         """Delete this version; where another one or none is there, do nothing."""
 
     def read_set_aside(self, path: str, folder: str) -> Iterator[bytes]:
-        """Yield the copy in quarantine; raise `DataChanged` when there is none."""
+        """Yield the copy in quarantine; raise `DataChanged` if it does not exist."""
 
     def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
         """Copy it from quarantine to where it was, once for this request; return what is there then.

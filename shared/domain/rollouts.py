@@ -109,7 +109,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
     within: float  #: seconds that a member may take
     members: tuple[Member, ...]
     state: RolloutState = RolloutState.RUNNING
-    stop_reason: str = ""  #: why nobody is asked any more; it is stopped once the asked have an outcome
+    stop_reason: str = ""  #: why no further member is asked; the rollout stops once the asked ones have an outcome
     forgiven: int = 0  #: failures before it was resumed
     resumed: tuple[str, ...] = ()  #: the messages that resumed it
 
@@ -137,7 +137,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, rename=_KEYS):
     def gone_on(self, now: datetime) -> Rollout:
         """Return the rollout one step further: more members asked, stopped, done, or as it is.
 
-        A wave begins when all before it have an outcome. Nobody is asked any more once too many have failed, and it
+        A wave begins when all before it have an outcome. No further member is asked once too many have failed, and it
         is stopped when those that were asked have an outcome too.
         """
         asked = self.asked

@@ -60,14 +60,14 @@ class Flows:
         self._ports, self._clock = ports, clock
 
     def take_up(self) -> None:
-        """Take up new data and start the jobs that are made of it. The poll starts jobs that there is no time for."""
+        """Take up new data and start the jobs that are made of it. The poll starts those left when the time is over."""
         until = self._clock.now() + timedelta(seconds=START_SECONDS)
 
         def begin(job: RetrainingJob) -> None:
             if self._clock.now() <= until:
                 self.training.start(job)
             else:
-                log.warning("There was no time to start job %s; the poll starts it", job.id)
+                log.warning("The time ran out before the start of job %s; the poll starts it", job.id)
 
         self.intake.take_up(begin)
 

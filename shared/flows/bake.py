@@ -51,7 +51,7 @@ class Bake:
         requests = []
         for name in names:
             if (self.now() - begun).total_seconds() > BAKE_SECONDS:
-                log.warning("There was no time to look at all of the %d watched pipelines in one poll", len(names))
+                log.warning("One poll was too short to check all of the %d watched pipelines", len(names))
                 break
             if request := self._look_at(name):
                 requests.append(request)
@@ -108,7 +108,7 @@ class Bake:
         return entry if entry and live.action is Action.REVERTED and live.models == entry.models else None
 
     def _others(self, endpoints: Endpoints, entry: HistoryEntry) -> dict[str, Model | None]:
-        """Return what the endpoints name instead of the entry's models. One that does not tell is left out.
+        """Return what the endpoints name instead of the entry's models. An endpoint that does not name one is left out.
 
         A definition that cannot be read says nothing about how the model serves; the scoring does.
         """

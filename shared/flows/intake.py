@@ -223,7 +223,7 @@ class Intake:
                 try:
                     self.retrain(name, {}, f"{due:%Y%m%dT%H%M%S}")
                 except BadMessage as error:
-                    log.warning("%s", error)  # there is no data yet
+                    log.warning("%s", error)  # the data are not in the container yet
 
             at_once(again, self.pipelines.members(pipeline.name))
         return self.records.arrivals.save_batches(stored, msgspec.structs.replace(stored.record, scheduled=now))

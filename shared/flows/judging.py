@@ -53,7 +53,7 @@ log = logging.getLogger("relearn.judging")
 
 BY_REQUEST = 1000  #: rows; more are scored by a BES job, where the service has some
 FEW = 500  #: rows; of more, what an endpoint without BES jobs has answered is kept piece by piece
-SCORE_SECONDS = 30.0  #: after which a step asks for no more of them
+SCORE_SECONDS = 30.0  #: after which a step scores no further rows
 IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
 BYTES_OF_ANSWERS = 64 << 20

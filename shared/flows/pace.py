@@ -40,6 +40,6 @@ class Pace:
             self._asked[job.id] = now
 
     def keep(self, active: Collection[str]) -> None:
-        """Forget the jobs that are not active any more."""
+        """Forget the jobs that are no longer active."""
         for job_id in self._asked.keys() - active:
             del self._asked[job_id]

@@ -130,7 +130,7 @@ class Quarantine:
 
 
 def _again(source: Arrival, dataset: Dataset, request_id: str, now: datetime) -> Arrival:
-    """A new version of the blob under its own id: an event that tells of it finds its mark."""
+    """A new version of the blob under its own id: its event finds the mark."""
     return Arrival(
         id=arrival_id(dataset),
         pipeline=source.pipeline,

@@ -157,7 +157,7 @@ class Rollouts:
         self.records.jobs.unpark(fleet.name, stored.record.id)
 
     def _to_roll_back(self, fleet: Fleet) -> Iterator[Member]:
-        """Yield the members that serve what the last rollout promoted; all with a former model if there was none."""
+        """Yield the members that serve what the last rollout promoted; without one, all that have a former model."""
         rollouts = (stored.record for stored in self.records.rollouts.all(fleet.name))
         last = next((each for each in rollouts if each.action is Command.PROMOTE), None)
         promoted = {member.pipeline: member.job for member in last.members} if last else {}
@@ -235,7 +235,7 @@ def _too_late(rollout: Rollout) -> str:
 
 
 def to_resume(fleet: str, latest: Stored[Rollout] | None) -> Stored[Rollout]:
-    """Return the rollout that goes on. Raises `BadMessage` where there is none."""
+    """Return the rollout that goes on. Raises `BadMessage` if the fleet has none."""
     if latest is None or latest.record.state is RolloutState.DONE:
         raise BadMessage(f"Fleet {fleet} has no rollout to go on with")
     return latest

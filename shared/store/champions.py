@@ -69,7 +69,7 @@ class HeldChampion:
         return self._stored.record
 
     def write_later(self, champion: Champion) -> None:
-        """Have the next `save` write this too: nothing is lost if there is none."""
+        """Have the next `save` write this too. Without a next save nothing is lost."""
         self._stored = self._stored.ahead(champion)
 
     def save(self, champion: Champion) -> None:

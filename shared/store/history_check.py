@@ -1,6 +1,6 @@
 """Verifies the history's hash chain. No I/O.
 
-Each entry carries the SHA-256 of the one before, the champion's record that of the last.
+Each entry has the SHA-256 of the one before, the champion's record has the SHA-256 of the last.
 An edit breaks the link behind it, a removal leaves a gap or an end before the champion's head. Somebody who
 may write all records can rewrite the whole chain; a head that was noted elsewhere shows that too.
 """

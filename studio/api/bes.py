@@ -1,7 +1,7 @@
 """The Batch Execution Service: {base}/jobs creates a job, /jobs/{id}/start starts it, GET reads, DELETE ends it.
 
 `api-version=2.0`; the version before it has no api-version, one input, and starts a job as it is created. A job names
-blobs for its inputs and, if it likes, for its outputs. The order of `Results` is not that of the ports.
+blobs for its inputs and, if it likes, for its outputs. `Results` may have another order than the ports.
 """
 
 from __future__ import annotations

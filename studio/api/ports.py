@@ -49,7 +49,7 @@ def global_parameters(endpoint: Endpoint, given: Any) -> dict[str, str]:
 
 
 def by_name(given: Any, member: str, detail: str = "RequestBodyInvalid") -> dict[str, Any]:
-    """Return the member's values by their names. PHP and R write `[]` or "" where there are none, others null."""
+    """Return the member's values by their names. Without values, PHP and R write `[]` or "", others null."""
     if given in (None, "", []):
         return {}
     if not isinstance(given, dict):

@@ -1,6 +1,6 @@
 """The Studio API, as far as clients ask it before anything else: data sets and experiments of a workspace.
 
-There are none here: an experiment is a file, and data are in the storage.
+The local Studio has neither: an experiment is a file, and data are in the storage.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def add(commands: Any) -> None:
         "endpoint",
         metavar="NAME",
         nargs="?",
-        help="an endpoint, a web service or its experiment, with TRAINING, CLASSIC or NEW behind it where several are "
-        "so named; SERVICE/ENDPOINT; an id",
+        help="an endpoint, a web service or its experiment (add TRAINING, CLASSIC or NEW if several have this "
+        "name); SERVICE/ENDPOINT; an id",
     )
     keys.add_argument("--regenerate", choices=("primary", "secondary"), help="replace this key of the endpoint first")
     add_data(keys)

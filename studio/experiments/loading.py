@@ -39,7 +39,9 @@ def load_experiment(name: str | Path) -> Experiment:
         _check(experiment)
     except FileNotFoundError:
         known = ", ".join(sorted(each.stem for each in FOLDER.glob("*.yaml")))
-        raise ValueError(f"There is no experiment {str(name)!r}; give a .yaml file, or one of: {known}") from None
+        raise ValueError(
+            f"The experiment {str(name)!r} does not exist; give a .yaml file, or one of: {known}"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as error:
         kinds = f"; the kinds are {', '.join(get_args(Kind))}" if "enum value" in str(error) else ""
         raise ValueError(f"{file} is not an experiment: {error}{kinds}") from None

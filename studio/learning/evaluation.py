@@ -18,7 +18,7 @@ from studio.learning.tables import write_table
 def two_class(truth: Any, probabilities: Any) -> dict[str, float]:
     """`truth` is 0 or 1 by row, `probabilities` of class 1.
 
-    Training Log Loss is the gain over a model that knows no more than how many of these rows are 1, in per cent.
+    Training Log Loss is the gain over a model that knows only how many of these rows are 1, in per cent.
     """
     predicted = np.asarray(probabilities) > 0.5
     loss = metrics.log_loss(truth, probabilities, labels=[0, 1])
@@ -37,7 +37,7 @@ def two_class(truth: Any, probabilities: Any) -> dict[str, float]:
 
 
 def multiclass(truth: Any, predicted: Any, classes: Sequence[str]) -> dict[str, float]:
-    """Average accuracy is the mean, over the classes, of the accuracy of telling that class from the others."""
+    """Average accuracy is the mean, over the classes, of the accuracy of that class against the others."""
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     average = [float(((truth == name) == (predicted == name)).mean()) for name in classes]
     options: dict[str, Any] = {"labels": list(classes), "zero_division": 0}

@@ -118,7 +118,7 @@ def _column(name: str, cells: Any) -> Column:
 
 
 def _labels(learnt: Learnt, cells: Any) -> tuple[Any, list[str]]:
-    """Return the labels by row, NaN where there is none, and the classes in the order of their names.
+    """Return the labels by row, NaN for a missing one, and the classes in the order of their names.
 
     A number is a class by its shortest spelling.
     """

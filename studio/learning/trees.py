@@ -93,7 +93,7 @@ def _thaw_boosted(learner: Any, columns: int, trees_a_round: int) -> None:
     nodes = _nodes(frozen["nodes"], PREDICTOR_RECORD_DTYPE)
     parts = _parts(frozen["counts"], len(nodes))
     if nodes["is_categorical"].any():
-        raise ValueError("a tree asks for a category, and there are none behind the preparation of the columns")
+        raise ValueError("a tree asks for a category, but the preparation of the columns leaves none")
     if not np.isfinite(nodes["value"]).all():
         raise ValueError("a tree's leaf has no number")
     checked(learner._baseline_prediction, (1, trees_a_round))

@@ -22,7 +22,7 @@ _PROGRAMS = Programs(Path(__file__).parent / "samples", _LANGUAGES)
 def score(
     address: str, rows: Mapping[str, Mapping[str, str]], parameters: Mapping[str, str], key: str | None
 ) -> list[Sample]:
-    """Return the programs that score a row of each input port; `address` is that of `execute`, in swagger form."""
+    """Return the programs that score a row of each input port; `address` is where to `execute`, in swagger form."""
     body = {"Inputs": {port: [row] for port, row in rows.items()}, "GlobalParameters": parameters}
     return _samples("score", address=address, body=body, key=key)
 
@@ -32,7 +32,7 @@ def job(
 ) -> list[Sample]:
     """Return the programs that submit a batch job, start it, follow it and fetch its results.
 
-    `address` is that of `jobs`, without a query; `files` names what each output port gives.
+    `address` is the address of `jobs`, without a query; `files` names what each output port gives.
     """
     body = {
         "Inputs": {port: _blob(f"{port}.csv") for port in inputs},

@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if _program() is None:
-        pytest.skip("there is no Chromium here; install it (Debian: apt install chromium)")
+        pytest.skip("this machine has no Chromium; install it (Debian: apt install chromium)")
     with sync_playwright() as playwright, launched(playwright) as running:
         yield running
 
@@ -146,7 +146,7 @@ def paths(place: Workplace) -> dict[str, str]:
 
 
 def help_path(place: Workplace, service: Service, name: str) -> str:
-    """Return the path of an endpoint's page, as its management tells it."""
+    """Return the path of an endpoint's page, as its management gives it."""
     address = f"{place.studio.address}/workspaces/{service.parent}/webservices/{service.id}/endpoints/{name}"
     headers = {"Authorization": f"Bearer {place.studio.studio.workspace.primary_token}"}
     shown = requests.get(address, headers=headers, timeout=PATIENCE).json()

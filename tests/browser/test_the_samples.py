@@ -43,7 +43,7 @@ def samples(place: Workplace, path: str, part: str, *, with_keys: bool = False) 
 def run(tmp_path: Path) -> Callable[..., str]:
     def ran(language: str, program: str, **settings: str) -> str:
         if language == "curl" and not (shutil.which("curl") and shutil.which("bash")):
-            pytest.skip("there is no curl, or no bash, on this machine")
+            pytest.skip("this machine lacks curl or bash; install both")
         file = tmp_path / "sample"
         file.write_text(program, "utf-8")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("STUDIO_")}

@@ -17,7 +17,7 @@ from local.azurite import Azurite
 from tests.support import batch
 from tests.support.aml import Here, refusal
 from tests.support.aml_jobs import PYTHON, ended, error_of, log_of, paths, started, status, store, submitted
-from tests.support.processes import TELLS, UNTOLD, lives
+from tests.support.processes import HAS_PROC, NO_PROC, lives
 from tests.support.waiting import until
 
 
@@ -113,7 +113,7 @@ def test_a_job_that_fails_says_why(here: Here, command: str, more: dict[str, Any
     assert why in error_of(here, "one")
 
 
-@pytest.mark.skipif(not TELLS, reason=UNTOLD)
+@pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 def test_a_cancelled_job_ends_with_everything_that_it_started(here: Here, tmp_path: Path) -> None:
     (tmp_path / "ids").touch()
     # one ignores the request to end, one leaves the group of processes

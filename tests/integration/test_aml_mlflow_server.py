@@ -23,7 +23,7 @@ from service.commands import Stopped
 from tests.support.aml import Here, refusal
 from tests.support.late import late
 from tests.support.mlflow import mlflow
-from tests.support.processes import TELLS, UNTOLD, with_variable
+from tests.support.processes import HAS_PROC, NO_PROC, with_variable
 from tests.support.running_aml import RunningAml, running_aml
 from tests.support.waiting import PATIENCE, until
 
@@ -34,7 +34,7 @@ SCRIPT = (
 
 
 def lacking() -> str:
-    """Return why there is no MLflow server, or nothing."""
+    """Return why no MLflow server can run, or nothing."""
     if not CLIENTS:
         return os.environ.get("RELEARN_AZUREML_MISSING", "python3 run.py test sets the clients up")
     try:
@@ -74,7 +74,7 @@ def seen(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iter
         seen.processes = mlflow_processes(folder)
         aml.child.process.kill()
         aml.child.process.wait()
-        if TELLS:
+        if HAS_PROC:
             until(lambda: not mlflow_processes(folder), "MLflow's server ends with the workspace")
     yield seen
 
@@ -139,7 +139,7 @@ def test_the_prefix_is_closed_to_whom_the_workspace_does_not_know(seen: Seen) ->
     assert seen.found["without a token"] == (401, "UNAUTHENTICATED")
 
 
-@pytest.mark.skipif(not TELLS, reason=UNTOLD)
+@pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 def test_a_killed_workspace_leaves_no_mlflow_server_behind(seen: Seen) -> None:
     assert seen.processes, "it ran"
 

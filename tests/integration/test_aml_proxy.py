@@ -14,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
-from tests.support.processes import TELLS, UNTOLD, lives
+from tests.support.processes import HAS_PROC, NO_PROC, lives
 from tests.support.running_aml import RunningAml, command, running_aml
 from tests.support.waiting import PATIENCE, until
 
@@ -153,7 +153,7 @@ def test_the_files_of_an_asset_go_to_a_container_that_its_signature_opens_alone(
     assert status() == "Completed"
 
 
-@pytest.mark.skipif(not TELLS, reason=UNTOLD)
+@pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 def test_a_job_ends_when_its_server_is_killed_and_has_failed_when_the_next_one_starts(
     tmp_path: Path, azurite: Azurite
 ) -> None:

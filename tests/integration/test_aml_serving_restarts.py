@@ -15,7 +15,7 @@ from aml.state.records import Operation, make
 from aml.state.serving import Deployment, Endpoint
 from local.azurite import Azurite
 from tests.support.aml import Here
-from tests.support.processes import TELLS, UNTOLD, with_variable
+from tests.support.processes import HAS_PROC, NO_PROC, with_variable
 from tests.support.running_aml import RunningAml, running_aml
 from tests.support.serving import deployment, endpoint_body, publish, serving
 from tests.support.waiting import PATIENCE, until
@@ -31,7 +31,7 @@ def score(aml: RunningAml, name: str) -> requests.Response:
     return requests.post(address, json={}, headers=headers, verify=aml.settings["REQUESTS_CA_BUNDLE"], timeout=PATIENCE)
 
 
-@pytest.mark.skipif(not TELLS, reason=UNTOLD)
+@pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 def test_a_killed_server_ends_its_deployments_and_the_next_one_serves_them(azurite: Azurite, tmp_path: Path) -> None:
     folder, mark = tmp_path / "aml", uuid.uuid4().hex
     publish(Here(folder, azurite.connection_string), tmp_path)

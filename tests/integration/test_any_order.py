@@ -259,7 +259,7 @@ class Story(RuleBasedStateMachine):
         self.flow = Flow(self.place, self.settings)
         self.flow.pass_time(ahead)
         blob = self.place.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json")
-        with suppress(HttpResponseError):  # it is not there yet, or was not leased
+        with suppress(HttpResponseError):  # it does not exist yet, or was not leased
             BlobLeaseClient(blob).break_lease(0)
 
     def _id(self) -> str:

@@ -22,7 +22,7 @@ from studio.experiments.loading import load_experiment
 from studio.learning.tables import read_table, write_table
 from studio.publishing import Studio
 from studio.state.records import Job, Reference
-from tests.support.processes import TELLS, UNTOLD, grandchildren
+from tests.support.processes import HAS_PROC, NO_PROC, grandchildren
 from tests.support.studio import Client, blob, error_of, linked, scoring_of, target_of, training_of
 from tests.support.waiting import until
 
@@ -310,7 +310,7 @@ def test_forty_jobs_of_an_endpoint_run_at_once_and_the_next_waits_its_turn(
         until(lambda: states() == wanted, states)
 
 
-@pytest.mark.skipif(not TELLS, reason=UNTOLD)
+@pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 def test_a_jobs_process_that_dies_fails_the_job_and_the_next_job_runs(tmp_path: Path, workplace: Workplace) -> None:
     header, rows = breast_cancer()
     with running_studio(tmp_path, workplace.azurite.connection_string, "--at-once", "1") as studio:

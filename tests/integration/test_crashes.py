@@ -43,7 +43,7 @@ def flow(workplace: Workplace, tmp_path: Path) -> Flow:
 def later(flow: Flow) -> Flow:
     """Return the flow of a worker that comes by when the killed one's leases have run out."""
     blob = flow.place.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json")
-    with suppress(HttpResponseError):  # it was not leased, or is not there yet
+    with suppress(HttpResponseError):  # it was not leased, or does not exist yet
         BlobLeaseClient(blob).break_lease(0)
     taken_up = Flow(flow.place, {"PIPELINES_FILE": str(flow.app.settings.pipelines_file)})
 

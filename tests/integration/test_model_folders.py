@@ -71,7 +71,7 @@ def test_an_old_folder_without_a_manifest_is_removed_and_no_other_is(
     store: BlobStore, container: ContainerClient
 ) -> None:
     models = BlobModels(store, "models")
-    models.remove_unfinished(LATER)  # there is no container yet
+    models.remove_unfinished(LATER)  # the container does not exist yet
     kept, one = models.keep_folder(files()), models.keep(iter([b"ilearner"]))
     left = f"{'0' * 64}/"
     for name in (f"{left}MLmodel", f"{left}data/model.skops", "notes/a.txt"):

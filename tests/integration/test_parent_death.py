@@ -15,10 +15,10 @@ import pytest
 
 from local.children import ROOT
 from tests.support.ports import port_of_up
-from tests.support.processes import TELLS, UNTOLD, with_variable
+from tests.support.processes import HAS_PROC, NO_PROC, with_variable
 from tests.support.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.skipif(not TELLS, reason=UNTOLD)
+pytestmark = pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 
 #: `run.py` behind its installation
 RUN = """

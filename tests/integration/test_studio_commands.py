@@ -225,7 +225,12 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
     short = folder / "short.csv"
     short.write_bytes(with_a_short_row(HEADER, ROWS))
     for arguments, settings, code, said in (
-        (("run", "cancer", table), {}, 2, "There is no experiment 'cancer'; give a .yaml file, or one of: breast-c"),
+        (
+            ("run", "cancer", table),
+            {},
+            2,
+            "The experiment 'cancer' does not exist; give a .yaml file, or one of: breast-c",
+        ),
         (("run", "breast-cancer", "none.csv"), {}, 2, "the table none.csv cannot be read: No such file"),
         (("run", "breast-cancer", str(short)), {}, 1, "All rows must have same number of elements"),
         (("run", "wine", table), {}, 1, 'columns were not found: "cultivar"'),

@@ -18,7 +18,7 @@ from local.studio import RunningStudio, running_studio
 from local.workplace import PIPELINE
 from studio.experiments.loading import load_experiment
 from studio.publishing import Published, Studio
-from tests.support.processes import TELLS, UNTOLD, grandchildren, lives
+from tests.support.processes import HAS_PROC, NO_PROC, grandchildren, lives
 from tests.support.studio import FINAL, Client
 from tests.support.waiting import until
 
@@ -62,7 +62,7 @@ def test_a_running_job_fails_with_a_reason_a_queued_one_runs_and_a_cancelled_one
         assert client.wait(fresh)["StatusCode"] == "Finished"
 
 
-@pytest.mark.skipif(not TELLS, reason=UNTOLD)
+@pytest.mark.skipif(not HAS_PROC, reason=NO_PROC)
 def test_the_process_of_a_job_ends_with_its_server_and_leaves_nothing_behind(azurite: Azurite, tmp_path: Path) -> None:
     studio = Studio(tmp_path, azurite.connection_string)
     published = studio.deploy_training(load_experiment(PIPELINE))

@@ -85,7 +85,7 @@ def test_the_doctor_finds_what_is_wrong_with_settings_and_storage(terminal: Term
     assert "has no container nowhere" in found["storage TRAINING_DATA"]["told"]
     assert "az storage container create --name nowhere" in found["storage TRAINING_DATA"]["remedy"]
     assert "403" in found["storage RETRAINING_STORE"]["told"]
-    assert "is not there yet" in found["queue nobody"]["told"]
+    assert "does not exist yet" in found["queue nobody"]["told"]
     assert "six fields" in found["setting POLL_SCHEDULE"]["remedy"]
     assert "nowhere.yaml does not exist" in found["pipelines file"]["told"]
     assert "was not resolved" in doctored(terminal, PROMOTIONS="@Microsoft.KeyVault(x)")["setting PROMOTIONS"]["told"]

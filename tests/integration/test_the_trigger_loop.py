@@ -141,7 +141,7 @@ def test_a_message_is_sent_on_only_after_success_and_poisoned_after_five_failure
 
 
 def test_a_message_that_is_not_base64_is_poisoned_at_once_and_the_next_one_runs(place: Place) -> None:
-    # With an hour between two tries, only what is tried no more gets to the poison queue.
+    # With an hour between two tries, only a message without further tries gets to the poison queue.
     with place.host({"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "01:00:00"}):
         place.send('{"plain": "JSON"}', encoded=False)
         place.send("good")

@@ -58,7 +58,7 @@ def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory) -> Iterator[
 class AzureMLFlow(Driven):
     """`served` has each model that got calls, by the name of its deployment, in order.
 
-    The clock of a new one goes on from that of the one before: what the records wait for is not in its future.
+    The clock of a new one goes on where the one before stopped: what the records wait for is not in its future.
     """
 
     reached: ClassVar[timedelta] = timedelta()

@@ -117,7 +117,7 @@ class FleetWorld:
         return [member.pipeline for member in self.rollout.members if member.state is standing]
 
     def finish(self) -> None:
-        """Poll until the rollout runs no more."""
+        """Poll until the rollout has ended."""
         for _ in range(400):
             self.poll()
             if self.rollout.state is not RolloutState.RUNNING:

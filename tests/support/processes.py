@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-TELLS = Path("/proc/self/stat").exists()
-UNTOLD = "this system has no /proc that tells which processes there are"
+HAS_PROC = Path("/proc/self/stat").exists()
+NO_PROC = "this system has no /proc, which lists the processes"
 
 
 def grandchildren(process: int) -> list[int]:

@@ -115,7 +115,7 @@ def test_the_first_failure_is_raised_when_those_under_way_have_ended_and_the_res
     assert sorted(ended) == sorted(set(begun) - {0})
 
 
-def test_what_there_is_no_time_for_is_left_and_none_is_always_the_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_things_left_when_the_time_is_over_wait_and_none_waits_always(caplog: pytest.LogCaptureFixture) -> None:
     clock, turn = Clock(), threading.Lock()
 
     def work(number: int) -> int:
@@ -130,7 +130,7 @@ def test_what_there_is_no_time_for_is_left_and_none_is_always_the_one(caplog: py
         assert 4 <= len(done) <= 4 + WORKERS
         reached |= set(done)
     assert reached == set(range(40))
-    assert "of 40 things; they come next time" in caplog.text
+    assert "of 40 things; they are next in the following call" in caplog.text
 
 
 def test_each_thread_first_does_what_the_call_it_works_for_asks_of_it() -> None:

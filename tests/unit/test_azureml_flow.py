@@ -405,8 +405,8 @@ def test_rows_of_the_champion_that_are_others_end_the_job_with_the_difference() 
     found = judged(world)
     assert found.state is JobState.FAILED
     assert found.reason == (
-        "The output of training.champion.scored has other rows than that of training.scored: 39 rows in place of 40; "
-        "have the training write the same rows in the same order with both models"
+        "The output of training.champion.scored has other rows than the output of training.scored: "
+        "39 rows in place of 40; have the training write the same rows in the same order with both models"
     )
 
 

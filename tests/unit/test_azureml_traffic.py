@@ -174,7 +174,7 @@ def test_shares_that_are_never_applied_are_written_again_after_a_while(place: Pl
     assert place.sent("PUT") == [INCOME, INCOME]
 
 
-def test_a_way_back_does_not_wait_for_shares_to_be_read(place: Place) -> None:
+def test_a_revert_does_not_wait_for_shares_to_be_read(place: Place) -> None:
     place.here.faults.order(Fault(kind="no effect", count=1))
     assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
     place.settled()
@@ -291,7 +291,7 @@ def test_shares_and_a_write_that_follow_each_other_read_the_endpoint_once_and_li
     assert place.sent("GET") == [INCOME, INCOME], "after a write it is read again"
 
 
-def test_the_way_back_is_written_although_the_shares_before_are_still_read(place: Place) -> None:
+def test_the_revert_is_written_although_the_shares_before_are_still_read(place: Place) -> None:
     place.here.faults.order(Fault(kind="late", count=1, seconds=3600))
     assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
     place.settled()

@@ -197,7 +197,7 @@ def test_curves_give_the_metrics_of_the_evaluation_and_pictures_are_well_formed(
 
 
 def metric(drawn: Curve) -> float:
-    """Return what a picture tells in its words, from what it shows."""
+    """Return the words in a picture."""
     match drawn:
         case Roc(points, area):
             assert metrics.auc([x for x, _ in points], [y for _, y in points]) == pytest.approx(area)

@@ -171,7 +171,7 @@ def test_a_look_that_hangs_is_given_up_and_named() -> None:
 def test_an_error_of_a_look_reaches_the_command() -> None:
     def looks() -> Iterator[Finding]:
         yield ok("the first", "answers")
-        raise Stopped("there is no such pipeline")
+        raise Stopped("this pipeline does not exist")
 
     with pytest.raises(Stopped, match="no such pipeline"):
         list(in_time(looks(), 60))

@@ -122,7 +122,7 @@ def test_a_training_that_is_cancelled_is_cancelled_at_the_service_too(world: Wor
     assert world.records.jobs.active() == []
 
 
-def test_what_is_promoted_cannot_be_cancelled_and_the_way_back_is_named() -> None:
+def test_a_promoted_job_cannot_be_cancelled_and_the_refusal_names_the_rollback() -> None:
     world = World()
     job_id = promoted(world, "a.csv")
     with pytest.raises(BadMessage, match="is promoted and cannot be cancelled; roll back instead"):

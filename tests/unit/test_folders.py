@@ -113,7 +113,7 @@ def test_headers_are_compared_without_reading_the_rows() -> None:
 
     check_headers([("a.csv", endless()), ("b.csv", iter([b"\xef\xbb\xbfage,la", b"bel\n"]))])  # type: ignore[list-item]
     for name, content, says in [
-        ("b.csv", b"label,age\n", "The header of b.csv is 'label,age'; that of a.csv is 'age,label'"),
+        ("b.csv", b"label,age\n", "b.csv has the header 'label,age', but a.csv has the header 'age,label'"),
         ("b.tsv", b"age\n", "Files of .csv and .tsv cannot be joined"),
     ]:
         with pytest.raises(HeadersDiffer, match=says):

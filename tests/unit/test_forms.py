@@ -27,7 +27,9 @@ def test_a_blank_first_line_hides_no_header_from_the_join(blank: bytes) -> None:
 
     assert all(check("x.csv", [content], Checks(label="kind"), alone=False).faults == () for content in files)
     assert together(*files) == b"height,kind\n1,red\n2,blue\n"
-    with pytest.raises(HeadersDiffer, match=r"The header of 1/x.csv is 'width,kind'; that of 0/x.csv is 'height,kind'"):
+    with pytest.raises(
+        HeadersDiffer, match=r"1/x.csv has the header 'width,kind', but 0/x.csv has the header 'height,kind'"
+    ):
         together(files[0], blank + b"width,kind\n2,blue\n")
 
 
@@ -57,7 +59,7 @@ def test_files_without_a_header_need_the_same_number_of_columns_and_lose_their_b
     mark = b"\xef\xbb\xbf"
 
     assert together(mark + b"1,2\n", mark + b"3,4\n", name="x.nh.csv") == b"1,2\n3,4\n"
-    with pytest.raises(HeadersDiffer, match=r"is of 1 columns; that of 0/x\.nh\.csv is of 2 columns"):
+    with pytest.raises(HeadersDiffer, match=r"has 1 column, but 0/x\.nh\.csv has 2 columns"):
         together(b"1,2\n", b"3\n", name="x.nh.csv")
 
 

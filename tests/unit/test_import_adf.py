@@ -567,7 +567,7 @@ def test_the_default_endpoint_and_the_training_as_its_own_target_are_reported(im
     assert (
         "classic.json: linked service 'classicEndpoint': updateResourceEndpoint: the default endpoint takes no" in said
     )
-    assert "classic.json: linked service 'classicEndpoint': mlEndpoint: is that of the training" in said
+    assert "classic.json: linked service 'classicEndpoint': mlEndpoint: is the address of the training" in said
 
 
 def test_into_adds_the_entry_and_leaves_every_line_and_comment(imported: Import, tmp_path: Path) -> None:

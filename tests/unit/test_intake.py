@@ -406,7 +406,7 @@ def test_files_that_are_not_one_table_fail_their_job_and_say_which(world: World)
     [job_id] = world.take_up()
     job = world.records.jobs.require(job_id).record
     assert job.state is JobState.FAILED
-    assert job.reason == "The header of income/b.csv is 'age,years'; that of income/a.csv is 'age'"
+    assert job.reason == "income/b.csv has the header 'age,years', but income/a.csv has the header 'age'"
 
 
 def test_a_file_of_a_batch_that_was_overwritten_meanwhile_does_not_take_the_others_with_it(world: World) -> None:

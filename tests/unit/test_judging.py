@@ -340,7 +340,7 @@ def test_slices_that_cannot_be_made_fail_their_rule_and_say_why(truth: Any, rule
 def test_slices_without_the_rows_or_without_the_champions_answers_fail_their_rule(truth: Any) -> None:
     rule = parse_rule("for each sex: AUC >= champion")
     verdict = judge(Gate(rules=[rule]), evaluation(AUC="1"), LiveModel(evaluation=evaluation(AUC="0")))
-    assert "slices are judged on scored rows, and there are none" in verdict.reason
+    assert "slices are judged on scored rows, and the job has none" in verdict.reason
     scored, _ = two_class(truth, truth * 1.0, None, sex=["F"] * 400)
     verdict = judge(Gate(rules=[rule]), evaluation(AUC="1"), LiveModel(), scored)
     assert verdict.outcome is FAILS

@@ -1,4 +1,4 @@
-"""The metrics from rows: those of scikit-learn, for any weights, and those that a training tells of its rows."""
+"""The metrics from rows: those of scikit-learn, for any weights, and those that a training logs of its rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and facts on terminals of several widths, through a pseudo-terminal, and where there is none."""
+"""Tables and facts on terminals of several widths, through a pseudo-terminal and without a terminal."""
 
 from __future__ import annotations
 

@@ -333,7 +333,7 @@ def test_a_rollback_by_hand_during_sharing_ends_the_change_and_the_live_model_st
     staged.check()
 
 
-def test_another_model_asked_for_during_sharing_comes_after_the_way_back(staged: StagedWorld) -> None:
+def test_another_model_asked_for_during_sharing_comes_after_the_revert(staged: StagedWorld) -> None:
     for endpoint in staged.both:
         endpoint.late_shares = 20  # longer than a message is delivered again
     first, second = staged.promoted("a.csv"), staged.world.drop("b.csv")

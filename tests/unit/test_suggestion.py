@@ -14,7 +14,7 @@ from shared.base.suggestion import case_hint, suggestion
         ("outptu2", ["output1", "output2"], "did you mean 'output2'?"),
         ("Output1", ["output1", "output2"], "'output1' differs in case only"),
         ("rest", ["output1"], "there are output1"),
-        ("rest", [], "there is none"),
+        ("rest", [], "none exists"),
     ],
 )
 def test_a_near_name_is_offered_only_where_one_alone_is_near(name: str, known: list[str], said: str) -> None:

@@ -107,7 +107,7 @@ def test_unless_it_is_known_what_the_new_model_answers_the_same_answers_prove_no
         switch(endpoint, models, clock).make(wanted)
 
 
-def test_what_answered_before_under_another_models_name_does_not_keep_the_way_back_from_ending() -> None:
+def test_an_earlier_answer_under_another_models_name_does_not_block_a_revert() -> None:
     clock = Clock()
     models = FakeModels(clock)
     wanted, before = change(models, Rows(["Scored Labels"], [["after"]]))
@@ -119,7 +119,7 @@ def test_what_answered_before_under_another_models_name_does_not_keep_the_way_ba
     assert endpoint.model().address == models.link(before).address
 
 
-def test_as_long_as_the_new_model_may_answer_the_way_back_has_not_ended() -> None:
+def test_as_long_as_the_new_model_may_answer_the_revert_has_not_ended() -> None:
     clock = Clock()
     models = FakeModels(clock)
     wanted, _ = change(models, Rows(["Scored Labels"], [["after"]]))

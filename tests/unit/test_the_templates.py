@@ -248,7 +248,7 @@ def test_the_workflow_deploys_with_every_parameter_and_as_the_branch_that_azd_ga
     assert len(named) > 4
     # The runner's azd environment is empty: what is missing here would get its default back, the network too.
     assert {name: deploy["env"].get(name) for name in named} == {name: f"${{{{ vars.{name} }}}}" for name in named}
-    # `azd pipeline config` trusts the token of a branch; that of a job with an environment has another subject.
+    # `azd pipeline config` trusts the token of a branch; the token of a job with an environment has another subject.
     assert "environment" not in deploy
 
 
@@ -293,7 +293,7 @@ def test_names_fit_what_azure_allows_whatever_the_environment_is_called() -> Non
             assert re.fullmatch("[a-z0-9]{3,24}", name)
         else:
             assert re.fullmatch("[a-z][a-z0-9-]{1,38}[a-z0-9]", name), name
-    assert len("rg-") + 64 <= 90  # the longest name of an environment, in that of a resource group
+    assert len("rg-") + 64 <= 90  # the longest name of an environment, within a resource group's name
 
 
 def test_alerts_watch_poison_queues_failures_and_the_poll() -> None:

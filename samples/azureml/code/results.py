@@ -1,7 +1,7 @@
 """Where the results of the training go: metrics to the job's run, the model to a folder in MLflow's form.
 
 MLflow does both where it is installed, as in the environments of Azure Machine Learning. In a Python without it, such
-as that of the local workspace, the run's REST address is called, and the model is kept in skops' format, which runs no
+as the local workspace's, the run's REST address is called, and the model is kept in skops' format, which runs no
 code.
 """
 

@@ -69,7 +69,7 @@ def _probability(answer: Any, classes: Sequence[str]) -> float:
         return _number(answer[classes[-1]])
     values = _values(answer)
     if len(values) not in (1, 2):
-        raise ValueError(f"{len(values)} numbers for a row; scoring.answer: probability is that of a two-class model")
+        raise ValueError(f"{len(values)} numbers for a row; scoring.answer: probability is for a two-class model")
     return _number(values[-1])
 
 

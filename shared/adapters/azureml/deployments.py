@@ -27,7 +27,7 @@ _IDENTITY = ("type", "userAssignedIdentities")
 
 @dataclass(frozen=True)
 class Deployment:
-    """`sha256` is that of the kept model that it serves; empty for one that this app does not know.
+    """`sha256` is the hash of the kept model that it serves; empty for one that this app does not know.
 
     `made`: by this app, or served what this app took over. Only such a one may be deleted.
     """
@@ -57,7 +57,7 @@ def is_our_name(name: str) -> bool:
 def made_for(resource: Mapping[str, Any], served: str, target: AzureMLOnlineTarget) -> str:
     """Return the SHA-256 of the model that this app made the deployment for, if it still serves that; else nothing.
 
-    `served` is the path of the version that it serves. The tag alone does not tell: somebody can give a deployment
+    `served` is the path of the version that it serves. The tag alone is not enough: somebody can give a deployment
     another model, and leave its tags.
     """
     model = Model(sha256=(resource.get("tags") or {}).get(SHA256, ""), size=0)

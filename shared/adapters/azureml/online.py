@@ -37,7 +37,7 @@ from shared.domain.rows import Rows
 log = logging.getLogger("relearn.azureml")
 Seen = TypeVar("Seen")
 
-LATER = Pending(5.0)  #: what the service says no more about
+LATER = Pending(5.0)  #: the service gives no other time
 SETTLING = 30.0  #: seconds in which what was written may still be read as it was before
 UPDATE_SECONDS = 600.0  #: of waiting for an update
 YOUNG = 2.0  #: seconds in which what one use of the endpoint has read need not be read again by its next step

@@ -29,7 +29,7 @@ def live_deployment(endpoint: Mapping[str, Any]) -> str | None:
 def mirrored(endpoint: Mapping[str, Any], asked: Mapping[str, int]) -> dict[str, int]:
     """Return the mirrored traffic that shall be: as asked, and where nothing is asked, what others have made.
 
-    A deployment that this app made gets no copies of calls any more once they are not asked for.
+    A deployment that this app made gets copies of calls only while they are asked for.
     """
     if asked:
         return dict(asked)

@@ -46,7 +46,7 @@ _OF_A_SEARCH: Mapping[str, BesJob] = {"SCHEDULED": NotStarted(), "RUNNING": Runn
 class WorkspaceTraining:
     """`store` is the address of the app's storage; `file` is what `training.job` names.
 
-    `is_complete` tells whether the metrics that a run has logged are all that is wanted of it.
+    `is_complete` says whether the metrics that a run has logged are all that is wanted of it.
     """
 
     def __init__(

@@ -4,7 +4,7 @@ Only its own hosts are called: the management address of the configuration, the 
 the scoring hosts of its endpoints. Where the management address is on this machine, all of them are there.
 
 A write that takes long is accepted with 200, 201 or 202. Nothing here waits for it: a later `find` of the resource
-shows its `provisioningState`, and `reason` tells why it failed.
+shows its `provisioningState`, and `reason` says why it failed.
 """
 
 from __future__ import annotations

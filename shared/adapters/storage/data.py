@@ -68,7 +68,7 @@ class BlobTrainingData:
         try:
             yield from self._kept.listed(prefix)
         except ServiceRefused as error:
-            if error.status != 404:  # there is no container yet
+            if error.status != 404:  # the container does not exist yet
                 raise
 
     def delete_batched(self, dataset: Dataset) -> None:
@@ -242,7 +242,7 @@ def _start_copy(target: BlobClient, place: BlobVersions, dataset: Dataset, **con
 
 
 def _copied(target: BlobClient) -> str | None:
-    """Return the state of a copy that an earlier try began, or None when there is none to build on."""
+    """Return the state of a copy that an earlier try began, or None if none can be continued."""
     try:
         status = target.get_blob_properties().copy.status
     except ResourceNotFoundError:

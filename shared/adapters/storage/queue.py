@@ -20,7 +20,7 @@ def open_queues(settings: Settings, name: str) -> QueueServiceClient:
 
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:
-    """Return about how many messages wait in the queue, or None when there is no such queue."""
+    """Return about how many messages wait in the queue, or None if the queue does not exist."""
     with storage_errors(f"looking at the queue {name}"):
         try:
             queue = queues.get_queue_client(name)

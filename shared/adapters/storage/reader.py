@@ -49,7 +49,7 @@ class ConfiguredBlobReader:
         blobs: Iterator[BlobProperties] = iter(())
         if reference.is_folder:
             client = store.client.get_container_client(container)
-            # The metadata tells a folder from an empty blob.
+            # The metadata distinguishes a folder from an empty blob.
             blobs = client.list_blobs(name_starts_with=name, include=["metadata"])
         found = False
         with storage_errors(f"listing {container}/{name}"):

@@ -41,7 +41,7 @@ class BlobVersions:
             container = self._store.client.get_container_client(self._container)
             blobs = container.list_blobs(
                 name_starts_with=prefix or None,
-                include=["metadata"],  # it tells a folder from an empty blob
+                include=["metadata"],  # it distinguishes a folder from an empty blob
                 results_per_page=5000,
             )
             yield from (dataset_of(blob) for blob in blobs if not is_folder(blob))

@@ -71,7 +71,7 @@ class BatchExecutionService:
         return self._service.call("GET", f"jobs/{bes_job}", **_VERSION).read(read_bes_job, "BES job")
 
     def statuses(self, bes_jobs: Sequence[str]) -> Mapping[str, BesJob | RetrainingError]:
-        """Ask for each by a call of its own: the service has no other."""
+        """Ask for each job in a separate call: the service has no call for several."""
 
         def status(bes_job: str) -> BesJob | RetrainingError:
             try:

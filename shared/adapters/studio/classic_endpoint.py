@@ -1,7 +1,7 @@
 """An added endpoint of a Classic predictive web service.
 
 GET {address} reads the endpoint; PATCH {address} with `Resources` swaps a trained model. PATCH answers with an empty
-body, and nothing tells when the model is live (the documents say about 30 s). PUT {address} makes the endpoint.
+body, and no answer says when the model is live (the documents say about 30 s). PUT {address} makes the endpoint.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NEW = {"Description": "made by Relearn", "PreventUpdate": "false"}
 class ClassicEndpoint:
     """`create`: an endpoint that is missing is made, with the models of the default one; for many from one experiment.
 
-    Where the configuration has `services` only, the endpoint itself tells its scoring address and key.
+    Where the configuration has `services` only, the endpoint's own answer gives its scoring address and key.
     """
 
     staging = None
@@ -99,7 +99,7 @@ class ClassicEndpoint:
         location = resources[names.index(self._target.resource)]["Location"]
         return read_reference(location, f"The location of {self._target.resource!r}")
 
-    def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002 (there is no operation to wait for)
+    def update(self, model: BlobReference, wait: Wait) -> None:  # noqa: ARG002 (the service has no operation to wait for)
         self._service.call(
             "PATCH", "", body={"Resources": [{"Name": self._target.resource, "Location": write_reference(model)}]}
         )

@@ -256,7 +256,7 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
 
 
 def _idle(what: str, found: Endpoint, kept: int) -> Iterator[Finding]:
-    """Look for deployments that cost and have no traffic, and that the app neither made nor keeps as the way back."""
+    """Look for deployments that cost and have no traffic, and that the app neither made nor keeps for a rollback."""
     idle = [each for each in found.deployments if each.name.lower() not in found.traffic]
     for each in idle:
         if "relearn.sha256" in each.tags or len(idle) <= kept:

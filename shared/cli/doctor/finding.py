@@ -40,7 +40,7 @@ def wrong(what: str, found: str, remedy: str) -> Finding:
 def looked(what: str, look: Callable[[], str | Finding], key: str = "", address: str = "", access: str = "") -> Finding:
     """Return what the look found: a text when all is well. `key` and `address` are where these two are configured.
 
-    `access` says what to do where the access is refused and there is no key.
+    `access` says what to do if the access is refused and no key is set.
     """
     try:
         found = look()

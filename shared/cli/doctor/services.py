@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.app import App
 
 _DEFAULT = "default"  #: every Classic web service has this endpoint, whose models those that are made begin with
-_NO_JOB = "0" * 32  #: an id that no job has; asking for it tells whether address and key are right
+_NO_JOB = "0" * 32  #: an id that no job has; the answer for it shows whether address and key are right
 
 
 def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ def _records(settings: Settings) -> tuple[BlobStore | None, Finding]:
 
 
 def skew(what: str, date: str, now: datetime) -> Finding:
-    """Return how far the clock of this machine is from that of the answer with this `Date`."""
+    """Return how far this machine's clock is from the `Date` of an answer."""
     try:
         seconds = (now - parsedate_to_datetime(date)).total_seconds()
     except ValueError:
@@ -87,11 +87,11 @@ def skew(what: str, date: str, now: datetime) -> Finding:
 def _own(store: BlobStore, name: str) -> str:
     with storage_errors(f"looking at the container {name}"):
         there = store.client.get_container_client(name).exists()
-    return "is there" if there else "is not there yet; the app makes it when it first needs it"
+    return "exists" if there else "does not exist yet; the app creates it when it first needs it"
 
 
 def _probe(store: BlobStore) -> str:
-    """Write, lease, replace, link to, read and delete a document; in a container of its own if there is none yet."""
+    """Write, lease, replace, link to, read and delete a document, in a temporary container before the app's exists."""
     with storage_errors(f"looking at the container {OWN[0]}"):
         there = store.client.get_container_client(OWN[0]).exists()
     container, name = (OWN[0] if there else f"relearn-doctor-{uuid4().hex[:8]}"), f"doctor/{uuid4().hex}.json"
@@ -119,10 +119,10 @@ def _probe(store: BlobStore) -> str:
 def _queue(settings: Settings, setting: str, name: str) -> str | Finding:
     messages = waiting(open_queues(settings, setting), name)
     if messages is not None:
-        return f"is there; about {messages} messages wait"
+        return f"exists; about {messages} messages wait"
     return warning(
         f"queue {name}",
-        "is not there yet; the host makes it with the first promotion",
+        "does not exist yet; the host creates it with the first promotion",
         f"to send messages by hand before, create it: az storage queue create --name {name} ...",
     )
 
@@ -130,7 +130,7 @@ def _queue(settings: Settings, setting: str, name: str) -> str | Finding:
 def _poison(settings: Settings, setting: str, name: str) -> str | Finding:
     messages = waiting(open_queues(settings, setting), name)
     if messages is None:
-        return "is not there yet; the host makes it when something fails five times"
+        return "does not exist yet; the host creates it when a message fails five times"
     if messages == 0:
         return "is empty"
     return warning(

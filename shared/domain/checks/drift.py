@@ -24,7 +24,7 @@ CELLS = 400_000  #: the same for wide tables: 30 MiB of memory
 QUANTILES = 10
 CATEGORIES = 50
 SEEN_AT_LEAST = 5  #: times before a text is a category, so that ids and free text are none
-LENGTH = 64  #: characters of a text that tell categories apart
+LENGTH = 64  #: characters of a text that distinguish categories
 #: without a part that may be matched in two ways: a cell of 100,000 digits and a letter takes one pass
 NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
 
@@ -137,7 +137,7 @@ def psi(reference: Sequence[int], counts: Sequence[int]) -> float:
     """Return the population stability index of two counts over the same bins."""
     shares = []
     for bins in (reference, counts):
-        # A bin that neither has tells nothing, and must not make others smaller.
+        # A bin that neither has carries no information, and must not make others smaller.
         smooth = [max(count, 0.5) for count, *both in zip(bins, reference, counts, strict=True) if any(both)]
         shares.append([count / sum(smooth) for count in smooth])
     return math.fsum((now - then) * math.log(now / then) for then, now in zip(*shares, strict=True))

@@ -61,7 +61,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     duplicates: float | None = None  #: share of rows that repeat an earlier one, where a rule asked for it
     as_text: dict[str, tuple[str, ...]] = {}  #: what a training makes texts of columns of numbers for, by column
     drift: dict[str, float] = {}  #: PSI against the reference by column, where a rule asked for it
-    summary: Summary | None = None  #: what is asked of the whole, to be added to that of other files; None unless whole
+    summary: Summary | None = (
+        None  #: for the checks of a whole batch, to be added to other files' summaries; None unless whole
+    )
     profile: Profile | None = None  #: of this data, for the next comparison; None unless whole
 
     @property

@@ -45,7 +45,7 @@ class RowChecks:
         self._marks = self._missing | {"?"} if table.form.arff else self._missing
 
     def look(self, block: Block) -> tuple[Block, Cells | None]:
-        """Return what can be said of a block whatever came before it; another thread than that of `take` may do so."""
+        """Return what can be said of a block whatever came before it; another thread than `take`'s may do so."""
         cells = look(block.grid, len(self.columns), self._marks) if block.grid else None
         if cells and self._typed:
             _ = cells.kinds

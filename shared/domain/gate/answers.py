@@ -97,7 +97,7 @@ def _multiclass(truth: list[str], answers: list[list[str]]) -> list[Answered]:
 
 
 def _two_class(truth: list[str], tables: list[_Table], *, labels_suffice: bool) -> list[Answered]:
-    """Return what the models answered. Where labels suffice and one of them gave no more, both are read by them."""
+    """Return what the models answered. Where labels suffice and one gave only labels, both are read by labels."""
     labels = [table.classes(LABELS) for table in tables]
     full = [not labels_suffice or PROBABILITIES in table.rows.columns for table in tables]
     probabilities = [table.probabilities() for table, has in zip(tables, full, strict=True) if has]

@@ -2,7 +2,7 @@
 
 A rule that compares with the champion is judged on rows that both models answered, where there are any: what their
 noise leaves open is undecided. Without such rows the candidate's evaluation is compared with the champion's, of other
-rows, as is. A rule with a number alone is judged by the evaluation, unless it is for slices, which only rows can tell.
+rows, as is. A rule with a number alone is judged by the evaluation, unless it is for slices, which need rows.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ class _Case:
             return Outcome.FAILS, [Finding(rule=rule.text, outcome=Outcome.FAILS, text=f"{text} ({rule.text})")]
 
         if not self._whole or not self._rows:
-            return refused("slices are judged on scored rows, and there are none")
+            return refused("slices are judged on scored rows, and the job has none")
         if any(condition.champion for condition in rule.conditions) and not self._whole.has_champion:
             return refused("slices are compared on rows that the champion answered too, and it answered none")
         if column not in self._rows.columns:

@@ -44,7 +44,7 @@ class TwoClass:
 
     truth: Floats  #: 1 where the row is of the positive class, else 0
     labels: Floats  #: 1 where it was scored as such, else 0
-    probabilities: Floats  #: of the positive class; the labels, where a model gave no more
+    probabilities: Floats  #: of the positive class; the labels, where a model gave only labels
     has_probabilities: bool = True
     kind = Kind.TWO_CLASS
 
@@ -159,7 +159,7 @@ class WeighedMulticlass:
         return np.asarray(self.both.sum(axis=-1) / self.all)
 
     def average_accuracy(self) -> Floats:
-        """Mean over classes of (TP + TN) / all of telling the class from the others.
+        """Mean over classes of (TP + TN) / all, of the class against the others.
 
         M. Sokolova, G. Lapalme, A systematic analysis of performance measures for classification tasks, Information
         Processing and Management 45 (2009), table 3.
@@ -224,12 +224,12 @@ class WeighedRegression:
         return np.asarray(np.sqrt(self.squared / self.all))
 
     def relative_absolute_error(self) -> Floats:
-        """Sum of |y - f| over that of |y - mean of y|, as Evaluate Model has it: a fraction, not per cent."""
+        """Sum of |y - f| over sum of |y - mean of y|, as Evaluate Model has it: a fraction, not per cent."""
         mean = np.asarray(self.y / self.all)[..., None]
         return _relative(self.absolute, (self._weights * abs(self._model.centred - mean)).sum(axis=-1))
 
     def relative_squared_error(self) -> Floats:
-        """Sum of (y - f)² over that of (y - mean of y)², as Evaluate Model has it: a fraction, not per cent."""
+        """Sum of (y - f)² over sum of (y - mean of y)², as Evaluate Model has it: a fraction, not per cent."""
         return _relative(self.squared, self.yy - self.y**2 / self.all)
 
     def coefficient_of_determination(self) -> Floats:

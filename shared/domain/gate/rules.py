@@ -68,7 +68,7 @@ class Group:
 
 
 class Rule:
-    """What must hold of all rows, or of those of each value of the column `each`. Its `text` is that of the file."""
+    """What must hold of all rows, or of the rows of each value of the column `each`. Its `text` is as in the file."""
 
     def __init__(self, text: str, must: Condition | Group, each: str | None = None) -> None:
         self.text, self.must, self.each = text, must, each

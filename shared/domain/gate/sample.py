@@ -22,7 +22,7 @@ _NEED_BOTH = {"AUC", "Precision", "Recall", "F-Score"}
 
 @dataclass(frozen=True)
 class Compared:
-    """One condition on these rows. `interval` is that of `candidate - bound`, each end at the confidence."""
+    """One condition on these rows. `interval` is for `candidate - bound`, each end at the confidence."""
 
     outcome: Outcome
     candidate: float

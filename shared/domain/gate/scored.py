@@ -65,8 +65,8 @@ def read_champion_scored(
     problem = f"{count} rows in place of {total}" if count != total else _first_difference(rows, theirs)
     if problem:
         raise BadEvaluation(
-            f"The output of training.champion.scored has other rows than that of training.scored: {problem}; have the "
-            "training write the same rows in the same order with both models"
+            f"The output of training.champion.scored has other rows than the output of training.scored: "
+            f"{problem}; have the training write the same rows in the same order with both models"
         )
     return scored_columns(theirs)
 

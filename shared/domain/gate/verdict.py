@@ -19,7 +19,7 @@ class Outcome(Enum):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What one condition found, on all rows or on those of one slice, with the numbers it saw.
 
-    `interval` is that of `candidate - bound`, each of its ends at the gate's confidence, where the rows tell the noise.
+    `interval` is for `candidate - bound`, each of its ends at the gate's confidence, where rows give the noise.
     """
 
     rule: str

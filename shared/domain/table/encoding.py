@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 BOM = b"\xef\xbb\xbf"
-HEAD = 4096  #: bytes that tell what a file is
+HEAD = 4096  #: bytes that show what a file is
 _SIGNATURES = (
     (b"\xff\xfe\0\0", "UTF-32"),
     (b"\0\0\xfe\xff", "UTF-32"),

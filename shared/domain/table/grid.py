@@ -37,7 +37,7 @@ class _Bytes(NamedTuple):
     text: Any
     bounds: Any  #: whether a byte ends a cell
     line_ends: Any
-    outside: Any  #: whether a byte is outside of quotes; None where there are no quotes
+    outside: Any  #: whether a byte is outside of quotes; None if the piece has no quotes
 
 
 def find(lines: bytes, form: Form) -> Grid | None:

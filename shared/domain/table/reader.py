@@ -19,7 +19,7 @@ _EXCELS_FIRST_LINE = re.compile(rb'(?i)"?sep=."?\s*')
 
 
 class Row(NamedTuple):
-    """`number` is that of its first line in the file; `raw` are its bytes there. A blank line has no cells."""
+    """`number` is its first line in the file; `raw` are its bytes there. A blank line has no cells."""
 
     number: int
     cells: list[str]
@@ -46,7 +46,7 @@ class Table:
         self.name, self.form = name, Form.of(name)
         self.names: list[str] = []
         self.attributes: list[arff.Attribute] = []  #: that an ARFF file declares
-        self.header = Row(1, [], b"")  #: the row of names; the first row where there is none
+        self.header = Row(1, [], b"")  #: the row of names; the first row, if the file has none
         self._lines, self.grid_from = Lines(name, chunks, piece), grid_from
         self._data, self._number = b"", 1
         while not self.names:

@@ -1,4 +1,4 @@
-"""The flow from a judged model to a proven switch, and the way back.
+"""The flow from a judged model to a proven switch, and its revert.
 
 One run at a time holds the pipeline's champion record, under a fence that rises with each. It writes down what is
 live and what shall be (the change), has the endpoints switched and the switch proven, and writes the outcome; without

@@ -27,7 +27,7 @@ from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
 
-PATIENCE = timedelta(minutes=15)  #: how long an update is tried again before the former models are put back
+PATIENCE = timedelta(minutes=15)  #: how long an update is tried again before it is reverted
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Settlement:
                 return
             change = self._under_way
             if isinstance(made, Made):
-                # Proven is proven: trouble from here on, however long, puts nothing back.
+                # Proven is proven: an error from here on, however long, reverts nothing.
                 self._settle_proven(change, self._newest(stored), made, served or {})
                 return
             log.error("Pipeline %s: the former models are put back: %s", self.pipeline.name, made)
@@ -217,6 +217,6 @@ class Settlement:
 
 
 def reverting(change: Change, reason: str, now: datetime) -> Change:
-    """Return the change on its way back."""
+    """Return the change as a revert."""
     traffic = change.traffic and msgspec.structs.replace(change.traffic, since=now, look_at=None)
     return msgspec.structs.replace(change, phase=Phase.REVERTING, reason=reason, traffic=traffic)

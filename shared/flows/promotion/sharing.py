@@ -2,7 +2,7 @@
 
 The new model is made ready and proven beside the live one, then it gets its share of the calls step by step, and both
 are scored at the same time before the next step. A look never waits: it writes what it is about to do, does it, and
-says when to look again. The way back is one write, of the shares before the change.
+says when to look again. A revert is one write, of the shares before the change.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ class Sharing:
             proof[name], answers[name] = shown_by
         return Made(proof, answers)
 
-    # The way back, and the end
+    # The revert, and the end
 
     def revert(self, change: Change, traffic: Traffic) -> Later | str:
         """Give back the shares of before the change; return how sure it is that the former model is live."""
@@ -248,7 +248,7 @@ class Sharing:
         return "that is proven"
 
     def keep_the_former(self, change: Change) -> None:
-        """Record until when the former models stay deployed as the way back."""
+        """Record until when the former models stay deployed for a rollback."""
         stored, until = self.records.deployments.load(self.pipeline.name), self.now() + keep_former(self.pipeline)
         deployments = stored.record
         for model in {*change.before.values()} - {*change.entry.models.values()}:
@@ -270,7 +270,7 @@ class Sharing:
     def _staging(self, name: str) -> Staging:
         staging = self.switch.endpoint(name).staging
         if staging is None:
-            raise BadConfiguration(f"The change under way is of the target {name!r}, which has no shares any more")
+            raise BadConfiguration(f"The change under way is of the target {name!r}, which no longer has shares")
         return staging
 
     def _save(self, traffic: Traffic, phase: Phase = Phase.SHARING, **facts: Any) -> Traffic:
@@ -287,7 +287,7 @@ class Sharing:
 
 
 def given_back(staging: Staging, model: Model, former: Mapping[str, int]) -> Pending | None:
-    """Have the former shares given; deploy the model first where nothing serves it any more."""
+    """Have the former shares given; deploy the model first if nothing serves it."""
     try:
         return staging.share(former)
     except ServiceRefused as error:

@@ -173,7 +173,7 @@ class Switch:
         self.renew()
 
     def _await(self, doubt: Callable[[], str | None]) -> float:
-        """Look until there is no doubt any more; return the seconds that took, or raise `Unproven`."""
+        """Look until the switch is proven; return the seconds that took, or raise `Unproven`."""
         begun, pause = self.now(), PAUSE
         while (seen := _or_trouble(doubt)) is not None:
             if self._since(begun) >= self.timeout:

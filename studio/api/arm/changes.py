@@ -74,7 +74,7 @@ def check_read_only(service: WebService) -> None:
 
 
 def check_unchanged(service: WebService, given: Properties) -> None:
-    """Raise for a member that stays as it was made. The text for the storage account is that of recorded traffic."""
+    """Raise for a member that stays as it was made. The text for the storage account is from recorded traffic."""
     kept = service.definition["properties"]
     account = kept["storageAccount"]["name"]
     if given.storage_account and (given.storage_account.name or account) != account:

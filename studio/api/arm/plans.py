@@ -116,7 +116,7 @@ def move(context: Context, call: Call) -> Response:
     destination = scope.read_body(call, _Move).destination_plan_id
     other = context.studio.records.find(CommitmentPlan, destination.lower())
     if other is None:
-        message = f"There is no commitment plan {destination!r}."
+        message = f"The commitment plan {destination!r} does not exist; create it first."
         raise StudioError("BadRequest", "CommitmentPlanNotFound", message, "destinationPlanId")
     scope.check_location(plan.location, other.location)
     with scope.alone(_named(context, call, plan).id):

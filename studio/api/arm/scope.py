@@ -43,7 +43,7 @@ def check_token(context: Context, call: Call) -> None:
 
 
 def place(call: Call) -> str:
-    """Return the id under which the call's resources are: that of its resource group, or of its subscription."""
+    """Return the id under which the call's resources are: its resource group's, or its subscription's."""
     group = f"/resourceGroups/{call.names['group']}" if "group" in call.names else ""
     return f"/subscriptions/{call.names['subscription']}{group}/providers/{PROVIDER}"
 

@@ -102,7 +102,7 @@ def _create(context: Context, call: Call, version: str, body: Whole) -> Response
     changes.check_type(body.properties, None)
     plan = body.properties.commitment_plan.id if body.properties.commitment_plan else ""
     if plan and context.studio.records.find(CommitmentPlan, plan.lower()) is None:
-        message = f"There is no commitment plan {plan!r}; make it first, or leave commitmentPlan out."
+        message = f"The commitment plan {plan!r} does not exist; create it first, or leave commitmentPlan out."
         raise StudioError("BadRequest", "CommitmentPlanNotFound", message, "commitmentPlan")
     arm_id = scope.resource_id(call, "webServices")
     endpoint = new_endpoint(arm_id.lower(), call.names["name"])
