@@ -7,15 +7,13 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 
 from aml.serving.container import HEAD, LENGTH, READY
 from local.bench.rows import Row, ms
-
-if TYPE_CHECKING:
-    from local.bench.endpoints import Bench
+from local.bench.workspace import Bench
 
 MANY, OF_ENDPOINT = 100, 20
 

@@ -8,87 +8,28 @@ import statistics
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import requests
-import skops.io
-from azure.storage.blob import BlobServiceClient
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from local.azurite import azurite
 from local.bench import deployments, inference_server, mlflow
 from local.bench.load import Client, Scoring, Target, throughput, timed
 from local.bench.rows import Row, ms, p99
-from local.children import NotStarted, python_child
+from local.bench.workspace import CLIENTS, Bench, workspace
+from local.children import NotStarted
 from local.datasets import breast_cancer
 
-#: enough calls for a p99 that rests on twenty of them, not on the first ones of each turn
-TURNS, IN_A_TURN = 10, 200
-CLIENTS, SECONDS = 16, 6.0
+TURNS, IN_A_TURN = 10, 200  #: the p99 rests on twenty calls
+SECONDS = 6.0  #: in which many clients score
 #: calls that are counted, who makes them, and the percents of `blue` that they find
 CALLS, CALLERS, SHARES = 10_000, 4, (90, 50, 10, 75, 0)
 DEPLOYMENT = "azureml-model-deployment"
-
-
-@dataclass(frozen=True)
-class Bench:
-    """A workspace with the endpoint `bench`, whose deployments `blue` and `green` serve the same model."""
-
-    address: str
-    workspace: str
-    token: str
-    authority: str
-    started: float  #: seconds that the server took to start
-
-    @property
-    def deployment(self) -> dict[str, Any]:
-        """The properties of a deployment of the model."""
-        return {
-            "endpointComputeType": "Managed",
-            "model": f"{self.workspace}/models/bench/versions/1",
-            "requestSettings": {"maxConcurrentRequestsPerInstance": CLIENTS, "requestTimeout": "PT60S"},
-        }
-
-    def call(self, method: str, path: str, body: Any = None) -> requests.Response:
-        address = f"{self.address}{self.workspace}/{path}?api-version=2025-12-01"
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answer = requests.request(method, address, json=body, headers=headers, verify=self.authority, timeout=300)
-        answer.raise_for_status()
-        return answer
-
-    def put(self, path: str, **properties: Any) -> None:
-        """Make a resource, and wait until its operation has ended."""
-        body = {"properties": properties, "identity": {"type": "SystemAssigned"}}
-        operation = self.call("PUT", path, body).headers.get("azure-asyncoperation")
-        while operation and (status := self.status(operation)) != "Succeeded":
-            assert status == "InProgress", status
-            time.sleep(0.1)
-
-    def status(self, operation: str) -> str:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answer = requests.get(operation, headers=headers, verify=self.authority, timeout=300)
-        answer.raise_for_status()
-        return str(answer.json()["status"])
-
-    def traffic(self, **percents: int) -> None:
-        self.put("onlineEndpoints/bench", authMode="Key", traffic=percents)
-
-    def target(self, body: bytes) -> Target:
-        key = self.call("POST", "onlineEndpoints/bench/listKeys").json()["primaryKey"]
-        headers = {"Authorization": f"Bearer {key}"}
-        return Target(f"{self.address}/score/bench", body, _labels, headers, self.authority)
-
-
-def _labels(answer: Any) -> list[str]:
-    return [str(label) for label in answer]
 
 
 def measure(folder: Path) -> Iterator[Row]:
@@ -116,59 +57,49 @@ def measure(folder: Path) -> Iterator[Row]:
         yield from deployments.many(bench, folder / "workspace" / "aml", bench.deployment)
 
 
-@contextmanager
-def workspace(folder: Path, model: Any) -> Iterator[Bench]:
-    """Run a workspace that serves the model."""
-    folder.mkdir(parents=True)
-    file, data = folder / "model.skops", folder / "aml"
-    skops.io.dump(model, file)
-    with azurite(folder / "azurite") as storage:
-        begun = time.perf_counter()
-        serve = ["aml", "serve", "--data", str(data), "--deploying", "0"]
-        with python_child(serve, {"AML_STORAGE": storage.connection_string}) as child:
-            bench = _bench(dict(child.said), data, time.perf_counter() - begun)
-            container = bench.call("GET", "datastores/workspaceblobstore").json()["properties"]["containerName"]
-            with BlobServiceClient.from_connection_string(storage.connection_string) as blobs:
-                blobs.create_container(container).upload_blob("models/model.skops", file.read_bytes())
-            bench.put("models/bench/versions/1", modelUri="azureml://datastores/workspaceblobstore/paths/models/")
-            bench.traffic()
-            for name in ("blue", "green"):
-                bench.put(f"onlineEndpoints/bench/deployments/{name}", **bench.deployment)
-            bench.traffic(blue=100)
-            yield bench
-
-
-def _bench(said: dict[str, Any], data: Path, started: float) -> Bench:
-    from aml.identity import tokens
-    from aml.state.records import IDENTITY, Identity, Records
-
-    identity = Records(data).find(Identity, IDENTITY)
-    assert identity is not None, "the server has made it"
-    token = tokens.issue(identity, "https://management.azure.com")[0]
-    return Bench(said["address"], said["workspace"], token, said["authority"], started)
-
-
 def one_row(target: Target, others: Mapping[str, Target], direct: Scoring) -> Iterator[Row]:
-    """Score a row in turns, here and there; the model's own time is in the answers."""
+    """Score a row in turns, here and there; the model's own time is in the answers.
+
+    The first call of a turn comes after a pause in which the processors worked for the other servers. It is slower for
+    each of them, and is reported apart.
+    """
     ours, theirs = Client(target), {name: Client(each) for name, each in others.items()}
-    for name, each in theirs.items():
-        assert each.labels() == ours.labels(), f"{name} scores the same row with the same model"
-    times: dict[str, list[float]] = {name: [] for name in ("ours", "model", "direct", *theirs)}
-    gc.collect()
-    gc.freeze()  # collections of this process would be measured as time of the servers
-    for _ in range(TURNS):
-        for _ in range(IN_A_TURN):
-            times["ours"].append(timed(ours.score))
-            times["model"].append(float(ours.answered["ms-azureml-model-time"]) / 1000)
-        times["direct"] += [timed(direct.score) for _ in range(IN_A_TURN)]
-        for name, each in theirs.items():
-            times[name] += each.times(IN_A_TURN)
+    for name, client in theirs.items():
+        assert client.labels() == ours.labels(), f"{name} scores the same row with the same model"
+    first: dict[str, list[float]] = defaultdict(list)
+    times: dict[str, list[float]] = defaultdict(list)
+    with uncollected():
+        for _ in range(TURNS):
+            for name, each in {"ours": ours, "direct": direct, **theirs}.items():
+                first[name].append(timed(each.score))
+                for _ in range(IN_A_TURN):
+                    times[name].append(timed(each.score))
+                    if each is ours:
+                        times["model"].append(float(ours.answered["ms-azureml-model-time"]) / 1000)
     middle, slow = ({name: count(found) for name, found in times.items()} for count in (statistics.median, p99))
     alone = "without gateway {}, the model alone {}"
     for what, found in (("median", middle), ("p99", slow)):
         yield f"endpoint, one row, {what}", ms(found["ours"]), alone.format(ms(found["direct"]), ms(found["model"])), ""
-        for name in theirs:
-            yield "", ms(found["ours"]), f"{name} {ms(found[name])}", f"{found['ours'] / found[name]:.2f}"
+        yield from _beside(found, theirs)
+    after = {name: statistics.median(found) for name, found in first.items()}
+    yield "endpoint, one row after a pause", ms(after["ours"]), f"without gateway {ms(after['direct'])}", ""
+    yield from _beside(after, theirs)
+
+
+def _beside(found: Mapping[str, float], theirs: Collection[str]) -> Iterator[Row]:
+    for name in theirs:
+        yield "", ms(found["ours"]), f"{name} {ms(found[name])}", f"{found['ours'] / found[name]:.2f}"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage of this process: it would be measured as time of the servers."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def many_clients(target: Target, others: Mapping[str, Target], direct: Callable[[], Scoring]) -> Iterator[Row]:
