@@ -138,4 +138,4 @@ def _job(number: int) -> RetrainingJob:
 
 def _record(app: App, job: RetrainingJob) -> None:
     app.records.jobs.announce(job)
-    app.records.jobs.save(app.records.jobs.announced(job), job)
+    app.records.jobs.save(app.records.jobs.announced(job.id, job), job)

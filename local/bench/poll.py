@@ -88,7 +88,7 @@ def _train(app: App, data: Dataset, number: int) -> None:
 
 
 def _record(app: App, job: RetrainingJob) -> None:
-    app.records.jobs.save(app.records.jobs.announced(job), job)
+    app.records.jobs.save(app.records.jobs.announced(job.id, job), job)
 
 
 def _bare(app: App, number: int) -> float:

@@ -78,9 +78,6 @@ class Documents(Protocol):
     def shown(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """Yield the names of one list, with the content of each small document that was created as `shown`."""
 
-    def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
-        """Yield the names of documents that were last written before the moment."""
-
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
         """Return the names and when each was last written, the newest first."""
 

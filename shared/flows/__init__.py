@@ -17,7 +17,7 @@ from shared.domain.fleets import Pipelines
 from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
-from shared.domain.ports import BatchService, BlobReader, Documents, Endpoints, Models, TrainingData
+from shared.domain.ports import BatchService, BlobReader, Endpoints, Models, TrainingData
 from shared.flows.bake import Bake
 from shared.flows.decisions import Decisions
 from shared.flows.deployments import DeploymentCleanup
@@ -39,8 +39,6 @@ class Ports(Protocol):
 
     @property
     def pipelines(self) -> Pipelines: ...
-    @property
-    def documents(self) -> Documents: ...
     @property
     def records(self) -> Records: ...
     @property
@@ -190,7 +188,6 @@ class Flows:
         return Retention(
             pipelines=self._ports.pipelines,
             records=self._ports.records,
-            documents=self._ports.documents,
             data=self._ports.data,
             models=self._ports.models,
             endpoints=self._ports.endpoints_of,

@@ -4,8 +4,6 @@ what is in the container `batches` (copies.py).
 Needed is what is live, what a rollback may go back to, what is being changed or judged, and what waits for a person. A
 model that is about to be needed is touched first, and one that was touched since it was listed is not removed, so a
 promotion that begins meanwhile finds its model there.
-
-retention/{day}.json   which models were removed on that day
 """
 
 from __future__ import annotations
@@ -23,11 +21,10 @@ from shared.base.settings import Settings
 from shared.base.threads import at_once
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.pipelines import Pipeline
-from shared.domain.ports import Documents, Endpoints, KeptModel, Models, TrainingData
+from shared.domain.ports import Endpoints, KeptModel, Models, TrainingData
 from shared.domain.values import read_duration
 from shared.flows.copies import Copies
-from shared.store import Records
-from shared.store.shelf import Shelf
+from shared.store import Records, Removal
 
 log = logging.getLogger("relearn.retention")
 
@@ -42,13 +39,6 @@ class KeepRule(msgspec.Struct, frozen=True, kw_only=True):
     unused: timedelta = timedelta(days=90)
 
 
-class Removal(msgspec.Struct, frozen=True, kw_only=True):
-    """What one day's run did. Written before the first model is removed."""
-
-    at: datetime
-    models: tuple[str, ...] = ()
-
-
 def to_remove(kept: Iterable[KeptModel], needed: Set[str], now: datetime, rule: KeepRule) -> list[KeptModel]:
     """Return the models that nothing needs (`needed` has SHA-256s) and that are old enough."""
     long_ago = now - max(rule.unused, YOUNG)
@@ -59,7 +49,6 @@ def to_remove(kept: Iterable[KeptModel], needed: Set[str], now: datetime, rule: 
 class Retention:
     pipelines: Mapping[str, Pipeline]
     records: Records
-    documents: Documents
     data: TrainingData
     models: Models
     endpoints: Callable[[Pipeline], Endpoints]
@@ -72,13 +61,10 @@ class Retention:
         Raises what an endpoint raises that does not say which model is live: then nothing is removed.
         """
         now = self.now()
-        day = f"retention/{now:%Y-%m-%d}.json"
-        shelf = Shelf(self.documents, Removal)
-        stored = shelf.create(day, Removal(at=now))
+        stored = self.records.removals.create(f"{now:%Y-%m-%d}", Removal(at=now))
         if stored is None:
             return []
-        for name in self.documents.written_before("requests/", now - REQUESTS_FOR):
-            self.documents.delete(name)
+        self.records.requests.remove_before(now - REQUESTS_FOR)
         Copies(self.pipelines, self.records, self.data, self._entries).remove(now, max(self.rule.unused, YOUNG))
         self.models.remove_unfinished(now - YOUNG)
         # Listed before it is looked up what is needed: a model that is wanted from here on is touched.
@@ -86,7 +72,7 @@ class Retention:
         if not old:
             return []
         unneeded = to_remove(old, self._needed(), now, self.rule)
-        shelf.replace(stored, Removal(at=now, models=tuple(each.model.sha256 for each in unneeded)))
+        self.records.removals.save(stored, Removal(at=now, models=tuple(each.model.sha256 for each in unneeded)))
         removed = []
         for each in unneeded:
             if self.models.remove(each):

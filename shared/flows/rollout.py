@@ -112,7 +112,7 @@ class Rollouts:
             within=float(fleet.plan.within),
             members=tuple(sorted(members, key=lambda member: member.pipeline)),
         )
-        stored = self.records.rollouts.create(rollout)
+        stored = self.records.rollouts.begin(rollout)
         if stored is None:
             raise RecordChanged(f"Another rollout of {fleet.name} began at the same time")
         log.info("%s", rollout.text)
@@ -179,7 +179,7 @@ class Rollouts:
             )
         stored = self.records.jobs.require(member.job)
         if not stored.record.final:
-            self.records.jobs.activate(stored.record)
+            self.records.jobs.announce(stored.record)
             if stored.record.rollout != rollout.id:
                 note = f"{rollout.id} asks for it, begun by {rollout.by}"
                 with suppress(RecordChanged):  # it is asked again

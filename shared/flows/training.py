@@ -87,7 +87,7 @@ class Training:
             new = len(job.steps) == 1 and job.not_before is not None and self.now() < job.not_before
             if new:
                 # This run has announced it, and it has no record yet: who writes that first has the job.
-                stored = self.records.jobs.announced(msgspec.structs.replace(job, not_before=None))
+                stored = self.records.jobs.announced(job.id, msgspec.structs.replace(job, not_before=None))
             else:
                 stored = self.records.jobs.require(job.id)
             course = Course(stored, stored.record, new=new)

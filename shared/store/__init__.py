@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
+
+from shared.domain.champions import Watch
 from shared.domain.ports import Documents
 from shared.store.answers import AnswerRecords
 from shared.store.arrivals import ArrivalRecords
@@ -12,7 +17,14 @@ from shared.store.marks import Marks, read_marks
 from shared.store.polls import PollRecords
 from shared.store.requests import RequestRecords
 from shared.store.rollouts import RolloutRecords
-from shared.store.watches import WatchRecords
+from shared.store.shelf import Shelf
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """Which models the retention removed on one day. Written before the first of them is removed."""
+
+    at: datetime
+    models: tuple[str, ...] = ()
 
 
 class Records:
@@ -25,10 +37,11 @@ class Records:
         self.answers = AnswerRecords(documents)
         self.champions = ChampionRecords(documents)
         self.deployments = DeploymentRecords(documents)
-        self.watches = WatchRecords(documents)
+        self.watches = Shelf(documents, Watch, "active/watches")  #: what is looked at until its bake time is over
         self.rollouts = RolloutRecords(documents)
         self.polls = PollRecords(documents)
         self.requests = RequestRecords(documents)
+        self.removals = Shelf(documents, Removal, "retention")  #: by day
 
     def marks(self, *, shown: bool = False) -> Marks:
         return read_marks(self._documents, shown=shown)

@@ -26,43 +26,33 @@ class KeptRows:
 
 class AnswerRecords:
     def __init__(self, documents: Documents) -> None:
-        self._rows = Shelf(documents, Rows)
+        self._rows, self._answers = Shelf(documents, Rows, "rows"), Shelf(documents, Rows, "answers")
 
     def keep_rows(self, rows: Rows) -> KeptRows:
         """Store the rows unless they are there."""
         digest = digest_of(rows)
-        return KeptRows(digest, rows, new=self._rows.create(_rows(digest), rows) is not None)
+        return KeptRows(digest, rows, new=self._rows.create(digest, rows) is not None)
 
     def rows(self, digest: str) -> Rows | None:
-        return self._read(_rows(digest))
+        stored = self._rows.load(digest)
+        return stored.record if stored else None
 
     def keep(self, digest: str, model: str, answers: Rows) -> None:
         """Store what the model answered; what it answered first stays."""
-        self._rows.create(_answers(digest, model), answers)
+        self._answers.create(f"{digest}/{model}", answers)
 
     def load(self, digest: str, model: str) -> Rows | None:
-        return self._read(_answers(digest, model))
+        stored = self._answers.load(f"{digest}/{model}")
+        return stored.record if stored else None
 
     def part(self, digest: str, model: str) -> Stored[Rows]:
         """Return what the model has answered for the first rows."""
-        name = _answers(digest, f"{model}-part")
-        return self._rows.load(name) or Stored(name, Rows([], []), "")
+        key = f"{digest}/{model}-part"
+        return self._answers.load(key) or Stored(self._answers.name(key), Rows([], []), "")
 
     def keep_part(self, before: Stored[Rows], answers: Rows) -> None:
-        self._rows.replace(before, answers)
-
-    def _read(self, name: str) -> Rows | None:
-        stored = self._rows.load(name)
-        return stored.record if stored else None
+        self._answers.save(before, answers)
 
 
 def digest_of(rows: Rows) -> str:
     return hashlib.sha256(encode(rows)).hexdigest()
-
-
-def _rows(digest: str) -> str:
-    return f"rows/{digest}.json"
-
-
-def _answers(digest: str, model: str) -> str:
-    return f"answers/{digest}/{model}.json"

@@ -21,14 +21,14 @@ from datetime import datetime
 import msgspec
 
 from shared.base.decoding import Moment
-from shared.base.errors import BadConfiguration, RecordChanged
+from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.checks import Fault, Profile
 from shared.domain.jobs import RetrainingJob
 from shared.domain.ports import Documents
 from shared.store.recent import Recent
-from shared.store.shelf import Shelf, Stored, decode, encode, stem
+from shared.store.shelf import MarkedShelf, Shelf, Stored, decode, encode, stem
 
 log = logging.getLogger("relearn.records")
 
@@ -83,36 +83,33 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 class ArrivalRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._arrivals, self._contents = Shelf(documents, Arrival, Recent()), Shelf(documents, _Content)
-        self._batches, self._moved = Shelf(documents, Batches, Recent()), Shelf(documents, Moved)
-        self._profiles, self._sweeps = Shelf(documents, Profile), Shelf(documents, Sweep)
+        self._arrivals = MarkedShelf(documents, Arrival, "arrivals")
+        self._contents, self._moved = Shelf(documents, _Content, "contents"), Shelf(documents, Moved, "moved")
+        self._batches = Shelf(documents, Batches, "batches", Recent())
+        self._profiles, self._sweeps = Shelf(documents, Profile, "profiles"), Shelf(documents, Sweep, "sweeps")
 
     def announce(self, arrival: Arrival) -> None:
         """Mark the arrival; its first step writes the record. The mark of one that has ended is taken off then."""
-        if self._documents.create(_active(arrival.pipeline, arrival.id), encode(arrival), shown=True):
+        name = self._arrivals.marks.name(_key(arrival.pipeline, arrival.id))
+        if self._documents.create(name, encode(arrival), shown=True):
             log.info("%s arrived, for pipeline %s", arrival.dataset.path, arrival.pipeline)
 
     def load(self, pipeline: str, arrival_id: str) -> Stored[Arrival] | None:
         """Return the arrival's record, or what its mark has where no step has written the record yet."""
-        if stored := self._arrivals.load(_arrival(pipeline, arrival_id)):
-            return stored
-        mark = self._arrivals.load(_active(pipeline, arrival_id))
-        return _announced(mark.record) if mark else None
+        return self._arrivals.load(_key(pipeline, arrival_id))
 
     def require(self, pipeline: str, arrival_id: str) -> Stored[Arrival]:
-        if stored := self.load(pipeline, arrival_id):
-            return stored
-        raise RecordChanged(f"The record of arrival {arrival_id} of {pipeline} is gone")
+        return self._arrivals.require(_key(pipeline, arrival_id))
 
     def save(self, stored: Stored[Arrival], arrival: Arrival) -> Stored[Arrival]:
         """Write the record, and take the mark off an arrival that is done with."""
-        saved = self._arrivals.replace(stored, arrival)
+        saved = self._arrivals.save(stored, arrival)
         if not arrival.open:
             self.close(arrival)
         return saved
 
     def close(self, arrival: Arrival) -> None:
-        self._documents.delete(_active(arrival.pipeline, arrival.id))
+        self._arrivals.marks.delete(_key(arrival.pipeline, arrival.id))
 
     def active(
         self, pipeline: str, marked: Mapping[str, bytes | None] | None = None, new_since: datetime | None = None
@@ -137,14 +134,14 @@ class ArrivalRecords:
     def _open(
         self, pipeline: str, arrival_id: str, content: bytes | None, new_since: datetime | None
     ) -> Stored[Arrival] | None:
-        known = self._arrivals.recent(_arrival(pipeline, arrival_id))
+        key = _key(pipeline, arrival_id)
+        known = self._arrivals.known(key)
         if known and known.record.open:
             return known  # whoever ends it takes its mark off; other writes make the next one fail
-        seen = _announced(decode(content, Arrival, _active(pipeline, arrival_id))) if content else None
-        if seen and new_since and seen.record.seen_at >= new_since:
-            return seen
-        stored = self._arrivals.load(_arrival(pipeline, arrival_id)) if seen else self.load(pipeline, arrival_id)
-        return self.still_open(stored or seen)
+        seen = decode(content, Arrival, self._arrivals.marks.name(key)) if content else None
+        if seen and new_since and seen.seen_at >= new_since:
+            return self._arrivals.announced(key, seen)
+        return self.still_open(self._arrivals.load(key, seen))
 
     def still_open(self, stored: Stored[Arrival] | None) -> Stored[Arrival] | None:
         """Take the mark off an arrival that has ended; return one that has not."""
@@ -155,21 +152,22 @@ class ArrivalRecords:
 
     def known(self, prefix: str) -> list[str]:
         """Return the pipelines, by names that begin so, that data was taken up for."""
-        return [stem(name) for name in self._documents.names(f"batches/{prefix}")]
+        return [*self._batches.listed(prefix)]
 
     def ids(self, pipeline: str | None = None) -> list[tuple[str, str]]:
         """Return pipeline and id of every arrival, of one pipeline or of all, the newest versions first."""
-        found = {(name.split("/")[-2], stem(name)) for name in self._names(f"{pipeline}/" if pipeline else "")}
+        keys = {*self._keys(f"{pipeline}/" if pipeline else "")}
+        found = [(name, arrival_id) for name, _, arrival_id in (key.partition("/") for key in keys)]
         return sorted(found, key=lambda each: each[1], reverse=True)
 
     def ids_that_begin(self, pipeline: str, beginning: str) -> frozenset[str]:
         """Return the ids, of the pipeline's arrivals, that begin so."""
-        return frozenset(map(stem, self._names(f"{pipeline}/{beginning}")))
+        return frozenset(key.partition("/")[2] for key in self._keys(f"{pipeline}/{beginning}"))
 
-    def _names(self, beginning: str) -> Iterator[str]:
-        """Yield the names of the records that begin so, and of the marks: some have no record yet."""
-        for place in ("arrivals", "active/arrivals"):
-            yield from self._documents.names(f"{place}/{beginning}")
+    def _keys(self, beginning: str) -> Iterator[str]:
+        """Yield the keys of the records that begin so, and of the marks: some have no record yet."""
+        yield from self._arrivals.listed(beginning)
+        yield from self._arrivals.marks.listed(beginning)
 
     def newest(self, pipeline: str, now: datetime) -> Arrival | None:
         """Return the arrival of the newest version; looked for by day, month and year, so that no history is listed."""
@@ -180,37 +178,37 @@ class ArrivalRecords:
 
     def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
         """Return the arrival that has this content: this one, unless another open or taken one had it before."""
-        name, claim = f"contents/{arrival.pipeline}/{sha256}.json", _Content(arrival=arrival.id)
-        while self._contents.create(name, claim) is None:
-            there = self._contents.load(name)
+        key, claim = _key(arrival.pipeline, sha256), _Content(arrival=arrival.id)
+        while self._contents.create(key, claim) is None:
+            there = self._contents.load(key)
             if there is None:
                 continue
             first = there.record.arrival
             stored = self.load(arrival.pipeline, first)
             if first == arrival.id or stored is None or not _counts(stored.record):
                 if first != arrival.id:
-                    self._contents.replace(there, claim)
+                    self._contents.save(there, claim)
                 return arrival
             return stored.record
         return arrival
 
     def recent_batches(self, pipeline: str) -> Stored[Batches]:
         """Return it as this process knows it: if another run wrote, the next write fails."""
-        return self._batches.recent(_batches(pipeline)) or self.batches(pipeline)
+        return self._batches.known(pipeline) or self.batches(pipeline)
 
     def batches(self, pipeline: str) -> Stored[Batches]:
         """Return the batch that is being closed, if one is."""
-        name = _batches(pipeline)
-        return self._batches.load(name) or self._batches.create(name, Batches()) or self._batches.require(name)
+        found = self._batches.load(pipeline) or self._batches.create(pipeline, Batches())
+        return found or self._batches.require(pipeline)
 
     def save_batches(self, stored: Stored[Batches], batches: Batches) -> Stored[Batches]:
-        return self._batches.replace(stored, batches)
+        return self._batches.save(stored, batches)
 
     def moved(self, pipeline: str, path: str) -> Stored[Moved] | None:
         return self._moved.load(_moved(pipeline, path))
 
     def save_moved(self, stored: Stored[Moved], moved: Moved) -> Stored[Moved]:
-        return self._moved.replace(stored, moved)
+        return self._moved.save(stored, moved)
 
     def note_moved(self, arrival: Arrival) -> None:
         """Record that the arrival's original goes into quarantine, so that its path leads there."""
@@ -222,32 +220,27 @@ class ArrivalRecords:
 
     def profile(self, pipeline: str) -> Profile | None:
         """Return what the last accepted data looked like, for the next to be compared with."""
-        stored = self._profiles.load(_profile(pipeline))
+        stored = self._profiles.load(pipeline)
         return stored.record if stored else None
 
     def keep_profile(self, arrival: Arrival, profile: Profile) -> None:
-        self._profiles.put(_profile(f"{arrival.pipeline}/{arrival.id}"), profile)
+        self._profiles.put(_key(arrival.pipeline, arrival.id), profile)
 
     def accept_profile(self, arrival: Arrival) -> None:
         """Have what comes next compared with this one."""
-        if kept := self.profile(f"{arrival.pipeline}/{arrival.id}"):
-            self._profiles.put(_profile(arrival.pipeline), kept)
+        if kept := self.profile(_key(arrival.pipeline, arrival.id)):
+            self._profiles.put(arrival.pipeline, kept)
 
     def swept_until(self, container: str) -> datetime | None:
         try:
-            stored = self._sweeps.load(_sweep(container))
+            stored = self._sweeps.load(container)
             return stored.record.until if stored else None
         except BadConfiguration as error:
             log.error("%s; all of the container is swept", error)
             return None
 
     def set_swept(self, container: str, until: datetime) -> None:
-        self._sweeps.put(_sweep(container), Sweep(until=until))
-
-
-def _announced(arrival: Arrival) -> Stored[Arrival]:
-    """Return an arrival that has a mark, and no record yet."""
-    return Stored(_arrival(arrival.pipeline, arrival.id), arrival, "")
+        self._sweeps.put(container, Sweep(until=until))
 
 
 def _counts(arrival: Arrival) -> bool:
@@ -255,25 +248,9 @@ def _counts(arrival: Arrival) -> bool:
     return arrival.state in (ArrivalState.SETTLING, ArrivalState.READY, ArrivalState.TAKEN)
 
 
-def _arrival(pipeline: str, arrival_id: str) -> str:
-    return f"arrivals/{pipeline}/{arrival_id}.json"
-
-
-def _active(pipeline: str, arrival_id: str) -> str:
-    return f"active/arrivals/{pipeline}/{arrival_id}.json"
+def _key(pipeline: str, of_pipeline: str) -> str:
+    return f"{pipeline}/{of_pipeline}"
 
 
 def _moved(pipeline: str, path: str) -> str:
-    return f"moved/{pipeline}/{hashlib.sha256(path.encode()).hexdigest()}.json"
-
-
-def _batches(pipeline: str) -> str:
-    return f"batches/{pipeline}.json"
-
-
-def _profile(place: str) -> str:
-    return f"profiles/{place}.json"
-
-
-def _sweep(container: str) -> str:
-    return f"sweeps/{container}.json"
+    return _key(pipeline, hashlib.sha256(path.encode()).hexdigest())

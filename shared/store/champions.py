@@ -22,7 +22,7 @@ from shared.base.threads import at_once, together
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.ports import Documents, Lease
 from shared.store.recent import Recent
-from shared.store.shelf import Shelf, Stored, decode, encode, stem
+from shared.store.shelf import Shelf, Stored, decode, encode
 
 log = logging.getLogger("relearn.records")
 
@@ -73,7 +73,7 @@ class HeldChampion:
         self._stored = self._stored.ahead(champion)
 
     def save(self, champion: Champion) -> None:
-        self._stored = self._shelf.replace(self._stored, champion, self._lease)
+        self._stored = self._shelf.save(self._stored, champion, self._lease)
 
     def renew(self) -> None:
         """Keep the right to write and to change the endpoints, or raise `Busy`.
@@ -93,24 +93,25 @@ class HeldChampion:
 class ChampionRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._champions, self._history = Shelf(documents, Champion, Recent()), Shelf(documents, HistoryEntry)
-        self._changes = Shelf(documents, ChangeMark)
+        self._champions = Shelf(documents, Champion, "champions", Recent())
+        self._history = Shelf(documents, HistoryEntry, "history")
+        self._changes = Shelf(documents, ChangeMark, "active/changes")
 
     def load(self, pipeline: str) -> Champion:
-        stored = self._champions.load(_champion(pipeline))
+        stored = self._champions.load(pipeline)
         return stored.record if stored else Champion(pipeline=pipeline)
 
     def pipelines(self) -> list[str]:
         """Return the pipelines whose endpoints are recorded, also those that the file does not have any more."""
-        return [stem(name) for name in self._documents.names("champions/")]
+        return [*self._champions.listed()]
 
     def look(self, pipeline: str, *, recent: bool = False) -> FoundChampion:
         """Return the champion's record as `hold` takes it: with `recent`, as this process has last written it.
 
         Who has it while no change is under way has changed nothing, so that it need not be known.
         """
-        name = _champion(pipeline)
-        if recent and (known := self._champions.recent(name)) and known.record.change is None:
+        name = self._champions.name(pipeline)
+        if recent and (known := self._champions.known(pipeline)) and known.record.change is None:
             return FoundChampion(known, held=False)
         if document := self._documents.read(name):
             stored = Stored(name, decode(document.content, Champion, name), document.etag)
@@ -126,7 +127,8 @@ class ChampionRecords:
         """
         stored = found.stored
         if not stored.etag:
-            stored = self._champions.create(stored.name, stored.record) or self._champions.require(stored.name)
+            pipeline = stored.record.pipeline
+            stored = self._champions.create(pipeline, stored.record) or self._champions.require(pipeline)
         since = now()
         self._champions.forget(stored.name)  # until it is written again
         with ExitStack() as given_back:
@@ -136,7 +138,7 @@ class ChampionRecords:
             together(given_back.close, *held.last_of_all)
 
     def entry(self, pipeline: str, number: int) -> HistoryEntry | None:
-        stored = self._history.load(_entry(pipeline, number))
+        stored = self._history.load(_key(pipeline, number))
         return stored.record if stored else None
 
     def append(self, champion: Champion, entry: HistoryEntry) -> Champion:
@@ -147,7 +149,7 @@ class ChampionRecords:
         """
         chain, number = champion.head, champion.last + 1
         while True:
-            name = _entry(champion.pipeline, number)
+            name = self._history.name(_key(champion.pipeline, number))
             entry = msgspec.structs.replace(entry, number=number, chain=chain)
             content = encode(entry)
             if self._documents.create(name, content) is None:
@@ -173,10 +175,10 @@ class ChampionRecords:
                 yield name, document.content
 
     def mark_change(self, pipeline: str, not_before: datetime) -> None:
-        self._changes.put(_change(pipeline), ChangeMark(not_before))
+        self._changes.put(pipeline, ChangeMark(not_before))
 
     def unmark_change(self, pipeline: str) -> None:
-        self._documents.delete(_change(pipeline))
+        self._changes.delete(pipeline)
 
     def changes_to_finish(self, marked: Sequence[str], now: datetime) -> list[str]:
         """Return the pipelines, of those marked, whose change by hand was left unfinished.
@@ -188,20 +190,12 @@ class ChampionRecords:
 
     def _is_due(self, pipeline: str, now: datetime) -> bool:
         try:
-            mark = self._changes.load(_change(pipeline))
+            mark = self._changes.load(pipeline)
             return mark is not None and mark.record.not_before <= now
         except BadConfiguration as error:
             log.error("%s; the change is finished now", error)
             return True
 
 
-def _champion(pipeline: str) -> str:
-    return f"champions/{pipeline}.json"
-
-
-def _change(pipeline: str) -> str:
-    return f"active/changes/{pipeline}.json"
-
-
-def _entry(pipeline: str, number: int) -> str:
-    return f"history/{pipeline}/{number:06}.json"
+def _key(pipeline: str, number: int) -> str:
+    return f"{pipeline}/{number:06}"

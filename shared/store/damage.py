@@ -19,37 +19,38 @@ from shared.store.polls import Poll
 from shared.store.shelf import Shelf
 
 _KINDS: dict[str, Any] = {
-    "active/jobs/": RetrainingJob,
-    "active/arrivals/": Arrival,
-    "active/changes/": ChangeMark,
-    "active/watches/": Watch,
-    "active/deployments/": Deployments,
-    "champions/": Champion,
-    "batches/": Batches,
-    "sweeps/": Sweep,
-    "rollouts/": Rollout,
-    "polls/": Poll,
+    "active/jobs": RetrainingJob,
+    "active/arrivals": Arrival,
+    "active/changes": ChangeMark,
+    "active/watches": Watch,
+    "active/deployments": Deployments,
+    "champions": Champion,
+    "batches": Batches,
+    "sweeps": Sweep,
+    "rollouts": Rollout,
+    "polls": Poll,
 }
-_MARKED = {"active/jobs/": "jobs/", "active/arrivals/": "arrivals/"}  #: a mark, and the record that it is for
+_MARKED = {"active/jobs": "jobs", "active/arrivals": "arrivals"}  #: a mark, and the record that it is for
 
 
 def damaged(documents: Documents) -> list[str]:
     """Return a line for each record that cannot be read: its name and what is wrong with it."""
 
-    def look(place: tuple[str, Any]) -> str | None:
-        name, kind = place
+    def look(record: tuple[Shelf[Any], str]) -> str | None:
+        shelf, key = record
         try:
-            Shelf(documents, kind).load(name)
+            shelf.load(key)
         except BadConfiguration as error:
             return str(error)
         return None
 
-    return [line for line in at_once(look, _places(documents)) if line]
+    return [line for line in at_once(look, _records(documents)) if line]
 
 
-def _places(documents: Documents) -> Iterator[tuple[str, Any]]:
-    for prefix, kind in _KINDS.items():
-        for name in documents.names(prefix):
-            yield name, kind
-            if prefix in _MARKED:
-                yield _MARKED[prefix] + name.removeprefix(prefix), kind
+def _records(documents: Documents) -> Iterator[tuple[Shelf[Any], str]]:
+    for place, kind in _KINDS.items():
+        shelf = Shelf(documents, kind, place)
+        for key in shelf.listed():
+            yield shelf, key
+            if place in _MARKED:
+                yield Shelf(documents, kind, _MARKED[place]), key

@@ -12,16 +12,15 @@ from shared.store.shelf import Shelf, Stored
 
 class DeploymentRecords:
     def __init__(self, documents: Documents) -> None:
-        self._documents, self._shelf = documents, Shelf(documents, Deployments)
+        self._shelf = Shelf(documents, Deployments, "active/deployments")
 
     def load(self, pipeline: str) -> Stored[Deployments]:
         """Return the record, or an empty one that is not written yet."""
-        name = f"active/deployments/{pipeline}.json"
-        return self._shelf.load(name) or Stored(name, Deployments(extra=()), "")
+        return self._shelf.load(pipeline) or Stored(self._shelf.name(pipeline), Deployments(extra=()), "")
 
     def save(self, stored: Stored[Deployments], deployments: Deployments) -> None:
         """Write the record; without a deployment it is deleted. Raises `RecordChanged` if another run was first."""
         if deployments.extra:
-            self._shelf.replace(stored, deployments)
+            self._shelf.save(stored, deployments)
         elif stored.etag:
-            self._documents.delete(stored.name, stored.etag)
+            self._shelf.end(stored)

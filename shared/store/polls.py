@@ -16,7 +16,6 @@ from shared.domain.ports import Documents
 from shared.store.shelf import Shelf
 
 EVERY = timedelta(minutes=5)  #: a poll may run every few seconds, and must not cost a write each time
-_NAME = "polls/last.json"
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +24,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 
 class PollRecords:
     def __init__(self, documents: Documents) -> None:
-        self._polls = Shelf(documents, Poll)
+        self._polls = Shelf(documents, Poll, "polls")
         self._noted: datetime | None = None
 
     def note(self, at: datetime) -> None:
@@ -33,9 +32,9 @@ class PollRecords:
         if self._noted is not None and at - self._noted < EVERY:
             return
         with suppress(RecordChanged):  # another process has just polled too
-            self._polls.put(_NAME, Poll(at=at))
+            self._polls.put("last", Poll(at=at))
         self._noted = at
 
     def last(self) -> datetime | None:
-        stored = self._polls.load(_NAME)
+        stored = self._polls.load("last")
         return stored.record.at if stored else None

@@ -13,11 +13,11 @@ from shared.store.shelf import Shelf, stem
 
 class RequestRecords:
     def __init__(self, documents: Documents) -> None:
-        self._documents, self._notes = documents, Shelf(documents, dict[str, str])
+        self._documents, self._notes = documents, Shelf(documents, dict[str, str], "requests")
 
     def note(self, request_id: str, note: dict[str, str]) -> None:
         """Write down what became of a message, in place of what was said of an earlier try."""
-        self._notes.put(_request(request_id), note)
+        self._notes.put(request_id, note)
 
     def all(self) -> list[tuple[str, datetime]]:
         """Return the ids of the messages of which something is written down, and when it was, the newest first."""
@@ -25,13 +25,15 @@ class RequestRecords:
 
     def load(self, request_id: str) -> dict[str, str]:
         """Return what is written down about a message: its outcome, and of some the pipeline, who asked, and why."""
-        stored = self._notes.load(_request(request_id))
+        stored = self._notes.load(request_id)
         return stored.record if stored else {}
 
     def outcome(self, request_id: str) -> str | None:
         """Return what is said of a message: `done: ...`, or `not done`, `not yet`, `failed`, `refused`."""
         return self.load(request_id).get("outcome")
 
-
-def _request(request_id: str) -> str:
-    return f"requests/{request_id}.json"
+    def remove_before(self, moment: datetime) -> None:
+        """Remove what was written down before the moment, and not since."""
+        for name, at in self._documents.latest("requests/"):
+            if at < moment:
+                self._documents.delete(name)

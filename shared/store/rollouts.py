@@ -13,32 +13,26 @@ from shared.domain.rollouts import Rollout
 from shared.store.shelf import Shelf, Stored
 
 
-class RolloutRecords:
+class RolloutRecords(Shelf[Rollout]):
     def __init__(self, documents: Documents) -> None:
-        self._documents, self._rollouts = documents, Shelf(documents, Rollout)
+        super().__init__(documents, Rollout, "rollouts")
+        self._marks = Shelf(documents, dict[str, str], "active/rollouts")
 
     def all(self, fleet: str) -> Iterator[Stored[Rollout]]:
         """Yield the fleet's rollouts, newest first."""
-        for name in reversed(list(self._documents.names(f"rollouts/{fleet}/"))):
-            if stored := self._rollouts.load(name):
+        for key in reversed([*self.listed(f"{fleet}/")]):
+            if stored := self.load(key):
                 yield stored
 
     def latest(self, fleet: str) -> Stored[Rollout] | None:
         return next(self.all(fleet), None)
 
-    def create(self, rollout: Rollout) -> Stored[Rollout] | None:
+    def begin(self, rollout: Rollout) -> Stored[Rollout] | None:
         """Record it, or return None when another one has taken its number."""
-        return self._rollouts.create(f"rollouts/{rollout.fleet}/{rollout.number:06}.json", rollout)
-
-    def save(self, stored: Stored[Rollout], rollout: Rollout) -> Stored[Rollout]:
-        return self._rollouts.replace(stored, rollout)
+        return self.create(f"{rollout.fleet}/{rollout.number:06}", rollout)
 
     def mark(self, fleet: str) -> None:
-        self._documents.create(_active(fleet), b"{}")
+        self._marks.create(fleet, {})
 
     def unmark(self, fleet: str) -> None:
-        self._documents.delete(_active(fleet))
-
-
-def _active(fleet: str) -> str:
-    return f"active/rollouts/{fleet}.json"
+        self._marks.delete(fleet)

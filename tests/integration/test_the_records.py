@@ -13,6 +13,7 @@ from shared.adapters.storage.data import BlobTrainingData
 from shared.adapters.storage.documents import BlobDocuments
 from shared.base.errors import Busy, RecordChanged
 from shared.base.settings import Settings
+from shared.store import Records
 
 NAME = "champions/income.json"
 
@@ -56,10 +57,12 @@ def test_the_marker_of_a_folder_is_not_data_and_an_empty_file_is(azurite: Azurit
     assert [data.find(f"income/{each}.csv") is not None for each in ("a", "empty", "full")] == [False, True, True]
 
 
-def test_only_records_older_than_a_moment_are_listed(azurite: Azurite) -> None:
+def test_only_notes_older_than_a_moment_are_removed(azurite: Azurite) -> None:
     documents = BlobDocuments(open_store(Settings({"X": azurite.connection_string}), "X"), "retraining")
     documents.create("requests/a.json", b"{}")
     documents.create("jobs/a.json", b"{}")
-    now = datetime.now(UTC)
-    assert list(documents.written_before("requests/", now - timedelta(days=1))) == []
-    assert list(documents.written_before("requests/", now + timedelta(days=1))) == ["requests/a.json"]
+    now, requests = datetime.now(UTC), Records(documents).requests
+    requests.remove_before(now - timedelta(days=1))
+    assert list(documents.names("")) == ["jobs/a.json", "requests/a.json"]
+    requests.remove_before(now + timedelta(days=1))
+    assert list(documents.names("")) == ["jobs/a.json"]

@@ -122,10 +122,8 @@ class FakeDocuments:
         return ((name, self.contents[name] if name in self.listed else None) for name in self.names(prefix))
 
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
-        return [(name, START) for name in self.names(prefix)]
-
-    def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
-        return (name for name in self.names(prefix) if self.written[name] < moment)
+        found = [(name, self.written.get(name, START)) for name in self.names(prefix)]
+        return sorted(found, key=lambda each: each[1], reverse=True)
 
     @contextmanager
     def lease(self, name: str, etag: str | None = None) -> Iterator[Lease]:

@@ -16,7 +16,7 @@ from shared.domain.checks import Profile
 from shared.domain.jobs import Approval, JobState, Model, RetrainingJob
 from shared.domain.rollouts import Member, MemberState, Rollout, RolloutState
 from shared.domain.rows import Rows
-from shared.flows.retention import Removal
+from shared.store import Removal
 from shared.store.arrivals import Batches, Moved, Sweep
 from shared.store.champions import ChangeMark
 from shared.store.history_check import verify

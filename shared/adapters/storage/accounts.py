@@ -51,22 +51,7 @@ _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_b
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # seconds, as the client has them
 _DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
 _PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
-#: another run has the lease, or had it since ours ran out
-_LEASED = frozenset(
-    {
-        "LeaseAlreadyPresent",
-        "LeaseIdMismatchWithBlobOperation",
-        "LeaseIdMismatchWithLeaseOperation",
-        "LeaseIdMissing",
-        "LeaseIsBreakingAndCannotBeAcquired",
-        "LeaseIsBrokenAndCannotBeRenewed",
-        "LeaseLost",
-        "LeaseNotPresentWithBlobOperation",
-        "LeaseNotPresentWithLeaseOperation",
-    }
-)
-
-
+_LEASED = "Lease"  #: how the codes begin which say that another run has the lease, or had it since ours ran out
 #: why this one blob cannot be read, whoever asks
 _UNREADABLE = {
     "BlobArchived": "it is in the Archive tier; set its tier to Hot or Cool, which takes up to 15 hours",
@@ -246,7 +231,7 @@ def _classified(what: str, error: AzureError) -> RetrainingError:
     if code in _UNREADABLE:
         text = f"{text}: {_UNREADABLE[code]}"
         return NotYetReadable(text) if code == "BlobBeingRehydrated" else ServiceRefused(text, status, [code])
-    if code in _LEASED:
+    if code.startswith(_LEASED):
         return Busy(f"{text}: another run holds the lease")
     if isinstance(error, ResourceModifiedError) or status == 412:
         return RecordChanged(text)

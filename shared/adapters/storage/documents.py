@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, BlobLeaseClient, ContainerClient
+from azure.storage.blob import BlobClient, BlobLeaseClient, BlobProperties, ContainerClient
 
 from shared.adapters.storage.accounts import BlobStore, storage_errors
 from shared.base.errors import BadConfiguration, RetrainingError
@@ -33,25 +33,19 @@ class BlobDocuments:
         self._blob = lru_cache(_CLIENTS)(self._container.get_blob_client)
 
     def read(self, name: str) -> Document | None:
-        with storage_errors(f"reading {name}"):
-            try:
-                download = self._blob(name).download_blob(decompress=False)
-                properties = download.properties
-                if download.size > AT_MOST:
-                    raise BadConfiguration(
-                        f"The record {name} has {download.size} bytes, and {AT_MOST} at most are read"
-                    )
-                return Document(download.readall(), properties.etag, properties.lease.state != "available")
-            except ResourceNotFoundError:
-                return None
+        with storage_errors(f"reading {name}"), suppress(ResourceNotFoundError):
+            download = self._blob(name).download_blob(decompress=False)
+            properties = download.properties
+            if download.size > AT_MOST:
+                raise BadConfiguration(f"The record {name} has {download.size} bytes, and {AT_MOST} at most are read")
+            return Document(download.readall(), properties.etag, properties.lease.state != "available")
+        return None
 
     def create(self, name: str, content: bytes, *, shown: bool = False) -> str | None:
         metadata = {_SHOWN: base64.b64encode(content).decode()} if shown and len(content) <= SHOWN_AT_MOST else None
-        with storage_errors(f"creating {name}"):
-            try:
-                return upload(self._container, self._blob(name), content, overwrite=False, metadata=metadata)
-            except ResourceExistsError:
-                return None
+        with storage_errors(f"creating {name}"), suppress(ResourceExistsError):
+            return upload(self._container, self._blob(name), content, overwrite=False, metadata=metadata)
+        return None
 
     def replace(self, name: str, content: bytes, etag: str, lease: Lease | None = None) -> str:
         held: Any = {"lease": lease.id} if lease else {}
@@ -60,42 +54,23 @@ class BlobDocuments:
             return str(written["etag"])
 
     def delete(self, name: str, etag: str | None = None) -> None:
-        with storage_errors(f"deleting {name}"):
-            try:
-                self._blob(name).delete_blob(**_only(etag))
-            except ResourceNotFoundError:
-                return
+        with storage_errors(f"deleting {name}"), suppress(ResourceNotFoundError):
+            self._blob(name).delete_blob(**_only(etag))
 
     def names(self, prefix: str) -> Iterator[str]:
-        with storage_errors(f"listing {prefix}"):
-            try:
-                yield from self._container.list_blob_names(name_starts_with=prefix)
-            except ResourceNotFoundError:
-                return
+        with storage_errors(f"listing {prefix}"), suppress(ResourceNotFoundError):
+            yield from self._container.list_blob_names(name_starts_with=prefix)
 
     def shown(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
-        with storage_errors(f"listing {prefix}"):
-            try:
-                for blob in self._container.list_blobs(prefix, include=["metadata"]):
-                    yield blob.name, _shown(blob.metadata or {})
-            except ResourceNotFoundError:
-                return
+        return ((blob.name, _shown(blob.metadata or {})) for blob in self._listed(prefix, include=["metadata"]))
 
     def latest(self, prefix: str) -> list[tuple[str, datetime]]:
-        with storage_errors(f"listing {prefix}"):
-            try:
-                found = [(each.name, each.last_modified) for each in self._container.list_blobs(prefix)]
-            except ResourceNotFoundError:
-                return []
+        found = [(each.name, each.last_modified) for each in self._listed(prefix)]
         return sorted(found, key=lambda each: each[1], reverse=True)
 
-    def written_before(self, prefix: str, moment: datetime) -> Iterator[str]:
-        with storage_errors(f"listing {prefix}"):
-            try:
-                blobs = self._container.list_blobs(name_starts_with=prefix)
-                yield from (blob.name for blob in blobs if blob.last_modified < moment)
-            except ResourceNotFoundError:
-                return
+    def _listed(self, prefix: str, **options: Any) -> Iterator[BlobProperties]:
+        with storage_errors(f"listing {prefix}"), suppress(ResourceNotFoundError):
+            yield from self._container.list_blobs(prefix, **options)
 
     @contextmanager
     def lease(self, name: str, etag: str | None = None) -> Iterator[Lease]:
@@ -160,7 +135,5 @@ def _only(etag: str | None) -> dict[str, Any]:
 
 def create_container(container: ContainerClient) -> None:
     """Create the container unless it is there."""
-    try:
+    with suppress(ResourceExistsError):
         container.create_container()
-    except ResourceExistsError:
-        return

@@ -11,6 +11,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import IO, Any
 
@@ -53,15 +54,14 @@ class BlobModels:
     def _upload(self, model: Model, file: tempfile.SpooledTemporaryFile[bytes]) -> bool:
         """Return whether it was not there before."""
         file.seek(0)
-        with storage_errors(f"keeping the model {model.name}"):
+        with storage_errors(f"keeping the model {model.name}"), suppress(ResourceExistsError):
             try:
                 self._container.upload_blob(model.name, file, length=model.size, overwrite=False)
-            except ResourceExistsError:
-                return False
             except ResourceNotFoundError:
                 create_container(self._container)
                 return self._upload(model, file)
             return True
+        return False
 
     def keep_folder(self, files: Files) -> Model:
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as copy:
@@ -82,35 +82,24 @@ class BlobModels:
         for file in manifest.files:
             pieces = (copy.read(min(_PIECE, file.size - done)) for done in range(0, file.size, _PIECE))
             self._container.upload_blob(f"{model.name}{file.path}", pieces, length=file.size, overwrite=True)
-        try:
-            upload(
-                self._container,
-                self._container.get_blob_client(_stands_for(model)),
-                msgspec.json.encode(manifest),
-                overwrite=False,
-                metadata=_about(model),
-            )
-        except ResourceExistsError:
-            return False
-        return True
+        blob, content = self._container.get_blob_client(_stands_for(model)), msgspec.json.encode(manifest)
+        with suppress(ResourceExistsError):
+            upload(self._container, blob, content, overwrite=False, metadata=_about(model))
+            return True
+        return False
 
     def touch(self, model: Model) -> bool:
-        with storage_errors(f"touching the model {model.name}"):
-            try:
-                # Writing metadata, even none, gives a blob a new ETag and a new time.
-                self._container.get_blob_client(_stands_for(model)).set_blob_metadata(_about(model))
-            except ResourceNotFoundError:
-                return False
+        with storage_errors(f"touching the model {model.name}"), suppress(ResourceNotFoundError):
+            # Writing metadata, even none, gives a blob a new ETag and a new time.
+            self._container.get_blob_client(_stands_for(model)).set_blob_metadata(_about(model))
             return True
+        return False
 
     def listed(self) -> Iterator[KeptModel]:
         with storage_errors("listing the models"):
-            try:
-                for blob in self._names():
-                    if model := _model(blob):
-                        yield KeptModel(model, blob.last_modified, blob.etag)
-            except ResourceNotFoundError:
-                return
+            for blob in self._names():
+                if model := _model(blob):
+                    yield KeptModel(model, blob.last_modified, blob.etag)
 
     def remove(self, kept: KeptModel) -> bool:
         model = kept.model
@@ -123,10 +112,7 @@ class BlobModels:
 
     def remove_unfinished(self, before: datetime) -> None:
         with storage_errors("listing the models"):
-            try:
-                found = [match for blob in self._names() if (match := _NAME.fullmatch(blob.name))]
-            except ResourceNotFoundError:
-                return
+            found = [match for blob in self._names() if (match := _NAME.fullmatch(blob.name))]
             finished = {match["sha256"] for match in found if match["kind"] == ".json"}
             for match in found:
                 if match["kind"] == "/" and match["sha256"] not in finished:
@@ -141,26 +127,23 @@ class BlobModels:
 
     def _remove(self, name: str, etag: str) -> bool:
         blob = self._container.get_blob_client(name)
-        try:
+        with suppress(ResourceModifiedError, ResourceNotFoundError):
             blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return False
-        return True
+            return True
+        return False
 
     def _names(self, prefix: str | None = None) -> Iterator[BlobProperties]:
         """Yield the blobs, but not those within folders, each of which is one name with a final slash."""
         names: Any = self._container.walk_blobs(name_starts_with=prefix, include=["metadata"], delimiter="/")
-        yield from names
+        with suppress(ResourceNotFoundError):  # no model was kept yet
+            yield from names
 
     def link(self, model: Model) -> BlobReference:
         return self._store.link(self._name, model.name, LINK_SECONDS)
 
     def find(self, sha256: str) -> list[Model]:
         with storage_errors(f"looking up the model {sha256}"):
-            try:
-                return [model for blob in self._names(sha256) if (model := _model(blob))]
-            except ResourceNotFoundError:
-                return []
+            return [model for blob in self._names(sha256) if (model := _model(blob))]
 
     def identify(self, reference: BlobReference, known: Collection[Model] = ()) -> Model | None:
         prefix = f"{self._store.address}{self._name}/"
@@ -170,11 +153,9 @@ class BlobModels:
         if model := next((each for each in known if each.name == match[0]), None):
             return model
         named = Model(sha256=match["sha256"], size=0, folder=match["kind"] == "/")
-        with storage_errors(f"looking up the model {match[0]}"):
-            try:
-                return _model(self._container.get_blob_client(_stands_for(named)).get_blob_properties())
-            except ResourceNotFoundError:
-                return None
+        with storage_errors(f"looking up the model {match[0]}"), suppress(ResourceNotFoundError):
+            return _model(self._container.get_blob_client(_stands_for(named)).get_blob_properties())
+        return None
 
 
 def _stands_for(model: Model) -> str:

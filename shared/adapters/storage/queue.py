@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -21,10 +22,8 @@ def open_queues(settings: Settings, name: str) -> QueueServiceClient:
 
 def waiting(queues: QueueServiceClient, name: str) -> int | None:
     """Return about how many messages wait in the queue, or None if the queue does not exist."""
-    with storage_errors(f"looking at the queue {name}"):
-        try:
-            queue = queues.get_queue_client(name)
-            queue.peek_messages(1)  # the right to look at messages is another than to look at the queue
-            return int(queue.get_queue_properties().approximate_message_count or 0)
-        except ResourceNotFoundError:
-            return None
+    with storage_errors(f"looking at the queue {name}"), suppress(ResourceNotFoundError):
+        queue = queues.get_queue_client(name)
+        queue.peek_messages(1)  # the right to look at messages is another than to look at the queue
+        return int(queue.get_queue_properties().approximate_message_count or 0)
+    return None

@@ -155,7 +155,7 @@ class Settlement:
                 seconds={name: each.seconds for name, each in served.items()},
                 former=change.before if change.traffic else {},
             )
-            self.records.watches.begin(self.pipeline.name, watch)
+            self.records.watches.put(self.pipeline.name, watch)
 
     def settle_unchanged(self, request_id: str, stored: Stored[RetrainingJob] | None) -> None:
         self.end(request_id, stored, JobState.PROMOTED, "this very model is live already")
@@ -191,7 +191,7 @@ class Settlement:
         if champion.late_writes and self.records.watches.load(self.pipeline.name) is None:
             until = max(late_write.until for late_write in champion.late_writes)
             watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
-            self.records.watches.begin(self.pipeline.name, watch)
+            self.records.watches.put(self.pipeline.name, watch)
 
     def end(self, request_id: str, stored: Stored[RetrainingJob] | None, state: JobState, reason: str) -> None:
         """Write the outcome on the job, or under the request that a person sent."""
