@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -90,8 +91,11 @@ def azureml_place(azurite: Azurite, folder: Path, *flags: str, apart: str | None
         yield publish(azurite, workspace, apart if apart is not None else uuid4().hex[:8])
 
 
-def publish(azurite: Azurite, workspace: RunningWorkspace, apart: str) -> AzureMLPlace:
-    """Publish in a workspace that runs. `apart` ends the names of container and queue."""
+def publish(azurite: Azurite, workspace: RunningWorkspace, apart: str, own: Path = SAMPLE) -> AzureMLPlace:
+    """Publish in a workspace that runs. `apart` ends the names of container and queue.
+
+    Files in the folder `own` take the place of the sample's files that have the same names.
+    """
     end = f"-{apart}" if apart else ""
     header, rows = breast_cancer()
     container, queue, storage = f"training-data{end}", f"model-promotions{end}", azurite.connection_string
@@ -120,10 +124,11 @@ def publish(azurite: Azurite, workspace: RunningWorkspace, apart: str) -> AzureM
     _open_datastores(workspace.remote, str(place.blobs.account_name))
     first = as_csv(header, rows[:FIRST_ROWS])
     place.blobs.get_blob_client(BATCHES, "first/rows.csv").upload_blob(first, overwrite=True)
-    _make(workspace.remote, "environment.yml", "component.yml")
-    _await_job(workspace.remote, *_make(workspace.remote, "first-job.yml"))
-    _make(workspace.remote, "model.yml", "endpoint.yml", "deployment.yml")
-    _make(workspace.remote, "traffic.yml")
+    make = partial(_make, workspace.remote, own)
+    make("environment.yml", "component.yml")
+    _await_job(workspace.remote, *make("first-job.yml"))
+    make("model.yml", "endpoint.yml", "deployment.yml")
+    make("traffic.yml")
     return place
 
 
@@ -140,10 +145,10 @@ def _open_datastores(remote: Remote, account: str) -> None:
         remote.put(f"datastores/relearn_{name}", {"properties": store})
 
 
-def _make(remote: Remote, *files: str) -> list[str]:
-    """Make what the sample's files describe; return the names."""
-    assets = Assets(remote)
-    return [make_one(assets, document, kind) for document, kind in read_files([SAMPLE / file for file in files])]
+def _make(remote: Remote, own: Path, *names: str) -> list[str]:
+    """Make what the files of these names describe; return the names of what is made."""
+    assets, files = Assets(remote), [own / name if (own / name).exists() else SAMPLE / name for name in names]
+    return [make_one(assets, document, kind) for document, kind in read_files(files)]
 
 
 def _await_job(remote: Remote, name: str) -> None:

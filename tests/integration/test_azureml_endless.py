@@ -16,7 +16,7 @@ from local.azurite import Azurite
 from local.datasets import as_csv
 from shared.domain.jobs import JobState, RetrainingJob
 from tests.conftest import empty
-from tests.support.azureml_flow import PASSING, AzureMLFlow, configured
+from tests.support.azureml_flow import LIGHT, PASSING, AzureMLFlow, configured
 from tests.support.waiting import until
 
 FLAGS = ("--control", "--deploying", "0")
@@ -37,8 +37,9 @@ class Restarting:
             for name in LEADING:
                 monkeypatch.setenv(name, workspace.settings[name])
             there = self.place
-            self.place = replace(there, workspace=workspace) if there else publish(self.azurite, workspace, apart="")
-            yield AzureMLFlow(self.place, self.settings)
+            made = replace(there, workspace=workspace) if there else publish(self.azurite, workspace, "", LIGHT)
+            self.place = made
+            yield AzureMLFlow(made, self.settings)
 
 
 @pytest.fixture

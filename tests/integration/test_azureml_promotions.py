@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
@@ -16,12 +15,10 @@ from local.azureml import AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv, with_shuffled_labels
 from shared.adapters.azureml import online
-from shared.cli.place import DONE
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command, Request
 from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
-from tests.support.commands import CommandLine
 from tests.support.waiting import PATIENCE, until
 
 ROWS = count(300, 3)  #: of the next data set: each gives another model
@@ -52,43 +49,6 @@ def retrained(flow: AzureMLFlow) -> RetrainingJob:
 
 def said(job: RetrainingJob) -> str:
     return "\n".join([*(step.note for step in job.steps), job.reason or ""])
-
-
-def test_a_new_model_is_proven_before_its_first_call_and_gets_its_share_step_by_step(flow: AzureMLFlow) -> None:
-    job = retrained(flow)
-    assert job.state is JobState.PROMOTED, job.reason
-    states = list(dict.fromkeys(step.state for step in job.steps))
-    assert states == [
-        JobState.RECEIVED,
-        JobState.SUBMITTED,
-        JobState.TRAINING,
-        JobState.JUDGING,
-        JobState.ACCEPTED,
-        JobState.STAGING,
-        JobState.PROMOTING,
-        JobState.PROMOTED,
-    ]
-    live = flow.champion.live
-    assert live is not None
-    assert live.proof["online"].proven
-    assert [step.share for step in live.traffic] == [10, 50, 100]
-    assert job.verdict is not None
-    assert job.verdict.same_rows
-    flow.assert_right(job)
-
-
-def test_the_doctor_finds_nothing_wrong_in_the_workspace_and_changes_nothing(
-    flow: AzureMLFlow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = (flow.traffic(), flow.deployments(), len(list(flow.workspace.remote.listed("jobs"))))
-    settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
-    code, out, _ = CommandLine(settings, tmp_path, capsys).run("doctor", "--json")
-    findings = {each["what"]: each for each in json.loads(out)}
-    assert {what for what, each in findings.items() if each["health"] != "ok"} == {"timers of the app"}, findings
-    assert code == DONE
-    for part in ("training.workspace", "training.component", "targets (online)"):
-        assert any(what.endswith(part) for what in findings), list(findings)
-    assert (flow.traffic(), flow.deployments(), len(list(flow.workspace.remote.listed("jobs")))) == before
 
 
 def test_a_model_that_the_gate_refuses_is_never_deployed(azureml: AzureMLPlace, tmp_path: Path) -> None:

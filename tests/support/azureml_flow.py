@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -12,7 +13,6 @@ from uuid import uuid4
 
 import pytest
 import requests
-import skops.io
 
 from local.azureml import ENDED, ENDPOINT, LEADING, PIPELINE, SAMPLE, AzureMLPlace, publish, running_workspace
 from local.azurite import Azurite
@@ -20,8 +20,11 @@ from local.datasets import LABEL
 from shared.domain.jobs import FINAL, JobState, RetrainingJob
 from tests.conftest import empty
 from tests.support.flow import Driven
+from tests.support.light.code import linear
 from tests.support.waiting import PATIENCE, until
 
+#: a component and a deployment without libraries, which train and serve in a tenth of the sample's processor time
+LIGHT = Path(__file__).parent / "light"
 #: for tests that look at which model is live: the gate passes nearly every one, and nothing is waited for
 PASSING = (
     ("AUC >= champion - 0.01", "AUC >= champion - 0.5"),
@@ -42,8 +45,11 @@ def configured(folder: Path, *changes: tuple[str, str]) -> dict[str, str]:
     return {"PIPELINES_FILE": str(file)}
 
 
-def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory) -> Iterator[AzureMLPlace]:
-    """Yield a workspace with a live first model, which this process's identity may use."""
+def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory, own: Path = LIGHT) -> Iterator[AzureMLPlace]:
+    """Yield a workspace with a live first model, which this process's identity may use.
+
+    The files of the folder `own` take the place of the sample's.
+    """
     folder, flags = folders.mktemp("azureml") / "aml", ("--control", "--deploying", "0")
     with (
         pytest.MonkeyPatch.context() as patched,
@@ -51,7 +57,7 @@ def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory) -> Iterator[
     ):
         for name in LEADING:
             patched.setenv(name, workspace.settings[name])
-        yield publish(one_azurite, workspace, apart="")
+        yield publish(one_azurite, workspace, apart="", own=own)
     empty(one_azurite)
 
 
@@ -155,14 +161,15 @@ class AzureMLFlow(Driven):
         until(ended, "the trainings end")
 
     def predicted(self, sha256: str) -> list[list[float]]:
-        """Return the probabilities that the kept model gives for the kept rows, by scikit-learn itself."""
-        _, rows = self.features()
+        """Return the probabilities that the kept model itself gives for the kept rows: no service is asked."""
+        columns, rows = self.features()
         container = self.place.blobs.get_container_client("models")
-        [name] = [name for name in container.list_blob_names(name_starts_with=f"{sha256}/") if name.endswith(".skops")]
-        content = io.BytesIO(container.download_blob(name).readall())
-        model = skops.io.load(content, trusted=skops.io.get_untrusted_types(data=content.getvalue()))
-        found: list[list[float]] = model.predict_proba(rows).tolist()
-        return found
+        names = [*container.list_blob_names(name_starts_with=f"{sha256}/")]
+        [name] = [name for name in names if name.endswith((".skops", linear.FILE))]
+        content = container.download_blob(name).readall()
+        if name.endswith(linear.FILE):
+            return linear.probabilities(json.loads(content), columns, rows)
+        return by_scikit_learn(content, rows)
 
     def answered(self, deployment: str | None = None) -> list[list[float]]:
         """Return what the endpoint answers for the kept rows, asked as any client would."""
@@ -210,3 +217,12 @@ class AzureMLFlow(Driven):
             assert job.stage.proven_at is not None
         self.settle()
         assert self.deployments() == {serving}
+
+
+def by_scikit_learn(content: bytes, rows: list[list[float]]) -> list[list[float]]:
+    """Return the probabilities that a model in skops' format gives for the rows."""
+    import skops.io  # takes seconds, and few tests have such a model
+
+    model = skops.io.load(io.BytesIO(content), trusted=skops.io.get_untrusted_types(data=content))
+    found: list[list[float]] = model.predict_proba(rows).tolist()
+    return found

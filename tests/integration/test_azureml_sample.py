@@ -1,0 +1,64 @@
+"""The whole flow with the sample as it is: its scikit-learn training, and a deployment without a scoring script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.azureml import SAMPLE, AzureMLPlace
+from local.azurite import Azurite
+from local.datasets import as_csv
+from shared.cli.place import DONE
+from shared.domain.jobs import JobState
+from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
+from tests.support.commands import CommandLine
+
+
+@pytest.fixture(scope="module")
+def azureml(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureMLPlace]:
+    yield from place_of(one_azurite, tmp_path_factory, SAMPLE)
+
+
+@pytest.fixture
+def flow(azureml: AzureMLPlace, tmp_path: Path) -> AzureMLFlow:
+    return AzureMLFlow(azureml, configured(tmp_path, *PASSING))
+
+
+def test_a_new_model_is_proven_before_its_first_call_and_gets_its_share_step_by_step(flow: AzureMLFlow) -> None:
+    job = flow.finish(flow.drop("new.csv", as_csv(flow.place.header, flow.place.rows[:300])))
+    assert job.state is JobState.PROMOTED, job.reason
+    states = list(dict.fromkeys(step.state for step in job.steps))
+    assert states == [
+        JobState.RECEIVED,
+        JobState.SUBMITTED,
+        JobState.TRAINING,
+        JobState.JUDGING,
+        JobState.ACCEPTED,
+        JobState.STAGING,
+        JobState.PROMOTING,
+        JobState.PROMOTED,
+    ]
+    live = flow.champion.live
+    assert live is not None
+    assert live.proof["online"].proven
+    assert [step.share for step in live.traffic] == [10, 50, 100]
+    assert job.verdict is not None
+    assert job.verdict.same_rows
+    flow.assert_right(job)
+
+
+def test_the_doctor_finds_nothing_wrong_in_the_workspace_and_changes_nothing(
+    flow: AzureMLFlow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (flow.traffic(), flow.deployments(), len(list(flow.workspace.remote.listed("jobs"))))
+    settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
+    code, out, _ = CommandLine(settings, tmp_path, capsys).run("doctor", "--json")
+    findings = {each["what"]: each for each in json.loads(out)}
+    assert {what for what, each in findings.items() if each["health"] != "ok"} == {"timers of the app"}, findings
+    assert code == DONE
+    for part in ("training.workspace", "training.component", "targets (online)"):
+        assert any(what.endswith(part) for what in findings), list(findings)
+    assert (flow.traffic(), flow.deployments(), len(list(flow.workspace.remote.listed("jobs")))) == before
