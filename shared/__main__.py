@@ -1,7 +1,5 @@
 """`python -m shared`: what people ask of the app, with its own settings. Parses and delegates."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import os

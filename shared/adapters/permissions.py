@@ -4,8 +4,6 @@ It lists patterns of actions, as role definitions have them: allowed is what one
 `notActions`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any

@@ -4,8 +4,6 @@ None of these may come between a key and its service, and to look for them takes
 small call. `send` stays the method of `requests`, because OpenTelemetry hooks in there.
 """
 
-from __future__ import annotations
-
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 

@@ -4,8 +4,6 @@ An artefact is a JSON object with `name` and `properties`: a pipeline, a linked 
 malformed one raises `BadConfiguration`, which names the file, the activity and the key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """From trainings to entries of `pipelines.yaml`: decides only, reads and writes nothing."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

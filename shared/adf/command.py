@@ -1,7 +1,5 @@
 """`python -m shared import-adf`: reads the files, writes the entries, says what is missing. All of the I/O is here."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What entries of both services have alike: what Data Factory does not know, parameters, and times."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """All artefacts of one import, by name, as Data Factory compares names: the case does not count."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What an import could not carry over, and what the user has to give. Holds names, never values."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

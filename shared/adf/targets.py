@@ -1,7 +1,5 @@
 """Update activities as targets: a Classic endpoint by its PATCH address, a New web service by its resource id."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from shared.adf.artefacts import Activity, LinkedService, UpdateResource

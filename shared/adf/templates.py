@@ -4,8 +4,6 @@ Parameters, variables and `concat` are put in where they are plain; anything els
 parameter is never put in.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any

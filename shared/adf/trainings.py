@@ -4,8 +4,6 @@ A training is one batch execution and the output port that gives its model; each
 is a target of it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Single values and names of Data Factory in the words of `pipelines.yaml`; None for a value without a translation."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Container
 from urllib.parse import urlsplit, urlunsplit

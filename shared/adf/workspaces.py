@@ -4,8 +4,6 @@ What such an activity runs was published with the first SDK, and only its id is 
 workspace, the data, the parameters and the times; the training itself has to be published as a command component.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shared.adf.artefacts import ExecutePipeline, Expression, LinkedService, Pipeline, Text

@@ -4,8 +4,6 @@ The host ends a call after the `functionTimeout` of host.json, so that the budge
 begun last.
 """
 
-from __future__ import annotations
-
 CALL_SECONDS = 600.0  #: the functionTimeout of host.json
 LAST_STEP_SECONDS = 180.0  #: what is begun at the end of a budget may take so long
 

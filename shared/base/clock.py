@@ -1,7 +1,5 @@
 """The time, as the flows ask for it."""
 
-from __future__ import annotations
-
 import time
 from datetime import UTC, datetime
 from typing import Protocol

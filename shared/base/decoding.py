@@ -4,8 +4,6 @@ msgspec compiles a type at its first use, and threads that do so at once crash t
 in 7 of 8 tries of 16 threads). The Functions host runs functions in threads, so all of it is behind one lock.
 """
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Callable
 from datetime import datetime

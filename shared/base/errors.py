@@ -3,8 +3,6 @@
 Three answers exist: try again later (`TryLater`), never again (`NeverAgain`), ask a human (`AskHuman`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from shared.base.secret import redact

@@ -1,7 +1,5 @@
 """A failure of one item does not stop the work on the others."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import TypeVar

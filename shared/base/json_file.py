@@ -1,7 +1,5 @@
 """Reads JSON files that people hand over, with a byte order mark or in UTF-16; an error names line and column."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 What a service asks for within seconds is waited for in place, so that a step keeps its results.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar

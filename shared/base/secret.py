@@ -1,7 +1,5 @@
 """Values that must never be seen: kept out of every repr, and cut out of every text that may carry one."""
 
-from __future__ import annotations
-
 import re
 
 _SECRETS = re.compile(

@@ -1,7 +1,5 @@
 """The app's settings: the environment, read in one place."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

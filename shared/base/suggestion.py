@@ -1,7 +1,5 @@
 """Suggests the known name that a misspelt one means."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """Runs the same work on many things in threads, because it waits for storage and services most of the time."""
 
-from __future__ import annotations
-
 import logging
 import random
 import time

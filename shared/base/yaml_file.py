@@ -3,8 +3,6 @@
 `.nan`, `.inf` and a document that grows without bounds by its aliases are mistakes too.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

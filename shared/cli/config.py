@@ -1,7 +1,5 @@
 """`check`, `schema`, `import-adf`: the pipelines file."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

@@ -1,7 +1,5 @@
 """The curves of a model that are drawn, from its answers for rows whose truth is known. Needs numpy: import it late."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """`history`, `verify`: what was live, and why; and whether the history is as it was written."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """`jobs`, `job`: what became of each retraining."""
 
-from __future__ import annotations
-
 import argparse
 
 from shared.cli.names import find_id, ids_of

@@ -1,7 +1,5 @@
 """Long lists, shown by pages: `jobs`, `data` and `requests`."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum

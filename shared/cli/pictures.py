@@ -1,7 +1,5 @@
 """Candidate and champion as a picture: ROC curves, residuals or confusion, by what was learnt. Pure."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`requests`: what became of the messages and commands of people."""
 
-from __future__ import annotations
-
 import argparse
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Writes a small SVG: shapes in, text out. It fetches nothing, and reads well on any background."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 

@@ -1,7 +1,5 @@
 """What an entry with services of Azure Machine Learning v2 must keep to, beyond the form of each key."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath

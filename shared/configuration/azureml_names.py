@@ -1,7 +1,5 @@
 """The names of resources, ports and metrics that an entry has for Azure Machine Learning v2."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Explains an error of msgspec about the file: names the key and says what would be right."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 

@@ -1,7 +1,5 @@
 """`pipelines.yaml` as it is written: every key, with what it means. No value is checked against another here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any
 

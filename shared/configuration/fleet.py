@@ -1,7 +1,5 @@
 """An entry with `for_each`: where its `{key}` may stand, and how it is rolled out."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The gate as it is configured. A rule that could never be judged is found here, before the first training."""
 
-from __future__ import annotations
-
 import msgspec
 
 from shared.configuration.file import Entry, Wrong

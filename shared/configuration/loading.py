@@ -2,8 +2,6 @@
 wrong and what would be right.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

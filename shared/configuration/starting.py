@@ -1,7 +1,5 @@
 """The first entry of a pipeline: what is known of its data and services, with the reasons as remarks. Decides only."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

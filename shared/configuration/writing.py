@@ -1,7 +1,5 @@
 """Entries as YAML text, alone or at the end of a file that has others. What the file has stays as it is."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The services of Azure Machine Learning v2 that a pipeline uses: training, endpoint, and shares of its calls."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal

@@ -1,7 +1,5 @@
 """The bake of a promoted model: what each check adds, and when a rollback is asked for. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from statistics import median

@@ -4,8 +4,6 @@ In the pattern of a fleet one `{name}` stands for the value that differs between
 Upper and lower case differ, as for blobs, except in the extension: `*.csv` takes `DATA.CSV`.
 """
 
-from __future__ import annotations
-
 import re
 from functools import cache
 

@@ -4,8 +4,6 @@ Headers and number forms: Evaluate Model of Studio (classic) writes one row per 
 decimals with up to 17 digits, and the words `Infinity` and `NaN`. The order of the columns is not a promise.
 """
 
-from __future__ import annotations
-
 import math
 from enum import Enum
 

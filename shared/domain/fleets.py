@@ -3,8 +3,6 @@
 A value becomes part of names and addresses, so it has lower-case letters, digits and dashes only.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar

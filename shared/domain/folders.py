@@ -1,7 +1,5 @@
 """A model that is a folder: the manifest whose hash is the model's, and the paths that its files may have."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from typing import IO

@@ -4,8 +4,6 @@ What the file names must be in the workspace: the client of `az ml` uploads code
 and the app has none.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Mapping

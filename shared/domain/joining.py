@@ -1,7 +1,5 @@
 """Several files as one table: whether they are one, and that table as a stream. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from shared.base.errors import HeadersDiffer

@@ -4,8 +4,6 @@ A name that the configuration does not give is looked for as scikit-learn's auto
 `training_...` is what autolog measures on the rows that were trained on, and is never taken unless it is named.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Mapping
 

@@ -4,8 +4,6 @@ README.md has an example of each. A message names a pipeline and a job, never an
 is settled takes a `by`: without it the message is a second delivery of the app's own and does nothing.
 """
 
-from __future__ import annotations
-
 import base64
 import codecs
 import json

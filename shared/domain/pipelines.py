@@ -1,7 +1,5 @@
 """One pipeline, checked and ready to use: what to retrain, how to judge it, where to promote it. No I/O."""
 
-from __future__ import annotations
-
 import msgspec
 
 from shared.domain.arrivals import ArrivalSettings

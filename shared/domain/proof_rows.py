@@ -1,7 +1,5 @@
 """Which rows show which model answers, and when two answers are the same. No I/O."""
 
-from __future__ import annotations
-
 import math
 
 from shared.domain.rows import Rows

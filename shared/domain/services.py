@@ -1,7 +1,5 @@
 """The services that a pipeline uses, and how they are asked: training, targets, scoring, bake."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

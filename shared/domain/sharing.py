@@ -1,7 +1,5 @@
 """How the calls go over to a new model: which steps, which shares, and whether somebody else gave others. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from shared.domain.azureml import ShareSettings

@@ -1,7 +1,5 @@
 """Which files and jobs are stuck, and why. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The kinds of value in `pipelines.yaml` beyond text, numbers and lists, and how each is read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any

@@ -3,8 +3,6 @@
 `Flows` wires them over the ports. The app, the unit tests and the integration tests all use this one wiring.
 """
 
-from __future__ import annotations
-
 import logging
 from datetime import timedelta
 from functools import cached_property

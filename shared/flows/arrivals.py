@@ -1,7 +1,5 @@
 """Records one arrival, refuses it, ends it, or follows it to another version of its blob."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A look only reads the endpoints; whatever is to be changed is asked of the promo
 proof. A watch also finds what a run that was overtaken wrote late, and has it repaired.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence

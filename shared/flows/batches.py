@@ -4,8 +4,6 @@ The batch's job is recorded before its arrivals name it, so that a run that dies
 next, and no file is taken twice or left out.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

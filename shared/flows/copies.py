@@ -3,8 +3,6 @@
 A copy goes once its job has ended, and no job that may be trained again or continued reads it. The dropped data stays.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping

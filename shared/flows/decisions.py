@@ -1,7 +1,5 @@
 """Carries out what people decide about a job: approve, reject, cancel. Each message counts once."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

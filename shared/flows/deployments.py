@@ -3,8 +3,6 @@
 Each deployment was recorded before it was asked for, so that none is left behind. The poll looks at each record.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Events, sweeps and messages only record what they saw. Taking up looks at each o
 when it is time.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

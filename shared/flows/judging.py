@@ -4,8 +4,6 @@ The rows are those that the training kept back, as it gives them with the new mo
 request (RRS), many by a BES job of the predictive web service, whose id is recorded before it is started.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import logging

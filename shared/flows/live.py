@@ -1,7 +1,5 @@
 """Finds the model that an endpoint serves, and keeps it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain

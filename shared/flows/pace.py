@@ -1,7 +1,5 @@
 """How often the service of a training is asked for it: the longer it runs, the less often."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from datetime import datetime
 

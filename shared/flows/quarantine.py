@@ -4,8 +4,6 @@ The copy is complete before the move is written down, and the move is written do
 happens only to that very version: a run that dies in between loses nothing, and the next one finishes.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Dispatches a message to the flow that carries it out. Mypy reports an action without a branch."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from typing import assert_never

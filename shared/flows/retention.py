@@ -6,8 +6,6 @@ model that is about to be needed is touched first, and one that was touched sinc
 promotion that begins meanwhile finds its model there.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set

@@ -5,8 +5,6 @@ message for each member, under an id of its own. The members to ask are recorded
 read from their own records. Members without an outcome are asked again, because a run may die anywhere.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress

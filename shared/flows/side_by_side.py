@@ -1,7 +1,5 @@
 """Scores the new model and the former one at the same time, each by its deployment, whatever their shares."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 

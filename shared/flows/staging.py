@@ -5,8 +5,6 @@ the live one, so a candidate waits until a change, or the bake after it, is over
 model, an accepted job is promoted without this.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Each step of a job does one thing and returns the job as it is afterwards, which
 answer that is lost and an event that comes twice all find the record, and the step is taken again.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

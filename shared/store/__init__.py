@@ -1,7 +1,5 @@
 """Under which name each record is kept, and how it is written."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import msgspec

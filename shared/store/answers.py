@@ -5,8 +5,6 @@ answers/{digest}/{model}.json    the scored columns that the model of this SHA-2
 answers/{digest}/{model}-part.json   those of the first rows, where the model was asked in pieces and was busy
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

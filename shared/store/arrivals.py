@@ -11,8 +11,6 @@ profiles/{pipeline}.json              what the last accepted data looked like
 sweeps/{container}.json               how far the container was reconciled with these records
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping

@@ -5,8 +5,6 @@ active/changes/{pipeline}.json a mark while a change asked for by hand is under 
 history/{pipeline}/{n}.json    what was live, one entry a change, written once, each with the hash of the one before
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Finds records that cannot be read, of what is under way. The flows skip them; a person has to look at them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -3,8 +3,6 @@
 active/deployments/{pipeline}.json   written before a model is deployed; deleted when no deployment is left to drop
 """
 
-from __future__ import annotations
-
 from shared.domain.deployments import Deployments
 from shared.domain.ports import Documents
 from shared.store.shelf import Shelf, Stored

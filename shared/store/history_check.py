@@ -5,8 +5,6 @@ An edit breaks the link behind it, a removal leaves a gap or an end before the c
 may write all records can rewrite the whole chain; a head that was noted elsewhere shows that too.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable

@@ -6,8 +6,6 @@ active/jobs/{id}.json          a mark while the job is not final, so that a poll
 parked/{fleet}/{id}.json       a mark in place of that one while an accepted job waits for a rollout of its fleet
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Iterator
 

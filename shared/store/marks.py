@@ -1,7 +1,5 @@
 """Reads all marks with one list, so that the cost of a timer grows with what is open, not with what ever came."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -3,8 +3,6 @@
 polls/last.json   written after a poll that went well, at most once in `EVERY` by each process
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from datetime import datetime, timedelta
 

@@ -3,8 +3,6 @@
 Others may have written since. Only a conditional write shows that, so this is for those who make one before they act.
 """
 
-from __future__ import annotations
-
 from threading import Lock
 from typing import Generic, TypeVar
 

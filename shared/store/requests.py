@@ -3,8 +3,6 @@
 requests/{id}.json             of a message sent by hand, or one that could not be carried out
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from shared.domain.ports import Documents

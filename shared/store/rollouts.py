@@ -4,8 +4,6 @@ rollouts/{fleet}/{number}.json   one rollout with a line for each member
 active/rollouts/{fleet}.json     a mark while one is running, so that a poll costs nothing when none is
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shared.domain.ports import Documents

@@ -4,8 +4,6 @@ What a deployment answers is what its model's `predict` or its script's `run` gi
 of lists, a list of objects, or one object with such a list; text where a script has made JSON of it itself.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

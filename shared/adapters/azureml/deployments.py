@@ -4,8 +4,6 @@ A new deployment is a copy of the live one with another model. It is named by th
 SHA-256 as a tag.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

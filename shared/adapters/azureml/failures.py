@@ -1,7 +1,5 @@
 """Why a job failed: the error of its run, and the end of what it printed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

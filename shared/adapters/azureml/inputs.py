@@ -4,8 +4,6 @@ A training reads a CSV file as pandas does: a column is one of numbers if each o
 with leading zeros, as `01234`, makes its column one of text, as a number would not give it back.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

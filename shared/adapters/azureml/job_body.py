@@ -3,8 +3,6 @@
 It says what the service's own client sends for the same. No I/O.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What a workspace says of the parts that a pipeline names, for people who set it up. No retraining needs it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Where a registered model is in the storage: its `modelUri` becomes the address of a blob or of a folder."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ A search that names a state is refused by the service, and one over several expe
 have the app's tag are read page after page, the newest first, until those that are asked for are there.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Calls of an online endpoint: rows in pieces, by key or identity, to the endpoint or to one of its deployments."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any

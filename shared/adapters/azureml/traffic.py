@@ -3,8 +3,6 @@
 A PUT of an endpoint replaces all that it does not name, so it is written as it was read, with other shares.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ The app names a job, so that a PUT that is made twice finds the same job. A job 
 where the job says, in the app's own storage.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -4,8 +4,6 @@ What a version has as its address never changes; its tags may. A version that so
 its content is kept (`adopt`), and a second one that says which deployment of an endpoint served it then.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -7,8 +7,6 @@ A write that takes long is accepted with 200, 201 or 202. Nothing here waits for
 shows its `provisioningState`, and `reason` says why it failed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial

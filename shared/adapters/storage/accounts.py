@@ -4,8 +4,6 @@ Setting `X` is a connection string, or the identity form that the Functions host
 `X__accountName`), with `X__credential=managedidentity` and `X__clientId` for a user-assigned identity.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager

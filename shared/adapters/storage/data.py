@@ -1,7 +1,5 @@
 """The dropped data sets: looked up, read, linked to, and brought together or copied aside, by the storage itself."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath

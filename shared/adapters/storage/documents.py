@@ -1,7 +1,5 @@
 """Documents as blobs of one container: conditional by ETag, held by a blob lease."""
 
-from __future__ import annotations
-
 import base64
 import logging
 from collections.abc import Iterator, Mapping

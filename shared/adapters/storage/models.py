@@ -5,8 +5,6 @@
 {sha256}.json            the manifest, written last; it stands for the folder when that is touched or removed
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import tempfile

@@ -1,7 +1,5 @@
 """The queue service of one connection setting, for looking only: the Functions host alone takes messages."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Any
 

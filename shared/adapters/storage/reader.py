@@ -4,8 +4,6 @@ Those are the app's own storage, and the addresses in a pipeline's `training.res
 no SAS is read by the app's identity, where a pipeline's services are opened by that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, unquote

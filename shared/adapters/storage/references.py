@@ -1,7 +1,5 @@
 """Blob references as Studio's protocols write them: `BaseLocation`, `RelativeLocation`, `SasBlobToken`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from shared.base.errors import UnexpectedAnswer

@@ -1,7 +1,5 @@
 """Versions of the blobs of one container: found, listed, read under their ETag, and linked to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from azure.core import MatchConditions

@@ -1,7 +1,5 @@
 """What the identity may do to a New web service, and which storage account the service reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import requests

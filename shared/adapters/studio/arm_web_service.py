@@ -5,8 +5,6 @@ definition is read, the one address changed, and the definition written back wit
 the operation under `Azure-AsyncOperation` is followed to its end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit

@@ -3,8 +3,6 @@
 POST {base}/jobs creates a job, POST {base}/jobs/{id}/start starts it, GET {base}/jobs/{id} reads it, DELETE cancels it.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping, Sequence

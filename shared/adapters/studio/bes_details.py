@@ -3,8 +3,6 @@
 Details are a line of ids around a JSON object of nested `Exception`s; the innermost `Message` is what went wrong.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -4,8 +4,6 @@ GET {address} reads the endpoint; PATCH {address} with `Resources` swaps a train
 body, and no answer says when the model is live (the documents say about 30 s). PUT {address} makes the endpoint.
 """
 
-from __future__ import annotations
-
 import logging
 from contextlib import suppress
 from typing import Any

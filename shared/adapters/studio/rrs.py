@@ -3,8 +3,6 @@
 POST {base}/execute?api-version=2.0&details=true with a table of strings; every cell of the answer is a string.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import requests

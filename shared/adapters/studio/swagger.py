@@ -4,8 +4,6 @@ The service's own generators wrote the names in two ways: as `properties` of `In
 read, wherever in `definitions` they stand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

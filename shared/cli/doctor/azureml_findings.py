@@ -1,7 +1,5 @@
 """What is wrong with the parts of a workspace that a pipeline names. Decides only; `azureml` looks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil

@@ -1,7 +1,5 @@
 """A finding of `doctor`: what was checked, its health, and what to do about it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum
 

@@ -4,8 +4,6 @@ Member names are kept where the services' documents have them; every other name 
 have in common is one member. Of a path, a query and the headers the same holds.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

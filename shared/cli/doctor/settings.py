@@ -1,7 +1,5 @@
 """Checks the settings: present, resolved and of the right form; and those that the pipelines file names."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checks containers, queues, the rights that the app needs on them, and the storage's clock."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Checks the running Python and packages against those that the app was tested with."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Iterator

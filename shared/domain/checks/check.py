@@ -1,7 +1,5 @@
 """One pass over a data set: its hash, its faults, its profile."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 

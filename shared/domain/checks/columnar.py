@@ -4,8 +4,6 @@ A missing cell and a number in its common spellings are recognized in place; eve
 by itself where a rule asks for it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """One column as it passes by: are its cells what they should be, and how many are missing."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Sequence

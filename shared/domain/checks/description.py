@@ -1,7 +1,5 @@
 """The columns of a data set as people look at them."""
 
-from __future__ import annotations
-
 import math
 
 import msgspec

@@ -4,8 +4,6 @@ Each eight bytes of a row are mixed into its number by a multiplication, from a 
 process; rows that are not alike have the same number about as seldom as with Python's hash.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

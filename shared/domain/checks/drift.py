@@ -6,8 +6,6 @@ below 0.1 is not a shift, from 0.25 on a large one). An empty bin counts as half
 cells, and what is of no bin, have bins of their own, so that a change in these is a drift as well.
 """
 
-from __future__ import annotations
-
 import math
 import random
 import re

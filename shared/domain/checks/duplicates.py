@@ -1,7 +1,5 @@
 """The share of rows that repeat an earlier row, in bounded memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

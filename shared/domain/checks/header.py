@@ -1,7 +1,5 @@
 """The names of a table against the columns that a pipeline asks for."""
 
-from __future__ import annotations
-
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence

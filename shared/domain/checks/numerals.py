@@ -5,8 +5,6 @@ others, Bitwise data parallelism in regular expression matching, PACT 2014). A n
 for sure. Another, such as 1e100 or one with spaces around, is OTHER, and has to be looked at by itself.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is

@@ -1,7 +1,5 @@
 """What a check found: a record for machines, and a text for people."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum

@@ -4,8 +4,6 @@ A large block that is regular is looked at as a whole (`columnar.py`), and only 
 surely good; another block is parsed. Both say the same.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """What a pipeline asks of its data: the typed rules, as they are written in the configuration."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Annotated
 

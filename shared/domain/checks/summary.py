@@ -1,7 +1,5 @@
 """What is asked of a training's data as a whole, kept so small that it adds up over many files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import msgspec

@@ -1,7 +1,5 @@
 """What is asked of a training's data as a whole, be it one file or many: decided over their summary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from shared.domain.checks.report import Fault, Kind

@@ -4,8 +4,6 @@ Columns of Score Model by kind: regression `Scored Labels`; two-class `Scored La
 of the positive class; multiclass `Scored Labels` and `Scored Probabilities for Class "x"`. Needs numpy: import it late.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

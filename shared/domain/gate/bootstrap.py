@@ -5,8 +5,6 @@ the same draw, so that what makes rows hard for all of them cancels out of the d
 B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 13.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ The table is CSV in UTF-8 with a header: the columns of the data, the label's to
 may be a third of the training data, so that it is never in memory as a whole.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable, Iterator, Mapping
 

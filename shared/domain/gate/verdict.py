@@ -1,7 +1,5 @@
 """What the gate decided, kept with the numbers it saw."""
 
-from __future__ import annotations
-
 import hashlib
 from enum import Enum
 

@@ -5,8 +5,6 @@ https://waikato.github.io/weka-wiki/formats_and_processing/arff_stable/
 What tools read in different ways is refused: a value with spaces or signs and no quotes, an empty value, a sparse row.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

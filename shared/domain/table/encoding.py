@@ -1,7 +1,5 @@
 """What bytes are when they are not the UTF-8 text that they should be."""
 
-from __future__ import annotations
-
 BOM = b"\xef\xbb\xbf"
 HEAD = 4096  #: bytes that show what a file is
 _SIGNATURES = (

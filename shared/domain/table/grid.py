@@ -3,8 +3,6 @@
 Quotes may enclose separators and line ends. What the exact reader may read in another way, or refuse, is left to it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """A file's bytes as whole lines of UTF-8 text, whatever chunks they come in."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 from shared.domain.table import encoding

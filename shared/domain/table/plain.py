@@ -1,7 +1,5 @@
 """The common case of a small block: lines that are rows, whose cells are what is between the separators."""
 
-from __future__ import annotations
-
 import re
 
 from shared.domain.table.form import CELL_AT_MOST, Form

@@ -1,7 +1,5 @@
 """A table as it streams by: its names first, then its rows in blocks of whole lines."""
 
-from __future__ import annotations
-
 import csv
 import re
 import sys

@@ -4,8 +4,6 @@ A run that held the record before and did not release it may only have been stop
 overtaken; what it may have written late is repaired before anything else.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the history will say of a change that is asked for. Reads the records and writes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime

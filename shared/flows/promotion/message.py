@@ -7,8 +7,6 @@ comes by finishes it before it does anything else. A run that was only stopped f
 overtaken, and what it may have written late is repaired.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime

@@ -5,8 +5,6 @@ The repair is in the champion's record until it is proven. A look never waits: i
 once, and has the poll bring the next look.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass

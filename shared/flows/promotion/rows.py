@@ -1,7 +1,5 @@
 """Finds the rows that show which of two models answers."""
 
-from __future__ import annotations
-
 import logging
 
 from shared.domain.jobs import Model, RetrainingJob

@@ -4,8 +4,6 @@ The outcome is written on the job first, then the champion's record is settled, 
 poll resumes every change that has one.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

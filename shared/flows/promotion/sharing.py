@@ -5,8 +5,6 @@ are scored at the same time before the next step. A look never waits: it writes 
 says when to look again. A revert is one write, of the shares before the change.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

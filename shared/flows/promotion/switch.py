@@ -5,8 +5,6 @@ its answers to the kept rows are the new model's: those that the training servic
 or others than before (or, after putting back, the same as before).
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
