@@ -173,7 +173,7 @@ def test_an_error_of_a_look_reaches_the_command() -> None:
         yield ok("the first", "answers")
         raise Stopped("this pipeline does not exist")
 
-    with pytest.raises(Stopped, match="no such pipeline"):
+    with pytest.raises(Stopped, match="this pipeline does not exist"):
         list(in_time(looks(), 60))
 
 
