@@ -62,6 +62,8 @@ def run(command: str, rest: Sequence[str]) -> int:
         return 0
     if command == "check":
         return _check()
+    if command == "mutations":
+        return _call(setup.for_tests(ROOT), ["tests.support.mutations"])
     if command == "bench":
         return _call(setup.for_bench(ROOT, options.subject in (None, "studio", "endpoints")), ["local.bench", *rest])
     if command in ("addresses", "azure-settings", "drop", "predeploy", "sample"):

@@ -17,6 +17,7 @@ OWN = {
     "app": "a command of the app by its full name: app check, app status",
     "test": "run every test; arguments are passed on to pytest",
     "check": "run ruff, mypy, pip-audit, checkov and azure-functions-doctor",
+    "mutations": "check that the tests notice the deliberate faults of tests/mutations.yaml",
     "predeploy": "check that the app could read the pipelines.yaml that azd is about to deploy",
     "azure-settings": "write the deployed app's settings to a file, for the app's commands",
     "bench": "measure it all, or one: bench app, package, arrival, poll, checks, azureml, studio, ...",
@@ -65,7 +66,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             )
         case "test":
             parser.usage = "run.py test [ARGUMENT ...]"
-            parser.epilog = "Arguments are those of pytest: run.py test tests/unit -k gate -n 2"
+            parser.epilog = "pytest takes the arguments: run.py test tests/unit -k gate -n 2"
     return parser
 
 

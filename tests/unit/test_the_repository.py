@@ -17,6 +17,7 @@ from local import deployed
 from local.children import ROOT
 from local.setup import MADE
 from shared.domain.messages import read_request
+from tests.support.mutations import read_mutations
 
 DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 VSCODE = sorted(path.name for path in (ROOT / ".vscode").glob("*.json"))
@@ -133,3 +134,12 @@ def files_of_a_checkout() -> list[str]:
 def test_git_ignores_everything_that_is_made() -> None:
     ignored = pathspec.GitIgnoreSpec.from_lines((ROOT / ".gitignore").read_text("utf-8").splitlines())
     assert [name for name in MADE if not ignored.match_file(f"{name}/file")] == []
+
+
+def test_every_mutation_still_changes_its_file_and_names_a_test() -> None:
+    mutations = read_mutations()
+    assert len(mutations) >= 16
+    for mutation in mutations:
+        compile(mutation.source(), mutation.file, "exec")
+        file, _, test = mutation.test.partition("::")
+        assert f"\ndef {test}(" in (ROOT / file).read_text("utf-8"), mutation.fault
