@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from local.bench.rows import Row
 from shared.domain.checks import Checks, Column, Drift, Type, check
 
@@ -156,12 +158,14 @@ def _stream(size: int, quoted: bool) -> Iterator[bytes]:
     for number in range(_ROWS):
         numbers = [f"{chance.gauss(0, 100):.6g}" for _ in range(5)] + [str(chance.randrange(10**6)) for _ in range(2)]
         numbers.append("" if number % 10 == 0 else str(chance.random()))
-        rows.append(f"@{number:04},{','.join(numbers)},{chance.choice(jobs)},{chance.choice(['<=50K', '>50K'])}\n")
-    block = "".join(rows).encode()
+        rows.append(f"@@@@@{number:04},{','.join(numbers)},{chance.choice(jobs)},{chance.choice(['<=50K', '>50K'])}\n")
+    block = np.frombuffer(bytearray("".join(rows), "ascii"), np.uint8)
+    numbers_at = np.flatnonzero(block == ord("@")).reshape(-1, 5)
     yield f"id,{','.join(_NUMBERS)},job,income\n".encode()
     given, number, waiting = 0, 0, bytearray()
     while given < size:
-        waiting += block.replace(b"@", b"%d" % (10_000 + number))
+        block[numbers_at] = [*b"%d" % (10_000 + number)]
+        waiting += block.data
         number += 1
         while len(waiting) >= CHUNK:
             yield bytes(memoryview(waiting)[:CHUNK])

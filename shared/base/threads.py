@@ -89,21 +89,25 @@ def _rested(waiting: Callable[[], R]) -> R:
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Give the items in their order; another thread makes the next one while one is used.
+    """Give the items in their order; another thread makes the next two while one is used.
 
     It is one thread of its own: what many allocate in turn, the C library keeps for each of them. Nothing is being made
     any more when this ends, however it ends.
     """
     end = object()
-    with ThreadPoolExecutor(1, "relearn-ahead") as one:
+    one = ThreadPoolExecutor(1, "relearn-ahead")
 
-        def begin() -> Future[T | object]:
-            return one.submit(copy_context().run, _next, items, end)
+    def begin() -> Future[T | object]:
+        return one.submit(copy_context().run, _next, items, end)
 
-        future = begin()
-        while (item := future.result()) is not end:
-            future = begin()
+    try:
+        # With two, neither thread waits where an item takes longer than another.
+        made = deque([begin(), begin()])
+        while (item := made.popleft().result()) is not end:
+            made.append(begin())
             yield cast(T, item)
+    finally:
+        one.shutdown(cancel_futures=True)
 
 
 def _next(items: Iterator[T], end: object) -> T | object:

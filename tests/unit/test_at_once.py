@@ -158,7 +158,7 @@ def test_what_is_large_is_done_by_one_thread_at_a_time() -> None:
     assert most == [1]
 
 
-def test_the_next_item_is_made_while_one_is_used() -> None:
+def test_the_next_two_items_are_made_while_one_is_used() -> None:
     made = [threading.Event() for _ in range(20)]
 
     def items() -> Iterator[int]:
@@ -168,7 +168,7 @@ def test_the_next_item_is_made_while_one_is_used() -> None:
 
     used = []
     for number in ahead(items()):
-        assert all(event.wait(PATIENCE) for event in made[: number + 2])
+        assert all(event.wait(PATIENCE) for event in made[: number + 3])
         used.append(number)
     assert used == [*range(20)]
 

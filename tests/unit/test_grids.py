@@ -196,6 +196,30 @@ def test_a_row_has_the_same_number_whatever_is_before_and_behind_it(rows: list[b
     assert [*digests_of(rows[cut:]), *digests_of(rows[:cut])] == [number[row] for row in [*rows[cut:], *rows[:cut]]]
 
 
+def test_a_row_has_the_same_number_among_many_rows_as_among_few() -> None:
+    rows = [b"%d" % number for number in range(20_000)]
+    long = [bytes(range(length)) for length in (30, 100, 255)]
+
+    assert [*digests_of([*rows, *long])] == [*digests_of(rows), *digests_of(long)]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.lists(st.integers(-300, 300), max_size=30)), st.integers(1, 40), st.integers(0, 1))
+def test_the_rows_that_are_counted_do_not_depend_on_how_they_come(
+    parts: list[list[int]], at_most: int, kind: int
+) -> None:
+    found, rows = Duplicates(at_most), [number for part in parts for number in part]
+    for turn, part in enumerate(parts):
+        found.add_digests(np.array(part, np.int64) if (turn + kind) % 2 else part)
+
+    looked_at = next(
+        some
+        for one_in in (8**level for level in range(11))
+        if len({*(some := [number for number in rows if number % one_in == 0])}) <= at_most
+    )
+    assert found.share == (len(looked_at) - len({*looked_at})) / max(1, len(looked_at))
+
+
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 30, 255, 256, 257])
 def test_rows_that_differ_in_a_byte_or_two_have_different_numbers(length: int) -> None:
     signs = b"0123456789"

@@ -1,9 +1,10 @@
 """The share of rows that repeat an earlier row, in bounded memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
-AT_MOST = 1 << 19  #: digests kept: 60 MiB
+AT_MOST = 1 << 19  #: digests kept, and as many that wait: 16 MiB
 _STEP = 3  #: bits
 _LEVELS = 11
 
@@ -20,7 +21,9 @@ class Duplicates:
 
     def __init__(self, at_most: int = AT_MOST) -> None:
         self._at_most = at_most
-        self._kept: set[int] = set()
+        self._new: list[Any] = []  #: lists and arrays of digests that wait, so that many are sorted at once
+        self._waiting = 0
+        self._kept: Any = None  #: a sorted array without repetitions
         self._level = 0
         # The counts of the next levels are kept from the first row on, so that they are there when rows are dropped.
         self._rows = [0] * _LEVELS
@@ -28,38 +31,53 @@ class Duplicates:
     @property
     def one_in(self) -> int:
         """Return 1 when every row was looked at, or n for one in about n."""
+        self._counted()
         return 1 << (_STEP * self._level)
 
     @property
     def share(self) -> float:
-        rows = self._rows[self._level]
-        return (rows - len(self._kept)) / max(1, rows)
+        rows, different = self._counted()
+        return (rows - different) / max(1, rows)
 
     def add(self, rows: Iterable[bytes]) -> None:
-        self._add([*map(hash, rows)], _of_level)
+        self.add_digests([*map(hash, rows)])
 
     def add_digests(self, digests: Any) -> None:
-        """Do the same for an array of the numbers of rows."""
-        self._add(digests, lambda some, level: some[some & _mask(level) == 0])
-
-    def _add(self, digests: Any, of_level: Callable[[Any, int], Any]) -> None:
+        """Do the same for a list or an array of the numbers of rows."""
         if self._level:
-            digests = of_level(digests, self._level)
-        self._kept.update(digests if isinstance(digests, list) else digests.tolist())
+            digests = _of_level(digests, self._level)
+        self._new.append(digests)
+        self._waiting += len(digests)
+        if self._waiting > self._at_most:
+            self._take_in()
+
+    def _counted(self) -> tuple[int, int]:
+        """Return how many rows were looked at, and how many different ones are among them."""
+        if self._kept is None and all(isinstance(digests, list) for digests in self._new):
+            return self._waiting, len({*chain(*self._new)})  # for a small table NumPy is not loaded
+        if self._new:
+            self._take_in()
+        return self._rows[self._level], len(self._kept)
+
+    def _take_in(self) -> None:
+        import numpy as np
+
+        kept = () if self._kept is None else (self._kept,)
+        digests = np.concatenate([np.asarray(each, np.int64) for each in (*self._new, *kept)])
+        new = digests[: self._waiting]
         for level in range(self._level, _LEVELS):
-            self._rows[level] += len(digests)
-            digests = of_level(digests, level + 1)
-            if not len(digests):
-                break
+            new = _of_level(new, level)
+            self._rows[level] += len(new)
+        digests.sort()
+        self._kept = digests[np.append(True, digests[1:] != digests[:-1])[: len(digests)]]
+        self._new, self._waiting = [], 0
         while len(self._kept) > self._at_most and self._level + 1 < _LEVELS:
             self._level += 1
-            self._kept = set(_of_level(self._kept, self._level))
+            self._kept = _of_level(self._kept, self._level)
 
 
-def _mask(level: int) -> int:
-    return (1 << (_STEP * level)) - 1
+def _of_level(digests: Any, level: int) -> Any:
+    import numpy as np
 
-
-def _of_level(digests: Iterable[int], level: int) -> list[int]:
-    mask = _mask(level)
-    return [digest for digest in digests if not digest & mask]
+    digests = np.asarray(digests, np.int64)
+    return digests[digests & ((1 << (_STEP * level)) - 1) == 0]
