@@ -45,7 +45,7 @@ OF_A_DOWNLOAD = Limits(4 << 30, 300.0)
 
 @dataclass(frozen=True)
 class Answer:
-    """A 2xx or 3xx answer. `headers` has its names in lower case."""
+    """A 2xx answer. The names in `headers` may be written in any case."""
 
     asked: str
     status: int
@@ -91,27 +91,13 @@ class Service:
 
     def _call(self, method: str, url: str, body: Any, parameters: Mapping[str, str]) -> Answer:
         asked = f"{self._name}: {method} {urlsplit(url).path}"
-        begun = time.monotonic()
-        try:
-            answer = self._session.request(
-                method,
-                url,
-                params=parameters,
-                json=body,
-                headers={"Authorization": self._authorization(), "Accept": "application/json", **self._headers},
-                timeout=TIMEOUTS,
-                allow_redirects=False,
-                stream=True,
-            )
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # The exception's own text may hold the address with its signature.
-            raise ServiceUnavailable(f"{asked} got no answer ({type(error).__name__})") from None
+        headers = {"Authorization": self._authorization(), "Accept": "application/json", **self._headers}
+        answer, begun = _begun(self._session, asked, method, url, params=parameters, json=body, headers=headers)
         with answer:
             content = b"".join(_content(answer, asked, OF_AN_ANSWER, begun))
-        headers = {key.lower(): value for key, value in answer.headers.items()}
         if answer.status_code >= 300:
-            raise failure(asked, answer.status_code, headers, content)
-        return Answer(asked, answer.status_code, headers, content)
+            raise failure(asked, answer.status_code, answer.headers, content)
+        return Answer(asked, answer.status_code, answer.headers, content)
 
     def _url(self, path: str) -> str:
         if "://" not in path:
@@ -129,26 +115,32 @@ class Service:
 def download(session: requests.Session, url: str, limits: Limits = OF_A_DOWNLOAD) -> Iterator[bytes]:
     """Yield the content at the address, which the caller has checked against the configuration."""
     asked = f"GET {urlsplit(url)._replace(query='').geturl()}"
-    answer, begun = asked_again(lambda: _begun(session, url, asked))
+
+    def begin() -> tuple[requests.Response, float]:
+        answer, begun = _begun(session, asked, "GET", url)
+        if answer.status_code == 200:
+            return answer, begun
+        with answer:
+            if answer.status_code == 403:
+                # The usual cause is a signature that ran out; the next look gives a fresh one.
+                raise ServiceUnavailable(f"{asked} answered 403: its signature may have expired")
+            raise failure(asked, answer.status_code, answer.headers, b"")
+
+    answer, begun = asked_again(begin)
     with answer:
         yield from _content(answer, asked, limits, begun)
 
 
-def _begun(session: requests.Session, url: str, asked: str) -> tuple[requests.Response, float]:
+def _begun(
+    session: requests.Session, asked: str, method: str, url: str, **options: Any
+) -> tuple[requests.Response, float]:
     """Return an answer whose content is still to come, and when it was asked for."""
     begun = time.monotonic()
     try:
-        answer = session.get(url, stream=True, timeout=TIMEOUTS, allow_redirects=False)
+        return session.request(method, url, timeout=TIMEOUTS, allow_redirects=False, stream=True, **options), begun
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        # The exception's own text may hold the address with its signature.
         raise ServiceUnavailable(f"{asked} got no answer ({type(error).__name__})") from None
-    if answer.status_code == 200:
-        return answer, begun
-    with answer:
-        headers = {key.lower(): value for key, value in answer.headers.items()}
-        if answer.status_code == 403:
-            # The usual cause is a signature that ran out; the next look gives a fresh one.
-            raise ServiceUnavailable(f"{asked} answered 403: its signature may have expired")
-        raise failure(asked, answer.status_code, headers, b"")
 
 
 def _content(answer: requests.Response, asked: str, limits: Limits, begun: float) -> Iterator[bytes]:

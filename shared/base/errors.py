@@ -77,7 +77,7 @@ class Busy(TryLater):
 
 
 class ServiceRefused(NeverAgain):
-    """A service understood and said no. `headers` of its answer, in lower case, may say more."""
+    """A service understood and said no. `headers` of its answer may say more."""
 
     def __init__(
         self, message: str, status: int, codes: Sequence[str] = (), headers: Mapping[str, str] | None = None

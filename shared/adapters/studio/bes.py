@@ -24,14 +24,6 @@ log = logging.getLogger("relearn.bes")
 _VERSION = {"api-version": "2.0"}
 _INTERRUPTED = "The server stopped"  #: how the message begins
 _JOB_ID = re.compile(r"^[A-Za-z0-9-]{1,64}$")
-# The service's samples read the state as a name or as its number; both spellings of the third are about.
-_STATES = {
-    **dict.fromkeys(("NotStarted", 0, "0"), "NotStarted"),
-    **dict.fromkeys(("Running", 1, "1"), "Running"),
-    **dict.fromkeys(("Failed", 2, "2"), "Failed"),
-    **dict.fromkeys(("Cancelled", "Canceled", 3, "3"), "Cancelled"),
-    **dict.fromkeys(("Finished", 4, "4"), "Finished"),
-}
 
 
 class BatchExecutionService:
@@ -88,21 +80,21 @@ class BatchExecutionService:
 
 def read_bes_job(answer: Any) -> BesJob:
     """Return the job's state. `Results` is read by port name: its order promises nothing."""
-    status = answer.get("StatusCode") if isinstance(answer, Mapping) else None
-    state = _STATES.get(status) if isinstance(status, (str, int)) and not isinstance(status, bool) else None
-    match state:
-        case "NotStarted":
+    status = str(answer.get("StatusCode")) if isinstance(answer, Mapping) else "None"
+    # The service's samples read the state as a name or as its number; both spellings of the fourth are about.
+    match status:
+        case "NotStarted" | "0":
             return NotStarted()
-        case "Running":
+        case "Running" | "1":
             return Running()
-        case "Failed":
+        case "Failed" | "2":
             details = innermost_message(str(answer.get("Details") or "the service gave no details"))
             return Failed(details, interrupted=details.startswith(_INTERRUPTED))
-        case "Cancelled":
+        case "Cancelled" | "Canceled" | "3":
             return Cancelled()
-        case "Finished":
+        case "Finished" | "4":
             results = answer.get("Results") or {}
             return Finished(
                 {str(port): read_reference(blob, f"The BES result {port}") for port, blob in results.items()}
             )
-    raise UnexpectedAnswer(f"BES job status {str(status)[:80]!r} is not one this app knows")
+    raise UnexpectedAnswer(f"BES job status {status[:80]!r} is not one this app knows")
