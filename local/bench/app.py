@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from local.workplace import PIPELINE, Workplace, workplace
 from shared.app import App
 from shared.base.settings import Settings
 from shared.domain.fleets import Pipelines
-from shared.domain.jobs import Dataset, JobState, RetrainingJob
+from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.ports import Finished
 
 GIB = 1 << 30
@@ -112,7 +111,7 @@ class Bare:
 
     def start(self, path: str) -> str:
         """Start a training on the file; return its BES job."""
-        link = self._app.data.link(Dataset(path=path, etag="", modified=datetime.now(UTC), size=0), 3600)
+        link = self._app.data.link(path, 3600)
         sas = link.sas.reveal() if link.sas else ""
         data = f"{link.address}{sas}"
         self._session.head(data).raise_for_status()

@@ -80,7 +80,7 @@ def _job(number: int, bes_job: str | None = None) -> RetrainingJob:
 
 def _train(app: App, data: Dataset, number: int) -> None:
     service = app.training_service(app.pipelines[PIPELINE])
-    bes_job = service.submit("bench", app.data.link(data, 86400), {})
+    bes_job = service.submit("bench", app.data.link(data.path, 86400), {})
     service.start(bes_job)
     job = _job(sum(ENDED) + number, bes_job)
     app.records.jobs.announce(job)

@@ -298,7 +298,7 @@ class Training:
         if job.joined is None:
             if not just_read and self.data.find(job.dataset.path) != job.dataset:
                 raise DataChanged(f"{job.dataset.path} was overwritten or deleted before it was trained on")
-            return self.data.link(job.dataset, seconds)
+            return self.data.link(job.dataset.path, seconds)
         self._brought(job, self.data.join)
         return self.data.link_joined(job.joined, seconds)
 

@@ -320,8 +320,8 @@ class FakeData:
     def delete_batched(self, dataset: Dataset) -> None:
         self.joined.pop(dataset.path, None)
 
-    def link(self, dataset: Dataset, seconds: float) -> BlobReference:  # noqa: ARG002
-        return BlobReference("https://store.example/", f"training-data/{dataset.path}")
+    def link(self, path: str, seconds: float) -> BlobReference:  # noqa: ARG002
+        return BlobReference("https://store.example/", f"training-data/{path}")
 
     def link_joined(self, name: str, seconds: float) -> BlobReference:  # noqa: ARG002
         return BlobReference("https://store.example/", f"batches/{name}")

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,26 +25,14 @@ _PUT_BACK = "relearn_put_back"  #: metadata of what was put back: the digest of 
 Version = tuple[BlobVersions, Dataset]  #: a blob's version, and where it is
 
 
-class BlobTrainingData:
+class BlobTrainingData(BlobVersions):
     """`store` and `container` have what was dropped; `own` takes the quarantine and the batches."""
 
     def __init__(self, store: BlobStore, container: str, own: BlobStore) -> None:
-        self._dropped, self._kept = BlobVersions(store, container), BlobVersions(own, _BATCHES)
-        self._set_aside = BlobVersions(own, _QUARANTINE)
+        super().__init__(store, container)
+        self._kept, self._set_aside = BlobVersions(own, _BATCHES), BlobVersions(own, _QUARANTINE)
         self._quarantine = own.client.get_container_client(_QUARANTINE)
         self._batches = own.client.get_container_client(_BATCHES)
-
-    def find(self, path: str) -> Dataset | None:
-        return self._dropped.find(path)
-
-    def listed(self, prefix: str = "") -> Iterator[Dataset]:
-        return self._dropped.listed(prefix)
-
-    def read(self, dataset: Dataset) -> Iterator[bytes]:
-        return self._dropped.read(dataset)
-
-    def link(self, dataset: Dataset, seconds: float) -> BlobReference:
-        return self._dropped.link(dataset.path, seconds)
 
     def join(self, name: str, parts: Sequence[Dataset], after: str | None) -> None:
         if len(parts) == 1 and after is None:
@@ -70,12 +59,12 @@ class BlobTrainingData:
                 raise
 
     def delete_batched(self, dataset: Dataset) -> None:
-        self._delete(self._kept, dataset)
+        self._kept.delete(dataset)
 
     def _copy_one(self, name: str, dataset: Dataset) -> None:
         with storage_errors(f"copying to {_BATCHES}/{name}"):
             before = self._copies(name).get(name)
-            if not _is_whole(before, dataset) and not self._bring(name, before, self._dropped, dataset):
+            if not _is_whole(before, dataset) and not self._bring(name, before, self, dataset):
                 raise ServiceUnavailable(f"{dataset.path} is still being copied to {_BATCHES}/{name}")
 
     def put(self, name: str, content: bytes) -> None:
@@ -121,7 +110,7 @@ class BlobTrainingData:
             raise DataChanged(f"{_BATCHES}/{after} has the data of the model that is live, and was deleted")
         return [
             *((self._kept, dataset) for dataset in former if dataset),
-            *((self._dropped, dataset) for dataset in parts),
+            *((self, dataset) for dataset in parts),
         ]
 
     def _bring(self, name: str, before: BlobProperties | None, place: BlobVersions, dataset: Dataset) -> bool:
@@ -166,7 +155,7 @@ class BlobTrainingData:
         state = _copied(target)
         if state is None:
             try:
-                state = _start_copy(target, self._dropped, dataset)
+                state = _start_copy(target, self, dataset)
             except HttpResponseError:
                 # That the source is another now has no error code of its own.
                 if self.find(dataset.path) == dataset:
@@ -175,22 +164,8 @@ class BlobTrainingData:
         if state != "success":
             raise ServiceUnavailable(f"{dataset.path} is still being copied into quarantine")
 
-    def delete(self, dataset: Dataset) -> None:
-        self._delete(self._dropped, dataset)
-
-    @staticmethod
-    def _delete(place: BlobVersions, dataset: Dataset) -> None:
-        with storage_errors(f"deleting {dataset.path}"):
-            try:
-                place.blob(dataset.path).delete_blob(
-                    etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified
-                )
-            except HttpResponseError:
-                if place.find(dataset.path) == dataset:
-                    raise  # a lease, a snapshot or a policy holds it
-
     def put_back(self, path: str, folder: str, request_id: str) -> Dataset:
-        aside, target = self._aside(path, folder), self._dropped.blob(path)
+        aside, target = self._aside(path, folder), self.blob(path)
         mark = hashlib.sha256(request_id.encode()).hexdigest()
         with storage_errors(f"putting {path} back"):
             try:
@@ -241,8 +216,7 @@ def _start_copy(target: BlobClient, place: BlobVersions, dataset: Dataset, **con
 
 def _copied(target: BlobClient) -> str | None:
     """Return the state of a copy that an earlier try began, or None if none can be continued."""
-    try:
+    with suppress(ResourceNotFoundError):
         status = target.get_blob_properties().copy.status
-    except ResourceNotFoundError:
-        return None
-    return status if status in ("success", "pending") else None
+        return status if status in ("success", "pending") else None
+    return None

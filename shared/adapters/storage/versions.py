@@ -1,6 +1,7 @@
 """Versions of the blobs of one container: found, listed, read under their ETag, and linked to."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
@@ -30,9 +31,7 @@ class BlobVersions:
                     raise
                 # A blob under a key of its writer shows its properties to nobody else; the listing has them.
                 return next((each for each in self.listed(path) if each.path == path), None)
-        if is_folder(blob):
-            return None
-        return Dataset(path=path, etag=blob.etag.strip('"'), modified=blob.last_modified, size=blob.size)
+        return None if is_folder(blob) else dataset_of(blob)
 
     def listed(self, prefix: str = "") -> Iterator[Dataset]:
         with storage_errors(f"listing {self._container}/{prefix}"):
@@ -52,12 +51,17 @@ class BlobVersions:
                     raise DataChanged(f"{dataset.path} was overwritten or deleted while it was read")
                 return
             try:
-                download = self.blob(dataset.path).download_blob(
-                    etag=f'"{dataset.etag}"', match_condition=MatchConditions.IfNotModified, decompress=False
-                )
-                yield from download.chunks()
+                yield from self.blob(dataset.path).download_blob(**_only(dataset), decompress=False).chunks()
             except (ResourceModifiedError, ResourceNotFoundError):
                 raise DataChanged(f"{dataset.path} was overwritten or deleted while it was read") from None
+
+    def delete(self, dataset: Dataset) -> None:
+        with storage_errors(f"deleting {dataset.path}"):
+            try:
+                self.blob(dataset.path).delete_blob(**_only(dataset))
+            except HttpResponseError:
+                if self.find(dataset.path) == dataset:
+                    raise  # a lease, a snapshot or a policy holds it
 
     def link(self, path: str, seconds: float) -> BlobReference:
         return self._store.link(self._container, path, seconds)
@@ -75,6 +79,11 @@ def is_folder(blob: BlobProperties) -> bool:
     """Return whether the blob only says that there is a folder, as storage with a hierarchical namespace has it."""
     metadata = {str(name).lower(): str(value).lower() for name, value in (blob.metadata or {}).items()}
     return not blob.size and metadata.get("hdi_isfolder") == "true"
+
+
+def _only(dataset: Dataset) -> dict[str, Any]:
+    """Return the condition that the blob still has this version."""
+    return {"etag": f'"{dataset.etag}"', "match_condition": MatchConditions.IfNotModified}
 
 
 def dataset_of(blob: BlobProperties) -> Dataset:
