@@ -9,6 +9,7 @@ import email.utils
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -62,10 +63,8 @@ class Answer:
 
     def read(self, reading: Callable[[Any], T], what: str) -> T:
         """Return what `reading` finds in the JSON; a body of another shape is an unexpected answer."""
-        try:
+        with understood(f"{self.asked} answered no {what}"):
             return reading(self.json())
-        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError):
-            raise UnexpectedAnswer(f"{self.asked} answered no {what}") from None
 
 
 class Service:
@@ -162,6 +161,15 @@ def _content(answer: requests.Response, asked: str, limits: Limits, begun: float
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise ServiceUnavailable(f"{asked} broke off after {got} bytes ({type(error).__name__})") from None
+
+
+@contextmanager
+def understood(message: str) -> Iterator[None]:
+    """Make an answer of another shape than what reads it an unexpected answer with this message."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError):
+        raise UnexpectedAnswer(message) from None
 
 
 def origin(address: str) -> str:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, TypeVar
 
 from shared.adapters.azureml import versions
@@ -27,7 +26,8 @@ from shared.adapters.azureml.deployments import (
 from shared.adapters.azureml.places import OwnStorage, folder_of
 from shared.adapters.azureml.scoring import Access, OnlineScoring, joined
 from shared.adapters.azureml.traffic import MIRROR, live_deployment, mirrored, shares_in, with_shares
-from shared.adapters.azureml.workspace import BeingChanged, Workspace, is_same, state_of, understood
+from shared.adapters.azureml.workspace import BeingChanged, Workspace, is_same, state_of
+from shared.adapters.http import understood
 from shared.base.errors import BadConfiguration, RetrainingError, ServiceRefused, ServiceUnavailable, readable
 from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.jobs import Model
@@ -37,6 +37,7 @@ from shared.domain.rows import Rows
 log = logging.getLogger("relearn.azureml")
 Seen = TypeVar("Seen")
 
+STRANGE = "is answered in a form that is not known"
 LATER = Pending(5.0)  #: the service gives no other time
 SETTLING = 30.0  #: seconds in which what was written may still be read as it was before
 UPDATE_SECONDS = 600.0  #: of waiting for an update
@@ -120,8 +121,8 @@ class AzureMLOnlineEndpoint:
                 return
             self._live = (live.name, self._version_path(live))
         name, path = self._live
-        adopt = partial(versions.adopt, self._workspace, path, self._target.endpoint, name, model)
-        version = understood(f"The version {path}", adopt)
+        with understood(f"The version {path} {STRANGE}"):
+            version = versions.adopt(self._workspace, path, self._target.endpoint, name, model)
         if versions.sha256_of(version) == model.sha256:
             self._known.adopted[path.lower()] = version
         self._known.names[model.sha256], self._known.keys[name.lower()] = name, model.sha256
@@ -206,12 +207,9 @@ class AzureMLOnlineEndpoint:
 
     def _endpoint(self) -> Mapping[str, Any]:
         endpoint: Mapping[str, Any] = self._workspace.get(self._path)
-
-        def look() -> None:
-            self._scoring.notice(endpoint)
+        self._scoring.notice(endpoint)
+        with understood(f"The endpoint {self._target.endpoint} {STRANGE}"):
             shares_in(endpoint), shares_in(endpoint, MIRROR)
-
-        understood(f"The endpoint {self._target.endpoint}", look)
         self._read = None if is_changing(endpoint) else (self._clock(), endpoint)
         return endpoint
 
@@ -222,11 +220,9 @@ class AzureMLOnlineEndpoint:
     def _deployments(self) -> list[Deployment]:
         """Return all deployments, each with the model that it serves."""
         looked: dict[str, Mapping[str, Any]] = {}
-        resources = list(self._workspace.listed(f"{self._path}/deployments"))
-        found = [
-            understood(f"A deployment of {self._target.endpoint}", partial(self._deployment, each, looked))
-            for each in resources
-        ]
+        with understood(f"A deployment of {self._target.endpoint} {STRANGE}"):
+            resources = list(self._workspace.listed(f"{self._path}/deployments"))
+            found = [self._deployment(each, looked) for each in resources]
         known = {each.sha256 for each in found if each.sha256}
         self._known.names = {
             sha256: best.name for sha256 in known if (best := _best([each for each in found if each.sha256 == sha256]))
@@ -281,8 +277,8 @@ class AzureMLOnlineEndpoint:
         body = deployment_body(pattern, self._workspace.id, self._target, model, self._pipeline)
         self._listed = None
         try:
-            register = partial(versions.register, self._workspace, self._target, model, self._pipeline)
-            understood(f"The version of the model {model.sha256[:12]}", register)
+            with understood(f"The version of the model {model.sha256[:12]} {STRANGE}"):
+                versions.register(self._workspace, self._target, model, self._pipeline)
             return look_again(self._workspace.put(f"{self._path}/deployments/{name}", body), _now())
         except BeingChanged:
             return LATER

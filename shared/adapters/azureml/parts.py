@@ -1,13 +1,13 @@
 """What a workspace says of the parts that a pipeline names, for people who set it up. No retraining needs it."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from shared.adapters.azureml.workspace import Workspace, is_same, state_of
+from shared.adapters.http import understood
 from shared.adapters.permissions import PERMISSIONS, VERSION, allows
-from shared.base.errors import UnexpectedAnswer
 
 _QUOTA_VERSION = "2024-04-01"
 _DEDICATED = "vmfamily/dedicatedcores/usages"
@@ -156,13 +156,8 @@ class Parts:
         with self._reading("list of sizes and usages"):
             return _room(sizes, usages, instance_type)
 
-    @contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
-        """Make an answer of another shape an unexpected answer."""
-        try:
-            yield
-        except (LookupError, TypeError, AttributeError, ValueError):
-            raise UnexpectedAnswer(f"workspace {self._workspace.name} answered no {what}") from None
+    def _reading(self, what: str) -> AbstractContextManager[None]:
+        return understood(f"workspace {self._workspace.name} answered no {what}")
 
 
 def ports_of(specification: Mapping[str, Any]) -> Ports:

@@ -6,8 +6,8 @@ from typing import Any
 
 from shared.adapters.azureml.answers import read_answers
 from shared.adapters.azureml.inputs import body_of, typed
-from shared.adapters.azureml.workspace import Workspace, is_same, understood
-from shared.adapters.http import Answer, Service
+from shared.adapters.azureml.workspace import Workspace, is_same
+from shared.adapters.http import Answer, Service, understood
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.base.secret import Secret
 from shared.domain.azureml import AzureMLOnlineTarget
@@ -62,9 +62,10 @@ class OnlineScoring:
 
     def notice(self, endpoint: Mapping[str, Any]) -> None:
         """Take from an endpoint that was read how it is called."""
-        properties = endpoint["properties"]
-        self._access.address = str(properties.get("scoringUri") or "")
-        self._access.mode = str(properties["authMode"]).lower()
+        with understood(f"The endpoint {self._target.endpoint} is answered in a form that is not known"):
+            properties = endpoint["properties"]
+            self._access.address = str(properties.get("scoringUri") or "")
+            self._access.mode = str(properties["authMode"]).lower()
 
     def _score(self, columns: list[str], cells: list[list[Any]], deployment: str) -> Rows:
         body = body_of(columns, cells, self._target.scoring)
@@ -84,7 +85,7 @@ class OnlineScoring:
         """Return the answer. A key or token that is refused may be an old one, and is asked for once more."""
         if not self._access.address:
             endpoint = self._workspace.get(self._path)
-            understood(f"The endpoint {self._target.endpoint}", lambda: self.notice(endpoint))
+            self.notice(endpoint)
         if not self._access.address:
             raise ServiceUnavailable(f"The endpoint {self._target.endpoint} has no address for its calls yet")
         service = self._workspace.scoring(

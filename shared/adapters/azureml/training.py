@@ -14,7 +14,8 @@ from typing import Any
 from shared.adapters.azureml.failures import reason_of
 from shared.adapters.azureml.job_body import Order, address_of, is_ours, of_component, of_file
 from shared.adapters.azureml.runs import Run
-from shared.adapters.azureml.workspace import Workspace, read_in
+from shared.adapters.azureml.workspace import Workspace
+from shared.adapters.http import understood
 from shared.base.errors import (
     AskHuman,
     BadConfiguration,
@@ -135,7 +136,8 @@ class WorkspaceTraining:
     def _made(self, path: str, order: Order) -> Any:
         if self._training.component:
             component = self._component(self._training.component)
-            body = read_in(component, lambda found: of_component(order, found), "component")
+            with understood("The workspace answered a component of an unknown shape"):
+                body = of_component(order, component)
             # The service starts the steps of a pipeline by this token.
             return self._workspace.put(path, body, **{"x-azureml-token": self._workspace.machine_learning_token()})
         if self._file is None:
@@ -187,10 +189,8 @@ class WorkspaceTraining:
 
 
 def _state(job: Any) -> str:
-    try:
+    with understood("The workspace answered no state of a job"):
         return str(job["properties"]["status"])
-    except (LookupError, TypeError):
-        raise UnexpectedAnswer("The workspace answered no state of a job") from None
 
 
 def _is_interrupted(error: Any) -> bool:

@@ -10,7 +10,7 @@ shows its `provisioningState`, and `reason` says why it failed.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -21,9 +21,6 @@ from shared.adapters.identity import MACHINE_LEARNING, MANAGEMENT, Tokens
 from shared.base.errors import NeverAgain, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.base.retry import asked_again
 from shared.domain.values import LOOPBACK
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 VERSION = "2025-12-01"
 MOST_PAGES = 1000  #: of one list
@@ -162,9 +159,6 @@ class Workspace:
         """Return what a call by the app's identity gives, which is made once more where its token is refused."""
         return self._tokens.renewing(call)
 
-    def id_of(self, path: str) -> str:
-        return f"{self.id}/{path}"
-
     def below(self, resource: str) -> str | None:
         """Return the path of a resource id in this workspace, whatever its case; None for one of another place."""
         prefix = f"{self.id}/"
@@ -230,14 +224,6 @@ class Workspace:
         return error.status == 404 and not of_workspace and not _NO_WORKSPACE & set(error.codes)
 
 
-def read_in(resource: T, reading: Callable[[T], R], what: str) -> R:
-    """Return what `reading` finds in a resource; one of another shape is an unexpected answer."""
-    try:
-        return reading(resource)
-    except (LookupError, TypeError, AttributeError):
-        raise UnexpectedAnswer(f"The workspace answered a {what} of an unknown shape") from None
-
-
 def state_of(resource: Mapping[str, Any]) -> str:
     """Return the provisioning state in lower case; `succeeded`, `failed` and `canceled` are final."""
     return str((resource.get("properties") or {}).get("provisioningState") or "").lower()
@@ -256,14 +242,6 @@ def for_writing(resource: Mapping[str, Any]) -> dict[str, Any]:
 def is_same(one: str, other: str) -> bool:
     """Return whether two names or ids mean the same resource: the service answers them in a case of its own."""
     return one.rstrip("/").lower() == other.rstrip("/").lower()
-
-
-def understood(what: str, read: Callable[[], T]) -> T:
-    """Return what is read from a resource; one of another shape is an unexpected answer."""
-    try:
-        return read()
-    except (LookupError, TypeError, AttributeError, ValueError):
-        raise UnexpectedAnswer(f"{what} is answered in a form that is not known") from None
 
 
 def said(error: Any) -> str:

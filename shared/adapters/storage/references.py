@@ -2,20 +2,18 @@
 
 from typing import Any
 
-from shared.base.errors import UnexpectedAnswer
+from shared.adapters.http import understood
 from shared.base.secret import Secret
 from shared.domain.ports import BlobReference
 
 
 def read_reference(blob: Any, what: str) -> BlobReference:
     """Return the reference in an answer; `what` names it in the error."""
-    try:
+    with understood(f"{what} is not a blob reference with BaseLocation and RelativeLocation"):
         sas = blob.get("SasBlobToken")
         return BlobReference(
             str(blob["BaseLocation"]), str(blob["RelativeLocation"]), Secret(str(sas)) if sas else None
         )
-    except (KeyError, TypeError, AttributeError):
-        raise UnexpectedAnswer(f"{what} is not a blob reference with BaseLocation and RelativeLocation") from None
 
 
 def write_reference(reference: BlobReference) -> dict[str, str | None]:

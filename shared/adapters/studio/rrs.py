@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from shared.adapters.http import Answer, Service
+from shared.adapters.http import Answer, Service, understood
 from shared.base.errors import UnexpectedAnswer
 from shared.domain.proof_rows import SCORED
 from shared.domain.rows import Rows
@@ -37,14 +37,11 @@ class RequestResponseService:
 
 def _scored(answer: Answer, output: str, expected: int) -> Rows:
     body: Any = answer.json()
-    try:
-        results = body["Results"]
-        value = results[output]["value"]
+    with understood(f"{answer.asked} answered no table for the output {output!r}"):
+        value = body["Results"][output]["value"]
         names, values = value["ColumnNames"], value["Values"]
         columns = [index for index, name in enumerate(names) if str(name).startswith(SCORED)]
         answers = [[str(row[index]) for index in columns] for row in values]
-    except (KeyError, TypeError, IndexError):
-        raise UnexpectedAnswer(f"{answer.asked} answered no table for the output {output!r}") from None
     if not columns or len(answers) != expected:
         raise UnexpectedAnswer(
             f"{answer.asked} answered {len(answers)} rows with {len(columns)} scored columns for {expected} rows"
