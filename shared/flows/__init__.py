@@ -83,112 +83,56 @@ class Flows:
 
     @cached_property
     def requests(self) -> Requests:
-        return Requests(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            intake=self.intake,
-            decisions=self.decisions,
-            rollouts=self.rollouts,
-            promotion=self.promotion,
-        )
+        ports = self._ports
+        return Requests(ports.pipelines, ports.records, self.intake, self.decisions, self.rollouts, self.promotion)
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            data=self._ports.data,
-            now=self._clock.now,
-        )
+        return Intake(self._ports.pipelines, self._ports.records, self._ports.data, self._clock.now)
 
     @cached_property
     def training(self) -> Training:
-        return Training(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            data=self._ports.data,
-            judging=self.judging,
-            staging=self.staging,
-            service=self._ports.training_service,
-            now=self._clock.now,
-        )
+        ports, now = self._ports, self._clock.now
+        judging, staging, service = self.judging, self.staging, ports.training_service
+        return Training(ports.pipelines, ports.records, ports.data, judging, staging, service, now)
 
     @cached_property
     def judging(self) -> Judging:
-        return Judging(
-            records=self._ports.records,
-            data=self._ports.data,
-            models=self._ports.models,
-            reader=self._ports.reader_of,
-            endpoints=self._ports.endpoints_of,
-            scoring=self._ports.scoring_service,
-            now=self._clock.now,
-        )
+        ports, now = self._ports, self._clock.now
+        reader, endpoints, scoring = ports.reader_of, ports.endpoints_of, ports.scoring_service
+        return Judging(ports.records, ports.data, ports.models, reader, endpoints, scoring, now)
 
     @cached_property
     def staging(self) -> CandidateStaging:
-        return CandidateStaging(
-            records=self._ports.records,
-            endpoints=self._ports.endpoints_of,
-            now=self._clock.now,
-        )
+        return CandidateStaging(self._ports.records, self._ports.endpoints_of, self._clock.now)
 
     @cached_property
     def deployments(self) -> DeploymentCleanup:
-        return DeploymentCleanup(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            endpoints=self._ports.endpoints_of,
-            now=self._clock.now,
-        )
+        ports, now = self._ports, self._clock.now
+        return DeploymentCleanup(ports.pipelines, ports.records, ports.endpoints_of, now)
 
     @cached_property
     def decisions(self) -> Decisions:
-        return Decisions(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            service=self._ports.training_service,
-            now=self._clock.now,
-        )
+        ports, now = self._ports, self._clock.now
+        return Decisions(ports.pipelines, ports.records, ports.training_service, now)
 
     @cached_property
     def promotion(self) -> Promotion:
-        return Promotion(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            models=self._ports.models,
-            reader=self._ports.reader_of,
-            endpoints=self._ports.endpoints_of,
-            now=self._clock.now,
-            sleep=self._clock.sleep,
-        )
+        ports, now, sleep = self._ports, self._clock.now, self._clock.sleep
+        reader, endpoints = ports.reader_of, ports.endpoints_of
+        return Promotion(ports.pipelines, ports.records, ports.models, reader, endpoints, now, sleep)
 
     @cached_property
     def bake(self) -> Bake:
-        return Bake(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            models=self._ports.models,
-            endpoints=self._ports.endpoints_of,
-            now=self._clock.now,
-        )
+        ports, now = self._ports, self._clock.now
+        return Bake(ports.pipelines, ports.records, ports.models, ports.endpoints_of, now)
 
     @cached_property
     def rollouts(self) -> Rollouts:
-        return Rollouts(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            now=self._clock.now,
-        )
+        return Rollouts(self._ports.pipelines, self._ports.records, self._clock.now)
 
     @cached_property
     def retention(self) -> Retention:
-        return Retention(
-            pipelines=self._ports.pipelines,
-            records=self._ports.records,
-            data=self._ports.data,
-            models=self._ports.models,
-            endpoints=self._ports.endpoints_of,
-            rule=self._ports.keep_rule,
-            now=self._clock.now,
-        )
+        ports, now = self._ports, self._clock.now
+        endpoints, rule = ports.endpoints_of, ports.keep_rule
+        return Retention(ports.pipelines, ports.records, ports.data, ports.models, endpoints, rule, now)

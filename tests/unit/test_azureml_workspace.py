@@ -45,7 +45,7 @@ def test_a_resource_is_written_found_and_deleted(both: tuple[Workspace, Wire]) -
     assert workspace.find("models/income/versions/1") is None
     workspace.put("models/income/versions/1", {"properties": MODEL})
     found = workspace.find("models/income/versions/1")
-    assert found and is_same(found["id"], workspace.id_of("MODELS/Income/versions/1"))
+    assert found and is_same(found["id"], f"{workspace.id}/MODELS/Income/versions/1")
     assert workspace.delete("models/income/versions/1")
     assert not workspace.delete("models/income/versions/1")
 
