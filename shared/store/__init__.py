@@ -1,4 +1,8 @@
-"""Under which name each record is kept, and how it is written."""
+"""Under which name each record is kept, and how it is written.
+
+active/watches/{pipeline}.json   what is looked at after a change, until its bake time is over
+retention/{day}.json             which models were removed on that day
+"""
 
 from datetime import datetime
 
@@ -35,11 +39,11 @@ class Records:
         self.answers = AnswerRecords(documents)
         self.champions = ChampionRecords(documents)
         self.deployments = DeploymentRecords(documents)
-        self.watches = Shelf(documents, Watch, "active/watches")  #: what is looked at until its bake time is over
+        self.watches = Shelf(documents, Watch, "active/watches")
         self.rollouts = RolloutRecords(documents)
         self.polls = PollRecords(documents)
         self.requests = RequestRecords(documents)
-        self.removals = Shelf(documents, Removal, "retention")  #: by day
+        self.removals = Shelf(documents, Removal, "retention")
 
     def marks(self, *, shown: bool = False) -> Marks:
         return read_marks(self._documents, shown=shown)
