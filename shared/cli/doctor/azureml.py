@@ -1,23 +1,20 @@
 """Checks what a pipeline names in a workspace of Azure Machine Learning, in the order in which one needs another."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from shared.adapters.azureml.parts import DEPLOY, TRAIN, Endpoint, Parts
+from shared.app import App
 from shared.base.errors import AccessRefused, RetrainingError, ServiceRefused
 from shared.cli.doctor import azureml_findings as findings
-from shared.cli.doctor.finding import Finding, Health, looked, ok, remedy, wrong
+from shared.cli.doctor.finding import Finding, Health, guarded, looked, ok, wrong
 from shared.configuration.azureml import second_deployment
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
 from shared.domain.job_file import JobFile
 from shared.domain.pipelines import Pipeline
 
-if TYPE_CHECKING:
-    from shared.app import App
-
 BATCHES, MODELS = "batches", "models"  #: containers of RETRAINING_STORE that the datastores are over
+
+Part = AzureMLTraining | AzureMLOnlineTarget  #: of a pipeline, in a workspace
 
 
 def training(app: App, pipeline: Pipeline, settings: AzureMLTraining) -> Iterator[Finding]:
@@ -29,15 +26,15 @@ def training(app: App, pipeline: Pipeline, settings: AzureMLTraining) -> Iterato
     yield _rights(at, parts, settings, TRAIN)
     if settings.component:
         name = settings.component
-        yield from _guarded(f"{at}.component", settings, lambda: _component(at, parts, settings, name))
+        yield from guarded(f"{at}.component", lambda: _component(at, parts, settings, name), _access(settings))
     if settings.job:
         folder = app.settings.pipelines_file.parent
         file = JobFile(settings.job, settings, lambda name: (folder / name).read_bytes())
-        yield from _guarded(f"{at}.job", settings, lambda: _job(at, parts, file))
+        yield from guarded(f"{at}.job", lambda: _job(at, parts, file), _access(settings))
     if settings.serverless:
         yield ok(f"{at}.serverless", f"{settings.serverless}; its quota, and what its jobs may read, show at the first")
     if settings.compute:
-        yield from _guarded(f"{at}.compute", settings, lambda: _compute(at, parts, settings.compute or ""))
+        yield from guarded(f"{at}.compute", lambda: _compute(at, parts, settings.compute or ""), _access(settings))
     yield _datastore(app, at, parts, settings, settings.datastore, BATCHES)
     if settings.champion and settings.champion.datastore:
         yield _datastore(app, f"{at}.champion", parts, settings, settings.champion.datastore, MODELS)
@@ -54,19 +51,19 @@ def target(app: App, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Itera
     yield _rights(at, parts, settings, DEPLOY)
     yield _datastore(app, at, parts, settings, settings.datastore, MODELS)
     if pipeline.fleet != pipeline.name:
-        yield from _guarded(f"{at}.endpoint", settings, lambda: _endpoint(app, at, parts, pipeline, settings))
+        yield from guarded(f"{at}.endpoint", lambda: _endpoint(app, at, parts, pipeline, settings), _access(settings))
 
 
-def _workspace(at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget) -> Finding:
+def _workspace(at: str, parts: Parts, settings: Part) -> Finding:
     what = f"{at}.workspace"
     return looked(what, lambda: f"is there, in {parts.location()}", "", what, _access(settings))
 
 
-def _access(settings: AzureMLTraining | AzureMLOnlineTarget) -> str:
+def _access(settings: Part) -> str:
     return f"give the app's identity the role {findings.ROLE} on {settings.workspace}; docs/azureml.md has the command"
 
 
-def _rights(at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget, needed: tuple[str, ...]) -> Finding:
+def _rights(at: str, parts: Parts, settings: Part, needed: tuple[str, ...]) -> Finding:
     what = f"{at}.workspace, rights"
 
     def look() -> Finding:
@@ -111,17 +108,11 @@ def _compute(at: str, parts: Parts, name: str) -> Iterator[Finding]:
     yield from findings.compute(f"{at}.compute", name, parts.compute(name))
 
 
-def _datastore(
-    app: App, at: str, parts: Parts, settings: AzureMLTraining | AzureMLOnlineTarget, name: str, container: str
-) -> Finding:
-    what = f"{at}.datastore"
-    return looked(
-        what,
-        lambda: findings.datastore(what, name, parts.datastore(name), app.account, container),
-        "",
-        f"{at}.workspace",
-        _access(settings),
-    )
+def _datastore(app: App, at: str, parts: Parts, settings: Part, name: str, container: str) -> Finding:
+    def look() -> Finding:
+        return findings.datastore(f"{at}.datastore", name, parts.datastore(name), app.account, container)
+
+    return looked(f"{at}.datastore", look, "", f"{at}.workspace", _access(settings))
 
 
 def _endpoint(app: App, at: str, parts: Parts, pipeline: Pipeline, settings: AzureMLOnlineTarget) -> Iterator[Finding]:
@@ -160,12 +151,3 @@ def _quota(what: str, parts: Parts, settings: AzureMLOnlineTarget, live_type: st
     except (AccessRefused, ServiceRefused):
         room = None  # it is a right on the subscription, which the app does not need
     return findings.quota(what, instances, room)
-
-
-def _guarded(
-    what: str, settings: AzureMLTraining | AzureMLOnlineTarget, look: Callable[[], Iterator[Finding]]
-) -> Iterator[Finding]:
-    try:
-        yield from look()
-    except RetrainingError as error:
-        yield wrong(what, str(error), remedy(error, access=_access(settings)))

@@ -1,6 +1,6 @@
 """What is wrong with the parts of a workspace that a pipeline names. Decides only; `azureml` looks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -48,11 +48,12 @@ def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]
     """Look for the inputs and outputs that the configuration names."""
     if found.kind.lower() not in ("command", "commandcomponent"):
         yield wrong(f"{at}.component", f"is of the type {found.kind}", "name a command component")
-    yield _data_input(at, training, found)
+    yield _input(f"{at}.data", training.data, found, ("uri_file",), "each job's data is one file", "a uri_file")
     for name in training.parameters:
         yield _named(f"{at}.parameters", "input", name, found.inputs)
     if champion := training.champion:
-        yield _champion_input(at, champion.input, found)
+        types = f"one of: {', '.join(CHAMPION_TYPES)}"
+        yield _input(f"{at}.champion.input", champion.input, found, CHAMPION_TYPES, "the champion is a model", types)
         yield _named(f"{at}.champion.scored", "output", champion.scored, found.outputs)
     given = {training.data, *training.parameters, *([champion.input] if champion else [])}
     for name in [name for name, each in found.inputs.items() if each.required and name not in given]:
@@ -66,26 +67,13 @@ def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]
         yield _named(f"{at}.scored", "output", training.scored.output, found.outputs)
 
 
-def _data_input(at: str, training: AzureMLTraining, found: Ports) -> Finding:
-    given = found.inputs.get(training.data)
-    if given is None or given.type == "uri_file":
-        return _named(f"{at}.data", "input", training.data, found.inputs)
-    return wrong(
-        f"{at}.data",
-        f"the input {training.data!r} is of the type {given.type}, and each job's data is one file",
-        "make it a uri_file, and publish a new version",
-    )
-
-
-def _champion_input(at: str, name: str, found: Ports) -> Finding:
+def _input(what: str, name: str, found: Ports, types: Container[str], content: str, right: str) -> Finding:
+    """Look for the input, and whether its type is one of those that take what it gets: `content`."""
     given = found.inputs.get(name)
-    if given is None or given.type in CHAMPION_TYPES:
-        return _named(f"{at}.champion.input", "input", name, found.inputs)
-    return wrong(
-        f"{at}.champion.input",
-        f"the input {name!r} is of the type {given.type}, and the champion is a model",
-        f"make it one of: {', '.join(CHAMPION_TYPES)}, and publish a new version",
-    )
+    if given is None or given.type in types:
+        return _named(what, "input", name, found.inputs)
+    problem = f"the input {name!r} is of the type {given.type}, and {content}"
+    return wrong(what, problem, f"make it {right}, and publish a new version")
 
 
 def _model_output(at: str, training: AzureMLTraining, found: Ports) -> Finding:
@@ -225,17 +213,10 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
         shares = ", ".join(f"{name} {share} %" for name, share in found.traffic.items())
         if known.is_changing:
             return ok(what, f"a change is under way: {shares}")
-        return warning(
-            what,
-            f"the traffic is divided: {shares}, and no change is under way",
-            known.give_back,
-        )
+        return warning(what, f"the traffic is divided: {shares}, and no change is under way", known.give_back)
     if known.serving and not known.is_changing and live.name.lower() != known.serving.lower():
-        return warning(
-            what,
-            f"somebody else gave all calls to {live.name}; the history says {known.serving}",
-            known.give_back,
-        )
+        problem = f"somebody else gave all calls to {live.name}; the history says {known.serving}"
+        return warning(what, problem, known.give_back)
     if live.state != "succeeded":
         return warning(
             what,

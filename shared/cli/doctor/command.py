@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
-from shared.base.errors import BadConfiguration, RetrainingError
+from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
-from shared.cli.doctor import parts
-from shared.cli.doctor.finding import Finding, Health, ok, remedy, warning, wrong
+from shared.cli.doctor.finding import Finding, Health, guarded, ok, warning, wrong
 from shared.cli.names import known
 from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
@@ -103,6 +102,8 @@ def _recording(app: App, file: Path | None) -> Iterator[None]:
 
 
 def _findings(app: App, source: str, only: list[str]) -> Iterator[Finding]:
+    from shared.cli.doctor import parts
+
     found: list[Finding] = []
     for each in _of_app(app, source):
         found.append(each)
@@ -127,15 +128,15 @@ def _of_app(app: App, source: str) -> Iterator[Finding]:
         yield wrong("pipelines file", str(error), "correct it; the services are checked when it can be read")
         return
     yield ok("pipelines file", f"{app.settings.pipelines_file.name} can be read; its pipelines: {pipelines.entries}")
-    yield from _guarded("files and jobs", lambda: _stuck(app))
+    yield from guarded("files and jobs", lambda: _stuck(app))
 
 
 def _of_storage(app: App) -> Iterator[Finding]:
     from shared.cli.doctor import storage
 
-    yield from _guarded("storage", lambda: storage.look(app.settings, app.data_container))
-    yield from _guarded("timers of the app", lambda: _timers(app))
-    yield from _guarded("records", lambda: _records(app))
+    yield from guarded("storage", lambda: storage.look(app.settings, app.data_container))
+    yield from guarded("timers of the app", lambda: _timers(app))
+    yield from guarded("records", lambda: _records(app))
 
 
 def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
@@ -150,13 +151,6 @@ def _of_services(app: App, only: list[str]) -> Iterator[Finding]:
             yield from services.look_at_fleet(app, pipelines.fleets[name])
         else:
             yield from services.look(app, pipelines[name])
-
-
-def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    try:
-        yield from look()
-    except RetrainingError as error:
-        yield wrong(what, str(error), remedy(error))
 
 
 def _records(app: App) -> Iterator[Finding]:

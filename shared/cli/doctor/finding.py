@@ -1,6 +1,6 @@
 """A finding of `doctor`: what was checked, its health, and what to do about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 import msgspec
@@ -45,6 +45,14 @@ def looked(what: str, look: Callable[[], str | Finding], key: str = "", address:
     except RetrainingError as error:
         return wrong(what, str(error), remedy(error, key, address, access))
     return ok(what, found) if isinstance(found, str) else found
+
+
+def guarded(what: str, look: Callable[[], Iterator[Finding]], access: str = "") -> Iterator[Finding]:
+    """Yield what the look finds, until an error ends it."""
+    try:
+        yield from look()
+    except RetrainingError as error:
+        yield wrong(what, str(error), remedy(error, access=access))
 
 
 def remedy(error: RetrainingError, key: str = "", address: str = "", access: str = "") -> str:

@@ -1,16 +1,11 @@
 """Builds each part of the app that is otherwise built at its first use, so that its errors show here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from shared.app import App
 from shared.base.errors import RetrainingError
 from shared.cli.doctor.finding import Finding, Health, ok, remedy, wrong
-
-if TYPE_CHECKING:
-    from shared.app import App
 
 
 def look(app: App, known: Iterable[Finding]) -> Iterator[Finding]:

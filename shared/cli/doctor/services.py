@@ -1,13 +1,12 @@
 """Checks each pipeline's training service and targets: address, key, ports, resource and answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 import msgspec
 
 from shared.adapters.studio.classic_endpoint import NOT_FOUND
+from shared.app import App
 from shared.base.errors import BadConfiguration, RetrainingError, ServiceRefused
 from shared.base.suggestion import suggestion
 from shared.cli.doctor import azureml
@@ -23,9 +22,6 @@ from shared.domain.ports import BatchService, BlobReference, Endpoint
 from shared.domain.rows import Rows
 from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.domain.values import Address
-
-if TYPE_CHECKING:
-    from shared.app import App
 
 _DEFAULT = "default"  #: every Classic web service has this endpoint, whose models those that are made begin with
 _NO_JOB = "0" * 32  #: an id that no job has; the answer for it shows whether address and key are right
@@ -77,9 +73,8 @@ def scoring_ports(at: str, scoring: ScoringService, rows: Rows, found: Descripti
     known = found.columns.get(scoring.input, frozenset())
     if unknown := [name for name in rows.columns if known and name not in known]:
         problem = f"the proof's rows have the column {unknown[0]!r}, and the service's input does not"
-        yield warning(
-            f"{at}.input", problem, f"the service ignores or refuses it; its columns: {', '.join(sorted(known))}"
-        )
+        columns = ", ".join(sorted(known))
+        yield warning(f"{at}.input", problem, f"the service ignores or refuses it; its columns: {columns}")
     if missing := sorted(known - {*rows.columns}):
         problem = f"the proof's rows lack the input's column {missing[0]!r}"
         yield warning(f"{at}.input", problem, "add it to the rows of proof.rows, unless it is the label")
@@ -90,10 +85,12 @@ def kind_of_rules(what: str, rules: Sequence[Rule], columns: Iterable[str]) -> F
     kind = kind_of_columns(columns)
     for metric in (condition.metric for rule in rules for condition in rule.conditions):
         if kind_of(metric) is not kind:
-            problem = (
-                f"{metric} is a metric of {kind_of(metric).value} models, and the live model is a {kind.value} one"
+            of_rule = f"{metric} is a metric of {kind_of(metric).value} models"
+            return wrong(
+                what,
+                f"{of_rule}, and the live model is a {kind.value} one",
+                f"its metrics are: {', '.join(METRICS[kind])}",
             )
-            return wrong(what, problem, f"its metrics are: {', '.join(METRICS[kind])}")
     return ok(what, f"name metrics of {kind.value} models, as the live one is")
 
 
@@ -138,7 +135,7 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
     except BadConfiguration as error:
         yield wrong(at, str(error), remedy(error))
         return
-    secret, address = _configured(at, target)
+    secret, address, has = _configured(at, target)
     served: list[BlobReference] = []
 
     def model() -> str | Finding:
@@ -148,7 +145,7 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
             if not isinstance(target, ClassicTarget) or pipeline.fleet is None or error.status != NOT_FOUND:
                 raise
             return warning(at, "its endpoint is not made yet", "nothing: its first promotion makes it")
-        return f"has {_named_model(target)}"
+        return has
 
     found = looked(at, model, secret, address)
     yield found
@@ -162,26 +159,15 @@ def _target(app: App, pipeline: Pipeline, target: Target) -> Iterator[Finding]:
     yield from _scoring(app, pipeline, target, endpoint, bool(served))
 
 
-def _configured(at: str, target: Target) -> tuple[str, str]:
-    """Return where the key, if there is one, and the address of the target are configured."""
+def _configured(at: str, target: Target) -> tuple[str, str, str]:
+    """Return where the key, if there is one, and the address of the target are configured, and the model it has."""
     match target:
         case ClassicTarget():
-            return f"{at}.key", f"{at}.address"
+            return f"{at}.key", f"{at}.address", f"has {target.resource!r}"
         case NewTarget():
-            return (f"{at}.token" if target.token else ""), f"{at}.id"
+            return (f"{at}.token" if target.token else ""), f"{at}.id", f"has {target.asset}"
         case AzureMLOnlineTarget():
-            return "", f"{at}.endpoint"
-    assert_never(target)
-
-
-def _named_model(target: Target) -> str:
-    match target:
-        case ClassicTarget():
-            return repr(target.resource)
-        case NewTarget():
-            return str(target.asset)
-        case AzureMLOnlineTarget():
-            return f"a live model of the endpoint {target.endpoint}"
+            return "", f"{at}.endpoint", f"has a live model of the endpoint {target.endpoint}"
     assert_never(target)
 
 
