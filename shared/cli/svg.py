@@ -1,20 +1,21 @@
 """Writes a small SVG: shapes in, text out. It fetches nothing, and reads well on any background."""
 
 from collections.abc import Iterable
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from shared.cli.curves import Point
 
 _WIDE = frozenset("MWmw@%")
 INK, FAINT, PAPER = "#1f2328", "#d0d7de", "#ffffff"
-_FONT = "system-ui, sans-serif"
 
 
 class Svg:
     def __init__(self, width: int, height: int, title: str, summary: str) -> None:
-        self.width, self.height = width, height
-        self._title, self._summary = title, summary
-        self._shapes: list[str] = []
+        head = {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}", "role": "img"}
+        self._root = Element("svg", head | {"aria-label": title, "font-family": "system-ui, sans-serif"})
+        SubElement(self._root, "title").text = title
+        SubElement(self._root, "desc").text = summary
+        self._add("rect", width=width, height=height, fill=PAPER)
 
     def text(
         self,
@@ -29,39 +30,38 @@ class Svg:
         whole: str = "",
     ) -> None:
         """Write the text; `whole` is shown while a pointer is over it."""
-        shown = f"<title>{escape(whole)}</title>" if whole not in ("", text) else ""
-        turned = f' transform="rotate({turn} {x:g} {y:g})"' if turn else ""
-        self._shapes.append(
-            f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" fill="{fill}"{turned}>'
-            f"{shown}{escape(text)}</text>"
-        )
+        turned = f"rotate({turn} {x:g} {y:g})" if turn else ""
+        shape = self._add("text", x=x, y=y, font_size=size, text_anchor=anchor, fill=fill, transform=turned)
+        if whole in ("", text):
+            shape.text = text
+        else:
+            title = SubElement(shape, "title")
+            title.text, title.tail = whole, text
 
     def line(self, start: Point, end: Point, *, stroke: str = INK, width: float = 1, dashes: str = "") -> None:
         (x1, y1), (x2, y2) = start, end
-        self._shapes.append(f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"{_stroke(stroke, width, dashes)}/>')
+        self._add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=width, stroke_dasharray=dashes)
 
-    def path(self, points: Iterable[Point], *, stroke: str, width: float = 2, dashes: str = "") -> None:
+    def path(self, points: Iterable[Point], *, stroke: str, dashes: str = "") -> None:
         coordinates = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self._shapes.append(f'<polyline points="{coordinates}" fill="none"{_stroke(stroke, width, dashes)}/>')
+        self._add("polyline", points=coordinates, fill="none", stroke=stroke, stroke_width=2, stroke_dasharray=dashes)
 
     def dot(self, x: float, y: float, *, fill: str) -> None:
-        self._shapes.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{fill}" fill-opacity="0.45"/>')
+        self._add("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=2.5, fill=fill, fill_opacity=0.45)
 
     def box(self, x: float, y: float, width: float, height: float, *, fill: str, share: float = 1) -> None:
-        self._shapes.append(
-            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}" '
-            f'fill-opacity="{share:.3f}" stroke="{FAINT}"/>'
-        )
+        self._add("rect", x=x, y=y, width=width, height=height, fill=fill, fill_opacity=share, stroke=FAINT)
+
+    def _add(self, tag: str, **members: str | float) -> Element:
+        """Add a shape on a line of its own. An empty member is left out."""
+        given = {name.replace("_", "-"): value for name, value in members.items() if value != ""}
+        texts = {name: value if isinstance(value, str) else f"{value:g}" for name, value in given.items()}
+        shape = SubElement(self._root, tag, texts)
+        shape.tail = "\n"
+        return shape
 
     def __str__(self) -> str:
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" role="img" '
-            f"aria-label={quoteattr(self._title)} font-family={quoteattr(_FONT)}>\n"
-            f"<title>{escape(self._title)}</title>\n<desc>{escape(self._summary)}</desc>\n"
-            f'<rect width="{self.width}" height="{self.height}" fill="{PAPER}"/>\n'
-            + "\n".join(self._shapes)
-            + "\n</svg>\n"
-        )
+        return f"{tostring(self._root, encoding='unicode')}\n"
 
 
 def width_of(text: str, size: int) -> float:
@@ -73,7 +73,3 @@ def _em(sign: str) -> float:
     if not sign.isascii():
         return 1.05
     return 0.95 if sign in _WIDE else 0.75 if sign.isupper() else 0.65
-
-
-def _stroke(stroke: str, width: float, dashes: str) -> str:
-    return f' stroke="{stroke}" stroke-width="{width:g}"' + (f' stroke-dasharray="{dashes}"' if dashes else "")

@@ -8,7 +8,6 @@ import msgspec
 
 from shared.base.errors import BadConfiguration
 from shared.base.suggestion import case_hint, suggestion
-from shared.configuration.azureml_names import check_names
 from shared.configuration.file import Entry, Wrong
 from shared.domain.azureml import (
     CHAMPION_TYPES,
@@ -28,6 +27,9 @@ from shared.domain.pipelines import Pipeline, Target, Training
 from shared.domain.values import written
 
 ENDPOINTS_AT_MOST = 100  #: of a region and subscription
+#: what a name has in the service's paths, where another sign would lead to another resource
+_RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+_PORT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _ASSET = re.compile(r"[A-Za-z0-9][\w.-]*:[A-Za-z0-9][\w.-]*")
 _ROWS = "{rows}"
 
@@ -35,8 +37,9 @@ _ROWS = "{rows}"
 def check_services(entry: Entry, folder: Path, wrong: Wrong) -> Training:
     """Return the training with the gate's own names of its metrics. `folder` has the pipelines file."""
     training = entry.training
-    check_names(entry, wrong)
+    _check_names(entry, wrong)
     if isinstance(training, AzureMLTraining):
+        _check_inputs(training, wrong)
         _check_run(training, folder, wrong)
         _check_scored(training, wrong)
         training = msgspec.structs.replace(
@@ -46,11 +49,9 @@ def check_services(entry: Entry, folder: Path, wrong: Wrong) -> Training:
         )
     for index, target in enumerate(entry.targets):
         if target.stages != isinstance(training, AzureMLTraining):
-            service = "azureml" if isinstance(training, AzureMLTraining) else "studio"
-            right = "azureml-online" if service == "azureml" else "classic or new"
-            raise wrong(
-                f".targets[{index}].kind", f"cannot serve a model of a training of kind {service}; write {right}"
-            )
+            service, right = ("studio", "classic or new") if target.stages else ("azureml", "azureml-online")
+            problem = f"cannot serve a model of a training of kind {service}; write {right}"
+            raise wrong(f".targets[{index}].kind", problem)
         if isinstance(target, AzureMLOnlineTarget):
             _check_target(entry, index, target, wrong)
     if entry.share:
@@ -138,6 +139,59 @@ def second_deployment(
     )
 
 
+def inputs_of(training: AzureMLTraining) -> dict[str, str]:
+    """Return the inputs of each job, by the key that names them."""
+    champion = {"champion.input": training.champion.input} if training.champion else {}
+    return {"data": training.data, **champion, **{f"parameters.{each}": each for each in training.parameters}}
+
+
+def outputs_of(training: AzureMLTraining) -> dict[str, str]:
+    """Return the outputs of each job that are read, by the key that names them."""
+    scored = {"scored": training.scored.output} if training.scored else {}
+    champion = {"champion.scored": training.champion.scored} if training.champion else {}
+    return {"model": training.model.output, **scored, **champion}
+
+
+def _check_names(entry: Entry, wrong: Wrong) -> None:
+    """Raise for the first name that no resource and no port can have."""
+    for path, name, pattern in _names(entry):
+        # The {key} of a fleet is looked at elsewhere.
+        if not pattern.fullmatch(name) and not (entry.for_each and "{" in name):
+            signs = "letters, digits and '_'" if pattern is _PORT else "letters, digits, '-', '_' and '.'"
+            raise wrong(path, f"is {name[:80]!r}, which is not a name of the service; it has {signs}")
+
+
+def _names(entry: Entry) -> Iterator[tuple[str, str, re.Pattern[str]]]:
+    training = entry.training
+    if isinstance(training, AzureMLTraining):
+        resources = {key: getattr(training, key) for key in ("datastore", "compute", "experiment")}
+        champion = {"champion.datastore": training.champion.datastore} if training.champion else {}
+        for key, name in (resources | champion).items():
+            if name is not None:
+                yield f".training.{key}", name, _RESOURCE
+        for key, name in inputs_of(training).items():
+            yield f".training.{key}", name, _PORT
+        for key, name in outputs_of(training).items():
+            yield f".training.{key if key == 'champion.scored' else f'{key}.output'}", name, _PORT
+    for index, target in enumerate(entry.targets):
+        if isinstance(target, AzureMLOnlineTarget):
+            yield f".targets[{index}].datastore", target.datastore, _RESOURCE
+            yield f".targets[{index}].model", target.model, _RESOURCE
+
+
+def _check_inputs(training: AzureMLTraining, wrong: Wrong) -> None:
+    """Raise for a metric without a name in the run, and for an input that would get two things."""
+    for metric, name in training.metrics.items():
+        if not name.strip():
+            raise wrong(f".training.metrics.{metric}", "is empty; write the metric's name in the run")
+    if training.data in training.parameters:
+        raise wrong(f".training.parameters.{training.data}", "is the input that gets the data; remove it here")
+    champion = training.champion.input if training.champion else ""
+    if champion in (training.data, *training.parameters):
+        problem = f"is {champion!r}, which is also the data's or a parameter's input"
+        raise wrong(".training.champion.input", problem)
+
+
 def _check_run(training: AzureMLTraining, folder: Path, wrong: Wrong) -> None:
     if bool(training.component) == bool(training.job):
         raise wrong(".training", "needs a component or a job, and not both")
@@ -164,24 +218,7 @@ def _check_job(training: AzureMLTraining, job: str, folder: Path, wrong: Wrong) 
         content, _ = JobFile(job, training, lambda name: (folder / name).read_bytes()).read()
     except BadConfiguration as error:
         raise wrong(path, str(error)) from None
-    for what, names in (
-        (
-            "inputs",
-            {
-                "data": training.data,
-                **({"champion.input": training.champion.input} if training.champion else {}),
-                **{f"parameters.{each}": each for each in training.parameters},
-            },
-        ),
-        (
-            "outputs",
-            {
-                "model": training.model.output,
-                **({"scored": training.scored.output} if training.scored else {}),
-                **({"champion.scored": training.champion.scored} if training.champion else {}),
-            },
-        ),
-    ):
+    for what, names in (("inputs", inputs_of(training)), ("outputs", outputs_of(training))):
         declared = list(content.get(what) or {})
         for key, name in names.items():
             if name not in declared:
@@ -272,12 +309,9 @@ def _check_target(entry: Entry, index: int, target: AzureMLOnlineTarget, wrong: 
         raise wrong(
             f"{path}.type", f"is {target.type}, and training.model.type is {training.model.type}; make them the same"
         )
-    environment = target.deployment.environment
-    if (
-        environment
-        and not _ASSET.fullmatch(environment.removeprefix("azureml:"))
-        and not environment.startswith("azureml://")
-    ):
+    environment = target.deployment.environment or ""
+    is_address = environment.startswith("azureml://")
+    if environment and not is_address and not _ASSET.fullmatch(environment.removeprefix("azureml:")):
         raise wrong(f"{path}.deployment.environment", f"is {environment!r}; write NAME:VERSION")
     _check_scoring(f"{path}.scoring", target.scoring, wrong)
     if len(entry.only) * len(entry.targets) > ENDPOINTS_AT_MOST:
@@ -289,12 +323,8 @@ def _check_target(entry: Entry, index: int, target: AzureMLOnlineTarget, wrong: 
 
 
 def _check_scoring(path: str, scoring: OnlineScoring, wrong: Wrong) -> None:
-    if scoring.form == "mlflow" and scoring.body is not None:
-        raise wrong(f"{path}.body", "is for form: json; remove it, or write that form")
-    if scoring.body is not None and _ROWS not in scoring.body:
-        raise wrong(f"{path}.body", f'has no place for the rows; write {_ROWS} there: {{"data": {_ROWS}}}')
-    if scoring.body is not None and not _is_json(scoring.body.replace(_ROWS, "[]")):
-        raise wrong(f"{path}.body", f'is not JSON once {_ROWS} is a list; write it as {{"data": {_ROWS}}}')
+    if scoring.body is not None:
+        _check_body(f"{path}.body", scoring.form, scoring.body, wrong)
     if scoring.answer == "probabilities" and len(scoring.classes) < 2:
         raise wrong(f"{path}.classes", "is missing; write the classes in the model's order, the positive one last")
     if scoring.answer == "probability" and len(scoring.classes) != 2:
@@ -303,12 +333,15 @@ def _check_scoring(path: str, scoring: OnlineScoring, wrong: Wrong) -> None:
         raise wrong(f"{path}.classes", f"has {twice!r} twice")
 
 
-def _is_json(text: str) -> bool:
+def _check_body(path: str, form: str, body: str, wrong: Wrong) -> None:
+    if form == "mlflow":
+        raise wrong(path, "is for form: json; remove it, or write that form")
+    if _ROWS not in body:
+        raise wrong(path, f'has no place for the rows; write {_ROWS} there: {{"data": {_ROWS}}}')
     try:
-        msgspec.json.decode(text)
+        msgspec.json.decode(body.replace(_ROWS, "[]"))
     except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+        raise wrong(path, f'is not JSON once {_ROWS} is a list; write it as {{"data": {_ROWS}}}') from None
 
 
 def _check_share(entry: Entry, wrong: Wrong) -> None:

@@ -7,6 +7,7 @@ from math import ceil
 from shared.adapters.azureml.parts import Compute, Datastore, Deployment, Endpoint, Ports, Room
 from shared.base.suggestion import suggestion
 from shared.cli.doctor.finding import Finding, ok, warning, wrong
+from shared.configuration.azureml import inputs_of
 from shared.domain.azureml import CHAMPION_TYPES, AzureMLOnlineTarget, AzureMLTraining
 
 ROLE = "AzureML Data Scientist"
@@ -55,7 +56,7 @@ def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]
         types = f"one of: {', '.join(CHAMPION_TYPES)}"
         yield _input(f"{at}.champion.input", champion.input, found, CHAMPION_TYPES, "the champion is a model", types)
         yield _named(f"{at}.champion.scored", "output", champion.scored, found.outputs)
-    given = {training.data, *training.parameters, *([champion.input] if champion else [])}
+    given = inputs_of(training).values()
     for name in [name for name, each in found.inputs.items() if each.required and name not in given]:
         yield wrong(
             f"{at}.parameters",
