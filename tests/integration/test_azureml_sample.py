@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from local.azureml import SAMPLE, AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv
 from shared.cli.place import DONE
-from shared.domain.jobs import JobState
+from shared.domain.jobs import JobState, RetrainingJob
 from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
 from tests.support.commands import CommandLine
+from tests.support.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,41 @@ def test_a_new_model_is_proven_before_its_first_call_and_gets_its_share_step_by_
     assert job.verdict is not None
     assert job.verdict.same_rows
     flow.assert_right(job)
+
+
+def test_a_training_that_scores_the_champion_too_is_judged_without_a_call_of_the_endpoint(
+    azureml: AzureMLPlace, tmp_path: Path
+) -> None:
+    flow = AzureMLFlow(azureml, configured(tmp_path, *PASSING, ("# champion: {}", "champion: {}")))
+    [live] = flow.traffic()
+    flow.order("model error", endpoint=live)
+    job = flow.drop("new.csv", as_csv(flow.place.header, flow.place.rows[:303]))
+    flow.let_trainings_end()
+
+    def judged() -> bool:
+        flow.poll()
+        return flow.job(job.id).verdict is not None
+
+    until(judged, lambda: flow.job(job.id))
+    requests.delete(f"{azureml.workspace.control}/faults", timeout=PATIENCE)
+    job = flow.finish(job)
+    assert job.state is JobState.PROMOTED, job.reason
+    assert job.verdict is not None
+    assert job.verdict.same_rows
+    assert job.champion is not None
+    header, *rows = scored_by_the_training(flow, job)
+    features = [[float(row[header.index(name)]) for name in flow.features()[0]] for row in rows]
+    expected = [each[-1] for each in flow.predicted(job.champion.sha256, features)]
+    assert [float(row[header.index("probability")]) for row in rows] == pytest.approx(expected)
+    flow.assert_right(job)
+
+
+def scored_by_the_training(flow: AzureMLFlow, job: RetrainingJob) -> list[list[str]]:
+    """Return the lines of the file in which the training put the rows as the champion scores them."""
+    container = flow.place.blobs.get_container_client("batches")
+    end = f"{job.id}/champion_scored/scored.csv"
+    [name] = [name for name in container.list_blob_names() if name.endswith(end)]
+    return list(csv.reader(container.download_blob(name, encoding="utf-8").readall().splitlines()))
 
 
 def test_the_doctor_finds_nothing_wrong_in_the_workspace_and_changes_nothing(

@@ -160,9 +160,10 @@ class AzureMLFlow(Driven):
 
         until(ended, "the trainings end")
 
-    def predicted(self, sha256: str) -> list[list[float]]:
-        """Return the probabilities that the kept model itself gives for the kept rows: no service is asked."""
-        columns, rows = self.features()
+    def predicted(self, sha256: str, rows: list[list[float]] | None = None) -> list[list[float]]:
+        """Return the probabilities that a kept model itself gives for the rows, or the kept ones. No service is asked."""
+        columns, kept_rows = self.features()
+        rows = rows or kept_rows
         container = self.place.blobs.get_container_client("models")
         names = [*container.list_blob_names(name_starts_with=f"{sha256}/")]
         [name] = [name for name in names if name.endswith((".skops", linear.FILE))]

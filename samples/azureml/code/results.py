@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +58,16 @@ def save_model(model: Any, names: Sequence[str], example: Any, folder: Path) -> 
         "signature": {"inputs": json.dumps(inputs)},
     }
     (folder / "MLmodel").write_text(yaml.safe_dump(described), "utf-8")
+
+
+def load_model(folder: Path, names: Sequence[str]) -> Callable[[Any], Any]:
+    """Return what gives the probability of each class for rows, by a model that `save_model` has saved."""
+    if HAS_MLFLOW:
+        import mlflow.pyfunc
+        import pandas
+
+        model = mlflow.pyfunc.load_model(str(folder))
+        return lambda rows: model.predict(pandas.DataFrame(rows, columns=list(names)))
+    import skops.io
+
+    return skops.io.load(folder / "model.skops").predict_proba
