@@ -13,6 +13,7 @@ import requests
 from local.azureml import SAMPLE, AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv
+from shared.adapters.azureml import online
 from shared.cli.place import DONE
 from shared.domain.jobs import JobState, RetrainingJob
 from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
@@ -23,6 +24,12 @@ from tests.support.waiting import PATIENCE, until
 @pytest.fixture(scope="module")
 def azureml(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureMLPlace]:
     yield from place_of(one_azurite, tmp_path_factory, SAMPLE)
+
+
+@pytest.fixture(autouse=True)
+def soon_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local workspace is read late for a moment only."""
+    monkeypatch.setattr(online, "SETTLING", 2.5)
 
 
 @pytest.fixture

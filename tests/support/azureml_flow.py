@@ -161,7 +161,7 @@ class AzureMLFlow(Driven):
         until(ended, "the trainings end")
 
     def predicted(self, sha256: str, rows: list[list[float]] | None = None) -> list[list[float]]:
-        """Return the probabilities that a kept model itself gives for the rows, or the kept ones. No service is asked."""
+        """Return the probabilities that a kept model gives for the rows, or the kept ones: no service is asked."""
         columns, kept_rows = self.features()
         rows = rows or kept_rows
         container = self.place.blobs.get_container_client("models")
