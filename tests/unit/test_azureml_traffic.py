@@ -222,6 +222,9 @@ def test_a_change_of_somebody_else_after_the_write_is_found(place: Place) -> Non
     place.write(endpoint_body({"blue": 20, MB: 80}))
     assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
     assert place.maps()[0] == {"blue": 20, MB: 80}, "it is not overwritten at once: a flow reads the shares first"
+    assert place.endpoint.shares().of == {A.sha256: 20, B.sha256: 80}
+    assert isinstance(place.endpoint.share({A.sha256: 90, B.sha256: 10}), Pending)
+    assert place.maps()[0] == {"blue": 90, MB: 10}, "a flow that has read them gives its own again"
 
 
 def test_an_update_gives_the_model_all_calls(place: Place) -> None:

@@ -61,6 +61,7 @@ class Known:
     keys: dict[str, str] = field(default_factory=dict)
     adopted: dict[str, Mapping[str, Any]] = field(default_factory=dict)  #: versions, whose tags do not change any more
     written: tuple[dict[str, int], dict[str, int]] | None = None
+    former: dict[str, int] = field(default_factory=dict)  #: the shares that were read when that was written
     at: float = 0.0
 
 
@@ -154,7 +155,10 @@ class AzureMLOnlineEndpoint:
         for name, share in shares.items():
             key = self._known.keys.get(name, name)
             of[key] = of.get(key, 0) + share
-        return Shares(of, settled=not is_changing(endpoint))
+        settled, written = not is_changing(endpoint), self._known.written
+        if settled and written and shares != self._known.former and not _same(shares, written[0]):
+            self._known.written = None  # somebody else has written since: it will not be read any more
+        return Shares(of, settled)
 
     def share(self, shares: Mapping[str, int], mirror: Mapping[str, int] | None = None) -> Pending | None:
         if sum(shares.values()) != 100:
@@ -183,6 +187,7 @@ class AzureMLOnlineEndpoint:
         except BeingChanged:
             return LATER
         self._known.written, self._known.at = (traffic, copies), self._clock()
+        self._known.former = shares_in(endpoint)
         return look_again(answer, _now())
 
     def drop(self, model: Model) -> Pending | None:
