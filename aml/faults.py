@@ -21,6 +21,7 @@ class Faults(orders.Faults):
         "model that it served before, or else the model of the deployment with the most traffic",
         "late": "a PUT of an endpoint ends well, and its traffic is the former one for `seconds` (30)",
         "model error": "a call is answered 424: the container answered 500",
+        "other writer": "after a GET of an endpoint, somebody's PUT gives all traffic to the deployment with the least",
         "dropped traffic": "somebody's PUT drops the traffic of the endpoint before the call, which is answered 404",
         "stuck": "a job stays `state` (Queued or Running) until it is cancelled",
         "failed job": "a job ends Failed, although its command ended well",
@@ -37,7 +38,10 @@ class Faults(orders.Faults):
     SECONDS: ClassVar = {"late": 30.0, "late metrics": 30.0}
     MEMBERS: ClassVar = {
         **orders.MEMBERS,
-        "operation": (str, "narrow a kind that strikes any call to one operation, as arm.jobs.put"),
+        "operation": (
+            str,
+            "narrow a kind that strikes any call to an operation, as arm.jobs.put, or bucket, as arm.reads",
+        ),
         "endpoint": (str, "strike only this endpoint, deployment, job or asset, given by name"),
         "state": (str, "of a stuck job: Queued or Running"),
     }

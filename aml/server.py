@@ -53,6 +53,7 @@ from aml.runs import (
 )
 from aml.serving.gateway import Gateway
 from aml.storage.plane import StoragePlane
+from aml.throttling import LIMITS, kind_of
 from service.faults.calls import misbehave
 from service.faults.orders import Fault
 from service.guard import BodyTooLarge, read_at_most
@@ -97,7 +98,10 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *batch_deployments.ADDRESSES,
     *batch_jobs.ADDRESSES,
 ]
-OPERATIONS = frozenset(operation for operation, *_ in [*ADDRESSES, *forwarding.ADDRESSES])
+#: what an order for a fault may name: an operation, or all calls of one bucket
+OPERATIONS = frozenset(
+    [operation for operation, *_ in [*ADDRESSES, *forwarding.ADDRESSES]] + [f"arm.{kind}" for kind in LIMITS]
+)
 #: by plane: what raises unless the caller may make the call
 CHECKS: Mapping[str, Callable[[Context, Call], None]] = {
     "arm": scope.enter,
@@ -164,7 +168,8 @@ class _Answering:
         async def misbehaving(request: Request) -> Response:
             if not self._context.faults.any:
                 return await answer(request)
-            called = list(map(str, request.path_params.values())), operation
+            bucket = f"{plane}.{kind_of(request.method)}"
+            called = list(map(str, request.path_params.values())), (operation, bucket)
             return await misbehave(request, self._context.faults, called, on_order, partial(answer, request))
 
         async def answer(request: Request) -> Response:

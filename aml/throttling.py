@@ -11,7 +11,12 @@ from aml.errors import ArmError
 
 #: kind: calls that a full bucket holds, and how many a second are added
 LIMITS: Mapping[str, tuple[float, float]] = {"reads": (250, 25), "writes": (200, 10), "deletes": (200, 10)}
-KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}  #: the other methods write
+_KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
+
+
+def kind_of(method: str) -> str:
+    """Return the kind of a call by its method."""
+    return _KINDS.get(method, "writes")
 
 
 class Buckets:
@@ -26,7 +31,7 @@ class Buckets:
 
     def take(self, method: str) -> dict[str, str]:
         """Return the header that says how many calls are left. Raises 429 with `Retry-After` where none is."""
-        kind = KINDS.get(method, "writes")
+        kind = kind_of(method)
         most, rate = self._limits[kind]
         with self._lock:
             left, since = self._left[kind]

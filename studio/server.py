@@ -88,7 +88,7 @@ class _Answering:
             try:
                 if not self._context.faults.any:
                     return await answered()
-                called = self._called(request.path_params), operation
+                called = self._called(request.path_params), (operation,)
                 return await misbehave(request, self._context.faults, called, _refused, answered)
             finally:
                 self._at_once[counted] -= 1

@@ -60,7 +60,7 @@ class Gateway:
             request = Request(scope, receive)
             names = (scope["path"][len(PATH) :], request.headers.get(DEPLOYMENT, ""))
             response = await misbehave(
-                request, self._faults, (names, "score"), _refused, partial(self._respond, request)
+                request, self._faults, (names, ("score",)), _refused, partial(self._respond, request)
             )
             await response(scope, receive, send)
             return
@@ -127,7 +127,7 @@ class Gateway:
 
     async def _scored(self, name: str, headers: Headers, body: bytes) -> Answer:
         if self._faults.strike("dropped traffic", (name,)):
-            await run_in_threadpool(self._serving.drop_traffic, name)
+            await run_in_threadpool(self._serving.overwrite, name, {})
         while True:
             route = self._serving.routes.get(name)  # as it is now: the body may have taken its time
             if route is None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -287,16 +288,15 @@ class Serving(Changes):
             deployments = self._records.all(Deployment, f"{endpoint_id}/deployments")
             self.routes[name] = make_route(endpoint, deployments, self._live, self.routes.get(name))
 
-    def drop_traffic(self, name: str) -> None:
-        """Have an endpoint be as after a PUT without traffic. A fault on order."""
-        endpoint_id = f"onlineendpoints/{name}"
-        nothing: dict[str, dict[str, int]] = {"traffic": {}, "mirrorTraffic": {}}
+    def overwrite(self, name: str, traffic: Mapping[str, int]) -> None:
+        """Have an endpoint be as after a PUT of somebody else with this traffic. A fault on order."""
+        endpoint_id, given = f"onlineendpoints/{name}", dict(traffic)
 
-        def dropped(found: Endpoint) -> Endpoint:
-            properties = {**found.properties, **nothing}
-            return msgspec.structs.replace(found, properties=properties, traffic={}, mirror={})
+        def overwritten(found: Endpoint) -> Endpoint:
+            properties = {**found.properties, "traffic": given, "mirrorTraffic": {}}
+            return msgspec.structs.replace(found, properties=properties, traffic=given, mirror={})
 
-        self._records.change(Endpoint, endpoint_id, dropped)
+        self._records.change(Endpoint, endpoint_id, overwritten)
         self.refresh(endpoint_id)
 
     def discard(self, deployment: Deployment) -> None:

@@ -19,15 +19,15 @@ _REFUSED = ("throttled", "unavailable", "expired token")
 async def misbehave(
     request: Request,
     faults: Faults,
-    called: tuple[Collection[str], str],
+    called: tuple[Collection[str], Collection[str]],
     refuse: Refusal,
     answer: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Answer the call as the orders in force have it. `called` are the names of what it calls, and its operation."""
-    names, operation = called
+    """Answer the call as the orders in force have it. `called` are the names of what it calls, and of its operation."""
+    names, operations = called
 
     def struck(kind: str) -> Fault | None:
-        return faults.strike(kind, names, operation)
+        return faults.strike(kind, names, operations)
 
     if struck("reset"):
         return await connection.reset(request)

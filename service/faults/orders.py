@@ -128,15 +128,18 @@ class Faults:
     def any(self) -> bool:
         return bool(self._faults)
 
-    def strike(self, kind: str, names: Collection[str], operation: str | None = None) -> Fault | None:
-        """Return the fault of this kind that strikes the endpoint of these names now, and use it up by one."""
+    def strike(self, kind: str, names: Collection[str], operations: Collection[str] = ()) -> Fault | None:
+        """Return the fault of this kind that strikes the endpoint of these names now, and use it up by one.
+
+        `operations` are what an order may call the call.
+        """
         if not self._faults:
             return None
         with self._lock:
             for key, (fault, dice) in self._faults.items():
                 if fault.kind != kind or fault.count == 0:
                     continue
-                if fault.operation not in (None, operation) or not fault.concerns(names):
+                if fault.operation not in (None, *operations) or not fault.concerns(names):
                     continue
                 if dice.random() >= fault.probability:
                     continue

@@ -138,6 +138,20 @@ def test_a_write_of_somebody_else_that_drops_the_traffic(place: ServingHere) -> 
     assert place.score("income", {}).status_code == 404
 
 
+def test_a_write_of_somebody_else_between_a_read_and_the_write_after_it(place: ServingHere) -> None:
+    order(place, "other writer")
+    assert traffic(place) == {"blue": 100}
+    assert traffic(place) == {"green": 100}
+    assert place.score("income", {}).headers["azureml-model-deployment"] == "green"
+
+
+def test_a_bucket_is_throttled_alone(place: ServingHere) -> None:
+    place.here.faults.order(Fault(kind="throttled", operation="arm.writes", count=1))
+    assert traffic(place) == {"blue": 100}
+    body = endpoint_body({"green": 100})
+    assert [place.here.call("PUT", INCOME, body).status for _ in range(2)] == [429, 200]
+
+
 @pytest.mark.parametrize(("kind", "status"), [("throttled", 429), ("unavailable", 503)])
 def test_a_call_that_is_refused_says_when_to_come_again(place: ServingHere, kind: str, status: int) -> None:
     place.key("income")

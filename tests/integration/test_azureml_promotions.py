@@ -196,9 +196,10 @@ def test_a_model_that_fails_at_its_first_step_is_taken_back_with_one_write(flow:
     flow.assert_right(ended)
 
 
-def test_shares_that_somebody_drops_during_a_step_are_given_again(flow: AzureMLFlow) -> None:
+@pytest.mark.parametrize("kind", ["dropped traffic", "other writer"])
+def test_shares_that_somebody_drops_or_changes_during_a_step_are_given_again(flow: AzureMLFlow, kind: str) -> None:
     job = flow.drop("new.csv", as_csv(flow.place.header, flow.place.rows[: next(ROWS)]))
-    when_it_has_its_first_calls(flow, job, "dropped traffic", endpoint="breast-cancer", count=1)
+    when_it_has_its_first_calls(flow, job, kind, endpoint="breast-cancer", count=1)
     ended = flow.finish(job)
     assert ended.state is JobState.PROMOTED, said(ended)
     flow.assert_right(ended)
@@ -226,7 +227,12 @@ def later(flow: AzureMLFlow) -> AzureMLFlow:
 def test_each_fault_of_the_workspace_is_tried_with_the_whole_flow() -> None:
     passing = {kind for faults in PASSING_FAULTS.values() for kind, _ in faults}
     lasting = {kind for kind, *_ in [*OF_TRAININGS, *OF_PROMOTIONS]}
-    others = {"model error", "dropped traffic", "endless operation"}  # above, and in test_azureml_endless
+    others = {
+        "model error",
+        "dropped traffic",
+        "other writer",
+        "endless operation",
+    }  # above, and in test_azureml_endless
     # The app asks for no logged models; programs with MLflow 3 do.
     assert Faults.KINDS.keys() - passing - lasting - others == {"no logged models"}
 
