@@ -71,7 +71,7 @@ class AzureMLStory(Story[AzureMLPlace]):
         self._verdict(job.verdict)
         self._check(job.state is JobState.PROMOTED, "the job is promoted", job.reason)
         rows = job.verdict.same_rows if job.verdict else 0
-        self._check(rows > 0, f"both models were judged on the same {rows} rows, which the training had kept back")
+        self._check(rows > 0, f"both models were judged on the same {rows} held-out rows")
         self._compare(before, self._answers())
         live = self._app.records.champions.load(PIPELINE).live
         proven = live is not None and all(proof.proven for proof in live.proof.values())

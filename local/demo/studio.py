@@ -73,7 +73,7 @@ class StudioStory(Story[Workplace]):
         self._verdict(job.verdict)
         self._check(job.state is JobState.PROMOTED, "the job is promoted", job.reason)
         rows = job.verdict.same_rows if job.verdict else 0
-        self._check(rows > 0, f"both models were judged on the same {rows} rows, which the training had kept back")
+        self._check(rows > 0, f"both models were judged on the same {rows} held-out rows")
         self._step(3, "The same rows, scored before and after")
         after = self._answers()
         self._compare(before, after)

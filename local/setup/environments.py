@@ -52,7 +52,7 @@ class Environment:
         try:
             stamp = json.loads((self.folder / STAMP).read_text("utf-8"))
         except (OSError, ValueError):
-            return "it is not there" if not self.folder.exists() else "it is not whole"
+            return "not installed yet" if not self.folder.exists() else "its installation did not end"
         wanted = self._stamp()
         if stamp["python"] != wanted["python"]:
             return f"Python changed from {stamp['python']} to {wanted['python']}"

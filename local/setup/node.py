@@ -47,12 +47,12 @@ class NodePackages:
         """Return why they must be installed, or None if all are there."""
         modules = self.folder / "node_modules"
         if not modules.exists():
-            return "it is not there"
+            return "not installed yet"
         try:
             stamp = (modules / STAMP).read_text("utf-8")
             installed = json.loads((modules / ".package-lock.json").read_text("utf-8"))["packages"]
         except (OSError, ValueError, KeyError):
-            return "it is not whole"
+            return "its installation did not end"
         if stamp != self._stamp():
             return f"{self.place}/package-lock.json changed"
         missing = next((path for path in installed if not (self.folder / path / "package.json").is_file()), None)

@@ -93,7 +93,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows that the training kept back, as the new model scored them: a sample, by its content's SHA-256."""
+    """The held-out rows of the training, as the new model scored them: a sample, by its content's SHA-256."""
 
     digest: str
     rows: int

@@ -1,6 +1,6 @@
 """The flow from a finished BES job to a verdict: results are kept, the champion scores the same rows, the gate decides.
 
-The rows are those that the training kept back, as it gives them with the new model's scores. Few are scored by
+The rows are the training's held-out rows, as it gives them with the new model's scores. Few are scored by
 request (RRS), many by a BES job of the predictive web service, whose id is recorded before it is started.
 """
 
@@ -268,7 +268,7 @@ class Judging:
 
     def _keep(self, job: RetrainingJob, model: Model, digest: str, answers: Rows, how: str) -> RetrainingJob:
         self.records.answers.keep(digest, model.sha256, answers)
-        return job.noting(self.now(), f"the champion {model.sha256[:12]} is known on the held-out rows: {how}")
+        return job.noting(self.now(), f"the champion {model.sha256[:12]} has scored the same held-out rows: {how}")
 
     def _decided(
         self, job: RetrainingJob, pipeline: Pipeline, verdict: Verdict, telling: Telling | None = None

@@ -110,7 +110,7 @@ def test_a_first_start_says_what_it_installs_and_a_second_one_installs_nothing(
     root: Path, tiny: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     setup.prepare(root, tiny)
-    assert "installing .venv-tiny: 1 packages, 1 MB (it is not there)" in said(capsys)
+    assert "installing .venv-tiny: 1 packages, 1 MB (not installed yet)" in said(capsys)
     assert imports(tiny.python) == "2"
     assert [path.name for path in (root / FOLDER).glob("new-*")] == []
     setup.prepare(root, tiny)

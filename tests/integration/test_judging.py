@@ -1,4 +1,4 @@
-"""Champion and candidate are judged on the same rows: those that the training kept back, scored by both."""
+"""Champion and candidate are judged on the same held-out rows, scored by both."""
 
 from __future__ import annotations
 
