@@ -129,10 +129,11 @@ def test_each_part_of_the_training_is_looked_at_and_only_read(here: Here, tmp_pa
 
 
 def test_the_datastore_of_the_champion_is_over_the_models(here: Here, tmp_path: Path) -> None:
-    app = app_of(here, tmp_path, lambda entry: entry["training"].update(champion={"datastore": "relearn_batches"}))
+    champion = {"datastore": "relearn_batches", "input": "live"}
+    app = app_of(here, tmp_path, lambda entry: entry["training"].update(champion=champion))
     wrong = bad(found(app).values())
     assert "the container batches" in wrong[f"{TRAINING}.champion.datastore"]
-    assert "the input 'champion' does not exist" in wrong[f"{TRAINING}.champion.input"]
+    assert "the input 'live' does not exist" in wrong[f"{TRAINING}.champion.input"]
 
 
 def test_a_workspace_that_is_not_there_is_one_finding(here: Here, tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_a_component_without_the_configured_ports_is_named_with_those_that_it_ha
     findings = found(app_of(here, tmp_path, misname))
     assert findings[f"{TRAINING}.data"].remedy == "did you mean 'data'?"
     assert findings[f"{TRAINING}.model"].remedy == "did you mean 'model'?"
-    assert findings[f"{TRAINING}.scored"].remedy == "there are model, scored"
+    assert findings[f"{TRAINING}.scored"].remedy == "there are champion_scored, model, scored"
     assert "'data', which has no default" in findings[f"{TRAINING}.parameters"].found
 
 
