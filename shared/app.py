@@ -1,10 +1,8 @@
 """The one place that builds the real adapters from the settings, each when it is first used."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import cache, cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from shared.adapters.azureml.online import AzureMLOnlineEndpoint, Known
 from shared.adapters.azureml.places import OwnStorage
@@ -30,15 +28,11 @@ from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
 from shared.domain.fleets import Pipelines
 from shared.domain.logged_metrics import are_there
 from shared.domain.pipelines import Pipeline, Target
+from shared.domain.ports import BatchService, Endpoint, Endpoints
 from shared.domain.services import ClassicTarget, Description, NewTarget, ScoringService, TrainingService
 from shared.flows import Flows
 from shared.flows.retention import KeepRule, read_rule
 from shared.store import Records
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from shared.domain.ports import BatchService, Endpoint, Endpoints
 
 
 class App:

@@ -94,17 +94,13 @@ def _evaluated(expression: str, values: Mapping[str, Any]) -> Any:
     inner = expression[1:-1].strip()
     joined = re.fullmatch(r"concat\((.*)\)", inner, re.DOTALL)
     inner = joined[1] if joined else inner
-    parts: list[Any] = []
-    position = 0
-    while position < len(inner):
-        token = _TOKEN.match(inner, position)
-        if not token:
-            return None
-        part = token[3].replace("''", "'") if token[1] is None else values.get(f"{token[1]} {token[2].casefold()}")
-        if part is None:
-            return None
-        parts.append(part)
-        position = token.end()
+    tokens = [*_TOKEN.finditer(inner)]
+    parts: list[Any] = [
+        token[3].replace("''", "'") if token[1] is None else values.get(f"{token[1]} {token[2].casefold()}")
+        for token in tokens
+    ]
+    if None in parts or "".join(token[0] for token in tokens) != inner:
+        return None
     if len(parts) == 1:
         return parts[0]
     return "".join(parts) if parts and all(isinstance(part, str) for part in parts) else None

@@ -13,10 +13,10 @@ from shared.base.errors import BadConfiguration, BadEvaluation
 from shared.cli.jobs import add_job, find_job
 from shared.cli.output import Cell, Fact, short, show_facts, show_json, show_table, tell
 from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
-from shared.cli.views import data_facts, styled, verdict_facts
+from shared.cli.views import OUTCOMES, data_facts, styled, verdict_facts
 from shared.domain.evaluation import Evaluation
 from shared.domain.gate.decision import LiveModel, ScoredRows, judge
-from shared.domain.gate.verdict import Verdict
+from shared.domain.gate.verdict import Finding, Verdict
 from shared.domain.jobs import RetrainingJob
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def _compare(chosen: argparse.Namespace) -> int:
     if chosen.svg:
         _draw(compared, chosen.svg)
     if chosen.json:
-        findings = job.verdict.findings if job.verdict else ()
         show_json(
             {
                 "job": job.id,
@@ -94,7 +93,7 @@ def _compare(chosen: argparse.Namespace) -> int:
                 "champion": compared.champion,
                 "outcome": job.verdict.outcome if job.verdict else None,
                 "same_rows": job.verdict.same_rows if job.verdict else 0,
-                "findings": findings,
+                "findings": job.verdict.findings if job.verdict else (),
                 "rows": compared.rows,
                 "metrics": [{name: _finite(value) for name, value in each.items()} for each in compared.metrics],
             }
@@ -192,12 +191,11 @@ def _heading(compared: Compared) -> str:
     return "metric of its own held-out rows" + (", the champion's of other rows" if compared.theirs else "")
 
 
-def _row(finding: Any) -> tuple[Cell, ...]:
-    style = {"holds": "green", "fails": "red"}.get(finding.outcome.value, "yellow")
+def _row(finding: Finding) -> tuple[Cell, ...]:
     rule = f"{finding.rule}, {finding.slice}" if finding.slice else finding.rule
     within = f"[{finding.interval[0]:.4f}, {finding.interval[1]:.4f}]" if finding.interval else ""
     numbers = (_number(each) for each in (finding.candidate, finding.champion, finding.bound))
-    return (rule, *numbers, within, (finding.outcome.value, style))
+    return (rule, *numbers, within, (finding.outcome.value, OUTCOMES[finding.outcome][1]))
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from shared.base.errors import BadConfiguration
 from shared.base.threads import at_once
 from shared.cli.names import entries_of, fleet_of, known
 from shared.cli.output import Cell, say, show_json, show_table, tell, utc
 from shared.cli.place import DONE, NOTHING, Commands, Stopped, open_app
-from shared.cli.stuck import active_jobs, files_that_wait, readable
 from shared.cli.views import STATUS, LastData, attention, fleet_row, status_row
 from shared.domain.champions import Champion, Change
 from shared.domain.jobs import RetrainingJob
-from shared.domain.stuck import Stuck
+from shared.domain.pipelines import Pipeline
+from shared.domain.stuck import Stuck, stuck_files
 from shared.store.polls import EVERY
 
 if TYPE_CHECKING:
     from shared.app import App
 
-GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may start late
-
+T = TypeVar("T")
 Row = tuple[Cell, ...]
+
+GRACE = timedelta(minutes=10)  #: a poll may take minutes, and the host may start late
 
 
 def add(commands: Commands) -> None:
@@ -153,3 +155,34 @@ def _fleet_status(
         "attention": [*broken, *attention(jobs, None, held, datetime.now(UTC))],
     }
     return shown, fleet_row(shown)
+
+
+def readable(load: Callable[[], T], otherwise: T, broken: list[str]) -> T:
+    """Return the record; note one that cannot be read, so that the others are shown."""
+    try:
+        return load()
+    except BadConfiguration as error:
+        broken.append(str(error))
+        return otherwise
+
+
+def active_jobs(app: App, broken: list[str]) -> list[RetrainingJob]:
+    """Return the jobs that have not ended; a record that cannot be read is noted in `broken`."""
+    found = at_once(lambda each: readable(lambda: app.records.jobs.load(each), None, broken), app.records.jobs.active())
+    return [stored.record for stored in found if stored and not stored.record.final]
+
+
+def files_that_wait(app: App, active: Sequence[RetrainingJob], broken: list[str]) -> list[Stuck]:
+    """Return the open files that are stuck; a record that cannot be read is noted in `broken`."""
+    try:
+        pipelines: Mapping[str, Pipeline] = app.pipelines
+    except BadConfiguration:
+        return []  # `status` and `doctor` say why
+    running: dict[str, list[str]] = {}
+    for job in active:
+        running.setdefault(job.pipeline, []).append(job.id)
+    marked = app.records.marks().arrivals
+    marks = [(pipeline, arrival_id) for pipeline, ids in marked.items() for arrival_id in ids]
+    found = at_once(lambda mark: readable(lambda: app.records.arrivals.load(*mark), None, broken), marks)
+    arrivals = [stored.record for stored in found if stored and stored.record.open]
+    return list(stuck_files(arrivals, running, pipelines, datetime.now(UTC)))

@@ -1,7 +1,5 @@
 """Records as people read them: rows of tables and lists of facts. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +11,7 @@ from shared.domain.arrivals import Arrival, ArrivalState
 from shared.domain.champions import Action, Champion, Change, HistoryEntry, Proof, Watch
 from shared.domain.checks import ColumnDescription, Report
 from shared.domain.evaluation import Evaluation, shown
-from shared.domain.gate.verdict import Finding, Outcome, Verdict
+from shared.domain.gate.verdict import Outcome, Verdict
 from shared.domain.jobs import Approval, BatchFile, JobState, Model, RetrainingJob
 from shared.domain.rollouts import Member, MemberState, RolloutState
 from shared.domain.sharing import portion_text
@@ -28,7 +26,7 @@ _STYLES: dict[str, set[Enum]] = {
     "dim": {_J.SUPERSEDED, _J.CANCELLED, _A.SAME, _A.SUPERSEDED, _A.GONE, _M.WAITING, _M.SUPERSEDED, _M.LEFT_OUT},
     "bold magenta": {_J.AWAITING},
 }
-_OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
+OUTCOMES = {Outcome.HOLDS: ("✓", "green"), Outcome.FAILS: ("✗", "red"), Outcome.UNDECIDED: ("?", "yellow")}
 
 STATUS = ("pipeline", "live", "since (UTC)", "model", "last data", "under way", "waits for you")
 REQUESTS = ("request", "when (UTC)", "pipeline", "by", "outcome")
@@ -38,6 +36,13 @@ DATA = ("data", "pipeline", "state", "dropped (UTC)", "path", "what became of it
 COLUMNS = ("column", "type", "missing", "drift", "values")
 MEMBERS = ("member", "standing", "job or entry", "why")
 HISTORY = ("entry", "since (UTC)", "what", "model", "job", "by", "why")
+
+
+class LastData(NamedTuple):
+    """The newest data of a pipeline, and the job that took it."""
+
+    arrival: Arrival
+    job: RetrainingJob | None
 
 
 def status_row(
@@ -93,13 +98,6 @@ def fleet_row(fleet: Mapping[str, Any]) -> tuple[Cell, ...]:
         "\n".join(under_way),
         ("\n".join(looked_at), "bold magenta"),
     )
-
-
-class LastData(NamedTuple):
-    """The newest data of a pipeline, and the job that took it."""
-
-    arrival: Arrival
-    job: RetrainingJob | None
 
 
 def last_data(last: LastData) -> Cell:
@@ -292,8 +290,9 @@ def verdict_facts(verdict: Verdict | None, name: str = "gate") -> list[Fact]:
         on = f"both models on the same {verdict.same_rows:,} rows"
     else:
         on = "by numbers from different rows" if verdict.champion else "by the candidate's own numbers"
-    facts: list[Fact] = [(name, (f"{verdict.outcome.value}, {on}", _OUTCOMES[verdict.outcome][1]))]
-    return facts + [("", _found(finding)) for finding in verdict.findings]
+    facts: list[Fact] = [(name, (f"{verdict.outcome.value}, {on}", OUTCOMES[verdict.outcome][1]))]
+    signs = [(finding.text, *OUTCOMES[finding.outcome]) for finding in verdict.findings]
+    return facts + [("", (f"{sign} {text}", style)) for text, sign, style in signs]
 
 
 def approval_facts(approval: Approval | None) -> list[Fact]:
@@ -325,11 +324,6 @@ def models(by_target: Mapping[str, Model]) -> str:
     if len(hashes) == 1:
         return short(*hashes)
     return ", ".join(f"{name} {short(model.sha256)}" for name, model in by_target.items())
-
-
-def _found(finding: Finding) -> Cell:
-    sign, style = _OUTCOMES[finding.outcome]
-    return f"{sign} {finding.text}", style
 
 
 def _parameters(parameters: Mapping[str, str]) -> Fact:

@@ -11,7 +11,7 @@ from shared.base.errors import BadConfiguration
 from shared.configuration.file import Entry, Wrong
 from shared.domain.azureml import AzureMLOnlineTarget
 from shared.domain.fleets import Fleet
-from shared.domain.pipelines import Pipeline, Target, Training
+from shared.domain.pipelines import Pipeline, Target
 from shared.domain.rollouts import Plan, share_of
 from shared.domain.services import ClassicTarget, NewTarget
 
@@ -33,9 +33,8 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
         raise wrong(".for_each", f"{key!r} is not a key; write a word such as location, and {{location}} in blobs")
     place = f"{{{key}}}"
     _check_blobs(entry.blobs, place, wrong)
-    allowed = [".blobs", *_members_keys(".training", entry.training)]
-    for index, target in enumerate(entry.targets):
-        allowed += _members_keys(f".targets[{index}]", target)
+    parts = [(".training", entry.training), *((f".targets[{index}]", each) for index, each in enumerate(entry.targets))]
+    allowed = [".blobs", *(f"{path}.{key}" for path, part in parts for key in part.OF_MEMBER)]
     for path, text in _texts(body):
         if place in text and not any(path == each or path.startswith(f"{each}.") for each in allowed):
             of_target = " and ".join(", ".join(entry.targets[0].OF_MEMBER).rsplit(", ", 1))
@@ -54,10 +53,6 @@ def read_fleet(entry: Entry, pipeline: Pipeline, body: object, wrong: Wrong) -> 
         if fault := fleet.fault(value):
             raise wrong(f".only[{index}]", fault)
     return fleet
-
-
-def _members_keys(path: str, part: Training | Target) -> list[str]:
-    return [f"{path}.{key}" for key in part.OF_MEMBER]
 
 
 def _check_target(path: str, target: Target, key: str, place: str, wrong: Wrong) -> None:

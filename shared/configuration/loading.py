@@ -5,7 +5,6 @@ wrong and what would be right.
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -69,7 +68,7 @@ def _pipeline(file: Path, name: str, body: object, settings: Settings) -> Pipeli
 
     if not NAME.fullmatch(name):
         raise wrong("", "a pipeline's name has lower-case letters, digits and dashes, 63 at most")
-    filled = _with_kind(_fill(body, settings, lambda path, message: wrong(path, message), ""))
+    filled = _with_kind(_fill(body, settings, wrong, ""))
     try:
         entry = converted(filled, Entry, dec_hook)
     except msgspec.ValidationError as error:
@@ -158,7 +157,7 @@ def _read_rows(file: Path) -> Rows:
     return Rows(table.names, values)
 
 
-def _fill(value: object, settings: Settings, wrong: Any, path: str) -> object:
+def _fill(value: object, settings: Settings, wrong: Wrong, path: str) -> object:
     """Return the value with each `${NAME}` in its strings replaced by that setting."""
     if isinstance(value, dict):
         return {k: _fill(v, settings, wrong, f"{path}.{k}") for k, v in value.items()}

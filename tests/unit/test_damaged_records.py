@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.app import App
 from shared.base.errors import BadConfiguration
-from shared.cli.stuck import active_jobs
+from shared.cli.status import active_jobs
 from shared.domain.arrivals import Arrival
 from shared.domain.champions import Champion, HistoryEntry, Watch
 from shared.domain.deployments import Deployments

@@ -19,8 +19,7 @@ from shared.cli.names import known
 from shared.cli.output import Fact, show_facts, show_json, spinner, tell, utc
 from shared.cli.pages import count
 from shared.cli.place import DONE, FAILED, USAGE, Commands, Stopped, chosen_settings
-from shared.cli.status import alive_until
-from shared.cli.stuck import active_jobs, files_that_wait
+from shared.cli.status import active_jobs, alive_until, files_that_wait
 from shared.domain.stuck import stuck_jobs
 from shared.store.damage import damaged
 

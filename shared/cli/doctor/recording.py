@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -51,6 +52,7 @@ _PLANES = {
     "scoring": re.compile(r".+\.inference\.ml\.azure\.com"),
 }
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
+_KINDS = {NoneType: "null", bool: "boolean", int: "integer", float: "number", dict: "object", list: "list"}
 #: what a text looks like
 _LOOKS = {
     "time": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*"),
@@ -168,17 +170,8 @@ def _all(shapes: list[Shape]) -> Shape:
 
 
 def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number" if isinstance(value, float) else "integer"
-        case dict():
-            return "object"
-        case list():
-            return "list"
+    if kind := _KINDS.get(type(value)):
+        return kind
     look = next((name for name, form in _LOOKS.items() if form.fullmatch(str(value))), "")
     return f"text ({look})" if look else "text"
 
