@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,16 +150,7 @@ def _classes() -> float:
 
 def _stream(size: int, quoted: bool) -> Iterator[bytes]:
     """Give rows of ids, numbers with some missing, and texts; at least `size` bytes, and no row twice."""
-    chance = random.Random(1)
-    jobs = ['"Sales, retail"', '"Craft\nrepair"', '"Tech ""support"""', '"Exec, managerial"', '""']
-    if not quoted:
-        jobs = ["Sales", "Craft-repair", "Tech-support", "Exec-managerial", ""]
-    rows = []
-    for number in range(_ROWS):
-        numbers = [f"{chance.gauss(0, 100):.6g}" for _ in range(5)] + [str(chance.randrange(10**6)) for _ in range(2)]
-        numbers.append("" if number % 10 == 0 else str(chance.random()))
-        rows.append(f"@@@@@{number:04},{','.join(numbers)},{chance.choice(jobs)},{chance.choice(['<=50K', '>50K'])}\n")
-    block = np.frombuffer(bytearray("".join(rows), "ascii"), np.uint8)
+    block = np.frombuffer(bytearray(_rows(quoted), "ascii"), np.uint8)
     numbers_at = np.flatnonzero(block == ord("@")).reshape(-1, 5)
     yield f"id,{','.join(_NUMBERS)},job,income\n".encode()
     given, number, waiting = 0, 0, bytearray()
@@ -172,6 +163,21 @@ def _stream(size: int, quoted: bool) -> Iterator[bytes]:
             del waiting[:CHUNK]
             given += CHUNK
     yield bytes(waiting)
+
+
+@cache
+def _rows(quoted: bool) -> str:
+    """Return rows whose ids begin with a place for a number of five digits."""
+    chance = random.Random(1)
+    jobs = ['"Sales, retail"', '"Craft\nrepair"', '"Tech ""support"""', '"Exec, managerial"', '""']
+    if not quoted:
+        jobs = ["Sales", "Craft-repair", "Tech-support", "Exec-managerial", ""]
+    rows = []
+    for number in range(_ROWS):
+        numbers = [f"{chance.gauss(0, 100):.6g}" for _ in range(5)] + [str(chance.randrange(10**6)) for _ in range(2)]
+        numbers.append("" if number % 10 == 0 else str(chance.random()))
+        rows.append(f"@@@@@{number:04},{','.join(numbers)},{chance.choice(jobs)},{chance.choice(['<=50K', '>50K'])}\n")
+    return "".join(rows)
 
 
 def _parse(chunks: Iterator[bytes]) -> None:

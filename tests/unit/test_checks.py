@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import msgspec
@@ -33,7 +33,7 @@ from shared.domain.checks import (
     summed,
 )
 from shared.domain.checks.digests import digests_of
-from shared.domain.checks.drift import Numbers, profile_of, psi
+from shared.domain.checks.drift import ROWS, Numbers, Sample, profile_of, psi
 from shared.domain.checks.duplicates import Duplicates
 from shared.domain.table import encoding
 
@@ -406,6 +406,27 @@ def test_a_report_says_when_duplicates_are_estimated() -> None:
 
 
 # Drift
+
+
+def test_each_row_is_in_the_sample_with_the_same_chance() -> None:
+    sample, count = Sample(columns=1), 400_000
+    for start in range(0, count, 8_000):
+        sample.offer(8_000, lambda some, start=start: [b"%d" % (start + index) for index in some])
+
+    numbers = [int(bytes(row)) for row in sample.rows]
+    tenths = np.bincount(np.array(numbers) * 10 // count)
+    assert len({*numbers}) == len(numbers) == ROWS
+    assert abs(tenths - ROWS / 10).max() < 5 * (ROWS / 10) ** 0.5
+
+
+@given(st.lists(st.integers(0, 300), max_size=20))
+def test_the_sample_does_not_depend_on_how_many_rows_come_at_once(counts: list[int]) -> None:
+    parts, whole = Sample(columns=20_000), Sample(columns=20_000)  # of 20 rows
+    for end, count in zip(accumulate(counts), counts, strict=True):
+        parts.offer(count, lambda some, start=end - count: [b"%d" % (start + index) for index in some])
+    whole.offer(sum(counts), lambda some: [b"%d" % index for index in some])
+
+    assert parts.rows == whole.rows
 
 
 @given(

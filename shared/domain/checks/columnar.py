@@ -60,21 +60,23 @@ class Cells:
     def _padded(self) -> bytes:
         return digests.padded(self._grid.lines)
 
-    def raw(self, row: int) -> bytes:
-        """Return a row as it is in the file, without its line end."""
-        bounds = self._grid.row_bounds
-        start = int(bounds[row - 1]) + 1 if row else 0
-        return self._grid.lines[start : int(bounds[row])].removesuffix(b"\r")
+    def raw(self, rows: Sequence[int]) -> list[bytes]:
+        """Return these rows as they are in the file, without their line ends."""
+        lines, starts, ends = self._grid.lines, self._row_starts[rows].tolist(), self._grid.row_bounds[rows].tolist()
+        return [lines[start:end].removesuffix(b"\r") for start, end in zip(starts, ends, strict=True)]
+
+    @cached_property
+    def _row_starts(self) -> Any:
+        import numpy as np
+
+        return np.append(0, self._grid.row_bounds[:-1] + 1)
 
     def digests(self) -> Any:
         """Return the number of each row by which rows that are written alike are known."""
-        import numpy as np
-
         lines, ends = self._grid.lines, self._grid.row_bounds
-        starts = np.append(0, ends[:-1] + 1)
         if b"\r" in lines:
             ends = ends - (self._grid.text[ends - 1] == ord("\r"))  # where a row is empty, that byte is an LF
-        return digests.digests(self._padded, starts, ends)
+        return digests.digests(self._padded, self._row_starts, ends)
 
     def lines_of(self, rows: list[int]) -> list[int]:
         """Return in which line of the block each of these rows begins, from 0."""
@@ -88,7 +90,7 @@ class Cells:
         import numpy as np
 
         line_ends = np.flatnonzero(self._grid.text == ord("\n"))
-        return line_ends.searchsorted(np.append(0, self._grid.row_bounds[:-1] + 1))
+        return line_ends.searchsorted(self._row_starts)
 
     def column(self, index: int, above: int, once: bool = False) -> Seen:
         """Return the cells of a column that are of a kind above that one, in their order; see `columns`."""

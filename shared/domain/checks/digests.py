@@ -1,17 +1,18 @@
 """The numbers by which rows that are written alike are known, for all rows of a block at once by NumPy.
 
-Each eight bytes of a row are mixed into its number by a multiplication, from a start that differs from process to
-process; rows that are not alike have the same number about as seldom as with Python's hash.
+A row's number is the sum of its words of eight bytes, each stirred by its place, with keys that differ from process to
+process. Rows that are not alike have the same number about as seldom as with Python's hash. Few calls over many words
+are made: after each, a thread of a check may have to wait for the lock of Python.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 _WORD = 8  #: bytes that are mixed in at once
 _AT_ONCE = 1 << 16  #: words of all rows that are copied at once, if a row has no more
 _LONG = 256  #: bytes; a row with more is hashed by itself, so that one long row does not slow down the others
 _FACTOR, _OTHER_FACTOR = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F  #: odd, with about as many bits 1 as 0
-_START = hash(b"the start of a row") & (1 << 64) - 1
+_START, _KEY = (hash(word) & (1 << 64) - 1 for word in (b"the start of a row", b"the place of a word"))
 
 
 def padded(lines: bytes) -> bytes:
@@ -45,34 +46,38 @@ def digests_of(rows: Sequence[bytes]) -> Any:
 def _mixed(lines: bytes, starts: Any, ends: Any, lengths: Any) -> Any:
     import numpy as np
 
-    state = lengths.astype(np.uint64) * np.uint64(_FACTOR) ^ np.uint64(_START)
-    in_all, at_most = int(lengths.min()) // _WORD, min(int(lengths.max()), _LONG) // _WORD
-    for number, words in enumerate(_words(lines, starts, at_most)):
-        if number < in_all:
-            state ^= words
-            _step(state, _FACTOR)
-        else:
-            state = np.where(lengths >= (number + 1) * _WORD, _step(state ^ words, _FACTOR), state)
+    counts = lengths // _WORD
+    in_all, at_most = int(counts.min()), min(int(counts.max()), _LONG // _WORD)
     # The last eight bytes, of which some are mixed in a second time; a shorter row has nothing before them.
-    [last] = _words(lines, np.maximum(ends - _WORD, starts), 1)
+    last = _words(lines, np.maximum(ends - _WORD, starts), 0, 1)[0]
     last <<= np.maximum(_WORD - lengths, 0).astype(np.uint64) << np.uint64(3)
-    return _step(_step(state ^ last, _FACTOR), _OTHER_FACTOR)
+    total = _stirred(last, _START) + lengths.astype(np.uint64) * np.uint64(_FACTOR)
+    step = max(1, _AT_ONCE // len(starts))
+    for first in range(0, at_most, step):
+        numbers = np.arange(first, min(first + step, at_most))[:, None]
+        words = _stirred(_words(lines, starts, first, len(numbers)), (numbers + 1).astype(np.uint64) * np.uint64(_KEY))
+        some = max(0, in_all - first)
+        words[some:] *= numbers[some:] < counts
+        total += words.sum(axis=0)
+    return _stirred(total, 0)
 
 
-def _words(lines: bytes, places: Any, count: int) -> Iterator[Any]:
-    """Give the first, second, ... eight bytes from each of these places on."""
+def _words(lines: bytes, starts: Any, first: int, count: int) -> Any:
+    """Return so many times eight bytes of each row, as an array for the first of them, one for the second, ..."""
     import numpy as np
 
-    step = max(1, _AT_ONCE // len(places))
-    for first in range(0, count, step):
-        size = min(count - first, step) * _WORD
-        each = np.ndarray((len(lines) - size + 1,), f"V{size}", lines, 0, (1,))[places + first * _WORD]
-        yield from np.ascontiguousarray(each.view("<u8").reshape(len(places), -1).T)
+    size = count * _WORD
+    each = np.ndarray((len(lines) - size + 1,), f"V{size}", lines, 0, (1,))[starts + first * _WORD]
+    return np.ascontiguousarray(each.view("<u8").reshape(len(starts), count).T)
 
 
-def _step(state: Any, factor: int) -> Any:
+def _stirred(words: Any, keys: Any) -> Any:
+    """Change the words so that each bit of a word and its key is in many bits."""
     import numpy as np
 
-    state *= np.uint64(factor)
-    state ^= state >> np.uint64(29)
-    return state
+    words ^= np.uint64(keys)
+    words *= np.uint64(_FACTOR)
+    words ^= words >> np.uint64(32)
+    words *= np.uint64(_OTHER_FACTOR)
+    words ^= words >> np.uint64(29)
+    return words

@@ -22,16 +22,19 @@ def kinds(text: Any, before: Any, ends: Any, lengths: Any) -> Any:
     digits, points = _bits((text - np.uint8(ord("0"))) <= 9), _bits(text == ord("."))
     signs, letters = _bits((text == ord("-")) | (text == ord("+"))), _bits(text | np.uint8(0x20) == ord("e"))
 
+    # A bit that is on a sign stays there too: it is neither a digit nor a point.
     at = _next(_bits(before))
     at[0] |= ends[0] == lengths[0]
-    at = (at & ~signs) | _next(at & signs)
+    at |= _next(at & signs)
     integers = _behind(at & digits, digits)
     numbers = integers | _behind(_next(at & points) & digits | _next(integers & points), digits)
-    at = _next(numbers & letters)
-    at = ((at & ~signs) | _next(at & signs)) & digits
-    for _ in range(2):
-        at = _next(at & digits)
-        numbers |= at
+    at = numbers & letters
+    if at.any():
+        at = _next(at)
+        at |= _next(at & signs)
+        for _ in range(2):
+            at = _next(at & digits)
+            numbers |= at
 
     found = np.uint8(OTHER) - (_bytes(numbers) + _bytes(integers))[ends]
     if lengths.max(initial=0) > _NUMBER_AT_MOST:
@@ -44,8 +47,7 @@ def _bits(mask: Any) -> Any:
     import numpy as np
 
     bits = np.zeros((len(mask) // 64 + 1) * 8, np.uint8)
-    packed = np.packbits(mask, bitorder="little")
-    bits[: len(packed)] = packed
+    bits[: (len(mask) + 7) // 8] = np.packbits(mask, bitorder="little")
     return bits.view("<u8")
 
 
@@ -69,12 +71,11 @@ def _behind(bits: Any, run: Any) -> Any:
     """Move each bit that is on the first byte of a run to the byte behind that run; the others stay."""
     import numpy as np
 
-    on = bits & run
-    moved = on + run
+    moved = (bits & run) + run
     carry = moved < run
     while carry[:-1].any():
         carried = carry[:-1].astype(np.uint64)
         moved[1:] += carried
         carry[1:] = moved[1:] < carried
         carry[0] = False
-    return (moved & ~run) | (bits & ~run)
+    return (moved | bits) & ~run

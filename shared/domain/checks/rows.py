@@ -83,7 +83,7 @@ class RowChecks:
             if self._in_arrays:
                 self.duplicates.add_digests(cells.digests())
             else:
-                self.duplicates.add(map(cells.raw, range(cells.rows)))
+                self.duplicates.add(cells.raw(range(cells.rows)))
         self.rows += cells.rows
 
     def sampled(self) -> list[Sequence[str]]:
@@ -161,7 +161,7 @@ class RowChecks:
         numbers = [row.number for row in good]
         for column, cells in zip(self.columns, zip(*rows, strict=True), strict=False):
             self._by_column(column, cells, numbers, lambda number: good[numbers.index(number)].raw)
-        self.sample.offer(len(rows), rows.__getitem__)
+        self.sample.offer(len(rows), lambda some: [rows[index] for index in some])
         if self.duplicates:
             raws = [row.raw.rstrip(b"\r\n") for row in parsed]
             if self._in_arrays:
@@ -204,8 +204,10 @@ class RowChecks:
         return Fault(kind=kind, message=message, row=row, line=None if line is None else shown(line), column=column)
 
 
-def _row_by_number(numbers: list[int], rows: list[int], raw: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    return lambda number: raw(rows[numbers.index(number)])
+def _row_by_number(
+    numbers: list[int], rows: list[int], raw: Callable[[list[int]], list[bytes]]
+) -> Callable[[int], bytes]:
+    return lambda number: raw([rows[numbers.index(number)]])[0]
 
 
 def _rule_of(kind: str | None, values: tuple[str, ...], name: str) -> Column:
