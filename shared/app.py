@@ -160,10 +160,7 @@ class App:
                 return AzureMLOnlineEndpoint(workspace, target, pipeline.name, scoring, own, known)
 
     def _token(self, target: NewTarget) -> Callable[[], str]:
-        return target.token.reveal if target.token else self._arm_token
-
-    def _arm_token(self) -> str:
-        return self._tokens.token(MANAGEMENT)
+        return target.token.reveal if target.token else lambda: self._tokens.token(MANAGEMENT)
 
     @cached_property
     def _tokens(self) -> Tokens:

@@ -160,7 +160,10 @@ class Decision(msgspec.Struct, frozen=True):
 
 def next_batch(arrivals: Sequence[Arrival], settings: ArrivalSettings, now: datetime) -> Decision:
     """Return which of the open arrivals of a pipeline make the next job, when there is room for one."""
-    ready = sorted((each for each in arrivals if each.state is ArrivalState.READY), key=_order)
+    ready = sorted(
+        (each for each in arrivals if each.state is ArrivalState.READY),
+        key=lambda each: (each.dataset.modified, each.seen_at, each.dataset.path),
+    )
     data = [each for each in ready if not each.marker]
     match settings.batch:
         case "each":
@@ -220,7 +223,3 @@ def _marked(ready: list[Arrival], arrivals: Sequence[Arrival], settings: Arrival
 def _listed(names: Iterable[str]) -> str:
     first, *others = names
     return f"{first} and {len(others)} more" if others else first
-
-
-def _order(arrival: Arrival) -> tuple[datetime, datetime, str]:
-    return (arrival.dataset.modified, arrival.seen_at, arrival.dataset.path)

@@ -15,7 +15,7 @@ def joined(files: Sequence[File]) -> Iterator[bytes]:
     """Yield the one table: the header once, and every file's last line ended. Raises as `check_headers` does."""
     for number, table in enumerate(_tables(files)):
         if not number and not table.form.headless:
-            yield _ended(table.header.raw)
+            yield table.header.raw.removesuffix(b"\n") + b"\n"
         last = b"\n"
         for lines in table.rest():
             yield lines
@@ -51,10 +51,6 @@ def _tables(files: Sequence[File]) -> Iterator[Table]:
         if table.names != first.names:
             raise HeadersDiffer(f"{name} has {_shown(table)}, but {first.name} has {_shown(first)}")
         yield table
-
-
-def _ended(line: bytes) -> bytes:
-    return line if line.endswith(b"\n") else line + b"\n"
 
 
 def _suffix(name: str) -> str:

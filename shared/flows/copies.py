@@ -6,9 +6,9 @@ A copy goes once its job has ended, and no job that may be trained again or cont
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 
 from shared.domain.champions import Champion, HistoryEntry
 from shared.domain.jobs import AGAIN, UNJUDGED, RetrainingJob, pipeline_of
@@ -31,8 +31,6 @@ class Copies:
     records: Records
     data: TrainingData
     entries: Callable[[Champion], Iterator[HistoryEntry]]
-    _jobs: dict[str, RetrainingJob | None] = field(default_factory=dict)
-    _read: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def remove(self, now: datetime, unused: timedelta) -> None:
         """Remove what jobs wrote that have been judged, and copies that nobody needs and that are older."""
@@ -42,7 +40,8 @@ class Copies:
                 continue
             name, job_id, output = named.groups()
             if self._is_output(name, output):
-                goes = blob.modified < now - OUTPUTS_FOR and self._is_judged(job_id)
+                job = self._job(job_id) if blob.modified < now - OUTPUTS_FOR else None
+                goes = job is not None and job.state not in UNJUDGED
             else:
                 goes = blob.modified < now - unused and self._is_unneeded(blob.path, name, job_id, output)
             if goes:
@@ -54,19 +53,17 @@ class Copies:
         outputs = pipeline.training.outputs if pipeline and pipeline.training.copies else ()
         return output is not None and output in outputs
 
-    def _is_judged(self, job_id: str) -> bool:
-        job = self._job(job_id)
-        return job is not None and job.state not in UNJUDGED
-
     def _is_unneeded(self, path: str, name: str, job_id: str, file: str | None) -> bool:
         job = self._job(job_id)
         if job is None or not job.final or job.pipeline != name:
             return False
         if file is not None and not (job.joined or "").endswith("/"):
             return False  # nothing of the app is there
-        if name not in self._read:
-            self._read[name] = frozenset(self._places(name))
-        return not any(path == place or (place.endswith("/") and path.startswith(place)) for place in self._read[name])
+        return not any(path == place or (place.endswith("/") and path.startswith(place)) for place in self._read(name))
+
+    @cached_property
+    def _read(self) -> Callable[[str], frozenset[str]]:
+        return cache(lambda name: frozenset(self._places(name)))
 
     def _places(self, name: str) -> Iterator[str]:
         """Yield what jobs read that have not ended, and what a request may have trained on again."""
@@ -82,8 +79,6 @@ class Copies:
     def _parked(self) -> list[str]:
         return self.records.jobs.parked()
 
-    def _job(self, job_id: str) -> RetrainingJob | None:
-        if job_id not in self._jobs:
-            stored = self.records.jobs.load(job_id)
-            self._jobs[job_id] = stored.record if stored else None
-        return self._jobs[job_id]
+    @cached_property
+    def _job(self) -> Callable[[str], RetrainingJob | None]:
+        return cache(lambda job_id: stored.record if (stored := self.records.jobs.load(job_id)) else None)

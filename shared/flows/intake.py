@@ -53,10 +53,6 @@ JUST_SEEN = timedelta(minutes=2)  #: after an arrival's data should be still, wi
 OVERLAP = timedelta(hours=1)  #: how far a sweep looks behind the last: listings and clocks may lag
 
 
-def _left_to_the_caller(_: RetrainingJob) -> None:
-    """Begin nothing."""
-
-
 @dataclass(frozen=True)
 class Intake:
     pipelines: Pipelines
@@ -81,14 +77,14 @@ class Intake:
             return []
         return self.arrivals.see(dataset)
 
-    def take_up(self, begin: Callable[[RetrainingJob], object] = _left_to_the_caller) -> list[RetrainingJob]:
+    def take_up(self, begin: Callable[[RetrainingJob], object] = lambda _: None) -> list[RetrainingJob]:
         """Take every open arrival as far as it goes, while there is time; return the jobs that were made.
 
         `begin` is called with each new job once its batch is recorded, by several threads.
         """
         pipelines = list(self._to_take_up())
         # Read before the marks are: a batch that another run closes meanwhile makes this run's write fail.
-        batches = at_once(lambda each: self._guarded(each, lambda: self._batches(each), None), pipelines)
+        batches = at_once(lambda each: self._guarded(each, lambda: self._retrained_on_time(each), None), pipelines)
         marks = self.records.marks(shown=True)
         active: dict[str, list[str]] = {}
         for job_id in marks.jobs:
@@ -178,9 +174,6 @@ class Intake:
     def _guarded(self, pipeline: Pipeline, work: Callable[[], T], otherwise: T) -> T:
         return guarded(work, otherwise, f"The data of pipeline {pipeline.name}", log)
 
-    def _batches(self, pipeline: Pipeline) -> Stored[Batches]:
-        return self._retrained_on_time(pipeline, self.records.arrivals.recent_batches(pipeline.name))
-
     def _take_up(
         self,
         pipeline: Pipeline,
@@ -205,8 +198,9 @@ class Intake:
             return []  # reading a marker took its folder's files up, which are not among these yet
         return closer.close(pipeline, batches, advanced, jobs)
 
-    def _retrained_on_time(self, pipeline: Pipeline, stored: Stored[Batches]) -> Stored[Batches]:
+    def _retrained_on_time(self, pipeline: Pipeline) -> Stored[Batches]:
         """Make the job that the schedule asks for: one job, however many scheduled times have passed."""
+        stored = self.records.arrivals.recent_batches(pipeline.name)
         if pipeline.schedule is None:
             return stored
         from croniter import croniter

@@ -7,7 +7,7 @@ request (RRS), many by a BES job of the predictive web service, whose id is reco
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -86,7 +86,7 @@ class Judging:
         outputs = training.outputs
         for port in outputs:
             if port is not None and port not in results:
-                hint = f"{case_hint(port, results)}its outputs are: {_listed(results)}"
+                hint = f"{case_hint(port, results)}its outputs are: {', '.join(sorted(results)) or 'none'}"
                 reason = f"The {training.job_word} has no output {port!r}; {hint}"
                 return job.end(JobState.FAILED, self.now(), reason), None
         reader = self.reader(pipeline)
@@ -311,10 +311,6 @@ def _telling(pipeline: Pipeline, rows: Rows, answers: Rows) -> Telling | None:
     given = scored_columns(rows)
     places = most_telling(given, answers)
     return Telling(asked=rows.only(pipeline.rows.columns).at(places), given=given.at(places))
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
 
 
 def judged_against(champion: Champion, pipeline: Pipeline) -> str | None:

@@ -194,16 +194,13 @@ class Training:
                 after = job.noting(self.now(), "all is well again", **WELL)
             if after is job:
                 return
-            if after.final and job.state is JobState.RECEIVED and self._runs_once_made(job):
-                self._cancel(self.service(self.pipelines[job.pipeline]), job.name_at_service)
+            pipeline = self.pipelines.get(job.pipeline)
+            if after.final and job.state is JobState.RECEIVED and pipeline and pipeline.training.runs_once_made:
+                self._cancel(self.service(pipeline), job.name_at_service)
             course.job = after
             log.info("Job %s is %s: %s", after.id, after.state.value, after.steps[-1].note)
             if after.state is JobState.TRAINING:
                 return  # the BES job takes its time, and the next poll asks for it
-
-    def _runs_once_made(self, job: RetrainingJob) -> bool:
-        pipeline = self.pipelines.get(job.pipeline)
-        return pipeline is not None and pipeline.training.runs_once_made
 
     def _written(self, course: Course) -> Stored[RetrainingJob]:
         if course.job is not course.stored.record:

@@ -30,6 +30,8 @@ from shared.store.shelf import MarkedShelf, Shelf, Stored, decode, encode, stem
 
 log = logging.getLogger("relearn.records")
 
+COUNTING = (ArrivalState.SETTLING, ArrivalState.READY, ArrivalState.TAKEN)  #: the data is, or will be, trained on
+
 
 class OpenBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The batch that was closed last: its job or its faults, for which all of it is refused, and its arrivals.
@@ -183,7 +185,7 @@ class ArrivalRecords:
                 continue
             first = there.record.arrival
             stored = self.load(arrival.pipeline, first)
-            if first == arrival.id or stored is None or not _counts(stored.record):
+            if first == arrival.id or stored is None or stored.record.state not in COUNTING:
                 if first != arrival.id:
                     self._contents.save(there, claim)
                 return arrival
@@ -239,11 +241,6 @@ class ArrivalRecords:
 
     def set_swept(self, container: str, until: datetime) -> None:
         self._sweeps.put(container, Sweep(until=until))
-
-
-def _counts(arrival: Arrival) -> bool:
-    """Return whether the arrival's data is, or will be, trained on."""
-    return arrival.state in (ArrivalState.SETTLING, ArrivalState.READY, ArrivalState.TAKEN)
 
 
 def _key(pipeline: str, of_pipeline: str) -> str:

@@ -47,7 +47,8 @@ def verify(stored: Iterable[tuple[str, bytes]], champion: Champion, noted: str |
             continue
         number, digest = int(stem(name)), hashlib.sha256(content).hexdigest()
         found.entries += 1
-        found.faults += _gap(expected, number)
+        if number > expected:
+            found.faults.append(f"entr{_missing(expected, number - 1)} missing")
         found.faults += _edits(name, content, number)
         if number == expected:
             found.faults += _link(content, number, before)
@@ -65,10 +66,6 @@ def verify(stored: Iterable[tuple[str, bytes]], champion: Champion, noted: str |
     if noted and noted not in digests.values():
         found.faults.append(f"no entry has the SHA-256 {noted}: the history is not the one that had this head")
     return found
-
-
-def _gap(expected: int, number: int) -> list[str]:
-    return [f"entr{_missing(expected, number - 1)} missing"] if number > expected else []
 
 
 def _edits(name: str, content: bytes, number: int) -> list[str]:

@@ -58,7 +58,8 @@ def _column(cells: Sequence[str], type_: Type | None, missing: Collection[str]) 
     """Return the cells by the first reading that each of them fits, and that the type allows."""
     for read in _READINGS[type_]:
         try:
-            values = [None if _is_missing(cell, missing) else read(cell.strip()) for cell in cells]
+            bare = [cell.strip() for cell in cells]
+            values = [None if not cell or cell in missing else read(cell) for cell in bare]
         except ValueError:
             continue
         # As pandas has it, a column with one decimal number, or with a missing one, has no whole numbers.
@@ -66,10 +67,6 @@ def _column(cells: Sequence[str], type_: Type | None, missing: Collection[str]) 
             return [float(each) if type(each) is int else each for each in values]
         return values
     return [None if not cell.strip() else cell for cell in cells]
-
-
-def _is_missing(cell: str, missing: Collection[str]) -> bool:
-    return not cell.strip() or cell.strip() in missing
 
 
 def _number(cell: str) -> int | float:

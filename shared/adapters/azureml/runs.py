@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from shared.adapters.azureml.job_body import ALL
 from shared.adapters.http import Answer
 from shared.base.errors import RetrainingError
+
+T = TypeVar("T")
 
 PAGE = 1000  #: runs or experiments of an answer, at most
 MOST_RUNS, MOST_EXPERIMENTS = 12, 3  #: pages of one search
@@ -67,8 +69,7 @@ class Runs:
 
     def children(self, run: Run) -> list[Run]:
         """Return the runs of the steps of a pipeline job."""
-        found, _ = self._page([run.experiment], f"tags.mlflow.parentRunId = '{run.id}'", "")
-        return found
+        return self._runs([run.experiment], f"tags.mlflow.parentRunId = '{run.id}'", "")[0]
 
     def states(self, names: Sequence[str]) -> dict[str, str]:
         """Return the states of runs by name, as old as the poll that asks.
@@ -101,7 +102,7 @@ class Runs:
 
     def _extend(self, search: _Search) -> None:
         search.experiments = search.experiments or self._experiments()
-        runs, search.token = self._page(search.experiments, f"tags.{ALL} = 'job'", search.token)
+        runs, search.token = self._runs(search.experiments, f"tags.{ALL} = 'job'", search.token)
         search.pages += 1
         search.states |= {run.id.lower(): run.status for run in runs}
 
@@ -109,24 +110,22 @@ class Runs:
         found: list[str] = []
         token = ""
         for _ in range(MOST_EXPERIMENTS):
-            body = {"max_results": PAGE, **({"page_token": token} if token else {})}
-            ids, token = self._call("POST", "experiments/search", body).read(_experiment_ids, "experiments")
+            ids, token = self._page("experiments", lambda each: str(each["experiment_id"]), token)
             found += ids
             if not token:
                 break
         return found
 
-    def _page(self, experiments: Sequence[str], condition: str, token: str) -> tuple[list[Run], str]:
-        body = {"experiment_ids": list(experiments), "filter": condition, "max_results": PAGE}
-        return self._call("POST", "runs/search", {**body, **({"page_token": token} if token else {})}).read(
-            lambda found: ([_run(each) for each in found.get("runs") or []], str(found.get("next_page_token") or "")),
-            "runs",
+    def _runs(self, experiments: Sequence[str], condition: str, token: str) -> tuple[list[Run], str]:
+        return self._page("runs", _run, token, experiment_ids=list(experiments), filter=condition)
+
+    def _page(self, kind: str, read: Callable[[Any], T], token: str, **body: Any) -> tuple[list[T], str]:
+        """Return one page of a search for runs or experiments, and the token of the next."""
+        body |= {"max_results": PAGE, **({"page_token": token} if token else {})}
+        answer = self._call("POST", f"{kind}/search", body)
+        return answer.read(
+            lambda page: ([read(each) for each in page.get(kind) or []], str(page.get("next_page_token") or "")), kind
         )
-
-
-def _experiment_ids(body: Any) -> tuple[list[str], str]:
-    found = [str(each["experiment_id"]) for each in body.get("experiments") or []]
-    return found, str(body.get("next_page_token") or "")
 
 
 def _run(body: Any) -> Run:

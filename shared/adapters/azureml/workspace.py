@@ -147,10 +147,8 @@ class Workspace:
                 f"The endpoint {endpoint} names {parts.scheme}://{parts.netloc} for its calls, which is not a host of "
                 f"Azure Machine Learning; if it is right, add it to `hosts` of the target"
             )
-        return Service(self._session, f"endpoint {endpoint}", address, authorization or self.scoring_token)
-
-    def scoring_token(self) -> str:
-        return f"Bearer {self.machine_learning_token()}"
+        own_token = authorization or (lambda: f"Bearer {self.machine_learning_token()}")
+        return Service(self._session, f"endpoint {endpoint}", address, own_token)
 
     def machine_learning_token(self) -> str:
         return self._tokens.token(MACHINE_LEARNING)

@@ -13,7 +13,7 @@ from shared.domain.checks.rules import Column, Type
 from shared.domain.table.form import cut
 
 _KINDS = {Type.INTEGER: numerals.INTEGER, Type.NUMBER: numerals.NUMBER}
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r" *[+-]?[0-9]+ *")
 _BOOLEAN = re.compile(r"(?i)true|false|0|1")
 _RIGHT = {
     Type.NUMBER: "a number (decimal point, no thousands separator)",
@@ -145,10 +145,6 @@ def _is_number(cell: str) -> bool:
     return NUMBER.fullmatch(bare) is not None and math.isfinite(float(bare))
 
 
-def _is_integer(cell: str) -> bool:
-    return _INTEGER.fullmatch(cell.strip(" ")) is not None
-
-
 def _is_datetime(cell: str) -> bool:
     try:
         datetime.fromisoformat(cell)
@@ -159,7 +155,7 @@ def _is_datetime(cell: str) -> bool:
 
 _FITS: dict[Type | None, Callable[[str], object]] = {
     Type.NUMBER: _is_number,
-    Type.INTEGER: _is_integer,
+    Type.INTEGER: _INTEGER.fullmatch,
     Type.BOOLEAN: _BOOLEAN.fullmatch,
     Type.DATETIME: _is_datetime,
 }

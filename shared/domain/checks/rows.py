@@ -32,7 +32,8 @@ class RowChecks:
         self.ragged = 0
         self.first_ragged: Fault | None = None
         declared = {each.name: each for each in table.attributes}
-        rules = {name: _rule_of(each.type, each.values, name) for name, each in declared.items()}
+        types = {name: Type(each.type) if each.type else None for name, each in declared.items()}
+        rules = {name: Column(name=name, type=types[name], values=each.values) for name, each in declared.items()}
         rules |= {column.name: column for column in checks.columns}
         self.columns = [ColumnCheck(rules.get(name, Column(name=name)), name == checks.label) for name in fit.names]
         self._typed = any(column.rule.type in (Type.NUMBER, Type.INTEGER) for column in self.columns)
@@ -208,10 +209,6 @@ def _row_by_number(
     numbers: list[int], rows: list[int], raw: Callable[[list[int]], list[bytes]]
 ) -> Callable[[int], bytes]:
     return lambda number: raw([rows[numbers.index(number)]])[0]
-
-
-def _rule_of(kind: str | None, values: tuple[str, ...], name: str) -> Column:
-    return Column(name=name, type=None if kind is None else Type(kind), values=values)
 
 
 def _counted(fault: Fault, count: int, what: str) -> Fault:

@@ -10,7 +10,8 @@ from shared.domain.checks.summary import Summary
 def asked_of_all(name: str, checks: Checks, of: Summary) -> Iterator[Fault]:
     """Give the faults of the data of this name as a whole."""
     if of.rows < checks.rows_at_least:
-        message = f"{name} has {_many(of.rows, 'row')}, and {checks.rows_at_least:,} are needed at least"
+        rows = "1 row" if of.rows == 1 else f"{of.rows:,} rows"
+        message = f"{name} has {rows}, and {checks.rows_at_least:,} are needed at least"
         yield Fault(kind=Kind.TOO_FEW_ROWS, message=message)
     if checks.label and of.classes is not None and len(of.classes) < 2:
         only = f"the one class {of.classes[0]!r}" if of.classes else "no class at all"
@@ -32,10 +33,6 @@ def asked_of_all(name: str, checks: Checks, of: Summary) -> Iterator[Fault]:
         found = f"{'about ' if of.one_in > 1 else ''}{_percent(of.repeated / of.rows)}"
         message = f"{name}: {found} of the rows repeat an earlier row, and {_percent(limit)} is allowed"
         yield Fault(kind=Kind.DUPLICATE_ROWS, message=message)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from shared.domain.evaluation import NEED_PROBABILITIES, Evaluation, Kind, kind_of, shown
 from shared.domain.gate.rules import COMPARE, Condition, Group, Rule
@@ -144,12 +145,8 @@ def _walk(part: Condition | Group, find: Callable[[Condition], Finding]) -> _Jud
     outcome = (_all if part.need == "all" else _any)(outcome for outcome, _ in judged)
     findings = [finding for _, found in judged for finding in found]
     if outcome is Outcome.HOLDS:
-        findings = [finding if finding.outcome is Outcome.HOLDS else _aside(finding) for finding in findings]
+        findings = [replace(finding, counts=finding.outcome is Outcome.HOLDS) for finding in findings]
     return outcome, findings
-
-
-def _aside(finding: Finding) -> Finding:
-    return msgspec.structs.replace(finding, counts=False)
 
 
 class _Case:

@@ -86,7 +86,11 @@ class Table:
     def rows_of(self, block: Block) -> Iterable[Row]:
         """Return the rows of a block, with its blank lines."""
         if block.plain is not None and not self.form.arff:
-            return self._plain_rows(block.number, _split(block.lines), block.plain.decode().split("\n"))
+            lines = zip(_split(block.lines), block.plain.decode().split("\n"), strict=False)
+            return (
+                Row(number, text.split(self.form.separator) if text else [], raw)
+                for number, (raw, text) in enumerate(lines, block.number)
+            )
         if block.plain is not None or block.grid is not None:
             return self._parsed(block.lines, block.number, True)[0]
         return block.rows
@@ -95,10 +99,6 @@ class Table:
         """Return the cells of one row of a grid."""
         text, separator = row.decode(), self.form.separator
         return next(csv.reader([text], delimiter=separator, strict=True)) if '"' in text else text.split(separator)
-
-    def _plain_rows(self, first: int, lines: list[bytes], texts: list[str]) -> Iterator[Row]:
-        for number, (raw, text) in enumerate(zip(lines, texts, strict=False), first):
-            yield Row(number, text.split(self.form.separator) if text else [], raw)
 
     def rest(self) -> Iterator[bytes]:
         """Give the lines after the names as they are in the file."""

@@ -234,7 +234,7 @@ class Sharing:
                 return f"somebody else gave {name} other shares: {shown(given_calls(shares.of))}"
         late = (self.now() - traffic.since).total_seconds() >= self.switch.timeout
         for name in self._changed(change):
-            doubt = self.switch.doubt_of_former(change, name)
+            doubt = self.switch.doubt_of(name, change.before[name], change.rows, change.answers[name])
             if doubt is None:
                 continue
             if not late:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain, TryLater
 from shared.base.threads import at_once, together
@@ -101,7 +102,8 @@ class Switch:
                 log.warning("%s refuses updates and was never changed: %s", name, error)
                 continue
             try:
-                self._await_former(endpoint, link, change.rows, change.answers[name])
+                self._await(partial(_doubt_of_former, endpoint, link, change.rows, change.answers[name]))
+                self.renew()
             except Unproven as error:
                 if not self._answers_as_neither(endpoint, link, change):
                     raise
@@ -154,10 +156,6 @@ class Switch:
         doubt = _or_trouble(lambda: self._doubt(endpoint, self.link(after), change, before, seen))
         return doubt if doubt is not None else (_proof(before, seen[-1], change, seconds), seen[-1])
 
-    def doubt_of_former(self, change: Change, name: str) -> str | None:
-        """Return what speaks, in one look, against the endpoint's serving the former model."""
-        return self.doubt_of(name, change.before[name], change.rows, change.answers[name])
-
     def doubt_of(self, name: str, model: Model, rows: Rows, answers: Rows | None) -> str | None:
         """Return what speaks, in one look, against the endpoint's serving the model with these answers, if known."""
         known = answers if answers and answers.columns else None
@@ -165,10 +163,6 @@ class Switch:
 
     def answers_so(self, name: str, rows: Rows, answers: Rows) -> bool:
         return same_answers(answers, self.endpoint(name).score(rows), ALIKE)
-
-    def _await_former(self, endpoint: Endpoint, link: BlobReference, rows: Rows, answers: Rows | None) -> None:
-        self._await(lambda: _doubt_of_former(endpoint, link, rows, answers))
-        self.renew()
 
     def _await(self, doubt: Callable[[], str | None]) -> float:
         """Look until the switch is proven; return the seconds that took, or raise `Unproven`."""
