@@ -191,10 +191,7 @@ def _lack(place: Place, path: Text | None) -> str:
 
 
 def _leave_the_rest(
-    factory: Factory,
-    trainings: Sequence[Training],
-    runs: Sequence[tuple[Pipeline, ExecutePipeline]],
-    report: Report,
+    factory: Factory, trainings: Sequence[Training], runs: Sequence[tuple[Pipeline, ExecutePipeline]], report: Report
 ) -> None:
     used = {id(training.pipeline) for training in trainings} | {id(pipeline) for pipeline, _ in runs}
     carried = {id(run) for _, run in runs}

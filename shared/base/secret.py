@@ -3,8 +3,7 @@
 import re
 
 _SECRETS = re.compile(
-    r"(?P<name>\bsig=|AccountKey=|SharedAccessSignature=|[?&]code=|\bBearer +)(?P<value>[^\s&;\"'<>]+)",
-    re.IGNORECASE,
+    r"(?P<name>\bsig=|AccountKey=|SharedAccessSignature=|[?&]code=|\bBearer +)(?P<value>[^\s&;\"'<>]+)", re.IGNORECASE
 )
 
 

@@ -117,8 +117,7 @@ def _change(app: App, chosen: argparse.Namespace, request: Request, plan: Plan) 
     request_id = f"command-{uuid4().hex}"
     before = app.records.champions.load(request.pipeline).last
     with spinner(
-        f"{request.pipeline}: the endpoints are switched, and the switch is proven",
-        quiet=chosen.json or chosen.verbose,
+        f"{request.pipeline}: the endpoints are switched, and the switch is proven", quiet=chosen.json or chosen.verbose
     ):
         _carry_out(app, request, request_id, chosen.tries)
     state, outcome = _outcome(app, request, request_id)

@@ -174,8 +174,7 @@ def _show(compared: Compared) -> None:
     print()
     if job.verdict and any(finding.candidate is not None for finding in job.verdict.findings):
         show_table(
-            ("rule", "candidate", "champion", "bound", "candidate - bound", "outcome"),
-            map(_row, job.verdict.findings),
+            ("rule", "candidate", "champion", "bound", "candidate - bound", "outcome"), map(_row, job.verdict.findings)
         )
         print()
     metrics = [

@@ -76,8 +76,4 @@ def schema() -> dict[str, Any]:
     """Return the JSON Schema of the file, for editors."""
     described = msgspec.json.schema(PipelinesFile, schema_hook={**SCHEMAS, Rule: {"type": "string"}}.__getitem__)
     described["$defs"][DEFAULT_TRAINING.__name__]["required"].remove("kind")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Relearn pipelines",
-        **described,
-    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Relearn pipelines", **described}

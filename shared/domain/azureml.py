@@ -89,8 +89,7 @@ class AzureMLTraining(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
     running: Annotated[Duration, Meta(description="Longest time running; 4h")] = default_duration("4h")
     cancel_late: Annotated[bool, Meta(description="Cancel the job that is past its deadline")] = False
     results: Annotated[
-        list[Address],
-        Meta(description="Blob addresses a live model may be read from, beyond the app's own storage"),
+        list[Address], Meta(description="Blob addresses a live model may be read from, beyond the app's own storage")
     ] = msgspec.field(default_factory=list)
 
     OF_MEMBER: ClassVar = ("parameters", "experiment")

@@ -24,15 +24,7 @@ class Kind(Enum):
 
 
 METRICS: dict[Kind, tuple[str, ...]] = {
-    Kind.TWO_CLASS: (
-        "Accuracy",
-        "Precision",
-        "Recall",
-        "F-Score",
-        "AUC",
-        "Average Log Loss",
-        "Training Log Loss",
-    ),
+    Kind.TWO_CLASS: ("Accuracy", "Precision", "Recall", "F-Score", "AUC", "Average Log Loss", "Training Log Loss"),
     Kind.MULTICLASS: (
         "Overall accuracy",
         "Average accuracy",

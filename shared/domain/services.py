@@ -57,8 +57,7 @@ class TrainingService(FilePart, frozen=True, kw_only=True, tag_field="kind", tag
     running: Annotated[Duration, Meta(description="Longest time running; 4h")] = default_duration("4h")
     cancel_late: Annotated[bool, Meta(description="Cancel the BES job that is past its deadline")] = False
     results: Annotated[
-        list[Address],
-        Meta(description="Blob addresses results may be read from, beyond the app's own storage"),
+        list[Address], Meta(description="Blob addresses results may be read from, beyond the app's own storage")
     ] = []
 
     metrics: ClassVar[Mapping[str, str]] = {}  #: the names of a run; a table has its own

@@ -16,14 +16,7 @@ from shared.adapters.azureml.job_body import Order, address_of, is_ours, of_comp
 from shared.adapters.azureml.runs import Run
 from shared.adapters.azureml.workspace import Workspace
 from shared.adapters.http import understood
-from shared.base.errors import (
-    AskHuman,
-    BadConfiguration,
-    NeverAgain,
-    RetrainingError,
-    ServiceRefused,
-    UnexpectedAnswer,
-)
+from shared.base.errors import AskHuman, BadConfiguration, NeverAgain, RetrainingError, ServiceRefused, UnexpectedAnswer
 from shared.domain.azureml import AzureMLTraining
 from shared.domain.job_file import JobFile
 from shared.domain.jobs import Model

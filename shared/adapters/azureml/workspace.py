@@ -126,11 +126,7 @@ class Workspace:
         return download(self._session, address, limits)
 
     def scoring(
-        self,
-        address: str,
-        endpoint: str,
-        hosts: Sequence[str] = (),
-        authorization: Callable[[], str] | None = None,
+        self, address: str, endpoint: str, hosts: Sequence[str] = (), authorization: Callable[[], str] | None = None
     ) -> Service:
         """Return an endpoint at the address that the workspace gave for it, which must be a host of this endpoint.
 

@@ -108,10 +108,7 @@ class BlobTrainingData(BlobVersions):
             former = [*self._kept.listed(after)] if after.endswith("/") else [self._kept.find(after)]
         if not all(former) or (after and not former):
             raise DataChanged(f"{_BATCHES}/{after} has the data of the model that is live, and was deleted")
-        return [
-            *((self._kept, dataset) for dataset in former if dataset),
-            *((self, dataset) for dataset in parts),
-        ]
+        return [*((self._kept, dataset) for dataset in former if dataset), *((self, dataset) for dataset in parts)]
 
     def _bring(self, name: str, before: BlobProperties | None, place: BlobVersions, dataset: Dataset) -> bool:
         """Have one version copied; return whether it is there. `before` is what an earlier try left."""

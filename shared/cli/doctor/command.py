@@ -58,10 +58,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
     values, source = chosen_settings(chosen.settings)
     app = App(Settings(values))
-    with (
-        _recording(app, chosen.record),
-        spinner("looking", quiet=chosen.json or chosen.verbose) as status,
-    ):
+    with _recording(app, chosen.record), spinner("looking", quiet=chosen.json or chosen.verbose) as status:
         findings = list(in_time(_findings(app, source, chosen.pipelines), chosen.within, status))
     if chosen.json:
         show_json(findings)

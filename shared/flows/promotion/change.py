@@ -12,15 +12,7 @@ from datetime import datetime, timedelta
 from shared.base.errors import BadMessage, Busy, NeverAgain, TryLater
 from shared.base.threads import at_once
 from shared.domain.bake import BY
-from shared.domain.champions import (
-    Action,
-    Change,
-    HistoryEntry,
-    LateWrite,
-    Phase,
-    Traffic,
-    WaitingRequest,
-)
+from shared.domain.champions import Action, Change, HistoryEntry, LateWrite, Phase, Traffic, WaitingRequest
 from shared.domain.deployments import is_staged
 from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.messages import Command, Request

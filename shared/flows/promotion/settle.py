@@ -40,10 +40,7 @@ class Settlement:
     now: Callable[[], datetime]
 
     def finish(
-        self,
-        change: Change,
-        served: Mapping[str, Served] | None = None,
-        stored: Stored[RetrainingJob] | None = None,
+        self, change: Change, served: Mapping[str, Served] | None = None, stored: Stored[RetrainingJob] | None = None
     ) -> None:
         """Take the change to its end: proven, or reverted and the revert proven.
 
