@@ -59,11 +59,10 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[Cell]], below: str
     from rich.console import Console
 
     console = Console(highlight=False)
-    beside = titles.index(below) if below else len(titles)
-    if _natural(head, texts, len(titles)) <= console.width:
-        beside = len(titles)
-    columns = [*zip(head, *texts, strict=True)][:beside]
-    widths = _fitting([*map(_widest, columns)], console.width)
+    natural = [*map(_widest, zip(head, *texts, strict=True))]
+    all_fit = _fitting(natural, console.width) == natural
+    beside = titles.index(below) if below and not all_fit else len(titles)
+    widths = _fitting(natural[:beside], console.width)
     console.print(_row(head[:beside], widths))
     for row in texts:
         console.print(_row(row[:beside], widths))
@@ -167,13 +166,9 @@ def _widest(column: Iterable[Text]) -> int:
     return max(_cells(line) for text in column for line in text.plain.splitlines() or [""])
 
 
-def _natural(head: Sequence[Text], rows: Sequence[Sequence[Text]], columns: int) -> int:
-    return sum(map(_widest, zip(head, *rows, strict=True))) + _GAP * (columns - 1)
-
-
-def _fitting(widths: list[int], room: int) -> list[int]:
+def _fitting(natural: Sequence[int], room: int) -> list[int]:
     """Return the widths with the widest ones made narrower until all have room."""
-    room -= _GAP * (len(widths) - 1)
+    widths, room = [*natural], room - _GAP * (len(natural) - 1)
     while sum(widths) > room and max(widths) > 1:
         widths[widths.index(max(widths))] -= 1
     return widths
@@ -189,17 +184,13 @@ def _row(cells: Sequence[Text], widths: Sequence[int]) -> Any:
     return row
 
 
-def _longest_word(text: Text) -> int:
-    return max(map(_cells, text.plain.split()), default=0)
-
-
 def _print_facts(console: Console, facts: Sequence[tuple[Text, Text]]) -> None:
     from rich.padding import Padding
 
     beside = max((name.cell_len for name, _ in facts), default=0)
     room = console.width - _INDENT - (beside + _GAP if beside else 0)
     for name, text in facts:
-        if _longest_word(text) <= room:
+        if max(map(_cells, text.plain.split()), default=0) <= room:
             row = _row([name, text], [beside, room]) if beside else _row([text], [room])
             console.print(Padding(row, (0, 0, 0, _INDENT)))
             continue
