@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from aml import page
+from aml.addresses import Address, Handler
 from aml.api import (
     assets,
     batch_deployments,
@@ -60,8 +61,6 @@ from service.guard import BodyTooLarge, read_at_most
 
 log = logging.getLogger("aml.server")
 
-Handler = Callable[[Context, Call], Response]
-
 MOST = 16 << 20  #: bytes of a body
 ARTIFACT = 256 << 20  #: bytes of an artifact
 _LARGE = frozenset({"mlflow.artifacts", "mlflow.forward"})
@@ -72,8 +71,7 @@ ON_ORDER: Mapping[str, ArmError] = {
     "expired token": ArmError(401, "ExpiredAuthenticationToken", "The access token has expired on order."),
 }
 
-#: operation, method, address, handler. The operation's first word is its plane
-ADDRESSES: list[tuple[str, str, str, Handler]] = [
+ADDRESSES: list[Address] = [
     *doors.ADDRESSES,
     *workspaces.ADDRESSES,
     *operations.ADDRESSES,

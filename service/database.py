@@ -36,6 +36,10 @@ class Record(msgspec.Struct, kw_only=True, frozen=True):
 
 
 _LAST = (1 << 63) - 1  #: the largest number of a row
+_AND_MARKED = (
+    " AND EXISTS (SELECT 1 FROM marks AS other WHERE other.kind = marks.kind AND other.parent = marks.parent "
+    "AND other.mark = ? AND other.number = marks.number)"
+)
 
 T = TypeVar("T", bound=Record)
 Named = Any  #: a record with a name
@@ -139,11 +143,11 @@ class Database:
         after: int,
         size: int | None,
         newest_first: bool = False,
-        mark: str = "",
+        marks: Sequence[str] = (),
     ) -> tuple[list[T], int | None]:
         """Return the wanted records of a parent or of several, and the number after which the next ones come.
 
-        With a `mark`, only records that have it are read.
+        With `marks`, only records that have each of them are read.
         There are `size` at most, None is all. `after` is 0 for the first page; the number is None on the last page.
         """
         beyond, order = ("number < ?", "DESC") if newest_first else ("number > ?", "ASC")
@@ -151,12 +155,13 @@ class Database:
         last = after or (_LAST if newest_first else 0)
         with self._open() as database:
             asked = f"SELECT number, body FROM records WHERE kind = ? AND parent = ? AND {beyond}"
-            if mark:
+            if marks:
                 asked = "SELECT marks.number, body FROM marks CROSS JOIN records USING (number)"
                 asked += f" WHERE marks.kind = ? AND marks.parent = ? AND marks.{beyond} AND mark = ?"
-            asked += f" ORDER BY {'marks.' if mark else ''}number {order}"
-            parents, more = [parent] if isinstance(parent, str) else parent, [mark] if mark else []
-            rows = (database.execute(asked, [kind.__name__, each, last, *more]) for each in parents)
+                asked += _AND_MARKED * (len(marks) - 1)
+            asked += f" ORDER BY {'marks.' if marks else ''}number {order}"
+            parents = [parent] if isinstance(parent, str) else parent
+            rows = (database.execute(asked, [kind.__name__, each, last, *marks]) for each in parents)
             # They are read one by one: what is behind the page is not read.
             for number, body in heapq.merge(*rows, key=itemgetter(0), reverse=newest_first):
                 record = msgspec.json.decode(body, type=kind)

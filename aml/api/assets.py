@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import Response
 
+from aml.addresses import Address, of_resources
 from aml.api import scope
-from aml.api.listing import has_tags, listed, mark_of_tags
+from aml.api.listing import listed, marks_of_tags
 from aml.call import Call
 from aml.context import Context
-from aml.errors import bad_request, not_found
+from aml.errors import bad_request
 from aml.members import text_of
 from aml.state.assets import add_version, change_properties, find_or_make_asset, remove_version, with_properties
 from aml.state.records import Asset, Version
@@ -86,20 +87,14 @@ class Assets:
         self._collection = collection
 
     @property
-    def addresses(self) -> Sequence[tuple[str, str, str, Callable[[Context, Call], Response]]]:
-        operation = f"arm.{self._collection.name}"
-        assets = f"{scope.WORKSPACE}/{self._collection.name}"
-        asset, versions = f"{assets}/{{name}}", f"{assets}/{{name}}/versions"
-        version = f"{versions}/{{version}}"
+    def addresses(self) -> list[Address]:
+        operation, asset = f"arm.{self._collection.name}", f"{scope.WORKSPACE}/{self._collection.name}/{{name}}"
+        version = f"{asset}/versions/{{version}}"
         return [
-            (f"{operation}.list", "GET", assets, self.list_assets),
-            (f"{operation}.get", "GET", asset, self.get_asset),
-            (f"{operation}.put", "PUT", asset, self.put_asset),
-            (f"{operation}.delete", "DELETE", asset, self.delete_asset),
-            (f"{operation}.list", "GET", versions, self.list_versions),
-            (f"{operation}.get", "GET", version, self.get_version),
-            (f"{operation}.put", "PUT", version, self.put_version),
-            (f"{operation}.delete", "DELETE", version, self.delete_version),
+            *of_resources(operation, asset, self.list_assets, self.get_asset, self.put_asset, self.delete_asset),
+            *of_resources(
+                operation, version, self.list_versions, self.get_version, self.put_version, self.delete_version
+            ),
         ]
 
     def list_assets(self, context: Context, call: Call) -> Response:
@@ -130,22 +125,18 @@ class Assets:
         order = (call.query.get("$orderBy") or "createdtime desc").lower()
         if order not in ("createdtime desc", "createdtimeutc desc"):
             raise bad_request(f"$orderBy is {order[:40]!r}; it can be 'createdtime desc'.", "$orderBy")
-        tags = call.query.get("tags") or call.query.get("$tags") or ""
-        tagged, mark = has_tags(tags), mark_of_tags(tags)
+        marks = marks_of_tags(call.query.get("tags") or call.query.get("$tags") or "")
         digest = call.query.get("hash")
 
         def wanted(version: Version) -> bool:
             hashed = (version.properties.get("properties") or {}).get("hash_sha256")
-            return tagged(version) and (digest is None or hashed == digest)
+            return digest is None or hashed == digest
 
         parent = f"{self._path(call)}/versions"  # of an asset that is not there the list is empty
-        return listed(context, call, Version, parent, lambda each: scope.shown(context, each), wanted, mark)
+        return listed(context, call, Version, parent, lambda each: scope.shown(context, each), wanted, marks)
 
     def get_version(self, context: Context, call: Call) -> Response:
-        found = context.workspace.records.find(Version, self._version_path(call).lower())
-        if found is None:
-            raise self._unknown(f"{call.names['name']}:{call.names['version']}")
-        return scope.answer(scope.shown(context, found))
+        return scope.answer(scope.shown(context, scope.find(context, Version, self._version_path(call))))
 
     def put_version(self, context: Context, call: Call) -> Response:
         """Make the version, or change what may be changed of it: a lost answer's call may come again."""
@@ -176,10 +167,7 @@ class Assets:
         return change_properties(context.workspace.records, kept, lambda _: given)
 
     def _asset(self, context: Context, call: Call) -> Asset:
-        found = context.workspace.records.find(Asset, self._path(call).lower())
-        if found is None:
-            raise self._unknown(call.names["name"])
-        return found
+        return scope.find(context, Asset, self._path(call))
 
     def _path(self, call: Call) -> str:
         scope.check_name(call.names["name"], "name")
@@ -187,9 +175,6 @@ class Assets:
 
     def _version_path(self, call: Call) -> str:
         return f"{self._path(call)}/versions/{call.names['version']}"
-
-    def _unknown(self, name: str) -> Exception:
-        return not_found(f"The specified resource was not found: {self._collection.name}/{name[:300]}")
 
     def _shown(self, context: Context, asset: Asset) -> dict[str, Any]:
         newest = context.workspace.records.newest(Version, f"{asset.id}/versions", 1)

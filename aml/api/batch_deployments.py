@@ -7,20 +7,21 @@ from typing import Any
 
 from starlette.responses import Response
 
+from aml.addresses import of_resources
 from aml.api import scope
 from aml.api.batch_endpoints import endpoint_of, path_of
-from aml.api.changes import begin, check_still, followed, make_or_begin, with_operation
+from aml.api.changes import begin, check_still, delete, followed, make_or_begin, shown_deployment
 from aml.api.jobs import check_nodes
 from aml.api.listing import listed
 from aml.api.online_forms import MOST_DEPLOYMENTS, check_deployment_name, read_described
 from aml.call import Call
 from aml.context import Context
-from aml.errors import bad_request, not_found
+from aml.errors import bad_request
 from aml.jobs.runner import component_of
 from aml.jobs.task import members_of
 from aml.members import text_of
 from aml.state.records import make
-from aml.state.serving import BatchDeployment, BatchEndpoint
+from aml.state.serving import BatchDeployment
 
 KIND = "PipelineComponent"
 #: what is kept and answered, and changes nothing: each is of deployments that score with a model
@@ -59,7 +60,7 @@ def put_deployment(context: Context, call: Call) -> Response:
         if len(there) >= MOST_DEPLOYMENTS and fresh.id not in {each.id for each in there}:
             raise bad_request(f"The endpoint has {MOST_DEPLOYMENTS} deployments already, the most that one can have.")
         deployment, operation, new = make_or_begin(context, fresh, "bdidp", changes)
-    return followed(context, call, operation, _shown(context, call, deployment), 201 if new else 200)
+    return followed(context, call, operation, shown_deployment(context, call, deployment), 201 if new else 200)
 
 
 def patch_deployment(context: Context, call: Call) -> Response:
@@ -74,37 +75,30 @@ def patch_deployment(context: Context, call: Call) -> Response:
         text = text_of(body["properties"], "description")
         changes["properties"] = {**found.properties, "description": text}
     deployment, operation = begin(context, found, "bdidp", "Updating", changes)
-    return followed(context, call, operation, _shown(context, call, deployment), 200)
+    return followed(context, call, operation, shown_deployment(context, call, deployment), 200)
 
 
 def get_deployment(context: Context, call: Call) -> Response:
-    return scope.answer(_shown(context, call, deployment_of(context, call)))
+    return scope.answer(shown_deployment(context, call, deployment_of(context, call)))
 
 
 def list_deployments(context: Context, call: Call) -> Response:
     parent = f"{endpoint_of(context, call).id}/deployments"
-    return listed(context, call, BatchDeployment, parent, lambda each: _shown(context, call, each))
+    return listed(context, call, BatchDeployment, parent, lambda each: shown_deployment(context, call, each))
 
 
 def delete_deployment(context: Context, call: Call) -> Response:
     """Delete the deployment. The jobs that it started stay; an endpoint whose default it is has none then."""
     with context.serving.writes:
-        endpoint = context.workspace.records.find(BatchEndpoint, path_of(call))
-        found = context.workspace.records.find(BatchDeployment, _path(call))
-        if endpoint is None or found is None:
-            return scope.answer(None, 204)
-        check_still(endpoint)
-        _, operation = begin(context, found, "bdidp", "Deleting")
-    return followed(context, call, operation)
+        found = context.workspace.records.find(BatchDeployment, _path(call).lower())
+        if found:
+            check_still(endpoint_of(context, call))
+        return delete(context, call, found, "bdidp")
 
 
 def deployment_of(context: Context, call: Call) -> BatchDeployment:
     """Return the deployment that the call names."""
-    found = context.workspace.records.find(BatchDeployment, _path(call))
-    if found is None:
-        place = f"batchEndpoints/{call.names['endpoint'][:80]}/deployments/{call.names['deployment'][:80]}"
-        raise not_found(f"The specified resource was not found: {place}")
-    return found
+    return scope.find(context, BatchDeployment, _path(call))
 
 
 def component_id(properties: Mapping[str, Any]) -> str:
@@ -112,7 +106,7 @@ def component_id(properties: Mapping[str, Any]) -> str:
 
 
 def _path(call: Call) -> str:
-    return f"{path_of(call)}/deployments/{call.names['deployment']}".lower()
+    return f"{path_of(call)}/deployments/{call.names['deployment']}"
 
 
 def _read(given: dict[str, Any]) -> dict[str, Any]:
@@ -135,22 +129,7 @@ def _read(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shown(context: Context, call: Call, deployment: BatchDeployment) -> dict[str, Any]:
-    return {
-        **scope.shown(context, deployment),
-        "location": deployment.location,
-        "kind": "Managed",
-        "tags": deployment.tags,
-        "properties": with_operation(context, call, deployment, deployment.properties),
-    }
-
-
-_DEPLOYMENTS = f"{scope.WORKSPACE}/batchEndpoints/{{endpoint}}/deployments"
-_ONE = f"{_DEPLOYMENTS}/{{deployment}}"
-ADDRESSES = [
-    ("arm.batchDeployments.list", "GET", _DEPLOYMENTS, list_deployments),
-    ("arm.batchDeployments.get", "GET", _ONE, get_deployment),
-    ("arm.batchDeployments.put", "PUT", _ONE, put_deployment),
-    ("arm.batchDeployments.patch", "PATCH", _ONE, patch_deployment),
-    ("arm.batchDeployments.delete", "DELETE", _ONE, delete_deployment),
-]
+_ONE = f"{scope.WORKSPACE}/batchEndpoints/{{endpoint}}/deployments/{{deployment}}"
+ADDRESSES = of_resources(
+    "arm.batchDeployments", _ONE, list_deployments, get_deployment, put_deployment, delete_deployment, patch_deployment
+)

@@ -6,13 +6,14 @@ from typing import Any
 
 from starlette.responses import Response
 
+from aml.addresses import of_resources
 from aml.api import scope
-from aml.api.changes import begin, followed, make_or_begin, read_frame, shown_endpoint
+from aml.api.changes import begin, delete, followed, make_or_begin, read_frame, shown_endpoint
 from aml.api.listing import has_tags, listed
 from aml.api.online_forms import check_endpoint_name, read_described, read_identity
 from aml.call import Call
 from aml.context import Context
-from aml.errors import ArmError, bad_request, not_found
+from aml.errors import ArmError, bad_request
 from aml.identity.names import jobs_uri
 from aml.jobs.task import members_of
 from aml.members import text_of
@@ -27,7 +28,7 @@ def put_endpoint(context: Context, call: Call) -> Response:
     check_endpoint_name(call.names["endpoint"])
     body = call.json()
     properties = _read(scope.properties_of(body))
-    fresh = make(BatchEndpoint, f"batchEndpoints/{call.names['endpoint']}", properties)
+    fresh = make(BatchEndpoint, path_of(call), properties)
     identity = read_identity(body) if body.get("identity") else {"type": "SystemAssigned"}
     changes = {"properties": properties, "identity": identity, **read_frame(context, body)}
     with context.serving.writes:
@@ -66,10 +67,7 @@ def list_endpoints(context: Context, call: Call) -> Response:
 
 def delete_endpoint(context: Context, call: Call) -> Response:
     """Delete the endpoint with its deployments. The jobs that it started stay."""
-    found = context.workspace.records.find(BatchEndpoint, path_of(call))
-    if found is None:
-        return scope.answer(None, 204)
-    return followed(context, call, begin(context, found, "bepdp", "Deleting")[1])
+    return delete(context, call, context.workspace.records.find(BatchEndpoint, path_of(call).lower()), "bepdp")
 
 
 def list_keys(context: Context, call: Call) -> Response:
@@ -79,14 +77,11 @@ def list_keys(context: Context, call: Call) -> Response:
 
 def endpoint_of(context: Context, call: Call) -> BatchEndpoint:
     """Return the endpoint that the call names."""
-    found = context.workspace.records.find(BatchEndpoint, path_of(call))
-    if found is None:
-        raise not_found(f"The specified resource was not found: batchEndpoints/{call.names['endpoint'][:80]}")
-    return found
+    return scope.find(context, BatchEndpoint, path_of(call))
 
 
 def path_of(call: Call) -> str:
-    return f"batchendpoints/{call.names['endpoint']}".lower()
+    return f"batchEndpoints/{call.names['endpoint']}"
 
 
 def _read(given: dict[str, Any]) -> dict[str, Any]:
@@ -114,13 +109,10 @@ def _shown(context: Context, call: Call, endpoint: BatchEndpoint) -> dict[str, A
     return shown_endpoint(context, call, endpoint, jobs_uri(context.workspace, call.base, endpoint.name))
 
 
-_ENDPOINTS = f"{scope.WORKSPACE}/batchEndpoints"
-_ONE = f"{_ENDPOINTS}/{{endpoint}}"
+_ONE = f"{scope.WORKSPACE}/batchEndpoints/{{endpoint}}"
 ADDRESSES = [
-    ("arm.batchEndpoints.list", "GET", _ENDPOINTS, list_endpoints),
-    ("arm.batchEndpoints.get", "GET", _ONE, get_endpoint),
-    ("arm.batchEndpoints.put", "PUT", _ONE, put_endpoint),
-    ("arm.batchEndpoints.patch", "PATCH", _ONE, patch_endpoint),
-    ("arm.batchEndpoints.delete", "DELETE", _ONE, delete_endpoint),
+    *of_resources(
+        "arm.batchEndpoints", _ONE, list_endpoints, get_endpoint, put_endpoint, delete_endpoint, patch_endpoint
+    ),
     ("arm.batchEndpoints.keys", "POST", f"{_ONE}/listkeys", list_keys),
 ]

@@ -70,7 +70,7 @@ def list_of_deployment(context: Context, call: Call) -> Response:
 
 
 def _listed(context: Context, call: Call, place: str) -> Response:
-    return listed(context, call, Job, "jobs", lambda each: _shown(context, each), mark=invoked_mark(place))
+    return listed(context, call, Job, "jobs", lambda each: _shown(context, each), marks=[invoked_mark(place)])
 
 
 def _chosen(context: Context, call: Call) -> BatchDeployment:

@@ -14,7 +14,7 @@ from aml.context import Context
 from aml.errors import ArmError, not_found
 from aml.state import operations
 from aml.state.records import Operation
-from aml.state.serving import AnyEndpoint, Served
+from aml.state.serving import AnyDeployment, AnyEndpoint, Served
 
 S = TypeVar("S", bound=Served)
 
@@ -58,6 +58,13 @@ def _begun(
         raise not_found(f"The specified resource was not found: {resource.path}")
     context.serving.carry_out(changed)
     return changed, operation
+
+
+def delete(context: Context, call: Call, found: Served | None, kind: str) -> Response:
+    """Begin to delete the resource, if it was found."""
+    if found is None:
+        return scope.answer(None, 204)
+    return followed(context, call, begin(context, found, kind, "Deleting")[1])
 
 
 def check_still(resource: Served) -> None:
@@ -107,6 +114,17 @@ def shown_endpoint(context: Context, call: Call, endpoint: AnyEndpoint, uri: str
         "tags": endpoint.tags,
         "identity": {**endpoint.identity, **(own if "system" in endpoint.identity["type"].lower() else {})},
         "properties": {**shown, "scoringUri": uri, "swaggerUri": f"{uri}/swagger.json"},
+    }
+
+
+def shown_deployment(context: Context, call: Call, deployment: AnyDeployment) -> dict[str, Any]:
+    """Return a deployment as it is answered."""
+    return {
+        **scope.shown(context, deployment),
+        "location": deployment.location,
+        "kind": "Managed",
+        "tags": deployment.tags,
+        "properties": with_operation(context, call, deployment, deployment.properties),
     }
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from aml.addresses import of_resources
 from aml.api import operations as following
 from aml.api import scope
-from aml.api.listing import has_tags, listed, mark_of_tags
+from aml.api.listing import listed, marks_of_tags
 from aml.api.workspaces import tracking_uri
 from aml.call import Call
 from aml.context import Context
-from aml.errors import ArmError, bad_request, conflict, not_found
+from aml.errors import ArmError, bad_request, conflict
 from aml.jobs.runner import component_of
 from aml.jobs.task import read_command, read_nodes, read_ports
 from aml.members import text_of
@@ -58,13 +59,8 @@ def get_job(context: Context, call: Call) -> Response:
 
 def list_jobs(context: Context, call: Call) -> Response:
     kind = (call.query.get("jobType") or "").lower()
-    tags = call.query.get("tag") or ""
-    tagged, mark = has_tags(tags), mark_of_tags(tags) or (type_mark(kind) if kind else "")
-
-    def wanted(job: Job) -> bool:
-        return tagged(job) and kind in ("", job.properties["jobType"].lower())
-
-    return listed(context, call, Job, "jobs", lambda each: _shown(context, call, each), wanted, mark)
+    marks = [*marks_of_tags(call.query.get("tag") or ""), *([type_mark(kind)] if kind else [])]
+    return listed(context, call, Job, "jobs", lambda each: _shown(context, call, each), marks=marks)
 
 
 def cancel_job(context: Context, call: Call) -> Response:
@@ -90,10 +86,7 @@ def delete_job(context: Context, call: Call) -> Response:
 
 def job_of(context: Context, call: Call) -> Job:
     """Return the job that the call names."""
-    found = context.workspace.records.find(Job, _path(call).lower())
-    if found is None:
-        raise not_found(f"The specified resource was not found: jobs/{call.names['name'][:255]}")
-    return found
+    return scope.find(context, Job, _path(call))
 
 
 def _path(call: Call) -> str:
@@ -199,9 +192,6 @@ def _status(context: Context, job: Job) -> str:
 
 _JOBS = f"{scope.WORKSPACE}/jobs"
 ADDRESSES = [
-    ("arm.jobs.list", "GET", _JOBS, list_jobs),
-    ("arm.jobs.get", "GET", f"{_JOBS}/{{name}}", get_job),
-    ("arm.jobs.put", "PUT", f"{_JOBS}/{{name}}", put_job),
-    ("arm.jobs.delete", "DELETE", f"{_JOBS}/{{name}}", delete_job),
+    *of_resources("arm.jobs", f"{_JOBS}/{{name}}", list_jobs, get_job, put_job, delete_job),
     ("arm.jobs.cancel", "POST", f"{_JOBS}/{{name}}/cancel", cancel_job),
 ]

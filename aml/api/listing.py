@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -15,6 +15,7 @@ from aml.errors import bad_request
 from aml.state.records import Resource, tag_mark
 
 PAGE = 100  #: resources of an answer, at most
+MOST_TAGS = 50  #: of a list, as a resource has
 _VIEWS = {"activeonly": (False,), "archivedonly": (True,), "all": (False, True)}
 
 R = TypeVar("R", bound=Resource)
@@ -27,16 +28,16 @@ def listed(
     parent: str,
     show: Callable[[R], dict[str, Any]],
     wanted: Callable[[R], bool] = lambda _: True,
-    mark: str = "",
+    marks: Sequence[str] = (),
 ) -> Response:
     """Answer a page of the resources in the collection `parent`, the newest first.
 
-    With a `mark`, only resources that have it are read.
+    With `marks`, only resources that have each of them are read.
     """
     view = _view(call)
     size = call.number("$top", PAGE) or call.number("count", PAGE) or PAGE
     found, after = context.workspace.records.page(
-        kind, parent.lower(), lambda each: view(each) and wanted(each), _position(call), size, True, mark
+        kind, parent.lower(), lambda each: view(each) and wanted(each), _position(call), size, True, marks
     )
     body: dict[str, Any] = {"value": [show(each) for each in found]}
     # `$top` is how many are wanted in all, `count` how many on a page.
@@ -47,7 +48,10 @@ def listed(
 
 
 def has_tags(text: str) -> Callable[[Resource], bool]:
-    """Return whether a resource has the tags: `name` or `name=value`, with commas between."""
+    """Return whether a resource has the tags: `name` or `name=value`, with commas between.
+
+    It is for endpoints: there are few, so each is read.
+    """
     asked = [tuple(each.split("=", 1)) for each in _tags(text)]
 
     def wanted(resource: Resource) -> bool:
@@ -57,13 +61,16 @@ def has_tags(text: str) -> Callable[[Resource], bool]:
     return wanted
 
 
-def mark_of_tags(text: str) -> str:
-    """Return the mark of what has the first of the tags."""
-    return next(map(tag_mark, _tags(text)), "")
+def marks_of_tags(text: str) -> list[str]:
+    """Return the marks of what has the tags."""
+    return [tag_mark(each) for each in _tags(text)]
 
 
 def _tags(text: str) -> list[str]:
-    return [each for each in text.split(",") if each]
+    tags = list(dict.fromkeys(each for each in text.split(",") if each))
+    if len(tags) > MOST_TAGS:
+        raise bad_request(f"The call names {len(tags)} tags; a list takes {MOST_TAGS} at most.", "tags")
+    return tags
 
 
 def _view(call: Call) -> Callable[[Resource], bool]:

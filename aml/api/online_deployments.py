@@ -7,15 +7,16 @@ from typing import Any
 
 from starlette.responses import Response
 
+from aml.addresses import of_resources
 from aml.api import scope
-from aml.api.changes import begin, check_still, followed, make_or_begin, with_operation
+from aml.api.changes import begin, check_still, delete, followed, make_or_begin, shown_deployment
 from aml.api.jobs import check_environment
 from aml.api.listing import listed
 from aml.api.online_endpoints import deployments_of, endpoint_of
 from aml.api.online_forms import MOST_DEPLOYMENTS, MOST_INSTANCES, check_deployment_name, read_deployment, read_sku
 from aml.call import Call
 from aml.context import Context
-from aml.errors import ArmError, bad_request, not_found
+from aml.errors import ArmError, bad_request
 from aml.serving.replica import LOGS
 from aml.state.records import Operation, make
 from aml.state.serving import Deployment, Endpoint
@@ -80,14 +81,12 @@ def list_deployments(context: Context, call: Call) -> Response:
 def delete_deployment(context: Context, call: Call) -> Response:
     """Delete the deployment, unless it has traffic."""
     with context.serving.writes:
-        endpoint = context.workspace.records.find(Endpoint, _path(call).partition("/deployments/")[0])
-        found = context.workspace.records.find(Deployment, _path(call))
-        if endpoint is None or found is None:
-            return scope.answer(None, 204)
-        check_still(endpoint)
-        _check_without_traffic(endpoint, found)
-        _, operation = begin(context, found, "odidp", "Deleting")
-    return followed(context, call, operation)
+        found = context.workspace.records.find(Deployment, _path(call).lower())
+        if found:
+            endpoint = endpoint_of(context, call)
+            check_still(endpoint)
+            _check_without_traffic(endpoint, found)
+        return delete(context, call, found, "odidp")
 
 
 def get_logs(context: Context, call: Call) -> Response:
@@ -127,26 +126,15 @@ def answer(context: Context, call: Call, deployment: Deployment, operation: Oper
 
 
 def _shown(context: Context, call: Call, deployment: Deployment) -> dict[str, Any]:
-    return {
-        **scope.shown(context, deployment),
-        "location": deployment.location,
-        "kind": "Managed",
-        "tags": deployment.tags,
-        "sku": deployment.sku,
-        "properties": with_operation(context, call, deployment, deployment.properties),
-    }
+    return {**shown_deployment(context, call, deployment), "sku": deployment.sku}
 
 
 def _deployment_of(context: Context, call: Call) -> Deployment:
-    found = context.workspace.records.find(Deployment, _path(call))
-    if found is None:
-        place = f"onlineEndpoints/{call.names['endpoint'][:80]}/deployments/{call.names['deployment'][:80]}"
-        raise not_found(f"The specified resource was not found: {place}")
-    return found
+    return scope.find(context, Deployment, _path(call))
 
 
 def _path(call: Call) -> str:
-    return f"onlineendpoints/{call.names['endpoint']}/deployments/{call.names['deployment']}".lower()
+    return f"onlineEndpoints/{call.names['endpoint']}/deployments/{call.names['deployment']}"
 
 
 def _check_references(context: Context, properties: dict[str, Any]) -> None:
@@ -174,14 +162,11 @@ def _check_without_traffic(endpoint: Endpoint, deployment: Deployment) -> None:
             raise ArmError(400, "BadRequest", message, "properties.traffic")
 
 
-_DEPLOYMENTS = f"{scope.WORKSPACE}/onlineEndpoints/{{endpoint}}/deployments"
-_ONE = f"{_DEPLOYMENTS}/{{deployment}}"
+_ONE = f"{scope.WORKSPACE}/onlineEndpoints/{{endpoint}}/deployments/{{deployment}}"
 ADDRESSES = [
-    ("arm.deployments.list", "GET", _DEPLOYMENTS, list_deployments),
-    ("arm.deployments.get", "GET", _ONE, get_deployment),
-    ("arm.deployments.put", "PUT", _ONE, put_deployment),
-    ("arm.deployments.patch", "PATCH", _ONE, patch_deployment),
-    ("arm.deployments.delete", "DELETE", _ONE, delete_deployment),
+    *of_resources(
+        "arm.deployments", _ONE, list_deployments, get_deployment, put_deployment, delete_deployment, patch_deployment
+    ),
     ("arm.deployments.logs", "POST", f"{_ONE}/getLogs", get_logs),
     ("arm.deployments.skus", "GET", f"{_ONE}/skus", list_skus),
 ]

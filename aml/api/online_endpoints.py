@@ -7,13 +7,14 @@ from typing import Any
 
 from starlette.responses import Response
 
+from aml.addresses import of_resources
 from aml.api import scope
-from aml.api.changes import begin, followed, make_or_begin, read_frame, shown_endpoint
+from aml.api.changes import begin, delete, followed, make_or_begin, read_frame, shown_endpoint
 from aml.api.listing import has_tags, listed
 from aml.api.online_forms import check_endpoint_name, check_traffic, read_endpoint, read_identity
 from aml.call import Call
 from aml.context import Context
-from aml.errors import bad_request, not_found
+from aml.errors import bad_request
 from aml.identity import tokens
 from aml.identity.names import scoring_uri
 from aml.members import text_of
@@ -31,7 +32,7 @@ def put_endpoint(context: Context, call: Call) -> Response:
     body = call.json()
     given = scope.properties_of(body)
     properties, identity = read_endpoint(given), read_identity(body)
-    path = f"onlineEndpoints/{call.names['endpoint']}"
+    path = _path(call)
     keys = _given_keys(given)
     fresh = make(
         Endpoint,
@@ -79,10 +80,7 @@ def list_endpoints(context: Context, call: Call) -> Response:
 
 def delete_endpoint(context: Context, call: Call) -> Response:
     """Delete the endpoint with its deployments."""
-    found = context.workspace.records.find(Endpoint, _path(call))
-    if found is None:
-        return scope.answer(None, 204)
-    return followed(context, call, begin(context, found, "oeidp", "Deleting")[1])
+    return delete(context, call, context.workspace.records.find(Endpoint, _path(call).lower()), "oeidp")
 
 
 def list_keys(context: Context, call: Call) -> Response:
@@ -116,10 +114,7 @@ def get_token(context: Context, call: Call) -> Response:
 
 def endpoint_of(context: Context, call: Call) -> Endpoint:
     """Return the endpoint that the call names."""
-    found = context.workspace.records.find(Endpoint, _path(call))
-    if found is None:
-        raise not_found(f"The specified resource was not found: onlineEndpoints/{call.names['endpoint'][:80]}")
-    return found
+    return scope.find(context, Endpoint, _path(call))
 
 
 def deployments_of(context: Context, endpoint_id: str) -> dict[str, Deployment]:
@@ -151,17 +146,14 @@ def _check_mode(endpoint: Endpoint, mode: str) -> None:
 
 
 def _path(call: Call) -> str:
-    return f"onlineendpoints/{call.names['endpoint']}".lower()
+    return f"onlineEndpoints/{call.names['endpoint']}"
 
 
-_ENDPOINTS = f"{scope.WORKSPACE}/onlineEndpoints"
-_ONE = f"{_ENDPOINTS}/{{endpoint}}"
+_ONE = f"{scope.WORKSPACE}/onlineEndpoints/{{endpoint}}"
 ADDRESSES = [
-    ("arm.onlineEndpoints.list", "GET", _ENDPOINTS, list_endpoints),
-    ("arm.onlineEndpoints.get", "GET", _ONE, get_endpoint),
-    ("arm.onlineEndpoints.put", "PUT", _ONE, put_endpoint),
-    ("arm.onlineEndpoints.patch", "PATCH", _ONE, patch_endpoint),
-    ("arm.onlineEndpoints.delete", "DELETE", _ONE, delete_endpoint),
+    *of_resources(
+        "arm.onlineEndpoints", _ONE, list_endpoints, get_endpoint, put_endpoint, delete_endpoint, patch_endpoint
+    ),
     ("arm.onlineEndpoints.keys", "POST", f"{_ONE}/listKeys", list_keys),
     ("arm.onlineEndpoints.regenerateKeys", "POST", f"{_ONE}/regenerateKeys", regenerate_keys),
     ("arm.onlineEndpoints.token", "POST", f"{_ONE}/token", get_token),

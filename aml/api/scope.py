@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -22,6 +22,8 @@ SUBSCRIPTION = "/subscriptions/{subscription}"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/{{group}}"
 WORKSPACES = f"{GROUP}/providers/{PROVIDER}/workspaces"
 WORKSPACE = f"{WORKSPACES}/{{workspace}}"
+R = TypeVar("R", bound=Resource)
+
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-\w+)?")
 
 
@@ -63,6 +65,14 @@ def check_name(name: str, what: str) -> None:
     if not ASSET.fullmatch(name):
         message = f"The {what} {name[:80]!r} is invalid. It has 1 to 255 letters, digits, '-', '_' and '.'."
         raise bad_request(message, what)
+
+
+def find(context: Context, kind: type[R], path: str) -> R:
+    """Return the resource at a path below the workspace. Raises where it is not there."""
+    found = context.workspace.records.find(kind, path.lower())
+    if found is None:
+        raise not_found(f"The specified resource was not found: {path[:300]}")
+    return found
 
 
 def properties_of(body: Mapping[str, Any]) -> dict[str, Any]:

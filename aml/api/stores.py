@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from aml.addresses import of_resources
 from aml.api import scope
 from aml.api.listing import listed
 from aml.call import Call
@@ -168,15 +169,9 @@ def _without_secrets(properties: dict[str, Any], container: str) -> dict[str, An
     }
 
 
-_DATASTORES, _COMPUTES = f"{scope.WORKSPACE}/datastores", f"{scope.WORKSPACE}/computes"
+_DATASTORE, _COMPUTE = f"{scope.WORKSPACE}/datastores/{{name}}", f"{scope.WORKSPACE}/computes/{{name}}"
 ADDRESSES = [
-    ("arm.datastores.list", "GET", _DATASTORES, list_datastores),
-    ("arm.datastores.get", "GET", f"{_DATASTORES}/{{name}}", get_datastore),
-    ("arm.datastores.put", "PUT", f"{_DATASTORES}/{{name}}", put_datastore),
-    ("arm.datastores.delete", "DELETE", f"{_DATASTORES}/{{name}}", delete_datastore),
-    ("arm.datastores.secrets", "POST", f"{_DATASTORES}/{{name}}/listSecrets", list_secrets),
-    ("arm.computes.list", "GET", _COMPUTES, list_computes),
-    ("arm.computes.get", "GET", f"{_COMPUTES}/{{name}}", get_compute),
-    ("arm.computes.put", "PUT", f"{_COMPUTES}/{{name}}", put_compute),
-    ("arm.computes.delete", "DELETE", f"{_COMPUTES}/{{name}}", delete_compute),
+    *of_resources("arm.datastores", _DATASTORE, list_datastores, get_datastore, put_datastore, delete_datastore),
+    ("arm.datastores.secrets", "POST", f"{_DATASTORE}/listSecrets", list_secrets),
+    *of_resources("arm.computes", _COMPUTE, list_computes, get_compute, put_compute, delete_compute),
 ]

@@ -161,7 +161,7 @@ class _Page:
             return FRAME.nothing("No batch endpoint has this name.")
         deployments = self._records.all(BatchDeployment, f"{endpoint.id}/deployments")  # an endpoint has few
         address = jobs_uri(self._workspace, own_address(request), endpoint.name)
-        jobs, _ = self._records.page(Job, "jobs", lambda _: True, 0, _LATEST, True, invoked_mark(endpoint.id))
+        jobs, _ = self._records.page(Job, "jobs", lambda _: True, 0, _LATEST, True, [invoked_mark(endpoint.id)])
         default = next((each for each in deployments if each.name.lower() == endpoint.default.lower()), None)
         return FRAME.answer(
             "batch_endpoint.html",

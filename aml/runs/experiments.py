@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from aml.addresses import below
 from aml.api import scope
 from aml.call import Call
 from aml.context import Context
@@ -104,12 +105,13 @@ def _shown(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-_EXPERIMENTS = f"{BASE}/mlflow/experiments"
-ADDRESSES = [
-    ("mlflow.experiments", "POST", f"{_EXPERIMENTS}/create", create),
-    ("mlflow.experiments", "GET", f"{_EXPERIMENTS}/get", get),
-    ("mlflow.experiments", "GET", f"{_EXPERIMENTS}/get-by-name", get_by_name),
-    ("mlflow.experiments", "POST", f"{_EXPERIMENTS}/search", search),
-    ("mlflow.experiments", "GET", f"{_EXPERIMENTS}/search", search),
-    ("mlflow.experiments", "POST", f"{_EXPERIMENTS}/set-experiment-tag", set_tag),
-]
+ADDRESSES = below(
+    f"{BASE}/mlflow/experiments",
+    "mlflow.experiments",
+    ("POST", "create", create),
+    ("GET", "get", get),
+    ("GET", "get-by-name", get_by_name),
+    ("POST", "search", search),
+    ("GET", "search", search),
+    ("POST", "set-experiment-tag", set_tag),
+)

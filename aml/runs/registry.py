@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from aml.addresses import below
 from aml.api import scope
 from aml.call import Call
 from aml.context import Context
@@ -165,8 +166,9 @@ def _answered(context: Context, call: Call, asset: Asset) -> Response:
     return scope.answer({"registered_model": _shown(context, call, asset)})
 
 
-_MODELS = f"{BASE}/mlflow/registered-models"
-_CALLS = [
+ADDRESSES = below(
+    f"{BASE}/mlflow/registered-models",
+    "mlflow.registry",
     ("POST", "create", create),
     ("GET", "get", get),
     ("PATCH", "update", update),
@@ -180,5 +182,4 @@ _CALLS = [
     ("POST", "alias", set_alias),
     ("DELETE", "alias", delete_alias),
     ("GET", "alias", get_by_alias),
-]
-ADDRESSES = [("mlflow.registry", method, f"{_MODELS}/{path}", handler) for method, path, handler in _CALLS]
+)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from aml.addresses import below
 from aml.api import scope
 from aml.call import Call
 from aml.context import Context
@@ -278,22 +279,30 @@ def _whole(given: dict[str, Any], name: str, otherwise: int) -> int:
     return number
 
 
-_MLFLOW = f"{BASE}/mlflow"
+_RUNS = f"{BASE}/mlflow/runs"
 ADDRESSES = [
-    ("mlflow.runs", "POST", f"{_MLFLOW}/runs/create", create_run),
-    ("mlflow.runs", "GET", f"{_MLFLOW}/runs/get", get_run),
-    ("mlflow.runs", "POST", f"{_MLFLOW}/runs/update", update_run),
-    ("mlflow.runs", "POST", f"{_MLFLOW}/runs/delete", delete_run),
-    ("mlflow.runs", "POST", f"{_MLFLOW}/runs/restore", restore_run),
-    ("mlflow.runs", "POST", f"{_MLFLOW}/runs/search", search_runs),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/log-metric", log_metric),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/log-parameter", log_parameter),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/log-batch", log_batch),
+    *below(
+        _RUNS,
+        "mlflow.runs",
+        ("POST", "create", create_run),
+        ("GET", "get", get_run),
+        ("POST", "update", update_run),
+        ("POST", "delete", delete_run),
+        ("POST", "restore", restore_run),
+        ("POST", "search", search_runs),
+    ),
+    *below(
+        _RUNS,
+        "mlflow.log",
+        ("POST", "log-metric", log_metric),
+        ("POST", "log-parameter", log_parameter),
+        ("POST", "log-batch", log_batch),
+        ("POST", "log-inputs", log_inputs),
+        ("POST", "outputs", log_outputs),
+        ("POST", "log-model", log_model),
+        ("POST", "set-tag", set_tag),
+        ("POST", "delete-tag", delete_tag),
+    ),
     ("mlflow.log", "POST", f"{BASE}/preview/mlflow/runs/log-batch-async", log_batch),  # of the plug-in
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/log-inputs", log_inputs),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/outputs", log_outputs),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/log-model", log_model),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/set-tag", set_tag),
-    ("mlflow.log", "POST", f"{_MLFLOW}/runs/delete-tag", delete_tag),
-    ("mlflow.metrics", "GET", f"{_MLFLOW}/metrics/get-history", get_history),
+    ("mlflow.metrics", "GET", f"{BASE}/mlflow/metrics/get-history", get_history),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from aml.addresses import below
 from aml.api import scope
 from aml.api.assets import MODELS
 from aml.call import Call
@@ -175,8 +176,9 @@ def _facts(version: Version) -> Facts:
     return lambda group, name: groups.get(group, {}).get(name)
 
 
-_VERSIONS = f"{BASE}/mlflow/model-versions"
-_CALLS = [
+ADDRESSES = below(
+    f"{BASE}/mlflow/model-versions",
+    "mlflow.registry",
     ("POST", "create", create),
     ("GET", "get", get),
     ("PATCH", "update", update),
@@ -186,5 +188,4 @@ _CALLS = [
     ("GET", "get-download-uri", download_uri),
     ("POST", "set-tag", set_tag),
     ("DELETE", "delete-tag", delete_tag),
-]
-ADDRESSES = [("mlflow.registry", method, f"{_VERSIONS}/{path}", handler) for method, path, handler in _CALLS]
+)

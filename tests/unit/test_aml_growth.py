@@ -114,7 +114,8 @@ def jobs(here: Here, first: int, end: int) -> None:
     made = []
     for number in range(first, end):
         rare = number % 50 == 0
-        properties = {"jobType": "Pipeline" if rare else "Command", "tags": {"sort": "rare" if rare else "common"}}
+        tags = {"sort": "rare" if rare else "common", "of": "all"}
+        properties = {"jobType": "Pipeline" if rare else "Command", "tags": tags}
         place = f"batchendpoints/calls/deployments/{'first' if number % 100 else 'first2'}" if rare else ""
         job = {**properties, "displayName": "a", "experimentName": "a", "inputs": {}, "outputs": {}, "properties": {}}
         made.append(make(Job, f"jobs/job{number}", job, invoked=place))
@@ -122,7 +123,13 @@ def jobs(here: Here, first: int, end: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"tag": "sort=rare"}, {"jobType": "Pipeline"}, {"tag": "sort=rare", "jobType": "Pipeline"}]
+    "query",
+    [
+        {"tag": "sort=rare"},
+        {"jobType": "Pipeline"},
+        {"tag": "of=all,sort=rare"},
+        {"tag": "of,sort=rare", "jobType": "Pipeline"},
+    ],
 )
 def test_a_list_of_jobs_by_tag_or_type_reads_what_it_shows(
     here: Here, read: Callable[[Callable[[], Any]], int], query: dict[str, str]
@@ -141,7 +148,7 @@ def test_the_jobs_of_a_batch_deployment_are_its_own(here: Here) -> None:
     records = here.workspace.records
 
     def listed(place: str) -> list[str]:
-        found, _ = records.page(Job, "jobs", lambda _: True, 0, None, mark=invoked_mark(f"batchendpoints/{place}"))
+        found, _ = records.page(Job, "jobs", lambda _: True, 0, None, marks=[invoked_mark(f"batchendpoints/{place}")])
         return [each.name for each in found]
 
     assert listed("calls") == ["job0", "job50", "job100", "job150"]

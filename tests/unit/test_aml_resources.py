@@ -82,6 +82,13 @@ def test_a_list_by_tags_has_what_has_all_of_them(here: Here) -> None:
     assert here.names("models/income/versions", tags="a,d=e") == ["3"]
 
 
+@pytest.mark.parametrize("place", ["models/a/versions", "jobs", "onlineEndpoints"])
+def test_a_list_by_more_tags_than_a_resource_has_is_refused(here: Here, place: str) -> None:
+    many = ",".join(map(str, range(60)))
+    assert refusal(here.call("GET", place, tags=many, tag=many)) == (400, "UserError")
+    assert here.names(place, tags="a,a", tag="a," * 60) == []
+
+
 def test_next_links_lead_to_every_resource_once(here: Here) -> None:
     for number in range(7):
         here.put(f"models/income/versions/{number}", **MODEL)
