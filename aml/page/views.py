@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aml.page.plots import Plot, number, plot
 from aml.state.records import FINAL, Asset, Job, Version
 from aml.state.runs import Point
-from aml.state.serving import MOVING, BatchDeployment, BatchEndpoint, Deployment, Endpoint
+from aml.state.serving import BatchDeployment, BatchEndpoint, Deployment, Endpoint, Served
 
 #: classes of a badge by state: what is done, what goes on, what is wrong
 _DONE, _BUSY, _WRONG = "done", "busy", "wrong"
@@ -78,55 +78,47 @@ class Share:
     mirrored: bool = False
 
 
-@dataclass(frozen=True)
-class DeploymentView:
+@dataclass(frozen=True, kw_only=True)
+class ServedView:
+    """What every endpoint and deployment has."""
+
     name: str
-    place: str
     state: str
     badge: str
+    created: datetime
+    description: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentView(ServedView):
+    place: str
     instances: int
     model: Link | None
     script: str
     environment: str
-    created: datetime
     shares: Sequence[Share]
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class EndpointView:
-    name: str
+@dataclass(frozen=True, kw_only=True)
+class EndpointView(ServedView):
     place: str
-    state: str
-    badge: str
     auth: str
-    created: datetime
     shares: Sequence[Share]
-    description: str
-    tags: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class BatchView:
+@dataclass(frozen=True, kw_only=True)
+class BatchView(ServedView):
     """A batch endpoint: `default` is the deployment that its calls go to."""
 
-    name: str
     place: str
-    state: str
-    badge: str
-    created: datetime
     default: str
-    description: str
-    tags: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class BatchDeploymentView:
-    name: str
-    state: str
-    badge: str
+@dataclass(frozen=True, kw_only=True)
+class BatchDeploymentView(ServedView):
     component: str
-    created: datetime
 
 
 @dataclass(frozen=True)
@@ -185,25 +177,15 @@ def view_metric(name: str, latest: Point, logged: Sequence[Point]) -> Metric:
 
 
 def view_endpoint(endpoint: Endpoint) -> EndpointView:
-    properties = endpoint.properties
     return EndpointView(
-        name=endpoint.name,
-        place=endpoint_place(endpoint),
-        state=endpoint.state,
-        badge=_served_badge(endpoint.state),
-        auth=properties["authMode"],
-        created=endpoint.created,
+        **_served(endpoint),
+        place=f"/endpoints/{endpoint.name}",
+        auth=endpoint.properties["authMode"],
         shares=[
             *(Share(name, part) for name, part in endpoint.traffic.items()),
             *(Share(name, part, mirrored=True) for name, part in endpoint.mirror.items() if part),
         ],
-        description=str(properties.get("description") or ""),
-        tags=endpoint.tags,
     )
-
-
-def endpoint_place(endpoint: Endpoint) -> str:
-    return f"/endpoints/{endpoint.name}"
 
 
 def view_deployment(deployment: Deployment, endpoint: Endpoint) -> DeploymentView:
@@ -211,15 +193,12 @@ def view_deployment(deployment: Deployment, endpoint: Endpoint) -> DeploymentVie
     live, mirrored = endpoint.traffic.get(deployment.name, 0), endpoint.mirror.get(deployment.name, 0)
     requests = properties["requestSettings"]
     return DeploymentView(
-        name=deployment.name,
-        place=f"{endpoint_place(endpoint)}/deployments/{deployment.name}",
-        state=deployment.state,
-        badge=_served_badge(deployment.state),
+        **_served(deployment),
+        place=f"/endpoints/{endpoint.name}/deployments/{deployment.name}",
         instances=deployment.capacity,
         model=link_of(str(properties["model"])) if "model" in properties else None,
         script=str((properties.get("codeConfiguration") or {}).get("scoringScript", "")),
         environment=link_of(str(properties.get("environmentId") or "")).text,
-        created=deployment.created,
         shares=[Share(deployment.name, live), *([Share(deployment.name, mirrored, mirrored=True)] if mirrored else [])],
         settings={
             "Calls at once": str(requests["maxConcurrentRequestsPerInstance"] * deployment.capacity),
@@ -230,22 +209,12 @@ def view_deployment(deployment: Deployment, endpoint: Endpoint) -> DeploymentVie
 
 
 def view_batch(endpoint: BatchEndpoint) -> BatchView:
-    return BatchView(
-        name=endpoint.name,
-        place=f"/batch-endpoints/{endpoint.name}",
-        state=endpoint.state,
-        badge=_served_badge(endpoint.state),
-        created=endpoint.created,
-        default=endpoint.default,
-        description=str(endpoint.properties.get("description") or ""),
-        tags=endpoint.tags,
-    )
+    return BatchView(**_served(endpoint), place=f"/batch-endpoints/{endpoint.name}", default=endpoint.default)
 
 
 def view_batch_deployment(deployment: BatchDeployment) -> BatchDeploymentView:
     component = str(deployment.properties["deploymentConfiguration"]["componentId"]["assetId"])
-    badge = _served_badge(deployment.state)
-    return BatchDeploymentView(deployment.name, deployment.state, badge, link_of(component).text, deployment.created)
+    return BatchDeploymentView(**_served(deployment), component=link_of(component).text)
 
 
 def view_version(version: Version) -> VersionView:
@@ -298,5 +267,13 @@ def _job_badge(state: str) -> str:
     return {"Completed": _DONE, "Failed": _WRONG}.get(state, "")
 
 
-def _served_badge(state: str) -> str:
-    return _BUSY if state in MOVING else {"Succeeded": _DONE, "Failed": _WRONG}.get(state, "")
+def _served(resource: Served) -> dict[str, Any]:
+    """Return the members of `ServedView`."""
+    return {
+        "name": resource.name,
+        "state": resource.state,
+        "badge": _BUSY if resource.moves else {"Succeeded": _DONE, "Failed": _WRONG}.get(resource.state, ""),
+        "created": resource.created,
+        "description": str(resource.properties.get("description") or ""),
+        "tags": resource.tags,
+    }

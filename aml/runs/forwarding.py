@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.responses import Response
 
+from aml.addresses import Address
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
@@ -151,6 +152,4 @@ def _keep(context: Context, call: Call, path: str, body: dict[str, Any]) -> None
         )
 
 
-ADDRESSES: list[tuple[str, str, str, Callable[[Context, Call], Response]]] = [
-    ("mlflow.forward", method, ANY, partial(forward, method)) for method in METHODS
-]
+ADDRESSES: list[Address] = [("mlflow.forward", method, ANY, partial(forward, method)) for method in METHODS]
