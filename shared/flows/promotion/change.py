@@ -5,9 +5,9 @@ overtaken; what it may have written late is repaired before anything else.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.base.errors import BadMessage, Busy, NeverAgain, TryLater
 from shared.base.threads import at_once
@@ -16,8 +16,7 @@ from shared.domain.champions import Action, Change, HistoryEntry, LateWrite, Pha
 from shared.domain.deployments import is_staged
 from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.messages import Command, Request
-from shared.domain.pipelines import Pipeline
-from shared.domain.ports import BlobReader, Endpoints, Models
+from shared.domain.ports import BlobReader
 from shared.domain.proof_rows import ALIKE, same_answers
 from shared.domain.rows import Rows
 from shared.domain.sharing import plan_of
@@ -26,12 +25,10 @@ from shared.flows.live import live_model
 from shared.flows.promotion.entries import EntryPlanner, reason_of
 from shared.flows.promotion.repair import LATE_WRITES_FOR, LateWriteRepair
 from shared.flows.promotion.rows import rows_to_prove
+from shared.flows.promotion.run import Run
 from shared.flows.promotion.settle import PATIENCE, Settlement, reverting
 from shared.flows.promotion.switch import Served, Switch
 from shared.flows.retention import YOUNG
-from shared.store import Records
-from shared.store.answers import digest_of
-from shared.store.champions import HeldChampion
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
@@ -50,27 +47,12 @@ class _Order:
 
 
 @dataclass(frozen=True)
-class ChangePlanner:
-    """For one run that holds one pipeline's champion record."""
-
-    pipeline: Pipeline
-    held: HeldChampion
-    records: Records
-    models: Models
+class ChangePlanner(Run):
     reader: BlobReader
-    endpoints: Endpoints
     switch: Switch
     settlement: Settlement
-    now: Callable[[], datetime]
-
-    @property
-    def entries(self) -> EntryPlanner:
-        return EntryPlanner(self.pipeline, self.held, self.records, self.models, self.endpoints, self.now)
-
-    @property
-    def repair(self) -> LateWriteRepair:
-        rows, known = self.pipeline.rows, self._known
-        return LateWriteRepair(self.settlement, self.models, self.endpoints, self.switch, rows, known, self.now)
+    entries: EntryPlanner
+    repair: LateWriteRepair
 
     @property
     def live(self) -> HistoryEntry:
@@ -106,7 +88,7 @@ class ChangePlanner:
             waiting = WaitingRequest(request_id=message_id, request=request, after_repair=True)
             self.held.save(champion.replace(waiting=waiting))
             outcome = "under way: a repair is finished first"
-            self.records.requests.note(message_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+            self.note(message_id, outcome)
         elif champion.waiting.request_id != message_id:
             raise Busy("A repair is finished, and then what another person asked for is carried out")
 
@@ -153,7 +135,7 @@ class ChangePlanner:
         waiting = WaitingRequest(request_id=message_id, request=request)
         self.held.save(self.held.champion.replace(change=reverting(change, reason, self.now()), waiting=waiting))
         outcome = f"under way: the change to entry {change.entry.number} is ended first"
-        self.records.requests.note(message_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+        self.note(message_id, outcome)
 
     def _carry_out_waiting(self, waiting: WaitingRequest) -> None:
         """Do what was asked for during the change that has ended. The next write of the record takes it off."""
@@ -219,7 +201,7 @@ class ChangePlanner:
         self.held.save(self.held.champion.replace(change=change))
         if staged and not order.own:
             outcome = f"under way: {change.phase.value}, see status; the model is proven before it gets calls"
-            self.records.requests.note(order.request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+            self.note(order.request_id, outcome)
         self.settlement.finish(change, served, order.job if order.own else None)
 
     def _served(self, rows: Rows, *, even_if_broken: bool) -> dict[str, Served]:
@@ -287,18 +269,9 @@ class ChangePlanner:
         Nothing can then show the switch. Elsewhere changed answers do, also if the experiment around the model
         was published again since.
         """
-        known = self._known(entry)
+        known = self.entries.known_answers(entry)
         alike = known and all(same_answers(known, each.answers, ALIKE) for each in served.values())
         return known if alike else None
-
-    def _known(self, entry: HistoryEntry) -> Rows | None:
-        """Return what the entry's model answered for the kept rows when it was made live, if that is recorded."""
-        digest, models = digest_of(self.pipeline.rows), {model.sha256 for model in entry.models.values()}
-        if len(models) > 1:
-            return None  # each target would have answers of its own
-        if entry.answered and entry.answered.rows == digest:
-            return entry.answered.answers
-        return self.records.answers.load(digest, models.pop())  # where earlier versions kept them
 
     def _how_it_came_to_be_live(self) -> str:
         if self.held.champion.live is None:

@@ -1,8 +1,6 @@
 """What the history will say of a change that is asked for. Reads the records and writes nothing."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,25 +10,14 @@ from shared.domain.champions import Action, HistoryEntry, ProofAnswers
 from shared.domain.gate.verdict import Outcome
 from shared.domain.jobs import Model, RetrainingJob
 from shared.domain.messages import Request
-from shared.domain.pipelines import Pipeline
-from shared.domain.ports import Endpoints, Models
-from shared.store import Records
-from shared.store.champions import HeldChampion
+from shared.domain.rows import Rows
+from shared.flows.promotion.run import Run
+from shared.store.answers import digest_of
 
 LOOKED_THROUGH = 100  #: entries of the history, for the answers of a model that a person names
 
 
-@dataclass(frozen=True)
-class EntryPlanner:
-    """For one run that holds one pipeline's champion record."""
-
-    pipeline: Pipeline
-    held: HeldChampion
-    records: Records
-    models: Models
-    endpoints: Endpoints
-    now: Callable[[], datetime]
-
+class EntryPlanner(Run):
     @property
     def live(self) -> HistoryEntry:
         assert self.held.champion.live is not None, "what is live is recorded before anything is changed"
@@ -71,6 +58,15 @@ class EntryPlanner:
                 raise BadMessage(f"Entry {former.number} of {self.pipeline.name} has no model for the target {name}")
         facts = self.facts(Action.ROLLED_BACK, reason_of(f"back to entry {former.number}", request), request.by)
         return msgspec.structs.replace(former, **facts, proof={})
+
+    def known_answers(self, entry: HistoryEntry) -> Rows | None:
+        """Return what the entry's model answered for the kept rows when it was made live, if that is recorded."""
+        digest, models = digest_of(self.pipeline.rows), {model.sha256 for model in entry.models.values()}
+        if len(models) > 1:
+            return None  # each target would have answers of its own
+        if entry.answered and entry.answered.rows == digest:
+            return entry.answered.answers
+        return self.records.answers.load(digest, models.pop())  # where earlier versions kept them
 
     def _answered_by(self, models: Mapping[str, Model]) -> ProofAnswers | None:
         """Return what the newest of the latest entries with these models has of their answers."""

@@ -21,6 +21,8 @@ from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.flows.promotion.change import ChangePlanner
+from shared.flows.promotion.entries import EntryPlanner
+from shared.flows.promotion.repair import LateWriteRepair
 from shared.flows.promotion.settle import Settlement
 from shared.flows.promotion.sharing import Sharing
 from shared.flows.promotion.switch import Switch
@@ -91,23 +93,11 @@ class Promotion:
             now=self.now,
             sleep=self.sleep,
         )
-        sharing = Sharing(
-            pipeline=pipeline, held=held, records=self.records, endpoints=endpoints, switch=switch, now=self.now
-        )
-        settlement = Settlement(
-            pipeline=pipeline, held=held, records=self.records, switch=switch, sharing=sharing, now=self.now
-        )
-        return ChangePlanner(
-            pipeline=pipeline,
-            held=held,
-            records=self.records,
-            models=self.models,
-            reader=self.reader(pipeline),
-            endpoints=endpoints,
-            switch=switch,
-            settlement=settlement,
-            now=self.now,
-        )
+        run = pipeline, held, self.records, self.models, endpoints, self.now
+        sharing = Sharing(*run, switch)
+        settlement, entries = Settlement(*run, switch, sharing), EntryPlanner(*run)
+        repair = LateWriteRepair(*run, switch, settlement, entries)
+        return ChangePlanner(*run, self.reader(pipeline), switch, settlement, entries, repair)
 
     def _job(self, request: Request, states: Collection[JobState] = ()) -> Stored[RetrainingJob] | None:
         return self.records.jobs.job_of(request, states) if request.job else None

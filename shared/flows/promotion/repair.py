@@ -6,20 +6,19 @@ once, and has the poll bring the next look.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
 from shared.domain.champions import Action, Champion, HistoryEntry, LateWrite, Repair
 from shared.domain.jobs import JobState, Model
 from shared.domain.messages import Command, Request
-from shared.domain.ports import Endpoints, Models
 from shared.domain.rows import Rows
 from shared.domain.sharing import given_calls, shown
 from shared.flows.live import served_model
-from shared.flows.promotion.entries import reason_of
+from shared.flows.promotion.entries import EntryPlanner, reason_of
+from shared.flows.promotion.run import Run
 from shared.flows.promotion.settle import Settlement
 from shared.flows.promotion.sharing import Later, given_back
 from shared.flows.promotion.switch import Switch
@@ -33,30 +32,21 @@ SOON = 5.0  #: seconds until a proof is looked for again
 
 
 @dataclass(frozen=True)
-class LateWriteRepair:
-    """For one run that holds one pipeline's champion record.
-
-    `answers` returns what the model of an entry answers for the `rows`, where that is known.
-    """
-
-    settlement: Settlement
-    models: Models
-    endpoints: Endpoints
+class LateWriteRepair(Run):
     switch: Switch
-    rows: Rows
-    answers: Callable[[HistoryEntry], Rows | None]
-    now: Callable[[], datetime]
+    settlement: Settlement
+    entries: EntryPlanner
 
     def look(self) -> None:
         """Begin the repair of a late write if there is one, or take the repair under way one look further."""
-        held, live = self.settlement.held, self.settlement.held.champion.live
+        held, live = self.held, self.held.champion.live
         repair = held.champion.repair or (self._begun(live) if live else None)
         if live is None or repair is None:
             return
         seconds, doubts = 0.0, list[str]()
         for name in repair.targets:
             if name in self.endpoints:
-                after, doubt = self._given(name, live.models[name], self.answers(live))
+                after, doubt = self._given(name, live.models[name], self.entries.known_answers(live))
                 seconds, doubts = max(seconds, after), [*doubts, *filter(None, [doubt])]
         patience = max(PATIENCE, timedelta(seconds=self.switch.timeout))
         if doubts and self.now() - repair.begun < patience:
@@ -66,7 +56,7 @@ class LateWriteRepair:
 
     def restores(self, request: Request, request_id: str) -> bool:
         """Give all calls back to the live model if a person names its entry; return whether others have any."""
-        champion, taken = self.settlement.held.champion, dict[str, str]()
+        champion, taken = self.held.champion, dict[str, str]()
         live = champion.live
         if live is None or request.action is not Command.ROLLBACK or request.to != live.number:
             return False
@@ -85,18 +75,18 @@ class LateWriteRepair:
         repair = Repair(begun=self.now(), reason=why, targets=targets, request_id=request_id, by=request.by)
         self._record(repair, champion)
         outcome = f"under way: {back}; the app's timer goes on with it"
-        self.settlement.records.requests.note(request_id, {"pipeline": champion.pipeline, "outcome": outcome})
+        self.note(request_id, outcome)
         self.look()
         return True
 
     def _record(self, repair: Repair, champion: Champion) -> None:
         log.error("Pipeline %s: %s", champion.pipeline, repair.reason)
         self.settlement.look_again(IN_CASE)
-        self.settlement.held.save(champion.replace(repair=repair))
+        self.held.save(champion.replace(repair=repair))
 
     def _begun(self, live: HistoryEntry) -> Repair | None:
         """Record the repair of what overtaken runs have written late, or return None where there is nothing of it."""
-        held, now, found = self.settlement.held, self.now(), dict[str, Model]()
+        held, now, found = self.held, self.now(), dict[str, Model]()
         late_writes = {late_write.sha256 for late_write in held.champion.late_writes}
         for name, endpoint in self.endpoints.items() if late_writes else ():
             right = live.models.get(name)
@@ -122,11 +112,11 @@ class LateWriteRepair:
                 return pending.after, f"{name} has not taken its former shares"
         elif endpoint.model().address != link.address:
             endpoint.update(link, self.switch.wait)
-        doubt = self.switch.doubt_of(name, model, self.rows, answers)
+        doubt = self.switch.doubt_of(name, model, self.pipeline.rows, answers)
         return SOON, doubt and f"{name}: {doubt}"
 
     def _ended(self, live: HistoryEntry, repair: Repair, doubt: str) -> None:
-        held, records = self.settlement.held, self.settlement.records
+        held, records = self.held, self.records
         held.renew()  # before the history is written: a run that was overtaken must not
         facts = {"at": self.now(), "action": Action.REVERTED, "reason": repair.reason + doubt, "traffic": ()}
         entry = msgspec.structs.replace(live, **facts, by=repair.by or live.by)

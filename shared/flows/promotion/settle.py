@@ -5,7 +5,7 @@ poll resumes every change that has one.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,13 +14,11 @@ import msgspec
 from shared.base.errors import Busy, RecordChanged, RetrainingError, TryLater
 from shared.domain.champions import Action, Champion, Change, Phase, ProofAnswers, Watch
 from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
-from shared.domain.pipelines import Pipeline
 from shared.domain.proof_rows import first
+from shared.flows.promotion.run import Run
 from shared.flows.promotion.sharing import Later, Sharing
 from shared.flows.promotion.switch import Made, Served, Switch
-from shared.store import Records
 from shared.store.answers import digest_of
-from shared.store.champions import HeldChampion
 from shared.store.shelf import Stored
 
 log = logging.getLogger("relearn.promotion")
@@ -29,15 +27,9 @@ PATIENCE = timedelta(minutes=15)  #: how long an update is tried again before it
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """For one run that holds one pipeline's champion record."""
-
-    pipeline: Pipeline
-    held: HeldChampion
-    records: Records
+class Settlement(Run):
     switch: Switch
     sharing: Sharing
-    now: Callable[[], datetime]
 
     def finish(
         self, change: Change, served: Mapping[str, Served] | None = None, stored: Stored[RetrainingJob] | None = None
@@ -165,7 +157,7 @@ class Settlement:
         self._settle(request_id, None, self.held.champion)
 
     def settle_refused(self, request_id: str, reason: str) -> None:
-        self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": f"refused: {reason}"})
+        self.note(request_id, f"refused: {reason}")
         self._settle(request_id, None, self.held.champion)
 
     def _settle_reverted(self, change: Change, stored: Stored[RetrainingJob] | None, how_sure: str) -> None:
@@ -192,7 +184,7 @@ class Settlement:
         """Write the outcome on the job, or under the request that a person sent."""
         if stored is None:
             outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
-            self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+            self.note(request_id, outcome)
             log.info("Pipeline %s, request %s is %s", self.pipeline.name, request_id, outcome)
         elif not stored.record.final:
             self.save(stored, stored.record.end(state, self.now(), reason, telling=None))

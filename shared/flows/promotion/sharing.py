@@ -6,9 +6,9 @@ says when to look again. A revert is one write, of the shares before the change.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -18,15 +18,13 @@ from shared.domain.bake import next_look, regression
 from shared.domain.champions import Change, Phase, Portion, Traffic, TrafficStep, Watch
 from shared.domain.deployments import Deployment, keep_former, pause
 from shared.domain.jobs import Model
-from shared.domain.pipelines import Pipeline
-from shared.domain.ports import Endpoints, Pending, Refused, Shares, Staging
+from shared.domain.ports import Pending, Refused, Shares, Staging
 from shared.domain.sharing import asked_of, given_calls, portion_text, shown, step_bake
 from shared.flows.deployments import drop
+from shared.flows.promotion.run import Run
 from shared.flows.promotion.switch import Made, Switch, Unproven
 from shared.flows.side_by_side import ServiceAway, compared
 from shared.flows.staging import doubt_of_staged, stage_on, staged_answers, staging_of
-from shared.store import Records
-from shared.store.champions import HeldChampion
 
 log = logging.getLogger("relearn.sharing")
 
@@ -43,15 +41,8 @@ class Later:
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """For one run that holds one pipeline's champion record."""
-
-    pipeline: Pipeline
-    held: HeldChampion
-    records: Records
-    endpoints: Endpoints
+class Sharing(Run):
     switch: Switch
-    now: Callable[[], datetime]
 
     def look(self, change: Change, traffic: Traffic) -> Made | Later | str:
         """Take the change as far as it goes now; return the proof at its end, or the reason to go back."""
