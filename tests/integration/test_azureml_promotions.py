@@ -162,7 +162,8 @@ def test_a_promotion_that_goes_wrong_leaves_all_calls_and_nothing_but_the_former
         # The first write is that of the deployment; those of the endpoint follow once it is proven.
         if not options or (found.stage and found.stage.proven_at):
             flow.order(kind, **{"count": 1, **options})
-            flow.looking = lambda: None
+            # What passes all looks is taken back only after its time.
+            flow.looking = lambda: flow.pass_time(timedelta(minutes=1 if options else 0))
 
     flow.looking = order_once_it_is_its_turn
     order_once_it_is_its_turn()

@@ -17,6 +17,8 @@ import requests
 from local.azureml import ENDED, ENDPOINT, LEADING, PIPELINE, SAMPLE, AzureMLPlace, publish, running_workspace
 from local.azurite import Azurite
 from local.datasets import LABEL
+from shared.adapters.azureml.deployments import is_changing
+from shared.domain.champions import Traffic
 from shared.domain.jobs import FINAL, JobState, RetrainingJob
 from tests.conftest import empty
 from tests.support.flow import Driven
@@ -25,11 +27,13 @@ from tests.support.waiting import PATIENCE, until
 
 #: a component and a deployment without libraries, which train and serve in a tenth of the sample's processor time
 LIGHT = Path(__file__).parent / "light"
+SHORT = timedelta(seconds=5)  #: between two looks while the service may be read late
 #: for tests that look at which model is live: the gate passes nearly every one, and nothing is waited for
 PASSING = (
     ("AUC >= champion - 0.01", "AUC >= champion - 0.5"),
     ("AUC >= 0.95", "AUC >= 0.5"),
     ("settle: 1s", "settle: 0.001s"),
+    ("bake: {time: 30m}", "bake: {time: 2m}"),
     ("rows: ../", f"rows: {SAMPLE.parent}/"),
 )
 
@@ -97,27 +101,42 @@ class AzureMLFlow(Driven):
         self.served += [name for name in self.traffic() if name not in self.served]
 
     def finish(self, job: RetrainingJob) -> RetrainingJob:
-        """Go on until the job is final and nothing of its promotion is open; what waits, waits no longer."""
+        """Go on until the job is final and nothing of its promotion is open."""
 
         def settled() -> bool:
             self.await_training(job)
             self.advance()
-            found = self.job(job.id)
-            change = self.champion.change
-            if change and change.traffic and change.traffic.watch:
-                self.pass_time(timedelta(minutes=1))
-            elif found.not_before or change:  # the service is at work, and its time is real
-                self.pass_time(timedelta(seconds=5))
-            return found.state in FINAL and not self.champion.change and not self.requests
+            found, change = self.job(job.id), self.champion.change
+            if found.state in FINAL and not change and not self.requests:
+                return True
+            if found.not_before or change:
+                self.pass_to_next_look(found, change.traffic if change else None)
+            return False
 
         until(settled, lambda: (self.job(job.id), self.champion.change, self.troubles[-3:]))
         return self.job(job.id)
+
+    def pass_to_next_look(self, job: RetrainingJob, traffic: Traffic | None) -> None:
+        """Let what the service is at work on end, in its real time, and then pass the time until the app looks again.
+
+        It is a short time where the app has not said when: the service may still be read late.
+        """
+        look_at = traffic.look_at if traffic else job.not_before if job.state is JobState.STAGING else None
+        if not traffic or not traffic.watch:
+            until(self.is_at_rest, "the service ends what it is at work on")
+        self.pass_time(max(SHORT, look_at - self.now()) if look_at else SHORT)
+
+    def is_at_rest(self) -> bool:
+        """Return whether the service changes neither the endpoint nor one of its deployments."""
+        path = f"onlineEndpoints/{ENDPOINT}"
+        resources = [self.resource(path), *self.workspace.remote.listed(f"{path}/deployments")]
+        return not any(is_changing(each) for each in resources)
 
     def settle(self) -> None:
         """Let so much time pass that bakes are over and former deployments are dropped."""
 
         def one_left() -> bool:
-            self.pass_time(timedelta(hours=1))
+            self.pass_time(timedelta(hours=5))  # a former model is kept for four
             self.advance()
             return len(self.deployments()) == 1
 
