@@ -23,9 +23,9 @@ from shared.domain.sharing import plan_of
 from shared.flows.judging import judged_against
 from shared.flows.live import live_model
 from shared.flows.promotion.entries import EntryPlanner, reason_of
+from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.repair import LATE_WRITES_FOR, LateWriteRepair
 from shared.flows.promotion.rows import rows_to_prove
-from shared.flows.promotion.run import Run
 from shared.flows.promotion.settle import PATIENCE, Settlement, reverting
 from shared.flows.promotion.switch import Served, Switch
 from shared.flows.retention import YOUNG

@@ -11,7 +11,7 @@ from shared.domain.gate.verdict import Outcome
 from shared.domain.jobs import Model, RetrainingJob
 from shared.domain.messages import Request
 from shared.domain.rows import Rows
-from shared.flows.promotion.run import Run
+from shared.flows.promotion.held_run import Run
 from shared.store.answers import digest_of
 
 LOOKED_THROUGH = 100  #: entries of the history, for the answers of a model that a person names

@@ -18,7 +18,7 @@ from shared.domain.rows import Rows
 from shared.domain.sharing import given_calls, shown
 from shared.flows.live import served_model
 from shared.flows.promotion.entries import EntryPlanner, reason_of
-from shared.flows.promotion.run import Run
+from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.settle import Settlement
 from shared.flows.promotion.sharing import Later, given_back
 from shared.flows.promotion.switch import Switch

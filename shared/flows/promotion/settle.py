@@ -15,7 +15,7 @@ from shared.base.errors import Busy, RecordChanged, RetrainingError, TryLater
 from shared.domain.champions import Action, Champion, Change, Phase, ProofAnswers, Watch
 from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
 from shared.domain.proof_rows import first
-from shared.flows.promotion.run import Run
+from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.sharing import Later, Sharing
 from shared.flows.promotion.switch import Made, Served, Switch
 from shared.store.answers import digest_of

@@ -21,7 +21,7 @@ from shared.domain.jobs import Model
 from shared.domain.ports import Pending, Refused, Shares, Staging
 from shared.domain.sharing import asked_of, given_calls, portion_text, shown, step_bake
 from shared.flows.deployments import drop
-from shared.flows.promotion.run import Run
+from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.switch import Made, Switch, Unproven
 from shared.flows.side_by_side import ServiceAway, compared
 from shared.flows.staging import doubt_of_staged, stage_on, staged_answers, staging_of
