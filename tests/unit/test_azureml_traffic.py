@@ -13,7 +13,7 @@ import pytest
 from service.faults.orders import Fault
 from shared.adapters.azureml.online import SETTLING, UPDATE_SECONDS, YOUNG
 from shared.adapters.azureml.workspace import Workspace
-from shared.base.errors import RetrainingError, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
+from shared.base.errors import RetrainingError, ServiceRefused, ServiceUnavailable
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Pending, Ready, Shares
 from shared.domain.rows import Rows
@@ -24,6 +24,7 @@ from tests.support.serving import endpoint_body
 from tests.support.waiting import until
 
 RECORDED = aml_models.FOLDER / "mlclient-recorded"
+
 STEPS = [(90, 10), (50, 50), (0, 100)]
 
 
@@ -328,67 +329,6 @@ def test_a_deployment_that_is_gone_is_looked_for_again_after_its_call_was_refuse
     with pytest.raises(RetrainingError):  # nothing runs here that answers
         place.endpoint.score_staged(A, rows)
     assert place.known.names[A.sha256] == "blue"
-
-
-ODD: list[Any] = [
-    None,
-    [],
-    "text",
-    {},
-    {"name": "a"},
-    {"name": "a", "properties": None},
-    {"name": "a", "properties": []},
-    {"name": "a", "tags": [1], "properties": {"model": "x"}},
-]
-
-
-@pytest.mark.parametrize("odd", ODD)
-def test_a_deployment_in_an_odd_form_is_an_unexpected_answer(
-    place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place.known.keys.clear()
-    monkeypatch.setattr(Workspace, "listed", lambda *_: iter([odd]))
-    monkeypatch.setattr(Workspace, "below", lambda *_: "models/a/versions/1")
-    for ask in (place.endpoint.shares, lambda: place.endpoint.stage(A), lambda: place.endpoint.drop(A)):
-        with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
-            ask()
-
-
-@pytest.mark.parametrize("odd", ODD)
-def test_an_endpoint_in_an_odd_form_is_an_unexpected_answer(
-    place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Workspace, "get", lambda *_: odd)
-    place.known.access.address = ""
-    rows = Rows(["a"], [["1"]])
-    for ask in (
-        place.endpoint.shares,
-        lambda: place.endpoint.share({A.sha256: 100}),
-        lambda: place.endpoint.score(rows),
-    ):
-        with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
-            ask()
-
-
-def test_traffic_in_an_odd_form_is_an_unexpected_answer(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd = {"properties": {"authMode": "Key", "scoringUri": "https://a", "traffic": {"blue": "much"}}}
-    monkeypatch.setattr(Workspace, "get", lambda *_: odd)
-    with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
-        place.endpoint.shares()
-
-
-@pytest.mark.parametrize("odd", ["text", {"name": "a"}, {"properties": None}, {"properties": {"tags": [1]}}])
-def test_a_version_in_an_odd_form_is_an_unexpected_answer(
-    place: Place, odd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployments = list(place.get(f"{INCOME}/deployments")["value"])
-    monkeypatch.setattr(Workspace, "listed", lambda *_: iter(deployments))
-    monkeypatch.setattr(Workspace, "find", lambda *_: odd)
-    place.known.adopted.clear(), place.known.keys.clear()
-    model = Model(sha256="c" * 64, size=1, folder=True)
-    for ask in (place.endpoint.shares, lambda: place.endpoint.stage(model)):
-        with pytest.raises(UnexpectedAnswer, match="is answered in a form that is not known"):
-            ask()
 
 
 def test_an_endpoint_without_an_address_cannot_be_called_yet(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

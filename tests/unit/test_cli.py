@@ -30,7 +30,8 @@ from shared.domain.jobs import BatchFile, Dataset, Model, received
 from shared.domain.rollouts import RolloutState
 from shared.domain.rows import Rows
 from shared.store.history_check import Verified, verify
-from tests.support.fakes import START, World
+from tests.support.fake_storage import START
+from tests.support.fakes import World
 from tests.support.samples import breast_cancer, cellar, diabetes, learn
 
 DAY = timedelta(days=1)

@@ -14,7 +14,7 @@ from shared.adf.command import import_adf
 from shared.base.settings import Settings
 from shared.configuration.loading import load_pipelines
 from shared.domain.azureml import AzureMLOnlineTarget, AzureMLTraining
-from tests.unit.test_import_adf import Json, pipeline, reference, v2
+from tests.support.data_factory import Json, pipeline, reference, v2
 
 WORKSPACE = "/subscriptions/11-22/resourceGroups/ml/providers/Microsoft.MachineLearningServices/workspaces/income"
 #: as a person fills the entry in

@@ -13,7 +13,8 @@ from shared.base.retry import IN_PLACE, asked_again
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.ports import Failed, Running
 from shared.store.shelf import Stored
-from tests.support.fakes import World, refused
+from tests.support.fake_services import refused
+from tests.support.fakes import World
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from shared.domain.arrivals import Arrival, arrival_id
 from shared.domain.jobs import Dataset
 from shared.store.arrivals import ArrivalRecords
 from shared.store.polls import EVERY, PollRecords
-from tests.support.fakes import START, FakeDocuments
+from tests.support.fake_storage import START
+from tests.support.fakes import FakeDocuments
 
 SECOND = timedelta(seconds=1)
 

@@ -13,7 +13,8 @@ from shared.domain.champions import Action, HistoryEntry
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from shared.domain.ports import BlobReference
-from tests.support.fakes import FakeEndpoint, World, refused
+from tests.support.fake_services import refused
+from tests.support.fakes import FakeEndpoint, World
 
 PROMOTE, ROLLBACK = Command.PROMOTE, Command.ROLLBACK
 

@@ -14,9 +14,10 @@ from shared.domain.jobs import JobState, Model, received
 from shared.domain.messages import Command, Request
 from shared.domain.ports import Failed, KeptModel
 from shared.flows.retention import YOUNG, KeepRule, read_rule, to_remove
-from tests.support.fakes import START, World
+from tests.support.fake_storage import START
+from tests.support.fakes import World
 from tests.support.fleets import FleetWorld
-from tests.unit.test_intake import arriving
+from tests.support.intake import arriving
 
 DAY = timedelta(days=1)
 LONG = 91 * 86400.0

@@ -14,7 +14,7 @@ from shared.cli.views import member_rows
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from shared.domain.rollouts import MemberState, Plan, RolloutState, share_of
-from tests.support.fakes import refused
+from tests.support.fake_services import refused
 from tests.support.fleets import FleetWorld
 
 PROMOTE, ROLLBACK, RESUME, CANCEL = Command.PROMOTE, Command.ROLLBACK, Command.RESUME, Command.CANCEL

@@ -57,11 +57,11 @@ def test_a_program_does_not_import_the_programs_around_it(folder: str, above: se
     assert {name.split(".")[0] for name in found if not name.startswith("shared.base.")} & above == set()
 
 
-@pytest.mark.parametrize("folder", ["shared", "service", "studio", "aml", "local"])
+@pytest.mark.parametrize("folder", ["shared", "service", "studio", "aml", "local", "tests"])
 def test_a_file_has_at_most_400_lines_and_a_function_50(folder: str) -> None:
-    for file in (ROOT / folder).rglob("*.py"):
+    for file in (each for each in (ROOT / folder).rglob("*.py") if "node_modules" not in each.parts):
         text = file.read_text("utf-8")
         assert len(text.splitlines()) <= 400, file
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and folder != "tests":
                 assert (node.end_lineno or 0) - node.lineno < 50, f"{file}: {node.name}"

@@ -14,7 +14,8 @@ from shared.domain.messages import Command
 from shared.domain.ports import BlobReference, Cancelled, Failed, Finished, NotStarted, Running
 from shared.domain.values import Duration
 from shared.flows.pace import is_due
-from tests.support.fakes import START, World
+from tests.support.fake_storage import START
+from tests.support.fakes import World
 
 
 @pytest.fixture
