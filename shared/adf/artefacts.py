@@ -211,7 +211,7 @@ def _activity(item: Mapping[str, Any], file: str) -> Activity:
             published=read_text(properties.get("mlPipelineId")) or read_text(properties.get("mlPipelineEndpointId")),
             experiment=read_text(properties.get("experimentName")),
             parameters=plain["mlPipelineParameters"],
-            paths={name: _data_path(value) for name, value in plain["dataPathAssignments"].items()},
+            paths={name: _place(value) for name, value in plain["dataPathAssignments"].items()},
         )
     return Activity(**common)
 
@@ -243,19 +243,13 @@ def _data_set(name: str, file: str, properties: Mapping[str, Any]) -> DataSet:
 
 
 def _place(value: object) -> Place:
-    if isinstance(value, dict) and "referenceName" not in value:
-        # The documents write FilePath, the libraries filePath.
-        members = {str(key).casefold(): member for key, member in value.items()}
-        return Place(storage=_reference(members.get("linkedservicename")), path=read_text(members.get("filepath")))
-    return Place(dataset=_reference(value))
-
-
-def _data_path(value: object) -> Place:
-    """Return a path within a datastore: `{"DataStoreName": ..., "RelativePath": ...}`."""
-    given = value if isinstance(value, dict) else {}
-    members = {str(key).casefold(): member for key, member in given.items()}
-    store = members.get("datastorename")
-    return Place(storage=store if isinstance(store, str) else None, path=read_text(members.get("relativepath")))
+    """Return a data set, or a path within a storage (`FilePath`) or within a datastore (`RelativePath`)."""
+    if not isinstance(value, dict) or "referenceName" in value:
+        return Place(dataset=_reference(value))
+    # The documents write FilePath, the libraries filePath.
+    members = {str(key).casefold(): member for key, member in value.items()}
+    storage = members.get("linkedservicename", members.get("datastorename"))
+    return Place(storage=_reference(storage), path=read_text(members.get("filepath", members.get("relativepath"))))
 
 
 def _reference(value: object) -> str | None:

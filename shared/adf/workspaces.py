@@ -6,7 +6,7 @@ workspace, the data, the parameters and the times; the training itself has to be
 
 from collections.abc import Iterator
 
-from shared.adf.artefacts import ExecutePipeline, Expression, LinkedService, Pipeline, Text
+from shared.adf.artefacts import ExecutePipeline, LinkedService, Pipeline
 from shared.adf.entries import Entry, gate_and_proof, limits, parameters
 from shared.adf.factory import Factory
 from shared.adf.report import Report
@@ -81,7 +81,7 @@ def _blobs(report: Report, activity: ExecutePipeline, key: str) -> str:
 
 
 def _training(report: Report, activity: ExecutePipeline, workspace: str, key: str) -> Entry:
-    published = _shown(activity.published)
+    published = f" {activity.published}" if isinstance(activity.published, str) else ""
     names = list(activity.paths)
     for name in names[1:]:
         report.leave(f"{activity.where}: dataPathAssignments.{name}: a job gets one file, {names[0]!r}")
@@ -109,10 +109,6 @@ def _training(report: Report, activity: ExecutePipeline, workspace: str, key: st
         "docs/azureml.md says"
     )
     return found | limits(report, activity)
-
-
-def _shown(published: Text | None) -> str:
-    return "" if published is None or isinstance(published, Expression) else f" {published}"
 
 
 def _target(report: Report, workspace: str, key: str) -> Entry:

@@ -12,7 +12,6 @@ from shared.cli.output import say, show_facts, show_json, tell
 from shared.cli.place import DONE, FAILED, USAGE, Commands, Stopped, add_person, open_app, person
 from shared.cli.plans import Plan, add_change, agreed, cancellation_of, rollout_of, sure
 from shared.cli.views import approval_facts, data_facts, verdict_facts
-from shared.domain.jobs import RetrainingJob
 from shared.domain.messages import Command, Request
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def _answer(chosen: argparse.Namespace) -> int:
     if job.approval is None or job.approval.approved is not None:
         raise Stopped(f"job {job.id} is {job.state.value} and awaits no approval", FAILED)
     if not chosen.json:
-        _show(job)
+        facts = [*data_facts(job.parts), *verdict_facts(job.verdict), *approval_facts(job.approval)]
+        show_facts(job.id, [("model", job.model.sha256 if job.model else ""), *facts])
     otherwise = f"--seen DIGEST, or --yes to {chosen.action.value} it"
     decided = chosen.seen or chosen.yes or sure(chosen, f"{chosen.action.value} this model?", otherwise)
     seen = chosen.seen or job.approval.seen
@@ -101,8 +101,3 @@ def ask_fleet(
     if done == DONE and not chosen.json and not chosen.dry_run:
         tell(f"the app's timer does it; see how far it is: python -m shared rollout {fleet}")
     return done
-
-
-def _show(job: RetrainingJob) -> None:
-    model = ("model", job.model.sha256 if job.model else "")
-    show_facts(job.id, [model, *data_facts(job.parts), *verdict_facts(job.verdict), *approval_facts(job.approval)])

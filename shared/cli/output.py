@@ -33,7 +33,6 @@ class Brief:
 
     full: str
     brief: str
-    style: str = ""
 
 
 Cell = str | tuple[str, str] | Brief  #: a text, or a text and its style
@@ -204,6 +203,6 @@ def _text(cell: Cell, otherwise: str = "") -> Text:
     from rich.text import Text
 
     if isinstance(cell, Brief):
-        return Text(cell.brief if sys.stdout.isatty() else cell.full, cell.style)
+        return Text(cell.brief if sys.stdout.isatty() else cell.full)
     text, style = (cell, otherwise) if isinstance(cell, str) else cell
     return Text(printable(text), style)

@@ -23,17 +23,13 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     rollout = commands.add("rollout", _rollout, "a fleet's newest rollout, with a line for each endpoint")
-    _add_fleet(rollout)
+    rollout.add_argument("fleet", metavar="FLEET", help="the entry with for_each")
     rollout.add_argument("--number", type=int, metavar="N", help="this rollout, not the newest")
     rollout.add_argument("--standing", metavar="STANDING", help="only the members in this state: failed")
 
     resume = commands.add("resume", _resume, "go on with a fleet's rollout that was stopped; forgives what failed")
-    _add_fleet(resume)
+    resume.add_argument("fleet", metavar="FLEET", help="the entry with for_each")
     add_change(resume)
-
-
-def _add_fleet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("fleet", metavar="FLEET", help="the entry with for_each")
 
 
 def _rollout(chosen: argparse.Namespace) -> int:

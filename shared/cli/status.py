@@ -14,7 +14,7 @@ from shared.cli.names import entries_of, fleet_of, known
 from shared.cli.output import Cell, say, show_json, show_table, tell, utc
 from shared.cli.place import DONE, NOTHING, Commands, Stopped, open_app
 from shared.cli.views import STATUS, LastData, attention, fleet_row, status_row
-from shared.domain.champions import Champion, Change
+from shared.domain.champions import Champion
 from shared.domain.jobs import RetrainingJob
 from shared.domain.pipelines import Pipeline
 from shared.domain.stuck import Stuck, stuck_files
@@ -106,13 +106,15 @@ def _pipeline_status(
     champion = readable(lambda: app.records.champions.load(name), Champion(pipeline=name), broken)
     watched = readable(lambda: app.records.watches.load(name), None, broken)
     watch = watched.record if watched else None
+    change = champion.change
+    traffic = {"traffic": change.traffic.steps} if change and change.traffic else {}
     jobs, now = [job for job in active if job.pipeline == name], datetime.now(UTC)
     held = [each for each in files if each.pipeline == name]
     looked_at = [*broken, *attention(jobs, watch, held, now, last)]
     shown = {
         "pipeline": name,
         "live": champion.live,
-        "change": champion.change and _change(champion.change),
+        "change": change and {"to": change.entry, "phase": change.phase, **traffic},
         "jobs": [{"id": job.id, "state": job.state, "trouble": job.trouble} for job in jobs],
         "watched_until": watch.until if watch else None,
         "last_data": last
@@ -127,11 +129,6 @@ def _pipeline_status(
         "attention": looked_at,
     }
     return shown, status_row(champion, last, jobs, watch if watch and watch.until > now else None, looked_at)
-
-
-def _change(change: Change) -> dict[str, Any]:
-    traffic = {"traffic": change.traffic.steps} if change.traffic else {}
-    return {"to": change.entry, "phase": change.phase, **traffic}
 
 
 def _fleet_status(

@@ -91,7 +91,8 @@ def check_gate(entry: Entry, gate: Gate, training: Training, wrong: Wrong) -> No
             "name their column in training.scored.probability",
         )
     _check_classes(entry.targets, training.scored, wrong)
-    kind, answer = gate.kind, _answer(entry.targets[0])
+    kind, scoring = gate.kind, entry.targets[0].scoring
+    answer = scoring.answer if isinstance(scoring, OnlineScoring) else ""
     if asked and answer == "label" and not training.champion:
         raise wrong(
             f".gate.rules[{on_rows[asked]}]",
@@ -351,7 +352,3 @@ def _check_share(entry: Entry, wrong: Wrong) -> None:
     steps = entry.share.steps
     if steps != sorted(set(steps)) or steps[-1] != 100:
         raise wrong(".share.steps", f"are {steps}; they must rise, and end with 100: [10, 50, 100]")
-
-
-def _answer(target: Target) -> str:
-    return target.scoring.answer if isinstance(target.scoring, OnlineScoring) else ""

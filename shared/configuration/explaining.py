@@ -64,7 +64,8 @@ def _unknown(key: str, path: str, body: object) -> str:
         return "is not a key here: the app's identity is used, and no secret is configured; remove this line"
     kinds = _of_body(allowed, _at(body, path))
     others = [_tag(kind) for kind in allowed if kind not in kinds and key in kind.__struct_fields__]
-    hint = suggestion(key, {field for kind in kinds for field in _fields(kind)}, all_of="known keys:")
+    names = [name for kind in kinds for name in kind.__struct_fields__]
+    hint = suggestion(key, {*names, *(("kind",) if any(map(_tag, kinds)) else ())}, all_of="known keys:")
     return f"is not a key here; {hint}" + (f"; it is one of kind: {' or '.join(others)}" if others else "")
 
 
@@ -84,10 +85,6 @@ def _of_body(kinds: list[Any], body: object) -> list[Any]:
     """Return those that have the kind that is written; all of them where none is, or an unknown one."""
     written = body.get("kind") if isinstance(body, dict) else None
     return [kind for kind in kinds if _tag(kind) == written] or kinds
-
-
-def _fields(kind: Any) -> set[str]:
-    return {*kind.__struct_fields__, *(("kind",) if _tag(kind) else ())}
 
 
 def _tag(kind: Any) -> Any:

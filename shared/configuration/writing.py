@@ -48,10 +48,7 @@ def file_text(entries: Mapping[str, Any]) -> str:
 
 
 def addition(text: str, file: str, entries: Mapping[str, Any]) -> str:
-    """Return what has to be added at the end of the file's text, so that no line and comment of it changes.
-
-    Raise `BadConfiguration` when a name is taken, or when the text's form allows no entry at its end.
-    """
+    """Return what is added at the end of the file's text, so that no line and comment of it changes."""
     import yaml
 
     try:

@@ -165,7 +165,8 @@ def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None, kno
         )
         return
     yield _endpoint_itself(what, target, found)
-    yield _opened_by(f"{what}, authentication", found)
+    how = f"by {found.opened_by}: the app asks the workspace for it; auth_mode: aad_token needs none"
+    yield ok(f"{what}, authentication", "by identity (aad_token)" if found.opened_by == "aadtoken" else how)
     if not found.identity:
         yield wrong(
             f"{what}, identity",
@@ -187,12 +188,6 @@ def _endpoint_itself(what: str, target: AzureMLOnlineTarget, found: Endpoint) ->
     if found.state == "failed":
         return wrong(what, "is failed", f"see why: az ml online-endpoint show --name {target.endpoint}")
     return ok(what, f"is there, {found.state or 'in a state that is not known'}")
-
-
-def _opened_by(what: str, found: Endpoint) -> Finding:
-    if found.opened_by == "aadtoken":
-        return ok(what, "by identity (aad_token)")
-    return ok(what, f"by {found.opened_by}: the app asks the workspace for it; auth_mode: aad_token needs none")
 
 
 def the_live(found: Endpoint) -> Deployment | None:
