@@ -1,18 +1,24 @@
 """`history`, `verify`: what was live, and why; and whether the history is as it was written."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.base.errors import RetrainingError
 from shared.cli.names import entries_of, listed
 from shared.cli.output import show_facts, show_json, show_table, tell, utc
 from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Commands, Stopped, open_app
 from shared.cli.views import HISTORY, entry_facts, entry_rows
 from shared.domain.champions import HistoryEntry
-from shared.store.history_check import verify
+from shared.store.history_check import Verified, verify
+
+if TYPE_CHECKING:
+    from shared.app import App
 
 Moment = tuple[datetime, datetime]  #: the begin and the end of the time that is asked about
 
@@ -27,7 +33,7 @@ def add(commands: Commands) -> None:
         help="all that was live on this day, 2026-11-03, or at this time, 2026-11-03T14:00 (UTC unless it says so)",
     )
 
-    verify = commands.add("verify", _verify, "find any later edit of the history, or gap in it")
+    verify = commands.add("verify", _verify, "find any later edit of the history, or gap in it, and calls that go elsewhere")
     verify.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="its name; without it all of them")
     verify.add_argument("--head", metavar="SHA256", help="an earlier verify showed this head: it must still be there")
 
@@ -93,13 +99,14 @@ def _shown(entry: HistoryEntry, digest: str) -> dict[str, Any]:
 def _verify(chosen: argparse.Namespace) -> int:
     if chosen.head and not chosen.pipeline:
         raise Stopped("--head belongs to one history; name its pipeline", USAGE)
-    records = open_app(chosen).records
-    names = [chosen.pipeline] if chosen.pipeline else records.champions.pipelines()
-    found = [
-        verify(records.champions.stored_history(name), records.champions.load(name), chosen.head) for name in names
-    ]
+    app = open_app(chosen)
+    champions = app.records.champions
+    names = [chosen.pipeline] if chosen.pipeline else champions.pipelines()
+    found = [verify(champions.stored_history(name), champions.load(name), chosen.head) for name in names]
     if not any(each.entries or each.faults for each in found):
         raise Stopped("the history has no entry yet", NOTHING)
+    for each in found:
+        _compare_traffic(app, each)
     if chosen.json:
         show_json([{**vars(each), "whole": each.whole} for each in found])
     else:
@@ -107,6 +114,26 @@ def _verify(chosen: argparse.Namespace) -> int:
         rows = [(each.pipeline, str(each.entries), chain[each.whole], each.head or "") for each in found]
         show_table(("pipeline", "entries", "chain", "head"), rows, below="head")
         for each in found:
-            for line in (*each.faults, *each.notes):
+            for line in (*each.faults, *each.notes, *each.traffic):
                 tell(f"{each.pipeline}: {line}")
-    return DONE if all(each.whole for each in found) else FAILED
+    return DONE if all(each.whole and not each.traffic for each in found) else FAILED
+
+
+def _compare_traffic(app: App, found: Verified) -> None:
+    """Note where the calls do not go as the history says. Only an endpoint with several deployments has shares."""
+    from shared.flows.promotion.repair import taken_calls
+
+    name, champion = found.pipeline, app.records.champions.load(found.pipeline)
+    try:
+        if champion.live is None or champion.change or champion.repair or name not in app.pipelines:
+            return
+        taken = taken_calls(champion.live, app.endpoints_of(app.pipelines[name], only_look=True))
+    except RetrainingError as error:
+        found.notes.append(f"the traffic cannot be compared with the history: {error}")
+        return
+    number = champion.live.number
+    found.traffic += [
+        f"{each}; the history says that entry {number} gets all calls, and `rollback {name} --to {number}` gives them "
+        "back to it"
+        for each in taken.values()
+    ]

@@ -22,13 +22,17 @@ _NUMBER = re.compile(r"[0-9]{6,10}")
 
 @dataclass
 class Verified:
-    """What a history showed. `faults` are edits and gaps; `notes` are what a run that died may leave."""
+    """What a history showed. `faults` are edits and gaps; `notes` are what a run that died may leave.
+
+    `traffic` says where the calls do not go as the history says.
+    """
 
     pipeline: str
     entries: int = 0
     head: str | None = None
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    traffic: list[str] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:

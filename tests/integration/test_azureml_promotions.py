@@ -15,10 +15,12 @@ from local.azureml import AzureMLPlace
 from local.azurite import Azurite
 from local.datasets import as_csv, with_shuffled_labels
 from shared.adapters.azureml import online
+from shared.cli.place import DONE, FAILED
 from shared.domain.champions import Action
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command, Request
 from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
+from tests.support.commands import CommandLine
 from tests.support.waiting import PATIENCE, until
 
 ROWS = count(300, 3)  #: of the next data set: each gives another model
@@ -60,7 +62,7 @@ def test_a_model_that_the_gate_refuses_is_never_deployed(azureml: AzureMLPlace, 
 
 
 def test_a_rollback_is_one_write_while_the_former_model_is_deployed_and_else_deploys_it_first(
-    flow: AzureMLFlow,
+    flow: AzureMLFlow, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = retrained(flow), retrained(flow)
     assert first.state is second.state is JobState.PROMOTED, (first.reason, second.reason)
@@ -72,7 +74,12 @@ def test_a_rollback_is_one_write_while_the_former_model_is_deployed_and_else_dep
         assert live is not None
         assert live.action is Action.ROLLED_BACK
         flow.assert_right(second)
+    settings = {**flow.place.settings, "PIPELINES_FILE": str(flow.app.settings.pipelines_file)}
+    commands = CommandLine(settings, tmp_path, capsys)
+    assert commands.run("verify", second.pipeline)[0] == DONE
     give(flow, {})  # by somebody else, after the promotion
+    code, _, err = commands.run("verify", second.pipeline)
+    assert (code, f"rollback {second.pipeline} --to {live.number}" in err) == (FAILED, True), err
     flow.requests.append(Request(pipeline=second.pipeline, action=Command.ROLLBACK, by="ann", to=live.number))
     until(lambda: later(flow).champion.last > live.number, lambda: (flow.champion.repair, flow.troubles[-3:]))
     assert flow.champion.live is not None

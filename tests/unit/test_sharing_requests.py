@@ -195,6 +195,21 @@ def test_one_request_gives_the_calls_back_that_somebody_else_took(shares: dict[s
     assert staged.champion.last == 3  # a second delivery
 
 
+def test_a_refused_rollback_names_the_command_that_makes_the_entry_live_again() -> None:
+    staged = StagedWorld()
+    job_id = staged.promoted()
+    staged.run(lambda: not staged.champion.change)
+    staged.endpoint().put_by_others({"green": 100})
+    for name in ("m1", "m2"):
+        staged.send(Command.ROLLBACK, name, by="ann", live=2)
+    staged.run(lambda: len(staged.dropped) == 2)
+    hint = "`rollback income --to 2` makes entry 2 live again"
+    assert all(f"entry 3 is: somebody else deployed another model; {hint}" in each for each in staged.dropped)
+    staged.send(Command.ROLLBACK, "m3", by="ann", to=2, live=3)
+    staged.run(lambda: (staged.outcome("m3") or "").startswith("done"))
+    assert staged.shares() == {staged.content(job_id): 100}
+
+
 def test_the_calls_are_given_back_also_if_the_live_deployment_was_deleted_and_answers_are_lost() -> None:
     staged = StagedWorld()
     job_id = staged.promoted()

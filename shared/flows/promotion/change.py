@@ -123,8 +123,7 @@ class ChangePlanner(Run):
             return False
         if job and job.record.id == change.request_id:
             return False
-        if request.live is not None and request.live != self.live.number:
-            raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
+        self._check_live(request)
         if job:
             return wanted(job.record, request)
         return ends_a_change(request) or bool(self.entries.rolled_back(request))
@@ -161,9 +160,19 @@ class ChangePlanner(Run):
         self._record_live()
         if stored and own and request.by is None and self._overtaken(stored):
             return None
-        if request.live is not None and request.live != self.live.number:
-            raise BadMessage(f"Entry {request.live} is not live any more, entry {self.live.number} is")
+        self._check_live(request)
         return _Order(request, request_id, stored, own)
+
+    def _check_live(self, request: Request) -> None:
+        """Refuse what was asked for while another entry was live."""
+        live = self.live
+        if request.live in (None, live.number):
+            return
+        hint = ""
+        if live.action is Action.FOUND:
+            back = f"rollback {self.pipeline.name} --to {request.live}"
+            hint = f": somebody else deployed another model; `{back}` makes entry {request.live} live again"
+        raise BadMessage(f"Entry {request.live} is not live any more, entry {live.number} is{hint}")
 
     def _planned(self, order: _Order) -> HistoryEntry:
         """Return what the history will say of the change."""

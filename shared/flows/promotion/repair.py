@@ -14,6 +14,7 @@ import msgspec
 from shared.domain.champions import Action, Champion, HistoryEntry, LateWrite, Repair
 from shared.domain.jobs import JobState, Model
 from shared.domain.messages import Command, Request
+from shared.domain.ports import Endpoints
 from shared.domain.rows import Rows
 from shared.domain.sharing import given_calls, shown
 from shared.flows.live import served_model
@@ -56,17 +57,13 @@ class LateWriteRepair(Run):
 
     def restores(self, request: Request, request_id: str) -> bool:
         """Give all calls back to the live model if a person names its entry; return whether others have any."""
-        champion, taken = self.held.champion, dict[str, str]()
+        champion = self.held.champion
         live = champion.live
         if live is None or request.action is not Command.ROLLBACK or request.to != live.number:
             return False
         if request_id in champion.settled or request.live not in (None, live.number):
             return False
-        for name, right in live.models.items():
-            staging = self.endpoints[name].staging if name in self.endpoints else None
-            shares = given_calls(staging.shares().of) if staging else None
-            if shares is not None and shares != {right.sha256: 100}:
-                taken[name] = f"{name}: {shown(shares)}"
+        taken = taken_calls(live, self.endpoints)
         if not taken:
             return False
         back = f"all calls are given back to entry {live.number}"
@@ -127,3 +124,14 @@ class LateWriteRepair(Run):
             champion = champion.settle(repair.request_id)
         held.save(champion)
         self.settlement.watch_late_writes(held.champion)
+
+
+def taken_calls(live: HistoryEntry, endpoints: Endpoints) -> dict[str, str]:
+    """Return the shares, as a text, of each target where the live model does not get all calls."""
+    taken: dict[str, str] = {}
+    for name, right in live.models.items():
+        staging = endpoints[name].staging if name in endpoints else None
+        shares = given_calls(staging.shares().of) if staging else None
+        if shares is not None and shares != {right.sha256: 100}:
+            taken[name] = f"{name}: {shown(shares)}"
+    return taken
