@@ -33,7 +33,9 @@ def add(commands: Commands) -> None:
         help="all that was live on this day, 2026-11-03, or at this time, 2026-11-03T14:00 (UTC unless it says so)",
     )
 
-    verify = commands.add("verify", _verify, "find any later edit of the history, or gap in it, and calls that go elsewhere")
+    verify = commands.add(
+        "verify", _verify, "find any later edit of the history, or gap in it, and calls that go elsewhere"
+    )
     verify.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="its name; without it all of them")
     verify.add_argument("--head", metavar="SHA256", help="an earlier verify showed this head: it must still be there")
 
