@@ -62,7 +62,8 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
         left.clear()
         _rested(lambda: wait([future for future in futures if not future.cancel()]))
     if failed:
-        raise failed[min(failed)]
+        # A request to end the process comes as SystemExit, once: another failure must not take its place.
+        raise failed[min(failed, key=lambda number: (isinstance(failed[number], Exception), number))]
     return [done[number] for number in range(len(things))]
 
 

@@ -158,6 +158,25 @@ def test_what_is_large_is_done_by_one_thread_at_a_time() -> None:
     assert most == [1]
 
 
+def test_a_request_to_end_is_raised_although_an_earlier_thing_failed() -> None:
+    begun, asked = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            asked.wait(PATIENCE)
+            raise ValueError(number)
+        begun.wait(PATIENCE)
+        seen.append(number)
+        if len(seen) == 2:
+            asked.set()
+            raise SystemExit(143)
+
+    with pytest.raises(SystemExit):
+        at_once(work, range(2 * THREADS))
+
+
 def test_the_next_two_items_are_made_while_one_is_used() -> None:
     made = [threading.Event() for _ in range(20)]
 
