@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -11,8 +11,10 @@ from local.new.table import ColumnSeen, Form, TableSeen
 from shared.configuration.starting import Data, Known, checks, gate
 from shared.domain import evaluation
 from studio.experiments.types import Experiment, Kind
-from studio.learning.ilearner import Scored
-from studio.learning.training import Trained
+
+if TYPE_CHECKING:  # learning takes seconds to load
+    from studio.learning.ilearner import Scored
+    from studio.learning.training import Trained
 
 PROOF_ROWS = 20
 CLASSES_AT_MOST = 20  #: of a label whose classes the checks name

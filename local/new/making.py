@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from local.new.entry import entry, experiment_text, proof_rows, telling_rows
 from local.new.place import Place
@@ -16,9 +17,10 @@ from shared.configuration.writing import write_entries
 from shared.domain.fleets import NAME
 from studio.errors import ModuleError
 from studio.experiments.types import Experiment, Kind, Learnt
-from studio.learning.learners import FRACTION
 from studio.learning.tables import Columns
-from studio.learning.training import Trained, train
+
+if TYPE_CHECKING:  # learning takes seconds to load: the questions and what is wrong with the answers come before it
+    from studio.learning.training import Trained
 
 SEED = 7
 LEARNERS: dict[Kind, tuple[str, ...]] = {
@@ -116,6 +118,9 @@ def setting_names(name: str) -> dict[str, str]:
 
 def _best(wanted: Wanted, columns: Columns) -> tuple[Trained, dict[str, float], Experiment]:
     """Return the model of the learner that does best on rows it has not seen, each learner's metric, its experiment."""
+    from studio.learning.learners import FRACTION
+    from studio.learning.training import train
+
     found: dict[str, tuple[Trained, Experiment]] = {}
     for learner in wanted.learners:
         experiment = Experiment(

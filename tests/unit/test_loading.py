@@ -1,10 +1,14 @@
-"""Libraries are loaded without the garbage collector, which works again afterwards, also after a failure."""
+"""Libraries are loaded only when they are needed, and without the garbage collector, which works again afterwards."""
 
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 
 import pytest
+
+from local.children import ROOT
 
 from service.loading import loading
 
@@ -25,3 +29,11 @@ def test_what_is_loaded_is_left_by_the_collector_which_then_works_again(fails: b
     assert gc.get_freeze_count() >= before + 1000
     frozen = {id(each) for each in gc.get_objects()}
     assert not any(id(each) in frozen for each in made)
+
+
+def test_commands_start_without_the_libraries_of_learning() -> None:
+    """They take seconds to load. `new` asks its questions before, and says what is wrong with the answers."""
+    commands = "local.addresses, local.demo.studio, local.drop, local.new.__main__, local.up, studio.__main__"
+    code = f"import sys, {commands}; print({{'numpy', 'sklearn'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
