@@ -34,7 +34,7 @@ from pathlib import Path
 from local import home, up
 home.FOLDER = Path(__file__).parent / "relearn"
 home.SETTINGS = home.FOLDER / "local.settings.json"
-home.FOLDER.mkdir()
+home.FOLDER.mkdir(exist_ok=True)
 sys.exit(up.main())
 """
 #: what is in the command lines of the processes that each has running
@@ -83,11 +83,18 @@ def _has(commands: dict[int, str], awaited: tuple[str, ...]) -> bool:
     return all(any(each in command for command in commands.values()) for each in awaited)
 
 
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Return a folder and the command of an `up` there. Only its first start publishes and writes the settings."""
+    folder = tmp_path_factory.mktemp("up")
+    (folder / "up_elsewhere.py").write_text(UP)
+    return folder, ["up_elsewhere", "--port", str(port_of_up())]
+
+
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGHUP"])
-def test_up_that_is_ended_leaves_no_process(name: str, tmp_path: Path) -> None:
-    (tmp_path / "up_elsewhere.py").write_text(UP)
-    module = ["up_elsewhere", "--port", str(port_of_up())]
-    with started(tmp_path, module, *SERVICES[:2], TRIGGERS, ignoring="INT") as (process, _):
+def test_up_that_is_ended_leaves_no_process(name: str, up: tuple[Path, list[str]]) -> None:
+    folder, module = up
+    with started(folder, module, *SERVICES[:2], TRIGGERS, ignoring="INT") as (process, _):
         os.kill(process, signal.Signals[name])
 
 
