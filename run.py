@@ -76,8 +76,9 @@ def _test(rest: Sequence[str]) -> int:
     if {"-h", "--help"} & set(rest):
         parser_of("test").print_help()
         return 0
-    # A file's tests share a Studio, so they stay together; much of a test's time is waiting for one.
-    spread = ["-n", str(1 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
+    # A file's tests share a Studio, so they stay together. A worker waits for half of its time, so there are two more
+    # workers than processors.
+    spread = ["-n", str(2 + (os.cpu_count() or 2)), "--dist", "loadfile", "--no-loadscope-reorder"]
     return _call(setup.for_tests(ROOT), ["pytest", *spread, *rest])
 
 
