@@ -237,7 +237,7 @@ class Studio:
     def _kept(self, name: str, content: bytes) -> Resource:
         """Keep the model; it is yet to be written to the place in the storage that the resource names."""
         from studio.jobs.runner import output_location
-        from studio.learning.ilearner import SUFFIX
+        from studio.learning.manifest import SUFFIX
 
         return Resource(name=name, location=output_location(self.blobs, SUFFIX), sha256=self.models.keep(content))
 

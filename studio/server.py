@@ -39,7 +39,8 @@ ADDRESSES: list[tuple[str, str, str, Handler]] = [
     *workspace.ADDRESSES,
     *arm.ADDRESSES,
 ]
-#: bytes of a request that is scored at once: to hand a few rows over to another thread takes longer than to score them
+#: bytes of a request that is scored at once: to hand a few rows over to another thread takes longer than to score them.
+#: The first call waits for the libraries in another thread, so that no other call waits with it.
 QUICK = 16 << 10
 OPERATIONS = frozenset(operation for operation, *_ in ADDRESSES)
 
@@ -110,7 +111,7 @@ class _Answering:
         try:
             check_sender(request, self._names)
             call = await with_body(self._context, request, operation, call)
-            if operation == "rrs.execute" and len(call.body) <= QUICK:
+            if operation == "rrs.execute" and len(call.body) <= QUICK and self._context.studio.models.ready:
                 response = handler(self._context, call)
             else:
                 response = await run_in_threadpool(handler, self._context, call)

@@ -18,7 +18,7 @@ from studio.api.context import Call, Context
 from studio.errors import StudioError, bad_argument, not_found
 from studio.experiments.types import INPUT
 from studio.jobs.runner import output_location
-from studio.learning.ilearner import SUFFIX
+from studio.learning.manifest import SUFFIX
 from studio.learning.tables import READABLE, WRITABLE
 from studio.state.records import Endpoint, Job, Reference
 

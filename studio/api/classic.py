@@ -11,7 +11,7 @@ from studio.api import ports, swagger
 from studio.api.context import Call, Context, check_id, not_in_workspace
 from studio.api.settings import Settings, flag, read_settings
 from studio.errors import StudioError, bad_argument, body_invalid, not_found, unauthorized
-from studio.learning.ilearner import SUFFIX
+from studio.learning.manifest import SUFFIX
 from studio.publishing import DEFAULT
 from studio.state.records import Endpoint, Reference, Resource, Scorer, Service, Workspace, now
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.errors import StudioError, bad_argument
-from studio.learning.ilearner import SUFFIX
+from studio.learning.manifest import SUFFIX
 from studio.learning.scoring import APPEND
 from studio.state.blobs import parts
 from studio.state.records import Endpoint, Reference

@@ -7,7 +7,7 @@ or as a list of such lists.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.responses import JSONResponse, Response
@@ -17,9 +17,11 @@ from studio.api.context import Call, Context
 from studio.api.ports import by_name, global_parameters, invalid_inputs
 from studio.api.swagger import document
 from studio.errors import StudioError, bad_argument
-from studio.learning.ilearner import TrainedModel
 from studio.learning.scoring import APPEND, Table, score
 from studio.state.records import Endpoint
+
+if TYPE_CHECKING:  # a server starts without the libraries of learning
+    from studio.learning.ilearner import TrainedModel
 
 
 class _Request(msgspec.Struct, rename="pascal"):

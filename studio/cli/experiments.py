@@ -119,7 +119,7 @@ def _content(chosen: argparse.Namespace) -> bytes:
 
 
 def _evaluations(experiment: Experiment, evaluations: list[dict[str, float]]) -> list[dict[str, Any]]:
-    from studio.learning.evaluation import number
+    from studio.learning.tables import number
 
     return [
         {

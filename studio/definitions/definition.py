@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from studio.learning.ilearner import Manifest
+from studio.learning.manifest import Manifest
 from studio.learning.scoring import APPEND, column_types, scored_columns
 from studio.state.records import Scorer, now
 

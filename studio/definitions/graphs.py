@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from studio.definitions.definition import SCORE_MODEL, Asset, Node, Package, Properties
 from studio.errors import StudioError
-from studio.learning.ilearner import Manifest
+from studio.learning.manifest import Manifest
 from studio.learning.scoring import APPEND
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from studio.learning.tables import write_table
+from studio.learning.tables import number, write_table
 
 
 def two_class(truth: Any, probabilities: Any) -> dict[str, float]:
@@ -77,16 +77,6 @@ def regression(truth: Any, predicted: Any) -> dict[str, float]:
 def as_table(values: Mapping[str, float], name: str = ".csv") -> bytes:
     """Return a table of a header and a row; infinities and NaN as the words that Studio writes."""
     return write_table({metric: [number(value)] for metric, value in values.items()}, name)
-
-
-def number(value: float) -> str:
-    """Return the number in as many digits as give it back exactly."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    text = repr(float(value))
-    return np.format_float_positional(value, trim="-") if "e" in text else text.removesuffix(".0")
 
 
 def _share(part: float, whole: float) -> float:

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,50 +24,18 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import ThreadpoolController
 
 from studio.errors import bad_argument
-from studio.experiments.types import Kind
 from studio.learning import learners, rowwise
 from studio.learning.encoding import Encoder
+from studio.learning.manifest import Manifest
 from studio.learning.schema import anonymous, check_schema
 from studio.learning.trees import checked, freeze, thaw
 
-SUFFIX = ".ilearner"
 #: rows that one thread scores: for so few, several wait for each other at every tree, all the longer on a busy machine
 FEW = 1000
 _MANIFEST = "manifest.json"
 _SCHEMA = "schema.json"  #: where skops describes the objects
 _DATED = (1980, 1, 1, 0, 0, 0)
 _CELLS_AT_ONCE = 1 << 24  #: of the matrix of rows to score: 128 MiB
-
-
-class Column(msgspec.Struct, frozen=True):
-    """A column and its type, in the names that the request-response service answers."""
-
-    name: str
-    type: Literal["Double", "Int32", "String"]
-
-    @property
-    def numeric(self) -> bool:
-        return self.type != "String"
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model takes and gives.
-
-    `classes` are in the order of its probabilities; the last is the positive. `missing` are the cells of its rows that
-    stand for a missing value beside an empty one.
-    """
-
-    experiment: str
-    kind: Kind
-    label: Column
-    features: list[Column]
-    classes: list[str] = []
-    missing: list[str] = []
-
-    @property
-    def columns(self) -> list[Column]:
-        """The columns of its rows: the label is one of them, as in the data it was trained on."""
-        return [*self.features, self.label]
 
 
 @dataclass(frozen=True)

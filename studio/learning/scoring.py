@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from studio.errors import StudioError
-from studio.learning.evaluation import number
-from studio.learning.ilearner import Manifest, Scored, TrainedModel
+from studio.learning.manifest import Manifest
+from studio.learning.tables import number
+
+if TYPE_CHECKING:  # a server starts without the libraries of learning
+    from studio.learning.ilearner import Scored, TrainedModel
 
 #: The global parameter of a predictive web service: Score Model's own.
 APPEND = "Append score columns to output"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from studio.errors import ModuleError
@@ -70,6 +72,16 @@ def write_table(columns: Mapping[str, Sequence[Any]], name: str = ".csv") -> byt
         writer.writerow(columns)
         writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def number(value: float) -> str:
+    """Return the number in as many digits as give it back exactly."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    text = repr(float(value))
+    return f"{Decimal(text):f}" if "e" in text else text.removesuffix(".0")
 
 
 class _Lines(io.StringIO):

@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 from studio.errors import ModuleError
 from studio.experiments.types import Experiment, Learnt, Part
 from studio.learning import evaluation
-from studio.learning.evaluation import number
-from studio.learning.ilearner import Column, Manifest, Scored, TrainedModel, without
+from studio.learning.ilearner import Scored, TrainedModel, without
 from studio.learning.learners import FRACTION, SPLIT, estimator, read_parameters
+from studio.learning.manifest import Column, Manifest
 from studio.learning.scoring import scored_cells
-from studio.learning.tables import Columns
+from studio.learning.tables import Columns, number
 
 CELLS_AT_MOST = 1 << 28  #: of the matrix to learn from: 2 GiB
 

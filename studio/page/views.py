@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from service.faults.orders import MEMBERS, Fault
 from studio.api import ports
 from studio.experiments.types import Experiment
-from studio.learning.ilearner import TrainedModel
 from studio.publishing import DEFAULT
 from studio.state.records import NEVER, Endpoint, Job, Reference, Resource, Service, WebService
+
+if TYPE_CHECKING:  # a server starts without the libraries of learning
+    from studio.learning.ilearner import TrainedModel
 
 HELP = "/apihelp"  #: the portal's own place for the pages of web services
 _DIGITS = 12  #: of a model's hash

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service.keys import new_id
+from service.loading import loading
 from service.private import make_private
 from studio.errors import StudioError
-from studio.learning.ilearner import SUFFIX, Manifest, TrainedModel, unpack
+from studio.learning.manifest import SUFFIX, Manifest
+
+if TYPE_CHECKING:
+    from studio.learning.ilearner import TrainedModel
 
 LOADED = 2048  #: models that stay in memory
+
+
+@cache
+def _reader() -> Callable[[bytes], TrainedModel]:
+    """Return what reads a model file. Its libraries take seconds to load: a server starts without them."""
+    with loading():
+        from studio.learning.ilearner import unpack
+    return unpack
 
 
 class Models:
@@ -21,12 +35,17 @@ class Models:
         self._kept: tuple[str, TrainedModel | None] = ("", None)
         self.load = lru_cache(maxsize=LOADED)(self._load)
 
+    @property
+    def ready(self) -> bool:
+        """Return whether the libraries that read a model are loaded."""
+        return _reader.cache_info().currsize > 0
+
     def keep(self, content: bytes) -> str:
         """Check and keep the file; return its hash."""
         sha256 = hashlib.sha256(content).hexdigest()
         file = self._folder / f"{sha256}{SUFFIX}"
         if not file.exists():
-            self._kept = sha256, unpack(content)
+            self._kept = sha256, _reader()(content)
             part = file.with_suffix(f".{new_id()}.part")
             part.write_bytes(content)
             part.replace(file)
@@ -37,7 +56,7 @@ class Models:
 
     def _load(self, sha256: str) -> TrainedModel:
         kept, model = self._kept  # a model that was just kept is loaded next
-        return model if model and kept == sha256 else unpack(self.read(sha256))
+        return model if model and kept == sha256 else _reader()(self.read(sha256))
 
 
 def check_replaces(new: Manifest, old: Manifest) -> None:

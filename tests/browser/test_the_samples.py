@@ -18,8 +18,8 @@ import requests
 
 from local.datasets import as_csv
 from local.workplace import Workplace
-from studio.learning.evaluation import number
 from studio.learning.ilearner import unpack
+from studio.learning.tables import number
 from studio.page.samples import CONTAINER, KEY, STORAGE
 from studio.state.records import Reference
 from tests.browser.conftest import endpoint_of

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from studio.errors import StudioError
 from studio.learning.encoding import Encoder
-from studio.learning.ilearner import Column
+from studio.learning.manifest import Column
 from studio.learning.training import _prepared
 
 NUMBERS = st.floats(-1e9, 1e9).map(lambda number: round(number, 3)) | st.just(np.nan)

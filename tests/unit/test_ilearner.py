@@ -29,7 +29,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from local.children import ROOT
 from studio.errors import StudioError
 from studio.learning import rowwise
-from studio.learning.ilearner import FEW, Column, TrainedModel, pack, unpack
+from studio.learning.ilearner import FEW, TrainedModel, pack, unpack
+from studio.learning.manifest import Column
 from studio.learning.trees import freeze
 from studio.state.models import Models, check_replaces
 from tests.support.samples import LEARNT, cellar, learn, trained

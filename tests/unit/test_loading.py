@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from local.children import ROOT
-
 from service.loading import loading
 
 
@@ -31,9 +30,9 @@ def test_what_is_loaded_is_left_by_the_collector_which_then_works_again(fails: b
     assert not any(id(each) in frozen for each in made)
 
 
-def test_commands_start_without_the_libraries_of_learning() -> None:
+def test_commands_and_the_studio_start_without_the_libraries_of_learning() -> None:
     """They take seconds to load. `new` asks its questions before, and says what is wrong with the answers."""
-    commands = "local.addresses, local.demo.studio, local.drop, local.new.__main__, local.up, studio.__main__"
+    commands = "local.addresses, local.demo.studio, local.drop, local.new.__main__, local.up, studio.server"
     code = f"import sys, {commands}; print({{'numpy', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("set()\n", "")

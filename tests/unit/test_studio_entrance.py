@@ -13,6 +13,8 @@ from starlette.applications import Starlette
 from service.faults.control import build_control
 from studio import entrance, server
 from studio.faults.orders import Faults
+from studio.learning.ilearner import TrainedModel
+from studio.state.models import Models
 from tests.support.asgi import Answer, ask
 from tests.support.samples import cellar
 from tests.support.studio_context import ADDRESS, Handlers, handlers
@@ -194,3 +196,22 @@ def test_the_control_refuses_an_order_that_it_cannot_read(order: bytes, status: 
     control = build_control(Faults())
     for body in ([order], [order[:10], order[10:]]):
         assert ask(control, "POST", "/faults", {"Content-Type": "application/json"}, body).status == status
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_small_call_is_scored_at_once_unless_the_libraries_are_to_be_loaded_first(
+    app: Starlette, studio: Handlers, monkeypatch: pytest.MonkeyPatch, ready: bool
+) -> None:
+    threads: list[str] = []
+    models = studio.context.studio.models
+    load = models.load
+
+    def loaded(sha256: str) -> TrainedModel:
+        threads.append(threading.current_thread().name)
+        return load(sha256)
+
+    monkeypatch.setattr(models, "load", loaded)
+    monkeypatch.setattr(Models, "ready", ready)
+    address, key = paths(studio)["execute"]
+    assert send(app, address, key, json.dumps(ROWS).encode()).status == 200
+    assert ["AnyIO worker" in name for name in threads] == [not ready]

@@ -19,10 +19,10 @@ from local.children import ROOT
 from studio.errors import ModuleError, StudioError
 from studio.experiments.loading import load_experiment
 from studio.experiments.types import Learnt
-from studio.learning.evaluation import as_table, multiclass, number, regression, two_class
+from studio.learning.evaluation import as_table, multiclass, regression, two_class
 from studio.learning.ilearner import pack, unpack
 from studio.learning.scoring import score, score_columns
-from studio.learning.tables import Columns, read_table, write_table
+from studio.learning.tables import Columns, number, read_table, write_table
 from studio.learning.training import Trained, train
 from tests.support.samples import LEARNT, breast_cancer, cellar, diabetes, learn, name_of, trained, wine
 
