@@ -43,7 +43,7 @@ def main() -> int:
         names = check(ROOT)
     except BadConfiguration as error:
         print(
-            f"run.py: {error}\nNothing is deployed. The settings are those of {SETTINGS}, "
+            f"run.py: {error}\nNothing is deployed. The settings come from {SETTINGS}, "
             "the files are those that .funcignore leaves.",
             file=sys.stderr,
         )

@@ -46,7 +46,7 @@ Named = Any  #: a record with a name
 
 
 class OtherVersion(Exception):
-    """The records are those of another version of the program."""
+    """Another version of the program wrote the records."""
 
 
 class Taken(Exception):

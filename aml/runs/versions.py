@@ -1,4 +1,4 @@
-"""MLflow's registry: versions of registered models, which are those of the workspace's models."""
+"""MLflow's registry: its versions of registered models are the workspace's versions."""
 
 from __future__ import annotations
 

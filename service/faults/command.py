@@ -83,7 +83,7 @@ def _show(chosen: argparse.Namespace, orders: list[dict[str, Any]]) -> int:
 def _called(chosen: argparse.Namespace, method: str, path: str = "", **options: Any) -> Any:
     control = chosen.control or running(chosen.data, "control")
     if not control:
-        raise Stopped(f"no server with a control runs over {chosen.data}: {chosen.start}")
+        raise Stopped(f"no running server over {chosen.data} takes orders for faults; start one: {chosen.start}")
     try:
         with requests.Session() as session:
             session.trust_env = False

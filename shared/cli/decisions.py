@@ -49,7 +49,7 @@ def _answer(chosen: argparse.Namespace) -> int:
         )
     job = find_job(app.records, chosen.job)
     if job.approval is None or job.approval.approved is not None:
-        raise Stopped(f"job {job.id} is {job.state.value} and awaits no approval", FAILED)
+        raise Stopped(f"job {job.id} is {job.state.value} and does not await an approval", FAILED)
     if not chosen.json:
         facts = [*data_facts(job.parts), *verdict_facts(job.verdict), *approval_facts(job.approval)]
         show_facts(job.id, [("model", job.model.sha256 if job.model else ""), *facts])

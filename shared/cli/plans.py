@@ -112,7 +112,7 @@ def rollback_of(app: App, request: Request) -> Plan:
 def training_of(app: App, request: Request) -> Plan:
     """Return on which data, and with which parameters, would be trained once more."""
     given = ", ".join(f"{name} = {value}" for name, value in request.parameters.items())
-    parameters = ("parameters", given or "those of the pipelines file")
+    parameters = ("parameters", given or "as the pipelines file has them")
     if request.pipeline in app.pipelines.fleets:
         count = len(app.pipelines.members(request.pipeline))
         members = ("members", f"{count}, each on its own live data")

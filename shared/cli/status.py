@@ -79,7 +79,7 @@ def poll_text(last: datetime | None, schedule: str | None, now: datetime) -> str
     if now > alive_until(last, schedule):
         return f"THE APP DOES NOT POLL: it last did at {utc(last)} UTC; see that the function app runs, and its log"
     minutes = EVERY.total_seconds() / 60
-    return f"the app polls; it writes that down every {minutes:.0f} minutes, last at {utc(last)} UTC"
+    return f"the app polls (recorded every {minutes:.0f} minutes, last at {utc(last)} UTC)"
 
 
 def alive_until(last: datetime, schedule: str | None) -> datetime:

@@ -46,7 +46,7 @@ class Decisions:
         """Return the job with the answer to what was asked; it holds for the model and the numbers that were seen."""
         now, asked = self.now(), job.approval
         if job.state is not JobState.AWAITING or asked is None:
-            raise BadMessage(f"Job {job.id} is {job.state.value} and awaits no approval")
+            raise BadMessage(f"Job {job.id} is {job.state.value} and does not await an approval")
         if request.seen != asked.seen:
             raise BadMessage(
                 f"Job {job.id} awaits an approval of other numbers: its record has seen {asked.seen}, the message "

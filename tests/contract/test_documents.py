@@ -82,7 +82,7 @@ def test_a_list_shows_the_content_of_what_was_created_to_be_shown_and_is_small(d
     assert next(documents.shown("active/a")) == ("active/a.json", None)
 
 
-def test_a_delete_of_what_is_not_there_does_nothing(documents: Documents) -> None:
+def test_a_delete_of_a_missing_document_does_nothing(documents: Documents) -> None:
     created(documents, "champions/other.json")
     documents.delete(NAME)
     assert list(documents.names("champions/")) == ["champions/other.json"]

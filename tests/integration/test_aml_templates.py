@@ -68,7 +68,7 @@ def _children(process: int) -> list[str]:
     return Path(f"/proc/{process}/task/{process}/children").read_text().split()
 
 
-def test_each_deployment_is_a_process_of_its_own_and_ends_alone(templates: Templates, tmp_path: Path) -> None:
+def test_each_deployment_is_a_separate_process_and_ends_alone(templates: Templates, tmp_path: Path) -> None:
     template = templates.of(sys.executable)
     assert template is not None and templates.of(sys.executable) is template
     with ExitStack() as running:

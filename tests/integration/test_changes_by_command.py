@@ -111,7 +111,7 @@ def test_an_approval_is_bound_to_what_was_shown(terminal: Terminal) -> None:
     shown = terminal.json("approve", job, "--by", "ann", "--comment", "looks right", "--seen", approval["seen"])
     assert shown["outcome"] == f"job {job} is accepted"
     code, _, err = terminal.run("reject", job, "--by", "bob", "--yes")
-    assert (code, "awaits no approval" in err) == (FAILED, True)
+    assert (code, "does not await an approval" in err) == (FAILED, True)
     assert terminal.run("promote", job, "--by", "ann", "--yes")[0] == DONE
     assert flow.champion.live is not None
     assert flow.champion.live.approval is not None

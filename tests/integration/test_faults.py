@@ -337,7 +337,7 @@ def test_an_order_that_means_nothing_is_refused_and_says_what_would(rehearsal: R
     assert rehearsal.orders() == []
 
 
-def test_without_being_asked_for_there_is_no_control(rehearsal: Rehearsal) -> None:
+def test_the_control_opens_only_on_request(rehearsal: Rehearsal) -> None:
     assert requests.get(f"{rehearsal.place.studio.address}/faults", timeout=PATIENCE).status_code == 404
     assert set(Faults.KINDS) >= {"lost answer", "stuck", "no effect", "late", "failing operation"}
 

@@ -71,7 +71,7 @@ def signed_as_azurite_checks(key: str, text: str) -> str:
     return sign_string(key, "\n".join(lines))
 
 
-def test_with_an_identity_alone_data_is_read_through_a_link_of_its_own_trained_on_and_promoted(
+def test_with_an_identity_alone_data_is_read_through_a_link_trained_on_and_promoted(
     keyless: tuple[Workplace, dict[str, str], Endpoint],
 ) -> None:
     place, settings, endpoint = keyless

@@ -240,7 +240,7 @@ def test_input_that_is_wrong_or_missing_gives_one_line_that_says_what_to_do(term
         (("endpoints", "add", "nobody", "a"), {}, 2, "the Classic web service 'nobody' does not exist"),
         (("endpoints", "add", "nobody"), {}, 2, "give either names or --count"),
         (("export", "nobody"), {}, 2, "the New web service 'nobody' does not exist"),
-        (("fault", "list", "--data", str(folder)), {}, 2, "no server with a control runs over"),
+        (("fault", "list", "--data", str(folder)), {}, 2, "no running server over"),
     ):
         given, line = terminal.refused(*arguments, **settings)
         assert (given, said in line) == (code, True), line

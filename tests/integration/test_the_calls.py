@@ -15,7 +15,7 @@ STORAGE, SERVICES = 30, {1: 10, 2: 17}
 
 
 @pytest.mark.parametrize("targets", [1, 2])
-def test_a_retraining_makes_no_more_calls_than_the_documents_name(workplace: Workplace, targets: int) -> None:
+def test_a_retraining_makes_at_most_the_calls_that_the_documents_name(workplace: Workplace, targets: int) -> None:
     app = app_that_waits_for_nothing(workplace.settings, targets)
     header, rows = workplace.header, workplace.rows
     for count in (200 + targets, 300 + targets):  # the first one makes what is made once

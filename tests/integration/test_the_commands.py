@@ -96,7 +96,7 @@ def test_status_shows_the_poll_the_last_data_and_what_waits(terminal: Terminal) 
     assert shown["polled_at"] is not None
     assert (shown["last_data"]["path"], shown["last_data"]["state"]) == (path, "quarantined")
     _, out, _ = terminal.run("status")
-    assert out.startswith("the app polls; it writes that down every 5 minutes, last at ")
+    assert out.startswith("the app polls (recorded every 5 minutes, last at ")
     assert f"{path} was set aside: data show {shown['last_data']['id'][-10:]}" in out
 
 

@@ -33,14 +33,14 @@ def test_the_doctor_finds_nothing_wrong_where_all_is_well_and_leaves_nothing_beh
     assert {each.name for each in place.blobs.list_containers()} == containers
     _, out, err = terminal.run("doctor", "--all", PIPELINE)
     assert f"pipelines.{PIPELINE}.training.model" in out
-    assert "1 to look at, 0 wrong" in err
+    assert "1 warnings, 0 wrong" in err
 
 
 TRAINING = f"pipelines.{PIPELINE}.training"
 CLASSIC, NEW = f"pipelines.{PIPELINE}.targets (classic)", f"pipelines.{PIPELINE}.targets (new)"
 
 
-def test_the_doctor_tells_a_wrong_key_of_each_service_from_a_wrong_address(terminal: Terminal) -> None:
+def test_the_doctor_distinguishes_a_wrong_key_of_each_service_from_a_wrong_address(terminal: Terminal) -> None:
     found = doctored(
         terminal,
         BREAST_CANCER_TRAINING_KEY="WRONG1KEY",

@@ -95,7 +95,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
-def test_up_tells_each_event_in_words_takes_over_a_changed_file_and_says_that_it_stops(up: Up, tmp_path: Path) -> None:
+def test_up_shows_each_event_in_words_reads_a_changed_file_and_says_that_it_stops(up: Up, tmp_path: Path) -> None:
     assert "training-data/breast-cancer/*.csv" in up.said()
     header, rows = breast_cancer()
     good = tmp_path / "good.csv"

@@ -106,7 +106,7 @@ def test_settings_and_tags_of_the_deployment_are_those_of_its_jobs(here: Here) -
     assert (job["settings"], job["tags"]) == ({"default_compute": "cpu-cluster"}, {"team": "a"})
 
 
-def test_a_default_that_is_not_there_is_refused_and_a_deleted_one_is_none(here: Here) -> None:
+def test_a_missing_default_is_refused_and_a_deleted_one_is_none(here: Here) -> None:
     assert refusal(here.put(ENDPOINT, defaults={"deploymentName": "third"})) == (400, "BadRequest")
     patched = {"properties": {"defaults": {"deploymentName": "third"}}}
     assert refusal(here.call("PATCH", ENDPOINT, patched)) == (400, "BadRequest")

@@ -156,7 +156,7 @@ def test_a_renamed_model_keeps_its_versions_and_aliases(here: Here, one: str) ->
     assert here.call("GET", "models/income").status == here.call("GET", "models/income/versions/1").status == 404
 
 
-def test_versions_that_are_registered_at_the_same_time_have_numbers_of_their_own(here: Here, one: str) -> None:
+def test_versions_that_are_registered_at_the_same_time_have_different_numbers(here: Here, one: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: register(here, one)["version"], range(8)))
     assert sorted(made, key=int) == [str(number) for number in range(3, 11)]

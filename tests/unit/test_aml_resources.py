@@ -102,7 +102,7 @@ def test_next_links_lead_to_every_resource_once(here: Here) -> None:
     assert "nextLink" not in third.json
 
 
-def test_a_deleted_version_is_gone_and_deleting_it_again_is_no_fault(here: Here) -> None:
+def test_a_deleted_version_is_gone_and_may_be_deleted_again(here: Here) -> None:
     here.put("models/income/versions/1", **MODEL)
     assert [here.call("DELETE", "models/income/versions/1").status for _ in range(2)] == [200, 204]
     assert refusal(here.call("GET", "models/income/versions/1")) == (404, "UserError")

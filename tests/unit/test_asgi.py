@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.asgi import ask
 
 
-def test_an_answer_in_parts_ends_and_asks_for_no_more_than_the_body() -> None:
+def test_an_answer_in_parts_ends_and_asks_only_for_the_body() -> None:
     asked: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -25,7 +25,7 @@ def test_several_are_under_way_at_once_and_results_are_in_the_order_of_the_thing
     assert at_once(work, range(WORKERS)) == [number * 2 for number in range(WORKERS)]
 
 
-def test_work_within_work_ends_although_all_threads_are_taken_and_makes_no_more_of_them() -> None:
+def test_nested_work_ends_although_all_threads_are_taken_and_starts_no_further_threads() -> None:
     seen: set[str] = set()
 
     def inner(number: int) -> int:
@@ -52,7 +52,7 @@ def test_who_waits_for_a_service_holds_up_no_other_work() -> None:
     assert all(at_once(work, range(WORKERS + 1)))
 
 
-def test_no_more_than_the_workers_work_at_a_time() -> None:
+def test_at_most_as_many_items_as_workers_are_worked_on_at_a_time() -> None:
     turn, inside, most = threading.Lock(), 0, 0
 
     def work(_: int) -> None:
@@ -203,7 +203,7 @@ def test_a_failure_of_an_item_comes_after_the_items_before_it() -> None:
     assert used == [1, 2]
 
 
-def test_no_item_is_made_any_more_when_the_use_has_ended() -> None:
+def test_no_further_item_is_made_when_the_use_has_ended() -> None:
     running = threading.Lock()
 
     def items() -> Iterator[int]:

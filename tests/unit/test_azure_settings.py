@@ -75,7 +75,7 @@ def test_the_file_is_what_the_commands_read_and_for_its_owner_alone(tmp_path: Pa
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_machine_without_the_azure_cli_is_told_so(
+def test_a_machine_without_the_azure_cli_gets_an_error_that_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -34,7 +34,7 @@ def fleet(entry: dict[str, Any]) -> dict[str, Any]:
     return entry
 
 
-def test_each_member_of_a_fleet_has_an_endpoint_and_models_of_its_own(fleet: dict[str, Any], tmp_path: Path) -> None:
+def test_each_member_of_a_fleet_has_its_own_endpoint_and_models(fleet: dict[str, Any], tmp_path: Path) -> None:
     [pipeline] = load(tmp_path, cancer=fleet).taking("clinics/north/a.csv")
     training, [target] = pipeline.training, pipeline.targets
     assert isinstance(training, AzureMLTraining)

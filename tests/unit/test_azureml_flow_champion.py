@@ -27,7 +27,7 @@ def world() -> World:
     return make()
 
 
-def test_a_column_that_is_not_there_ends_the_job_with_the_columns_that_are() -> None:
+def test_a_missing_column_ends_the_job_with_a_list_of_the_known_columns() -> None:
     world, _ = compared(1)
     world.reader.evaluation = scored_rows(4, names="age,label,predicted,p1")
     found = judged(world)

@@ -161,7 +161,7 @@ def test_a_deployment_whose_model_somebody_changed_is_not_ready(place: Place) ->
     assert A.sha256 not in place.another().shares().of
 
 
-def test_without_a_live_deployment_there_is_no_pattern(place: Place) -> None:
+def test_a_deployment_needs_a_live_one_as_its_pattern(place: Place) -> None:
     place.write(endpoint_body())
     with pytest.raises(BadConfiguration, match="no deployment with traffic"):
         place.endpoint.stage(A)

@@ -248,7 +248,7 @@ def test_a_job_whose_tags_somebody_removed_is_still_ours(here: Here) -> None:
 
 
 @pytest.mark.parametrize(("status", "meaning"), STATES.items())
-def test_each_state_that_is_not_an_end_of_its_own_is_read(common: Here, status: str, meaning: object) -> None:
+def test_each_state_that_does_not_end_a_job_is_read(common: Here, status: str, meaning: object) -> None:
     service, _ = training(common)
     service.submit(status, DATA, {})
     pass_to(common, status.lower(), status)
@@ -270,7 +270,7 @@ def test_a_state_of_a_later_version_ends_nothing(here: Here) -> None:
         service.status("j-1")
 
 
-def test_a_job_that_is_not_there_is_never_asked_for_again(common: Here) -> None:
+def test_a_missing_job_is_never_asked_for_again(common: Here) -> None:
     with pytest.raises(ServiceRefused, match="j-2"):
         training(common)[0].status("j-2")
 
@@ -393,7 +393,7 @@ def test_a_job_file_that_cannot_be_run_says_why(common: Here, tmp_path: Path, ol
 
 def test_a_job_file_that_names_no_compute_says_so(common: Here, tmp_path: Path) -> None:
     service, _ = of_file(common, tmp_path, JOB_FILE, compute=None)
-    with pytest.raises(BadConfiguration, match="names no compute"):
+    with pytest.raises(BadConfiguration, match="does not name a compute"):
         service.submit("j-1", DATA, {})
     (tmp_path / "job.yml").unlink()
     with pytest.raises(BadConfiguration, match=r"does not exist; training\.job names a file"):

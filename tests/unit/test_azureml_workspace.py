@@ -59,7 +59,7 @@ def test_a_list_is_read_page_after_page(both: tuple[Workspace, Wire]) -> None:
     assert len(wire.calls) == 3 and all("api-version=2025-12-01" in each.query for each in wire.calls)
 
 
-def test_a_workspace_that_is_not_there_is_not_a_missing_resource(here: Here) -> None:
+def test_a_missing_workspace_is_not_a_missing_resource(here: Here) -> None:
     workspace, wire = workspace_of(here)
     session = requests.Session()
     session.mount(ADDRESS, wire)

@@ -133,7 +133,7 @@ def test_what_was_rolled_back_is_not_promoted_again_nor_rolled_back_further(worl
 @pytest.mark.parametrize(
     "error", [ServiceUnavailable("503"), AccessRefused("401; check the key")], ids=["unavailable", "refused"]
 )
-def test_a_few_errors_are_no_regression(world: World, error: RetrainingError) -> None:
+def test_a_few_errors_are_not_a_regression(world: World, error: RetrainingError) -> None:
     promoted(world)
     for _ in range(3):
         world.endpoints["one"].fails = [error] * (BAKE.failures - 1)
@@ -265,7 +265,7 @@ def test_without_a_bake_only_late_writes_are_looked_for(world: World) -> None:
     assert not any("bake" in note for note in notes(world, job_id))
 
 
-def test_a_pipeline_that_the_file_has_no_more_is_not_watched(world: World) -> None:
+def test_a_pipeline_that_left_the_file_is_not_watched(world: World) -> None:
     promoted(world)
     world.alone.clear()
     assert looks(world, 1) == []

@@ -12,7 +12,7 @@ from shared.base.budgets import BUDGETS_SECONDS, CALL_SECONDS, LAST_STEP_SECONDS
 HOST = json.loads((Path(__file__).resolve().parents[2] / "host.json").read_text("utf-8"))
 
 
-def test_the_time_of_a_call_is_that_of_the_host() -> None:
+def test_the_time_of_a_call_is_the_hosts_time_out() -> None:
     hours, minutes, seconds = map(int, HOST["functionTimeout"].split(":"))
     assert timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds() == CALL_SECONDS
 

@@ -224,7 +224,7 @@ def test_a_sweep_lists_what_is_recorded_by_the_hour_however_much_that_is(files: 
     assert calls == {"names": 2, "read": 2, "create": 1, "replace": 1}
 
 
-def test_a_sweep_finds_what_no_event_told_of_in_each_hour() -> None:
+def test_a_sweep_finds_blobs_without_an_event_in_each_hour() -> None:
     world = World()
     world.flows.intake.see(world.put("a.csv"))
     world.data.modified += timedelta(hours=1)

@@ -104,7 +104,7 @@ def test_what_stands_for_a_missing_value_has_to_be_named() -> None:
     assert "in 66.7% of the rows, and 50% is allowed" in only_fault(checked(content, checks=named)).message
 
 
-def test_the_limit_of_a_column_goes_before_that_of_all() -> None:
+def test_the_limit_of_a_column_overrides_the_common_limit() -> None:
     content = "a,b\n,1\n,2\n3,\n4,5\n"
     columns = (Column(name="a", missing_at_most=0.5), Column(name="b"))
 
@@ -143,7 +143,7 @@ ROW = st.tuples(st.sampled_from(["", "1", "2"]), st.sampled_from(["", "low", "hi
 
 @settings(max_examples=50)
 @given(st.lists(st.lists(ROW, min_size=1, max_size=5), min_size=1, max_size=4))
-def test_the_summaries_of_files_add_up_to_that_of_all_their_rows(files: list[list[tuple[str, str]]]) -> None:
+def test_the_summaries_of_files_add_up_to_the_summary_of_all_rows(files: list[list[tuple[str, str]]]) -> None:
     rules = Checks(label="income", columns=(Column(name="age", type=Type.INTEGER),))
 
     def summary(rows: list[tuple[str, str]]) -> Summary:
@@ -211,7 +211,7 @@ def test_the_sample_does_not_depend_on_how_many_rows_come_at_once(counts: list[i
         lambda then: st.tuples(st.just(then), st.lists(st.integers(0, 500), min_size=len(then), max_size=len(then)))
     )
 )
-def test_the_psi_is_that_of_the_formula(both: tuple[list[int], list[int]]) -> None:
+def test_the_psi_agrees_with_its_formula(both: tuple[list[int], list[int]]) -> None:
     counts = np.array(both, dtype=float)[:, np.any(np.array(both) > 0, axis=0)]
     counts[counts == 0] = 0.5
     then, now = counts / counts.sum(axis=1, keepdims=True) if counts.size else np.ones((2, 1))
@@ -293,7 +293,7 @@ def test_a_report_and_its_rules_are_records() -> None:
     assert msgspec.convert({"drift": {}}, Checks).drift == Drift(at_most=0.2)
 
 
-def test_the_text_of_a_report_tells_people_each_fault_and_shows_its_line() -> None:
+def test_the_text_of_a_report_has_each_fault_with_its_line() -> None:
     text = checked("age,b\n1,2\nold,3\n4\n", checks=Checks(columns=(Column(name="age", type=Type.NUMBER),))).text
 
     assert text.startswith("a/x.csv: 2 faults (3 rows, 18 bytes, SHA-256 ")

@@ -86,7 +86,7 @@ def test_the_endpoint_of_a_pipeline_that_is_alone_is_never_made(service: Scripte
     assert calls(service) == ["GET rentalloc7"]
 
 
-def test_the_endpoint_tells_where_it_scores_and_its_key_is_a_secret(service: Scripted) -> None:
+def test_the_endpoint_gives_its_scoring_address_and_its_key_is_a_secret(service: Scripted) -> None:
     service.answer(200, shown(f"{service.address}/workspaces/w/services/e/?x=1"))
     service.answer(200, SCORED)
     asked = endpoint(service)

@@ -211,7 +211,7 @@ def metric(drawn: Curve) -> float:
             return accuracy
 
 
-def test_a_roc_curve_is_that_of_scikit_learn_where_scores_tie() -> None:
+def test_a_roc_curve_agrees_with_scikit_learn_where_scores_tie() -> None:
     truth = np.array([1.0, 0, 1, 0, 1, 0])
     chances = np.array([0.3, 0.9, 0.6, 0.1, 0.9, 0.3])
     roc = curve(TwoClass(truth, (chances > 0.5).astype(float), chances))
@@ -301,7 +301,7 @@ def test_a_list_without_a_line_says_whether_anything_is_recorded(what: str, caps
     assert capsys.readouterr().err == f"none of the 2 recorded {what}s matches\n"
 
 
-def test_a_fleet_is_one_line_however_many_members_are_in_trouble() -> None:
+def test_a_fleet_is_one_line_however_many_members_have_errors() -> None:
     rollout = {"number": 3, "course": RolloutState.STOPPED, "text": "rollout 3 of bike (promote) is stopped: 9 failed"}
     fleet = {
         "fleet": "bike",

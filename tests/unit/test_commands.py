@@ -43,7 +43,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_help_tells_of_each_command_in_one_line(checkout: Path) -> None:
+def test_help_describes_each_command_in_one_line(checkout: Path) -> None:
     said = bare(checkout, "--help").stdout
     lines = said.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in lines if line[4] != " "] == list(OWN)

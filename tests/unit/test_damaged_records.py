@@ -112,7 +112,7 @@ def test_a_damaged_record_stops_no_other_pipeline(world: World, name: str, conte
 
 
 @pytest.mark.parametrize("name", [*NAMED[:3], *UNNAMED])
-def test_a_mark_of_nothing_holds_up_no_data_of_its_own_pipeline(world: World, name: str) -> None:
+def test_a_mark_of_nothing_does_not_hold_up_the_data_of_its_pipeline(world: World, name: str) -> None:
     world.alone["income"] = msgspec.structs.replace(
         world.alone["income"], arriving=msgspec.structs.replace(world.alone["income"].arriving, jobs=2)
     )

@@ -109,7 +109,7 @@ def test_a_decision_that_is_delivered_twice_counts_once(world: World) -> None:
     steps = world.records.jobs.require(job_id).record.steps
     assert decide(world, Command.APPROVE, job_id, seen, "m") == f"job {job_id} is accepted"
     assert world.records.jobs.require(job_id).record.steps == steps
-    with pytest.raises(BadMessage, match="awaits no approval"):
+    with pytest.raises(BadMessage, match="does not await an approval"):
         decide(world, Command.REJECT, job_id, seen, "another")
 
 

@@ -139,14 +139,14 @@ def test_the_datastore_of_the_champion_is_over_the_models(here: Here, tmp_path: 
     assert "the input 'live' does not exist" in wrong[f"{TRAINING}.champion.input"]
 
 
-def test_a_workspace_that_is_not_there_is_one_finding(here: Here, tmp_path: Path) -> None:
+def test_a_missing_workspace_is_one_finding(here: Here, tmp_path: Path) -> None:
     app = app_of(here, tmp_path, workspace=f"{here.workspace.id}-other")
     of_training = [each for what, each in found(app).items() if what.startswith(TRAINING)]
     assert [(each.what, each.health) for each in of_training] == [(f"{TRAINING}.workspace", Health.WRONG)]
     assert f"correct {TRAINING}.workspace" in of_training[0].remedy
 
 
-def test_an_identity_that_is_refused_is_told_the_role(here: Here, tmp_path: Path) -> None:
+def test_a_refused_identity_gets_the_name_of_the_role_that_it_needs(here: Here, tmp_path: Path) -> None:
     here.faults.order(Fault(kind="expired token"))
     refused = found(app_of(here, tmp_path))[f"{TRAINING}.workspace"]
     assert "401" in refused.found and "AzureML Data Scientist" in refused.remedy

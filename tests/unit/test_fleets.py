@@ -287,7 +287,7 @@ def test_a_message_for_a_fleet_begins_a_rollout_that_the_app_s_poll_takes_furthe
     assert (request.pipeline, request.action) == ("bike-01", Command.PROMOTE)
 
 
-def test_data_of_many_members_that_there_is_no_time_for_is_taken_up_by_the_next_timers_and_once() -> None:
+def test_data_of_many_members_left_when_the_time_is_over_is_taken_up_once_by_the_next_timers() -> None:
     fleet_world = FleetWorld([f"{number:03}" for number in range(60)], {"waits": False})
     world = fleet_world.world
     fleet_world.see()

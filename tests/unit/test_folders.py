@@ -61,7 +61,7 @@ def test_the_files_of_a_batch_are_handed_over_as_a_folder_behind_those_of_the_li
     assert in_folder(world, f"income/{second}/") == {**copies, "000003-b.csv": b"age\n3\n"}
 
 
-def test_a_file_that_was_overwritten_meanwhile_leaves_the_others_a_folder_of_their_own(world: World) -> None:
+def test_a_file_that_was_overwritten_meanwhile_leaves_the_others_a_new_folder(world: World) -> None:
     job_id = arrive(world, "a.csv", "b.csv")
     world.data.joined[f"income/{job_id}/000001-a.csv"] = b"age\n1\n"  # it was copied when the run died
     world.put("a.csv", b"age\n77\n")

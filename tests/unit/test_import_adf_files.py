@@ -38,7 +38,7 @@ def test_into_adds_the_entry_and_leaves_every_line_and_comment(imported: Import,
     assert list(yaml.safe_load(text)["pipelines"]) == ["breast-cancer", "income"]
 
 
-def test_into_makes_the_file_that_is_not_there(imported: Import, tmp_path: Path) -> None:
+def test_into_makes_a_missing_file(imported: Import, tmp_path: Path) -> None:
     imported.of(v2(), tmp_path / "new.yaml")
     assert list(yaml.safe_load((tmp_path / "new.yaml").read_text("utf-8"))["pipelines"]) == ["income"]
 
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_read_gives_one_line_and_exit_code_2(imported: Imp
     assert outcome.said.count("\n") == 1
 
 
-def test_a_file_that_is_not_there_is_named(imported: Import, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(imported: Import, tmp_path: Path) -> None:
     outcome = imported.paths([tmp_path / "nowhere.json"])
     assert (outcome.code, outcome.said.count("\n")) == (2, 1)
     assert "nowhere.json cannot be read" in outcome.said

@@ -150,7 +150,7 @@ def test_a_manifest_whose_files_do_not_come_is_set_aside_and_says_which(world: W
     assert "is not a manifest" in (arrivals(world)[-1].reason or "")
 
 
-def test_no_more_jobs_run_than_the_pipeline_allows_and_the_latest_data_goes_next(world: World) -> None:
+def test_at_most_as_many_jobs_run_as_the_pipeline_allows_and_the_latest_data_goes_next(world: World) -> None:
     arriving(world, jobs=1)
     first = world.drop("1.csv")
     for number in (2, 3, 4):

@@ -46,7 +46,7 @@ def test_every_state_is_reached_and_from_every_state_an_end() -> None:
     assert FINAL
 
 
-def test_the_same_trouble_again_makes_no_new_step() -> None:
+def test_the_same_error_again_makes_no_new_step() -> None:
     job = received("income", DATA, NOW)
     once = job.waiting(NOW, NOW, "no answer")
     twice = once.waiting(NOW + timedelta(seconds=5), NOW, "no answer")

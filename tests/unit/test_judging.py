@@ -176,7 +176,7 @@ def test_a_number_alone_is_judged_by_the_evaluation_of_the_training_service(trut
     assert compared.candidate != alone.candidate
 
 
-def test_what_rows_cannot_tell_is_compared_by_the_evaluation_and_so_is_all_without_the_champions_answers(
+def test_what_rows_do_not_show_and_all_without_the_champions_answers_is_compared_by_the_evaluation(
     truth: Any,
 ) -> None:
     chance = noisy(np.random.default_rng(2), truth, 0.5)

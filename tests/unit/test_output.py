@@ -120,7 +120,7 @@ def test_facts_are_folded_between_words_and_never_cut() -> None:
     assert any("a" * 64 in line for line in lines)
 
 
-def test_a_hash_beside_a_long_name_has_a_line_of_its_own() -> None:
+def test_a_hash_beside_a_long_name_has_its_own_line() -> None:
     facts = [("model of the classic target", "a" * 64), ("data", f"x.csv, SHA-256 {'b' * 64}"), ("why", REASON)]
     lines = screen(80, "-c", f"from shared.cli.output import show_facts; show_facts('title', {facts!r})")
     assert max(map(len, lines)) <= 80

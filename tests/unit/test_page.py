@@ -195,7 +195,7 @@ def test_any_other_host_is_not(host: str) -> None:
     assert not is_for_this_machine(host)
 
 
-def test_a_job_of_a_service_that_imports_its_data_needs_no_blob_of_its_own() -> None:
+def test_a_job_of_a_service_that_imports_its_data_needs_no_blob() -> None:
     for sample in job("http://h/jobs", [], {"output1": "output1results.ilearner"}, {"Path": "a/b"}, None):
         assert "the data: what its experiment imports." in sample.text
         assert "input1" not in sample.text

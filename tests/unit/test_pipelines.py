@@ -51,7 +51,7 @@ def test_the_committed_sample_is_valid(sample: dict[str, object], tmp_path: Path
     load(tmp_path, sample)
 
 
-def test_the_committed_schema_is_that_of_the_code() -> None:
+def test_the_committed_schema_agrees_with_the_code() -> None:
     committed = json.loads((ROOT / "pipelines.schema.json").read_text("utf-8"))
     assert committed == json.loads(json.dumps(schema())), (
         "write it again: python -m shared schema > pipelines.schema.json"

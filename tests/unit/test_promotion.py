@@ -198,7 +198,7 @@ def test_a_run_that_lost_its_right_to_the_endpoints_touches_nothing_more_however
     assert state(world, job_id) is JobState.PROMOTED
 
 
-def test_a_message_for_what_is_not_there_names_what_is(world: World) -> None:
+def test_a_message_for_something_missing_names_what_exists(world: World) -> None:
     with pytest.raises(BadMessage, match="the pipelines are: income"):
         world.flows.requests.carry_out(Request(pipeline="bike", action=ROLLBACK), "m")
     with pytest.raises(BadMessage, match="no job nobody"):

@@ -92,7 +92,7 @@ def test_a_batch_is_closed_once_the_one_of_another_process_was_read(world: World
     assert other.arrivals.batches("income").record.scheduled is not None
 
 
-def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recent_records_are_kept_only_up_to_their_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "BYTES", 100)
     kept: Recent[str] = Recent()
     for name in ("a", "b", "a"):

@@ -65,7 +65,7 @@ def test_a_retrain_makes_a_job_and_its_outcome_says_who_asked() -> None:
 
 
 @pytest.mark.parametrize("action", [Command.RETRAIN, Command.REPLAY])
-def test_a_request_with_an_id_of_its_own_counts_once_however_often_it_is_sent(action: Command) -> None:
+def test_a_request_with_its_own_id_counts_once_however_often_it_is_sent(action: Command) -> None:
     world = World()
     world.drop("a.csv")
     path = "income/a.csv" if action is Command.REPLAY else None

@@ -115,7 +115,7 @@ def test_the_models_of_jobs_that_are_not_done_stay() -> None:
     assert model(world, waiting) in world.models.kept
 
 
-def test_both_models_of_a_change_under_way_stay_also_of_a_pipeline_that_the_file_has_no_more() -> None:
+def test_both_models_of_a_change_under_way_stay_also_if_the_pipeline_left_the_file() -> None:
     world = World()
     promoted(world, "a.csv")
     job_id = world.accepted("b.csv")
@@ -178,7 +178,7 @@ def test_a_copy_of_data_goes_once_no_job_may_read_it_again() -> None:
     assert world.flows.intake.retrain("income", {}, "m2").joined == copies[-1]
 
 
-def test_the_folder_of_a_training_that_failed_goes_and_that_of_the_newest_stays() -> None:
+def test_the_folder_of_a_failed_training_goes_and_the_newest_folder_stays() -> None:
     world = World()
     pipeline = world.alone["income"]
     training = msgspec.structs.replace(pipeline.training, input=None, folder="Path")

@@ -72,7 +72,7 @@ def test_a_rollout_promotes_each_member_s_own_model_one_wave_after_the_other() -
     assert [name for name in fleet.world.documents.contents if name.startswith(("active/", "parked/"))] == []
 
 
-def test_no_more_members_are_under_way_at_once_than_the_plan_says() -> None:
+def test_at_most_as_many_members_are_under_way_as_the_plan_says() -> None:
     fleet = ready(MANY, at_once=4)
     fleet.ask(PROMOTE, "m1")
     while fleet.rollout.state is RolloutState.RUNNING:

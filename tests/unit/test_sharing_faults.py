@@ -204,7 +204,7 @@ def test_a_look_that_fails_when_the_time_of_a_step_is_over_brings_no_next_step(s
     assert "With 10 % of the calls 3 looks in a row failed" in (staged.job(job_id).reason or "")
 
 
-def test_messages_that_come_again_and_again_bring_no_more_looks(staged: StagedWorld) -> None:
+def test_messages_that_come_again_bring_no_further_looks(staged: StagedWorld) -> None:
     job_id = staged.world.drop("a.csv")
     staged.until_given(10, job_id)
     staged.endpoint().broken.add(staged.content(job_id))

@@ -52,7 +52,7 @@ def test_a_rollback_is_one_write_while_the_former_model_is_deployed(staged: Stag
     staged.check()
 
 
-def test_a_rollback_to_a_model_that_is_not_deployed_any_more_stages_it_first(staged: StagedWorld) -> None:
+def test_a_rollback_to_a_model_that_is_no_longer_deployed_stages_it_first(staged: StagedWorld) -> None:
     staged.promoted()
     staged.run(staged.settled)
     for endpoint in staged.both:
@@ -68,7 +68,7 @@ def test_a_rollback_to_a_model_that_is_not_deployed_any_more_stages_it_first(sta
     staged.check()
 
 
-def test_a_former_model_that_cannot_be_served_any_more_leaves_the_live_one_alone(staged: StagedWorld) -> None:
+def test_a_former_model_that_can_no_longer_be_served_leaves_the_live_one_alone(staged: StagedWorld) -> None:
     job_id = staged.promoted()
     staged.run(staged.settled)
     staged.endpoint("two").refused.add(FIRST)
@@ -81,7 +81,7 @@ def test_a_former_model_that_cannot_be_served_any_more_leaves_the_live_one_alone
     staged.check()
 
 
-def test_a_rollback_works_although_the_live_model_answers_no_more(staged: StagedWorld) -> None:
+def test_a_rollback_works_although_the_live_model_no_longer_answers(staged: StagedWorld) -> None:
     job_id = staged.promoted()
     for endpoint in staged.both:
         endpoint.broken.add(staged.content(job_id))
@@ -123,7 +123,7 @@ def test_another_model_asked_for_during_sharing_comes_after_the_revert(staged: S
     assert staged.job(first).state is JobState.PROMOTED
 
 
-def test_a_message_that_asks_for_what_is_not_there_does_not_end_a_change(staged: StagedWorld) -> None:
+def test_a_message_that_asks_for_something_missing_does_not_end_a_change(staged: StagedWorld) -> None:
     job_id = staged.world.drop("a.csv")
     staged.until_shared(10, job_id)
     staged.send(Command.ROLLBACK, "m1", by="ann", to=7)

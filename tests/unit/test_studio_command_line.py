@@ -163,3 +163,20 @@ def test_a_table_on_a_terminal_keeps_names_whole_and_loses_no_sign(columns: int)
     assert sum(line.count("z") for line in lines) == 3 * len(text)
     assert any(line.startswith(name) for line in lines)
     assert any("\\x1b[2J[bold]" in line for line in lines)
+
+
+def test_a_long_address_has_its_own_line_on_a_narrow_terminal() -> None:
+    address = f"http://127.0.0.1:10010/workspaces/{'8' * 32}/services/{'3' * 32}"
+    row = [
+        "Classic",
+        "Breast cancer [Predictive Exp.]",
+        "retrained",
+        address,
+        "Breast cancer [trained model] 74b9a38982bc",
+    ]
+    titles = ["kind", "service", "endpoint", "address", "models"]
+    program = f"from service.output import print_table; print_table({titles}, [{row}] * 2, below='address')"
+    lines = screen(len(address) + 2, "-c", program)
+    assert lines.count(f"  {address}") == 2
+    assert sum("Classic" in line and "retrained" in line for line in lines) == 2
+    assert "address" not in lines[0]

@@ -171,7 +171,7 @@ def test_the_api_document_needs_no_key_on_the_wire(app: Starlette, studio: Handl
     assert ask(app, "GET", place, {}).status == 401
 
 
-def test_clients_of_the_studio_api_carry_their_token_in_a_header_of_its_own(app: Starlette, studio: Handlers) -> None:
+def test_clients_of_the_studio_api_carry_their_token_in_a_separate_header(app: Starlette, studio: Handlers) -> None:
     workspace = studio.context.studio.workspace
     for header in ("x-ms-metaanalytics-authorizationtoken", "Authorization"):
         token = workspace.primary_token if header.startswith("x") else f"bearer  {workspace.primary_token}"

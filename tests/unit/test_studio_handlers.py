@@ -231,7 +231,7 @@ def test_a_job_that_has_ended_is_not_cancelled(studio: Handlers, state: str) -> 
     assert studio.context.studio.records.get(Job, ended.id) == ended
 
 
-def test_a_job_of_another_endpoint_is_not_there(studio: Handlers) -> None:
+def test_a_job_of_another_endpoint_is_not_found(studio: Handlers) -> None:
     stranger = Job(id=new_id(), parent=new_id(), inputs={}, outputs={}, parameters={})
     studio.context.studio.records.put(stranger)
     with pytest.raises(StudioError) as error:

@@ -51,7 +51,7 @@ def test_answers_are_compared_in_the_columns_they_share_and_to_the_last_digits_a
     assert not same_answers(scores(0.7), scores(0.7, 0.7))
 
 
-def test_the_rows_that_two_models_differ_most_on_tell_most() -> None:
+def test_the_rows_on_which_two_models_differ_most_are_chosen() -> None:
     candidate, champion = scores(0.1, 0.2, 0.9, 0.4), scores(0.1, 0.8, 0.85, 0.3)
     assert most_telling(candidate, champion, 2) == [1, 3]
     assert most_telling(candidate, None, 2) == [0, 1]

@@ -82,7 +82,7 @@ def _recomputed(kind: str, label: str, table: Columns) -> dict[str, float]:
 
 
 @EACH
-def test_the_evaluation_is_that_of_the_third_output_alone(learnt: Learnt) -> None:
+def test_the_evaluation_is_of_the_third_output_alone(learnt: Learnt) -> None:
     result = of_the_cellar(learnt)
     scored = read_table(write_table(result.scored))
     assert result.evaluation == pytest.approx(_recomputed(learnt.kind, learnt.label, scored), rel=1e-9)

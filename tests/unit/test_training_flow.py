@@ -95,7 +95,7 @@ def test_trouble_that_does_not_end_is_given_up_after_as_long_as_a_training_may_t
     assert world.records.jobs.active() == []
 
 
-def test_time_that_was_spent_well_does_not_count_as_trouble(world: World) -> None:
+def test_time_without_errors_does_not_count_as_time_with_errors(world: World) -> None:
     """A key that a human corrected, a queue and a training: one failed call after them is the first of its row."""
     training = world.pipelines["income"].training
     world.service.fails = [AccessRefused("401")] * 40
@@ -121,7 +121,7 @@ def test_what_the_service_refuses_for_good_fails_at_once_with_its_reason(world: 
     assert world.records.jobs.active() == []
 
 
-def test_waiting_and_running_have_deadlines_of_their_own(world: World) -> None:
+def test_waiting_and_running_have_separate_deadlines(world: World) -> None:
     waiting, running = (world.pipelines["income"].training.waiting, world.pipelines["income"].training.running)
     world.service.answer = NotStarted()
     job_id = world.drop("a.csv")

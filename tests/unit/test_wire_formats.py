@@ -220,7 +220,7 @@ def test_a_classic_update_names_the_one_resource(service: Scripted) -> None:
     assert body == {"Resources": [{"Name": "Income [trained model]", "Location": location}]}
 
 
-def test_a_resource_that_is_not_there_names_those_that_are(service: Scripted) -> None:
+def test_a_missing_resource_names_the_existing_ones(service: Scripted) -> None:
     service.answer(200, {"Resources": [{"Name": "income [trained model]"}]})
     with pytest.raises(
         BadConfiguration, match=r"must match exactly\); 'income \[trained model\]' differs in case only; it has: "
@@ -312,7 +312,7 @@ def test_only_the_scored_columns_are_answers(service: Scripted) -> None:
     assert classic(service).score(Rows(["age"], [["39"]])) == Rows(["Scored Labels"], [["yes"]])
 
 
-def test_fewer_rows_than_were_asked_for_are_no_answer(service: Scripted) -> None:
+def test_fewer_rows_than_were_asked_for_are_not_an_answer(service: Scripted) -> None:
     value = {"ColumnNames": ["age", "Scored Labels"], "Values": []}
     service.answer(200, {"Results": {"output1": {"type": "table", "value": value}}})
     with pytest.raises(UnexpectedAnswer, match="0 rows"):

@@ -103,7 +103,7 @@ def of_file(order: Order, properties: Mapping[str, Any]) -> dict[str, Any]:
         body.pop("computeId", None)
         resources["instanceType"] = training.serverless
     elif not (body.get("computeId") or resources.get("instanceType")):
-        raise BadConfiguration(f"{name} names no compute; add compute or serverless to the training")
+        raise BadConfiguration(f"{name} does not name a compute; add compute or serverless to the training")
     return {"properties": {**body, **({"resources": resources} if resources else {})}}
 
 

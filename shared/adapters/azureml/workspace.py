@@ -37,7 +37,7 @@ _ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 
 class BeingChanged(ServiceUnavailable):
-    """The service is changing the resource, and takes no other write of it meanwhile."""
+    """The service is changing the resource, and refuses other writes of it meanwhile."""
 
 
 class Workspace:

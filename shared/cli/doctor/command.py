@@ -67,7 +67,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
             if chosen.all or each.health is not Health.OK:
                 _show(each)
         counts = {health: sum(each.health is health for each in findings) for health in Health}
-        tell(f"{counts[Health.OK]} well, {counts[Health.WARNING]} to look at, {counts[Health.WRONG]} wrong")
+        tell(f"{counts[Health.OK]} ok, {counts[Health.WARNING]} warnings, {counts[Health.WRONG]} wrong")
     return FAILED if any(each.health is Health.WRONG for each in findings) else DONE
 
 
@@ -157,7 +157,7 @@ def _records(app: App) -> Iterator[Finding]:
             "records", line, "restore an earlier version of the blob, or delete it; other records are not affected"
         )
     if not lines:
-        yield ok("records", "those of what is under way can be read")
+        yield ok("records", "all records of what is under way can be read")
 
 
 def _timers(app: App) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ def look(requirements: Path = REQUIREMENTS) -> Iterator[Finding]:
     if others:
         yield wrong("packages", "; ".join(others), "install them: pip install -r requirements.txt")
     else:
-        yield ok("packages", "are those of requirements.txt")
+        yield ok("packages", "have the versions of requirements.txt")
 
 
 def _pins(requirements: Path) -> dict[str, dict[str, bool]]:

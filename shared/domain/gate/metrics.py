@@ -4,7 +4,7 @@ Every metric is measured with weights, one for each row along the last axis, and
 A row of weight 2 counts as if it stood there twice: a thousand resamplings of the same rows are a thousand weight
 vectors, and what does not depend on the weights (the order of the scores, say) is done once.
 
-Definitions are those of scikit-learn with `sample_weight`; where it divides by nothing, precision and recall are 0.
+The definitions are scikit-learn's, with `sample_weight`; where it divides by nothing, precision and recall are 0.
 """
 
 from __future__ import annotations

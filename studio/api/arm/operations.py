@@ -1,4 +1,4 @@
-"""Long-running operations. The headers and the body are those of recorded traffic, which says `status`.
+"""Long-running operations. The headers and the body are as in recorded traffic, which says `status`.
 
 An operation's outcome is fixed when it is accepted; until its end it is shown as in progress.
 """
