@@ -56,13 +56,7 @@ def _data(chosen: argparse.Namespace) -> int:
         stored = arrivals.load(*keys[name])
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
-    return show_page(
-        chosen,
-        "data set",
-        list(keys),
-        load,
-        lambda found: show_table(DATA, data_rows(found), below="what became of it"),
-    )
+    return show_page(chosen, "data set", list(keys), load, DATA, data_rows)
 
 
 def _show(chosen: argparse.Namespace) -> int:

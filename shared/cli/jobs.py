@@ -3,7 +3,7 @@
 import argparse
 
 from shared.cli.names import find_id, ids_of
-from shared.cli.output import show_facts, show_json, show_table
+from shared.cli.output import show_facts, show_json
 from shared.cli.pages import add_page, one_of, show_page
 from shared.cli.place import DONE, Commands, open_app
 from shared.cli.views import JOBS, job_facts, job_rows
@@ -44,7 +44,7 @@ def _jobs(chosen: argparse.Namespace) -> int:
         return stored.record if stored and chosen.state in (None, stored.record.state.value) else None
 
     ids = ids_of(app, chosen.pipeline, jobs.ids, pipeline_of)
-    return show_page(chosen, "job", ids, load, lambda found: show_table(JOBS, job_rows(found), below="why"))
+    return show_page(chosen, "job", ids, load, JOBS, job_rows)
 
 
 def _job(chosen: argparse.Namespace) -> int:

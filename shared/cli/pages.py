@@ -1,14 +1,14 @@
 """Long lists, shown by pages: `jobs`, `data` and `requests`."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Any, TypeVar
 
 from shared.base.threads import WORKERS, at_once
 from shared.cli.names import LISTING, find_id
-from shared.cli.output import show_json, tell
+from shared.cli.output import Cell, show_json, show_table, tell
 from shared.cli.place import DONE, NOTHING, USAGE, Stopped
 
 Id = TypeVar("Id")
@@ -46,10 +46,14 @@ def show_page(
     what: str,
     ids: list[str],
     load: Callable[[str], T | None],
-    show: Callable[[Sequence[T]], None],
+    titles: Sequence[str],
+    rows: Callable[[Sequence[T]], Iterable[Sequence[Cell]]],
     plain: Callable[[T], Any] = lambda record: record,
 ) -> int:
-    """Show what `load` gives of the ids behind `--before`; None is left out. `what` is the word for one of them."""
+    """Show what `load` gives of the ids behind `--before`; None is left out.
+
+    `what` is the word for one of them. `rows` and `titles` make the table, `plain` what machines get of each.
+    """
     begin = ids.index(find_id(ids, chosen.before, what)) + 1 if chosen.before else 0
     rest = iter(ids[begin:])
 
@@ -62,7 +66,7 @@ def show_page(
     if chosen.json:
         show_json({LISTING[what]: [plain(record) for _, record in found], "more": more})
     elif found:
-        show([record for _, record in found])
+        show_table(titles, rows([record for _, record in found]), below=titles[-1])
         if more:
             tell(f"there are more; go on with --before {found[-1][0]}")
     else:

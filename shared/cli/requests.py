@@ -4,7 +4,6 @@ import argparse
 from datetime import datetime
 
 from shared.cli.names import fleet_of
-from shared.cli.output import show_table
 from shared.cli.pages import add_page, show_page
 from shared.cli.place import Commands, open_app
 from shared.cli.views import REQUESTS, request_rows
@@ -28,11 +27,7 @@ def _requests(chosen: argparse.Namespace) -> int:
         wanted = chosen.pipeline in (None, pipeline) or fleet_of(pipeline, [chosen.pipeline])
         return (request_id, times[request_id], note) if wanted else None
 
-    return show_page(
-        chosen,
-        "request",
-        list(times),
-        load,
-        lambda found: show_table(REQUESTS, request_rows(found), below="outcome"),
-        lambda note: {"request": note[0], "at": note[1], **note[2]},
-    )
+    def plain(note: Note) -> dict[str, object]:
+        return {"request": note[0], "at": note[1], **note[2]}
+
+    return show_page(chosen, "request", list(times), load, REQUESTS, request_rows, plain)

@@ -292,12 +292,12 @@ def test_many_members_are_listed_as_their_fleet_with_one_example() -> None:
 @pytest.mark.parametrize("what", ["job", "data set", "request"])
 def test_a_list_without_a_line_says_whether_anything_is_recorded(what: str, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = Namespace(pipeline=None, before=None, limit=20, json=False)
-    assert show_page(chosen, what, [], str, print) == NOTHING
+    assert show_page(chosen, what, [], str, (), list) == NOTHING
     assert capsys.readouterr().err == f"no {what} is recorded yet\n"
     chosen.pipeline = "income"
-    assert show_page(chosen, what, [], str, print) == NOTHING
+    assert show_page(chosen, what, [], str, (), list) == NOTHING
     assert capsys.readouterr().err == f"no {what} of income is recorded yet\n"
-    assert show_page(chosen, what, ["a", "b"], lambda _: None, print) == NOTHING
+    assert show_page(chosen, what, ["a", "b"], lambda _: None, (), list) == NOTHING
     assert capsys.readouterr().err == f"none of the 2 recorded {what}s matches\n"
 
 

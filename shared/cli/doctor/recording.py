@@ -7,6 +7,7 @@ have in common is one member. Of a path, a query and the headers the same holds.
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -145,7 +146,7 @@ def shape(value: Any, at: str = "", depth: int = 0) -> Shape:
         return found
     if isinstance(value, list):
         shapes = [shape(each, at, depth + 1) for each in value[:100]]
-        return [_all(shapes)] if shapes else []
+        return [reduce(merged, shapes)] if shapes else []
     return _kind(value)
 
 
@@ -157,16 +158,9 @@ def merged(one: Shape, other: Shape) -> Shape:
         both = {**one, **other}
         return {name: merged(one[name], other[name]) if name in one and name in other else both[name] for name in both}
     if isinstance(one, list) and isinstance(other, list):
-        return [_all([*one, *other])]
+        return [reduce(merged, [*one, *other])]
     kinds = {kind for each in (one, other) for kind in (each.split(" | ") if isinstance(each, str) else [_kind(each)])}
     return " | ".join(sorted(kinds))
-
-
-def _all(shapes: list[Shape]) -> Shape:
-    first, *others = shapes
-    for each in others:
-        first = merged(first, each)
-    return first
 
 
 def _kind(value: Any) -> str:
