@@ -44,11 +44,8 @@ class Deployments(msgspec.Struct, frozen=True, kw_only=True):
 
     def having(self, deployment: Deployment, **facts: Any) -> Deployments:
         """Return the record with the deployment in place of one of the same model; it is looked at soon."""
-        others = self.without(deployment.model).extra
+        others = (each for each in self.extra if each.model != deployment.model)
         return Deployments(extra=(*others, msgspec.structs.replace(deployment, **facts)))
-
-    def without(self, model: Model) -> Deployments:
-        return Deployments(extra=tuple(each for each in self.extra if each.model != model))
 
     def beside(self, model: Model) -> list[Deployment]:
         """Return what else is there, and costs as long."""

@@ -16,6 +16,8 @@ from shared.store import Records
 
 log = logging.getLogger("relearn.requests")
 
+_C = Command
+
 
 @dataclass(frozen=True)
 class Requests:
@@ -75,15 +77,7 @@ class Requests:
                 members = self.pipelines.members(request.pipeline)
                 jobs = at_once(lambda each: self.intake.retrain(each, request.parameters, request_id), members)
                 return f"{len(jobs)} jobs"
-            case (
-                Command.PROMOTE
-                | Command.ROLLBACK
-                | Command.RESUME
-                | Command.CANCEL
-                | Command.APPROVE
-                | Command.REJECT
-                | Command.REPLAY
-            ):
+            case _C.PROMOTE | _C.ROLLBACK | _C.RESUME | _C.CANCEL | _C.APPROVE | _C.REJECT | _C.REPLAY:
                 members = self.pipelines.members(request.pipeline)
                 raise BadMessage(
                     f"{request.pipeline} is a fleet of {len(members)} pipelines: name one of them, such as "

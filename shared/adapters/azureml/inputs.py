@@ -16,7 +16,6 @@ from shared.domain.checks.rules import Type
 from shared.domain.rows import Rows
 
 ROWS = "{rows}"  #: in a body of the configuration: the rows, as a list of objects
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECLARED = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _LARGEST = 2**53  #: larger whole numbers may change on their way through a float

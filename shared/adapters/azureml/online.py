@@ -82,9 +82,8 @@ class AzureMLOnlineEndpoint:
         self._known, self._clock, self._scoring = known, clock, scoring
         self._path = f"onlineEndpoints/{target.endpoint}"
         self._live: tuple[str, str] | None = None  #: deployment and version of a live model that is to be adopted
-        self._read: tuple[float, Mapping[str, Any]] | None = (
-            None  #: the endpoint when nothing changed it, and since when
-        )
+        #: the endpoint when nothing changed it, and since when
+        self._read: tuple[float, Mapping[str, Any]] | None = None
         self._listed: tuple[float, list[Deployment]] | None = None  #: likewise its deployments
 
     @property

@@ -30,26 +30,16 @@ def version_path(target: AzureMLOnlineTarget, model: Model) -> str:
     return f"models/{target.model}/versions/{version_name(model)}"
 
 
-def version_body(target: AzureMLOnlineTarget, model: Model, pipeline: str) -> dict[str, Any]:
-    properties = {
-        "modelUri": f"azureml://datastores/{target.datastore}/paths/{model.name}",
-        "modelType": target.type,
-        "tags": {SHA256: model.sha256, PIPELINE: pipeline},
-        "properties": {},
-        "isAnonymous": False,
-        "isArchived": False,
-    }
-    return {"properties": properties}
-
-
 def register(workspace: Workspace, target: AzureMLOnlineTarget, model: Model, pipeline: str) -> None:
     """Have the version of a kept model; raise `ServiceRefused` when that name has another content."""
-    path, body = version_path(target, model), version_body(target, model, pipeline)
+    path, asked = version_path(target, model), f"azureml://datastores/{target.datastore}/paths/{model.name}"
     found = workspace.find(path)
     if found is None:
-        workspace.put(path, body)
+        tags = {SHA256: model.sha256, PIPELINE: pipeline}
+        own = {"modelUri": asked, "modelType": target.type, "tags": tags}
+        workspace.put(path, {"properties": {**own, "properties": {}, "isAnonymous": False, "isArchived": False}})
         return
-    there, asked = found["properties"].get("modelUri"), body["properties"]["modelUri"]
+    there = found["properties"].get("modelUri")
     if datastore_and_path(there) != datastore_and_path(asked) or sha256_of(found) not in ("", model.sha256):
         raise ServiceRefused(
             f"The model {target.model} has a version {version_name(model)} with another content ({there}); delete or "

@@ -80,14 +80,8 @@ class EntryPlanner(Run):
     def facts(self, action: Action, reason: str, by: str | None = None) -> dict[str, Any]:
         """Return what is new with each entry, whatever model it has."""
         champion, now = self.held.champion, self.now()
-        return {
-            "number": champion.last + 1,
-            "at": now,
-            "action": action,
-            "reason": reason,
-            "fence": champion.fence,
-            "by": by,
-        }
+        number, fence = champion.last + 1, champion.fence
+        return {"number": number, "at": now, "action": action, "reason": reason, "fence": fence, "by": by}
 
     def _kept(self, sha256: str) -> Model:
         found = self.models.find(sha256)

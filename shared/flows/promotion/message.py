@@ -30,9 +30,8 @@ from shared.store import Records
 from shared.store.champions import HeldChampion
 from shared.store.shelf import Stored
 
-ASKED_FOR = frozenset(
-    {JobState.ACCEPTED, JobState.STAGING}
-)  #: of a job whose promotion writes it before any endpoint is touched
+#: states of a job whose promotion writes it before any endpoint is touched
+ASKED_FOR = frozenset({JobState.ACCEPTED, JobState.STAGING})
 
 
 @dataclass(frozen=True)
