@@ -124,7 +124,8 @@ def read_artefact(document: Mapping[str, Any], file: str) -> Artefact | None:
         return None
     kind = properties.get("type")
     if "activities" in properties:
-        return _pipeline(name, file, properties)
+        activities = tuple(_activities(properties["activities"], f"{file}: pipeline {name!r}: activities", file))
+        return Pipeline(name, file, activities, tuple(sorted(set(properties) - _PIPELINE)))
     if not isinstance(kind, str):
         return None
     if "linkedServiceName" in properties:
@@ -143,11 +144,6 @@ def read_text(value: object) -> Text | None:
     if value.startswith("@@"):
         return value[1:]
     return Expression(value) if value.startswith(("@", "$$")) or "@{" in value else value
-
-
-def _pipeline(name: str, file: str, properties: Mapping[str, Any]) -> Pipeline:
-    activities = tuple(_activities(properties["activities"], f"{file}: pipeline {name!r}: activities", file))
-    return Pipeline(name, file, activities, tuple(sorted(set(properties) - _PIPELINE)))
 
 
 def _activities(items: object, where: str, file: str) -> Iterator[Activity]:

@@ -83,11 +83,12 @@ def chosen_settings(
     given: Path | None, environment: Mapping[str, str] = os.environ, local: Path = LOCAL
 ) -> tuple[Mapping[str, str], str]:
     """Return the settings and where they are from. They come from one place: parts of two would fit neither app."""
-    if given is not None:
-        return _read(given), str(given)
-    if _names_store(environment) or not local.exists():
+    if given is None and (_names_store(environment) or not local.exists()):
         return environment, "the environment"
-    return _read(local), local.name
+    try:
+        return read_settings(given or local), str(given or local.name)
+    except BadConfiguration as error:
+        raise Stopped(str(error), USAGE) from None
 
 
 def open_app(chosen: argparse.Namespace) -> App:
@@ -103,10 +104,3 @@ def open_app(chosen: argparse.Namespace) -> App:
 
 def _names_store(values: Mapping[str, str]) -> bool:
     return any(name == _STORE or name.startswith(f"{_STORE}__") for name in values)
-
-
-def _read(file: Path) -> Mapping[str, str]:
-    try:
-        return read_settings(file)
-    except BadConfiguration as error:
-        raise Stopped(str(error), USAGE) from None

@@ -189,10 +189,9 @@ def members_of(app: App, fleet: str, action: Command) -> Plan:
 
 
 def _live(champion: Champion) -> list[Fact]:
-    live = champion.live
-    if live is None:
-        return [("live now", "nothing is recorded yet; what is live is kept first")]
-    return [("live now", f"entry {live.number} of {utc(live.at)} (UTC), model {models(live.models)}")]
+    if live := champion.live:
+        return [("live now", f"entry {live.number} of {utc(live.at)} (UTC), model {models(live.models)}")]
+    return [("live now", "nothing is recorded yet; what is live is kept first")]
 
 
 def _switch(app: App, champion: Champion) -> list[Fact]:

@@ -78,11 +78,8 @@ def _rights(at: str, parts: Parts, settings: Part, needed: tuple[str, ...]) -> F
 def _component(at: str, parts: Parts, settings: AzureMLTraining, name: str) -> Iterator[Finding]:
     found = parts.component(name)
     if found is None:
-        yield wrong(
-            f"{at}.component",
-            f"the workspace has no component {name}",
-            "publish it (az ml component create --file component.yml), or correct the name and the version",
-        )
+        publish = "publish it (az ml component create --file component.yml), or correct the name and the version"
+        yield wrong(f"{at}.component", f"the workspace has no component {name}", publish)
         return
     yield ok(f"{at}.component", f"{name} is there")
     yield from findings.ports(at, settings, found)
@@ -93,11 +90,8 @@ def _job(at: str, parts: Parts, file: JobFile) -> Iterator[Finding]:
     job, made = file.read()
     named = [job[member] for member in ("codeId", *([] if made else ["environmentId"])) if member in job]
     if missing := [each for each in named if not parts.has(each)]:
-        yield wrong(
-            f"{at}.job",
-            f"the workspace has no {', '.join(missing)}",
-            "create it (az ml environment create --file ...), or correct the name and the version in the file",
-        )
+        create = "create it (az ml environment create --file ...), or correct the name and the version in the file"
+        yield wrong(f"{at}.job", f"the workspace has no {', '.join(missing)}", create)
     else:
         yield ok(f"{at}.job", "what the file names is there")
     if "computeId" in job:

@@ -58,11 +58,8 @@ def ports(at: str, training: AzureMLTraining, found: Ports) -> Iterator[Finding]
         yield _named(f"{at}.champion.scored", "output", champion.scored, found.outputs)
     given = inputs_of(training).values()
     for name in [name for name, each in found.inputs.items() if each.required and name not in given]:
-        yield wrong(
-            f"{at}.parameters",
-            f"do not give the input {name!r}, which has no default",
-            f'add it: parameters: {{{name}: "..."}}',
-        )
+        problem = f"do not give the input {name!r}, which has no default"
+        yield wrong(f"{at}.parameters", problem, f'add it: parameters: {{{name}: "..."}}')
     yield _model_output(at, training, found)
     if training.scored:
         yield _named(f"{at}.scored", "output", training.scored.output, found.outputs)
@@ -81,11 +78,9 @@ def _model_output(at: str, training: AzureMLTraining, found: Ports) -> Finding:
     kind = found.outputs.get(training.model.output)
     if kind is None or kind == training.model.type or kind in _FOLDERS:
         return _named(f"{at}.model", "output", training.model.output, found.outputs)
-    return wrong(
-        f"{at}.model",
-        f"the output {training.model.output!r} is of the type {kind}, and the configuration says {training.model.type}",
-        f"write type: {kind} if that is right, or correct the output",
-    )
+    of_type = f"the output {training.model.output!r} is of the type {kind}"
+    problem = f"{of_type}, and the configuration says {training.model.type}"
+    return wrong(f"{at}.model", problem, f"write type: {kind} if that is right, or correct the output")
 
 
 def _named(what: str, kind: str, name: str, there: Iterable[str]) -> Finding:
@@ -97,21 +92,15 @@ def _named(what: str, kind: str, name: str, there: Iterable[str]) -> Finding:
 
 def compute(what: str, name: str, found: Compute | None) -> Iterator[Finding]:
     if found is None:
-        yield wrong(
-            what,
-            f"the workspace has no compute {name!r}",
-            f"create it (az ml compute create --type AmlCompute --name {name} ...), or correct the name",
-        )
+        create = f"create it (az ml compute create --type AmlCompute --name {name} ...), or correct the name"
+        yield wrong(what, f"the workspace has no compute {name!r}", create)
         return
     size = f"{found.kind}, {found.size or 'of a size that is not known here'}"
     if found.state not in ("succeeded", ""):
         yield warning(what, f"{size}, is {found.state}", f"see what became of it: az ml compute show --name {name}")
     elif found.nodes == 0:
-        yield wrong(
-            what,
-            f"{size}, has no node at any time",
-            f"let it have one: az ml compute update --name {name} --max-instances 1",
-        )
+        update = f"let it have one: az ml compute update --name {name} --max-instances 1"
+        yield wrong(what, f"{size}, has no node at any time", update)
     else:
         nodes = f", at most {found.nodes} nodes" if found.nodes else ""
         yield ok(what, f"{size}{nodes}")
@@ -120,10 +109,8 @@ def compute(what: str, name: str, found: Compute | None) -> Iterator[Finding]:
 
 def _job_identity(what: str, found: Compute) -> Finding:
     if found.identity:
-        return ok(
-            what,
-            f"{found.identity}; whether it has the role {DATA_ROLE} on the container `batches` shows at the first job",
-        )
+        role = f"whether it has the role {DATA_ROLE} on the container `batches` shows at the first job"
+        return ok(what, f"{found.identity}; {role}")
     return warning(
         what,
         "the compute has none, and a job reads and writes the datastore by its identity",
@@ -140,18 +127,11 @@ def datastore(what: str, name: str, found: Datastore | None, account: str, conta
     if found.kind != "AzureBlob":
         return wrong(what, f"is of the kind {found.kind}, and the app's containers are AzureBlob", make)
     if found.account.lower() != account.lower() or found.container != container:
-        return wrong(
-            what,
-            f"is over the container {found.container} of {found.account}, and the app uses {container} of {account} "
-            "(RETRAINING_STORE)",
-            make,
-        )
-    if found.credentials.lower() != "none":
-        return warning(
-            what,
-            f"has credentials of the type {found.credentials}, which open the account to all jobs of the workspace",
-            f"make it by identity, without credentials: {_GUIDE} has the file",
-        )
+        ours = f"the app uses {container} of {account} (RETRAINING_STORE)"
+        return wrong(what, f"is over the container {found.container} of {found.account}, and {ours}", make)
+    if (kind := found.credentials).lower() != "none":
+        problem = f"has credentials of the type {kind}, which open the account to all jobs of the workspace"
+        return warning(what, problem, f"make it by identity, without credentials: {_GUIDE} has the file")
     return ok(what, f"is over the container {container} of {account}, by identity")
 
 
@@ -174,10 +154,8 @@ def endpoint(what: str, target: AzureMLOnlineTarget, found: Endpoint | None, kno
             f"create it with identity: system_assigned, and give that the role {READ_ROLE} on the container `models`",
         )
     else:
-        yield ok(
-            f"{what}, identity",
-            f"{found.identity}; whether it has the role {READ_ROLE} on the container `models` shows at the first stage",
-        )
+        role = f"whether it has the role {READ_ROLE} on the container `models` shows at the first stage"
+        yield ok(f"{what}, identity", f"{found.identity}; {role}")
     yield live_deployment(f"{what}, live deployment", found, known)
     yield from _idle(what, found, known.kept)
 
@@ -200,11 +178,8 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
     live = the_live(found)
     if live is None:
         there = ", ".join(each.name for each in found.deployments) or "none"
-        return wrong(
-            what,
-            f"no deployment has traffic, so that all calls are answered with 404; the deployments are: {there}",
-            known.give_back,
-        )
+        problem = "no deployment has traffic, so that all calls are answered with 404; the deployments are"
+        return wrong(what, f"{problem}: {there}", known.give_back)
     if len(found.traffic) > 1:
         shares = ", ".join(f"{name} {share} %" for name, share in found.traffic.items())
         if known.is_changing:
@@ -214,20 +189,13 @@ def live_deployment(what: str, found: Endpoint, known: Known) -> Finding:
         problem = f"somebody else gave all calls to {live.name}; the history says {known.serving}"
         return warning(what, problem, known.give_back)
     if live.state != "succeeded":
-        return warning(
-            what,
-            f"{live.name} is {live.state}",
-            f"wait until it is ready, or see its log: az ml online-deployment get-logs --name {live.name}",
-        )
+        wait = f"wait until it is ready, or see its log: az ml online-deployment get-logs --name {live.name}"
+        return warning(what, f"{live.name} is {live.state}", wait)
     if not live.model:
-        return wrong(
-            what,
-            f"{live.name} serves no registered model, so that it cannot be the pattern for others",
-            "register its model in the workspace and deploy that",
-        )
-    return ok(
-        what, f"{live.name}, {live.instances} x {live.instance_type}, serves {live.model.rpartition('models/')[2]}"
-    )
+        problem = f"{live.name} serves no registered model, so that it cannot be the pattern for others"
+        return wrong(what, problem, "register its model in the workspace and deploy that")
+    model = live.model.rpartition("models/")[2]
+    return ok(what, f"{live.name}, {live.instances} x {live.instance_type}, serves {model}")
 
 
 def _idle(what: str, found: Endpoint, kept: int) -> Iterator[Finding]:
@@ -237,11 +205,9 @@ def _idle(what: str, found: Endpoint, kept: int) -> Iterator[Finding]:
         if "relearn.sha256" in each.tags or len(idle) <= kept:
             yield ok(f"{what}, deployment {each.name}", f"has no traffic, is {each.state}; the app drops it in time")
         else:
-            yield warning(
-                f"{what}, deployment {each.name}",
-                f"has no traffic, and costs {each.instances} x {each.instance_type} all the time",
-                f"delete it if nobody needs it: az ml online-deployment delete --name {each.name}",
-            )
+            problem = f"has no traffic, and costs {each.instances} x {each.instance_type} all the time"
+            delete = f"delete it if nobody needs it: az ml online-deployment delete --name {each.name}"
+            yield warning(f"{what}, deployment {each.name}", problem, delete)
 
 
 def quota(what: str, instances: int, found: Room | None) -> Finding:
@@ -249,14 +215,12 @@ def quota(what: str, instances: int, found: Room | None) -> Finding:
     if found is None:
         return ok(what, "is not known here; see az ml compute list-usage")
     needed = ceil(instances * _RESERVE) * found.cores
-    said = (
-        f"the second deployment needs about {needed} cores of {found.family}, and {found.left} are left in the region"
-    )
+    need = f"the second deployment needs about {needed} cores of {found.family}"
+    both = f"{need}, and {found.left} are left in the region"
     if needed <= found.left:
-        return ok(what, said)
-    return warning(
-        what, said, "ask for more (portal, Quotas, Machine Learning), or write fewer instances or another type"
-    )
+        return ok(what, both)
+    more = "ask for more (portal, Quotas, Machine Learning), or write fewer instances or another type"
+    return warning(what, both, more)
 
 
 def room(what: str, instances: int, most: int | None) -> Finding | None:

@@ -204,11 +204,8 @@ def _live(app: App, pipeline: Pipeline, name: str, reference: BlobReference) -> 
     right = live.models.get(name) if live else None
     if right is not None and kept != right:
         there = short(kept.sha256) if kept else "a model that somebody else deployed"
-        return warning(
-            what,
-            f"is {there}, and the history says {short(right.sha256)}",
-            "the next promotion notes it in the history; a rollback brings the other one back",
-        )
+        after = "the next promotion notes it in the history; a rollback brings the other one back"
+        return warning(what, f"is {there}, and the history says {short(right.sha256)}", after)
     return f"is kept as {short(kept.sha256)}" if kept else "can be read, so that it can be put back"
 
 
@@ -216,11 +213,8 @@ def _account(app: App, what: str, target: NewTarget) -> Finding:
     there, ours = app.rights(target).storage_account(), app.account
     if there is None or there.lower() == ours.lower():
         return ok(what, "the service reads models from the account of RETRAINING_STORE")
-    return wrong(
-        what,
-        f"the service reads models from the account {there}, and RETRAINING_STORE is {ours}",
-        f"set RETRAINING_STORE to the account {there}",
-    )
+    problem = f"the service reads models from the account {there}, and RETRAINING_STORE is {ours}"
+    return wrong(what, problem, f"set RETRAINING_STORE to the account {there}")
 
 
 def _may_write(app: App, what: str, target: NewTarget) -> Finding:
