@@ -10,7 +10,7 @@ from typing import Any
 
 from aml.cli.place import add_data, identity_of, running_address
 from service.commands import Stopped
-from service.listening import running
+from service.listening import noted, running
 
 SHELLS: Mapping[str, Callable[[str, str], str]] = {
     "bash": lambda name, value: f"export {name}={shlex.quote(value)}",
@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
     env.add_argument(
         "--proxy", action="store_true", help="lead the service's real host names here; needs serve --proxy"
     )
+    env.add_argument("--mlflow", action="store_true", help="also lead MLflow here without its plug-in, for 21 days")
     env.set_defaults(run=_env)
 
 
@@ -32,8 +33,12 @@ def _env(chosen: argparse.Namespace) -> int:
     address = running_address(chosen.data)
 
     from aml.identity.authority import AUTHORITY
+    from aml.jobs.variables import tracking
 
-    values = variables(identity_of(chosen.data), address, str((chosen.data / AUTHORITY).resolve()))
+    identity, authority = identity_of(chosen.data), (chosen.data / AUTHORITY).resolve()
+    values = variables(identity, address, str(authority))
+    if chosen.mlflow:
+        values |= tracking(identity, f"{address}/mlflow/v1.0{noted(chosen.data)['workspace']}", authority)
     if chosen.proxy:
         if not (proxy := running(chosen.data, "proxy")):
             raise Stopped(f"the server over {chosen.data} has no proxy; start it with: python -m aml serve --proxy")

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aml.identity import tokens
-from aml.state.records import Job
+from aml.state.records import Identity, Job
 from aml.state.runs import run_of_job
 from aml.state.workspace import Workspace
 
 LIFETIME = 21 * 24 * 3600  #: seconds: as long as a job may run
+
+
+def tracking(identity: Identity, address: str, authority: Path) -> dict[str, str]:
+    """Return what leads MLflow to the workspace without its plug-in: an address, a token and a certificate."""
+    return {
+        "MLFLOW_TRACKING_URI": address,
+        "MLFLOW_TRACKING_TOKEN": tokens.issue(identity, "https://management.azure.com", LIFETIME)[0],
+        "MLFLOW_TRACKING_SERVER_CERT_PATH": str(authority.absolute()),
+    }
 
 
 @dataclass(frozen=True)
@@ -28,14 +37,10 @@ class JobVariables:
 
     def of(self, job: Job) -> dict[str, str]:
         known = self.workspace.identity
-        token, _ = tokens.issue(known, "https://management.azure.com", LIFETIME)
         run = self.run(job) if self.run else run_of_job(self.workspace.records, job).name
         root = job.properties["properties"].get("azureml.parentRunId", job.name)
         return {
-            # Plain MLflow takes a REST address, a token and a certificate; the plug-in is not needed.
-            "MLFLOW_TRACKING_URI": f"{self.address}/mlflow/v1.0{self.workspace.id}",
-            "MLFLOW_TRACKING_TOKEN": token,
-            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.authority.absolute()),
+            **tracking(known, f"{self.address}/mlflow/v1.0{self.workspace.id}", self.authority),
             "MLFLOW_EXPERIMENT_NAME": job.properties["experimentName"],
             "MLFLOW_RUN_ID": run,
             "AZUREML_RUN_ID": job.name,

@@ -149,6 +149,7 @@ STEPS: dict[str, Any] = {
     "calls follow the divided traffic": [1, 9],
     "a deployment with traffic is not deleted": ["HttpResponseError", "BadRequest"],
     "traffic for a deployment that is not there is refused": ["HttpResponseError", "BadRequest"],
+    "one deployment has all traffic again": [[0, 1], {"blue": 100, "green": 0}],
     "all calls go to the other deployment": [{"rows": 2}, {"green": 100, "blue": 0}],
     "a call reaches the deployment that it names": [0, 1],
     "the client itself keeps the header of that call": [0, 1],

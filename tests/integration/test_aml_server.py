@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -22,10 +23,15 @@ def test_a_client_that_trusts_the_authority_is_answered_and_every_other_refuses(
         assert requests.get(discovery, headers=claimed, verify=trusted, timeout=PATIENCE).status_code == 200
         with pytest.raises(requests.exceptions.SSLError):
             requests.get(discovery, timeout=PATIENCE)
-        printed = command(tmp_path / "aml", "env").stdout
+        printed = command(tmp_path / "aml", "env", "--mlflow").stdout
         script = f"{printed}\nprintf %s $IDENTITY_HEADER"
         shell = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
         assert shell.stdout == here.settings["IDENTITY_HEADER"]
+        mlflow = dict(re.findall(r"export MLFLOW_TRACKING_(\w+)=(.*)", printed))
+        assert mlflow["SERVER_CERT_PATH"] == trusted
+        experiment = f"{mlflow['URI']}/api/2.0/mlflow/experiments/get?experiment_id=0"
+        headers = {"Authorization": f"Bearer {mlflow['TOKEN']}"}
+        assert requests.get(experiment, headers=headers, verify=trusted, timeout=PATIENCE).status_code == 200
         shown = command(tmp_path / "aml", "env", "--shell", "powershell").stdout
         assert f"$env:ARM_CLOUD_METADATA_URL = '{here.address}/metadata/endpoints?api-version=2019-05-01'" in shown
     gone = command(tmp_path / "aml", "env")

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from azure.storage.blob import ExponentialRetry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
-from aml.server import ADDRESSES
+from aml import page
+from aml.identity import tokens
+from aml.runs.protocol import METHODS
+from aml.runs.real import RealMlflow
+from aml.server import ADDRESSES, build
 from aml.serving.changes import Pace
 from aml.state.runs import LoggedModel, Run, experiment_of
+from aml.state.serving import Endpoint
 from aml.storage import accounts
 from tests.support import batch
 from tests.support.aml import MODEL, PORT, Here, refusal
@@ -110,6 +119,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
     return here
 
 
+@pytest.fixture(scope="module")
+def in_front_of_mlflow(here: Here) -> ASGIApp:
+    """The workspace before a real MLflow server that has not started."""
+    return build(replace(here.context, mlflow=RealMlflow(here.workspace.folder, "python", lambda _: None)))
+
+
 @pytest.mark.parametrize(("method", "path"), sorted({each[1:3] for each in ADDRESSES}))
 def test_a_malformed_request_is_refused_in_the_documented_shape(
     here: Here, portal: BlockingPortal, method: str, path: str
@@ -132,6 +147,67 @@ def test_a_malformed_request_is_refused_in_the_documented_shape(
             refusal(answer)
 
     refused_well()
+
+
+@settings(max_examples=60, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_malformed_call_of_an_endpoint_is_refused_in_the_documented_shape(
+    here: Here, portal: BlockingPortal, data: st.DataObject
+) -> None:
+    endpoint = here.workspace.records.find(Endpoint, "onlineendpoints/income")
+    assert endpoint is not None
+    headers = {"Authorization": f"Bearer {data.draw(st.sampled_from([endpoint.primary, here.token, '']) | PART)}"}
+    if data.draw(st.booleans()):
+        headers["azureml-model-deployment"] = data.draw(PART)
+    place = f"/score/{data.draw(st.just('income') | PART)}?{data.draw(QUERY)}"
+    body = json.dumps(_body(data)).encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=30))
+    answer = ask(here.app, data.draw(st.sampled_from(["POST", "GET"])), place, headers, [body], PORT, portal)
+    assert 400 <= answer.status < 500, answer.body  # its deployment is not ready
+    refusal(answer)
+
+
+@settings(max_examples=60, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_malformed_call_of_the_storage_is_refused_in_its_shape(
+    here: Here, portal: BlockingPortal, data: st.DataObject
+) -> None:
+    account = here.workspace.account
+    token = tokens.issue(here.workspace.identity, "https://storage.azure.com")[0]
+    headers = {
+        "Host": f"{account.name}.blob.{account.suffix}",
+        "Authorization": data.draw(st.sampled_from([f"Bearer {token}", "SharedKey a:b", "Bearer", ""])),
+        "x-ms-meta-a": data.draw(PART),
+    }
+    place = f"/{data.draw(PART)}/{data.draw(PART)}?{data.draw(QUERY)}"
+    method = data.draw(st.sampled_from(["GET", "PUT", "HEAD", "DELETE", "POST"]))
+    answer = ask(here.app, method, place, headers, [data.draw(st.binary(max_size=30))], PORT, portal)
+    assert answer.status in (400, 401, 503), answer.body  # the storage is not there
+    assert ElementTree.fromstring(answer.body).findtext("Code") == answer.headers["x-ms-error-code"]
+
+
+@settings(max_examples=40, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_a_malformed_call_before_mlflows_server_answers_is_refused_in_its_shape(
+    here: Here, portal: BlockingPortal, in_front_of_mlflow: ASGIApp, data: st.DataObject
+) -> None:
+    rest = data.draw(st.sampled_from(["api/2.0/mlflow/runs/log-batch", "api/2.0/mlflow-artifacts/artifacts/a", "a"]))
+    place = f"/mlflow/v1.0{here.workspace.id}/{rest}?{data.draw(QUERY)}"
+    body = json.dumps(_body(data)).encode() if data.draw(st.booleans()) else data.draw(st.binary(max_size=30))
+    headers = {"Authorization": f"Bearer {here.token}"}
+    method = data.draw(st.sampled_from(METHODS))
+    answer = ask(in_front_of_mlflow, method, place, headers, [body], PORT, portal)
+    assert refusal(answer)[0] in (400, 503), answer.body
+
+
+def test_each_address_is_tried_with_malformed_calls(here: Here) -> None:
+    """An address beside the table is one of the page, which has its own test."""
+    served = here.app._app.routes  # type: ignore[attr-defined]
+    beside = paths(served) - {path for _, _, path, _ in ADDRESSES}
+    assert beside == paths(page.routes(here.context))
+
+
+def paths(routes: Sequence[BaseRoute]) -> set[str]:
+    return {each.path for each in routes if isinstance(each, Route)}
 
 
 def _body(data: st.DataObject) -> Any:

@@ -14,8 +14,9 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.routing import Mount, Route
 
-from aml.page import samples
+from aml.page import routes, samples
 from aml.state.records import Job, make
 from aml.state.runs import Point, log, run_of_job
 from service.page.paging import AT_ONCE
@@ -293,19 +294,18 @@ def test_a_batch_endpoint_is_shown_with_what_a_call_needs(here: Here) -> None:
     assert "Its calls start jobs of first" in html(here, "/")
 
 
+@settings(max_examples=25, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), st.sampled_from(["GET", "POST", "PUT"])
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    st.sampled_from(["", "?after=x", "?before=-1", "?before=1&after=%00", f"?after={10**40}"]),
+    st.sampled_from(["GET", "POST", "PUT"]),
 )
-def test_no_path_breaks_the_page(serving: Here, name: str, method: str) -> None:
+def test_no_call_breaks_the_page(serving: Here, name: str, query: str, method: str) -> None:
     part = re.sub("[/?#]", "", name) or "x"
-    for path in (
-        f"/jobs/{part}",
-        f"/jobs/{part}/nodes/{part}",
-        f"/models/{part}",
-        f"/endpoints/{part}",
-        f"/page/static/{part}",
-    ):
-        assert page(serving, path, method, origin=OWN).status < 500
+    for route in routes(serving.context):
+        assert isinstance(route, Route | Mount)
+        path = re.sub("{[^}]*}", lambda _: part, route.path) + (f"/{part}" if isinstance(route, Mount) else "")
+        assert page(serving, f"{path}{query}", method, origin=OWN).status < 500
 
 
 JUNK = st.recursive(

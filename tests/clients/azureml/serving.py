@@ -86,6 +86,8 @@ def follow(client):
         refusal(client.online_deployments.begin_delete, "green", ENDPOINT),
     )
     report("traffic for a deployment that is not there is refused", refusal(traffic, client, other=100))
+    traffic(client, blue=100, green=0)
+    report("one deployment has all traffic again", [score(client), client.online_endpoints.get(ENDPOINT).traffic])
     traffic(client, green=100)
     report("all calls go to the other deployment", [score(client), client.online_endpoints.get(ENDPOINT).traffic])
 
