@@ -13,12 +13,16 @@ from typing import Any
 from aml.errors import ArmError
 from aml.faults import Faults
 from aml.state import operations
-from aml.state.serving import BatchDeployment, BatchEndpoint, Served
+from aml.state.records import Job, Resource
+from aml.state.serving import BatchDeployment, BatchEndpoint, Deployment, Endpoint, Served
 from aml.state.workspace import Workspace
 
 log = logging.getLogger("aml.serving")
 
 LOOK = 0.25  #: seconds between two looks at what is waited for
+ENDPOINT_DELETED = ArmError(409, "Conflict", "The endpoint was deleted.")
+#: what operations change
+KINDS: tuple[type[Resource], ...] = (Endpoint, Deployment, BatchEndpoint, BatchDeployment, Job)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Changes:
 
     def start(self) -> None:
         """Carry out what the server before had begun."""
+        operations.end_of_deleted(self._records, KINDS)
         for kind in (BatchEndpoint, BatchDeployment):
             for resource in self._records.all(kind):
                 if resource.moves:
@@ -74,9 +79,9 @@ class Changes:
         below = self._records.all(BatchDeployment, f"{resource.id}/deployments")
         if isinstance(resource, BatchDeployment):
             self._records.change(BatchEndpoint, resource.endpoint, lambda found: found.without(resource.name))
-        self._records.delete(resource, *below)
         for deployment in below:
-            operations.end_all(self._records, deployment.id, ArmError(409, "Conflict", "The endpoint was deleted."))
+            operations.end_all(self._records, deployment.id, ENDPOINT_DELETED)
+        self._records.delete(resource, *below)
         operations.end(self._records, resource.operation)
 
     def _wait(self, seconds: float, is_over: Callable[[], bool]) -> bool:

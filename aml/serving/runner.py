@@ -19,7 +19,7 @@ import msgspec
 from aml.errors import ArmError
 from aml.faults import Faults
 from aml.jobs.pythons import Pythons
-from aml.serving.changes import LOOK, Changes, Pace
+from aml.serving.changes import ENDPOINT_DELETED, LOOK, Changes, Pace
 from aml.serving.replica import Order, Started, Stopped, fetch, start
 from aml.serving.routes import Live, Route, make_route
 from aml.serving.templates import Templates
@@ -108,11 +108,12 @@ class Serving(Changes):
         if not self._wait(self._pace.endpoint, lambda: False):
             return
         deployments = self._records.all(Deployment, f"{endpoint.id}/deployments")
+        for deployment in deployments:
+            operations.end_all(self._records, deployment.id, ENDPOINT_DELETED)
         self._records.delete(endpoint, *deployments)
         self.refresh(endpoint.id)
         for deployment in deployments:
             self._end(deployment)
-            operations.end_all(self._records, deployment.id, ArmError(409, "Conflict", "The endpoint was deleted."))
         operations.end(self._records, endpoint.operation)
 
     def _deploy(self, deployment: Deployment) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from aml.errors import ArmError
 from aml.state.records import Operation, Records, now
+from service.database import Record
 from service.keys import new_id
 
 ENDED = ("Succeeded", "Failed", "Canceled")
@@ -36,3 +39,10 @@ def end_all(records: Records, resource: str, error: ArmError | None = None) -> N
     """Record how the operations of a resource ended."""
     for operation in records.all(Operation, resource):
         end(records, operation.id, error)
+
+
+def end_of_deleted(records: Records, kinds: Collection[type[Record]]) -> None:
+    """End the operations whose resource is not there: a server deleted it, and died before it ended the operation."""
+    for operation in records.all(Operation):
+        if operation.status not in ENDED and not any(records.find(kind, operation.parent) for kind in kinds):
+            end(records, operation.id)
