@@ -118,6 +118,11 @@ def arrival_id(dataset: Dataset, replay: str = "") -> str:
     return f"{dataset.modified:%Y%m%dT%H%M%S}-{digest[:16]}"
 
 
+def arrived(arrival_id: str, pipeline: str, dataset: Dataset, now: datetime, **facts: Any) -> Arrival:
+    """Return the first record of a version of a blob."""
+    return Arrival(id=arrival_id, pipeline=pipeline, dataset=dataset, seen_at=now, at=now, **facts)
+
+
 class ArrivalSettings(FilePart, frozen=True, kw_only=True):
     """When dropped data is whole, and what of it makes one retraining."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.base.errors import DataChanged, ServiceRefused
-from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
+from shared.domain.arrivals import Arrival, ArrivalState, arrival_id, arrived
 from shared.domain.checks import Fault, Report
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import Dataset
@@ -33,18 +33,10 @@ class Arrivals:
 
     def see(self, dataset: Dataset, replay: str = "") -> list[Arrival]:
         """Announce this version of the blob, once for each pipeline whose pattern it fits."""
-        now = self.now()
+        now, path = self.now(), dataset.path
         arrivals = [
-            Arrival(
-                id=arrival_id(dataset, replay),
-                pipeline=pipeline.name,
-                dataset=dataset,
-                seen_at=now,
-                at=now,
-                marker=pipeline.is_marker(dataset.path),
-                replay=replay,
-            )
-            for pipeline in self.pipelines.taking(dataset.path)
+            arrived(arrival_id(dataset, replay), each.name, dataset, now, marker=each.is_marker(path), replay=replay)
+            for each in self.pipelines.taking(path)
         ]
         for arrival in arrivals:
             self.records.arrivals.announce(arrival)

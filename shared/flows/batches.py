@@ -88,7 +88,9 @@ class BatchCloser:
             last = closing.job.id if closing.job else stored.record.last
             batches = msgspec.structs.replace(stored.record, closing=closing, last=last)
             stored = self.records.arrivals.save_batches(stored, batches)
-            self._finish_and_begin(pipeline, closing, known)
+            # The job is recorded: it begins while the batch is finished, and neither needs the other.
+            begun = [partial(self.begin, closing.job)] if closing.job else []
+            together(partial(self._finish, pipeline, closing, known), *begun)
             if job := closing.job:
                 jobs.append(job)
                 for older in decision.superseded:
@@ -101,11 +103,6 @@ class BatchCloser:
         if pipeline.arriving.several and (faults := faults_of(batch, pipeline.checks)):
             return OpenBatch(faults=faults, arrivals=arrivals)
         return OpenBatch(job=self._received(pipeline, batch), arrivals=arrivals)
-
-    def _finish_and_begin(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
-        """Begin the batch's job while the batch is finished: it is recorded, and neither needs the other."""
-        begun = [partial(self.begin, closing.job)] if closing.job else []
-        together(lambda: self._finish(pipeline, closing, known), *begun)
 
     def _finish(self, pipeline: Pipeline, closing: OpenBatch, known: dict[str, Stored[Arrival]]) -> None:
         """Record the batch's job, or set all of it aside: each step may have been done before.

@@ -81,4 +81,4 @@ class Copies:
 
     @cached_property
     def _job(self) -> Callable[[str], RetrainingJob | None]:
-        return cache(lambda job_id: stored.record if (stored := self.records.jobs.load(job_id)) else None)
+        return cache(self.records.jobs.record)

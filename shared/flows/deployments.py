@@ -47,14 +47,13 @@ class DeploymentCleanup:
         found = stored.record
         if found.look_at and found.look_at > now:
             return
-        jobs = {each.job: self.records.jobs.load(each.job) for each in found.extra if each.job}
-        records = {job_id: job.record if job else None for job_id, job in jobs.items()}
+        jobs = {each.job: self.records.jobs.record(each.job) for each in found.extra if each.job}
         champion = self.records.champions.load(name)
         left, looks = list[Deployment](), list[datetime]()
         for each in found.extra:
             if is_live(each, champion):
                 continue
-            if is_needed(each, champion, records, now):
+            if is_needed(each, champion, jobs, now):
                 is_kept = not champion.change and each.until and each.until > now
                 left.append(each)
                 looks.append(each.until if is_kept and each.until else now + LOOK_AGAIN)

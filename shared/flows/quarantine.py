@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.base.errors import AskHuman, Busy, DataChanged, ServiceRefused
-from shared.domain.arrivals import Arrival, ArrivalState, arrival_id
+from shared.domain.arrivals import Arrival, ArrivalState, arrival_id, arrived
 from shared.domain.checks import Fault, Report
-from shared.domain.jobs import Dataset
 from shared.domain.ports import TrainingData
 from shared.store.arrivals import ArrivalRecords, Moved, PutBack
 from shared.store.shelf import Stored
@@ -118,26 +117,15 @@ class Quarantine:
             return stored.record.arrival  # it was put back, taken up by its event, and moved again
         source = self.arrivals.require(pipeline, asked.source).record
         dataset = self.data.put_back(stored.record.path, folder_of(source), request_id)
-        again = _again(source, dataset, request_id, self.now())
+        # A new version of the blob under its own id: an event that tells of it finds its mark.
+        facts = {"marker": source.marker, "replay": request_id}
+        again = arrived(arrival_id(dataset), pipeline, dataset, self.now(), **facts)
         self.arrivals.announce(again)
         return again.id
 
     def _note(self, stored: Stored[Moved], request_id: str, asked: PutBack) -> Stored[Moved]:
         requests = {**stored.record.requests, request_id: asked}
         return self.arrivals.save_moved(stored, msgspec.structs.replace(stored.record, requests=requests))
-
-
-def _again(source: Arrival, dataset: Dataset, request_id: str, now: datetime) -> Arrival:
-    """A new version of the blob under its own id: its event finds the mark."""
-    return Arrival(
-        id=arrival_id(dataset),
-        pipeline=source.pipeline,
-        dataset=dataset,
-        seen_at=now,
-        at=now,
-        marker=source.marker,
-        replay=request_id,
-    )
 
 
 def folder_of(arrival: Arrival) -> str:

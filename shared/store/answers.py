@@ -32,16 +32,14 @@ class AnswerRecords:
         return KeptRows(digest, rows, new=self._rows.create(digest, rows) is not None)
 
     def rows(self, digest: str) -> Rows | None:
-        stored = self._rows.load(digest)
-        return stored.record if stored else None
+        return self._rows.record(digest)
 
     def keep(self, digest: str, model: str, answers: Rows) -> None:
         """Store what the model answered; what it answered first stays."""
         self._answers.create(f"{digest}/{model}", answers)
 
     def load(self, digest: str, model: str) -> Rows | None:
-        stored = self._answers.load(f"{digest}/{model}")
-        return stored.record if stored else None
+        return self._answers.record(f"{digest}/{model}")
 
     def part(self, digest: str, model: str) -> Stored[Rows]:
         """Return what the model has answered for the first rows."""

@@ -220,8 +220,7 @@ class ArrivalRecords:
 
     def profile(self, pipeline: str) -> Profile | None:
         """Return what the last accepted data looked like, for the next to be compared with."""
-        stored = self._profiles.load(pipeline)
-        return stored.record if stored else None
+        return self._profiles.record(pipeline)
 
     def keep_profile(self, arrival: Arrival, profile: Profile) -> None:
         self._profiles.put(_key(arrival.pipeline, arrival.id), profile)

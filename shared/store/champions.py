@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -41,26 +41,21 @@ class FoundChampion:
     held: bool
 
 
+@dataclass
 class HeldChampion:
     """The champion's record while this run alone may write it.
 
     `abandoned`: the run before did not give it back. It may have died, or have been stopped and go on some day.
     """
 
-    def __init__(
-        self,
-        shelf: Shelf[Champion],
-        stored: Stored[Champion],
-        lease: Lease,
-        now: Callable[[], datetime],
-        since: datetime,
-        *,
-        abandoned: bool,
-    ) -> None:
-        self.abandoned = abandoned
-        self._shelf, self._stored, self._lease = shelf, stored, lease
-        self._now, self._renewed = now, since
-        self.last_of_all: list[Callable[[], None]] = []  #: done while the record is given back: neither needs the other
+    _shelf: Shelf[Champion]
+    _stored: Stored[Champion]
+    _lease: Lease
+    _now: Callable[[], datetime]
+    _renewed: datetime
+    abandoned: bool
+    #: done while the record is given back: neither needs the other
+    last_of_all: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def champion(self) -> Champion:
@@ -96,8 +91,7 @@ class ChampionRecords:
         self._changes = Shelf(documents, ChangeMark, "active/changes")
 
     def load(self, pipeline: str) -> Champion:
-        stored = self._champions.load(pipeline)
-        return stored.record if stored else Champion(pipeline=pipeline)
+        return self._champions.record(pipeline) or Champion(pipeline=pipeline)
 
     def pipelines(self) -> list[str]:
         """Return the pipelines whose endpoints are recorded, also those that the file does not have any more."""
@@ -136,8 +130,7 @@ class ChampionRecords:
             together(given_back.close, *held.last_of_all)
 
     def entry(self, pipeline: str, number: int) -> HistoryEntry | None:
-        stored = self._history.load(_key(pipeline, number))
-        return stored.record if stored else None
+        return self._history.record(_key(pipeline, number))
 
     def append(self, champion: Champion, entry: HistoryEntry) -> Champion:
         """Write the entry as the next of the champion's history; return the champion's record that names it.

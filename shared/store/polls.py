@@ -34,5 +34,5 @@ class PollRecords:
         self._noted = at
 
     def last(self) -> datetime | None:
-        stored = self._polls.load("last")
-        return stored.record.at if stored else None
+        last = self._polls.record("last")
+        return last.at if last else None

@@ -23,8 +23,7 @@ class RequestRecords:
 
     def load(self, request_id: str) -> dict[str, str]:
         """Return what is written down about a message: its outcome, and of some the pipeline, who asked, and why."""
-        stored = self._notes.load(request_id)
-        return stored.record if stored else {}
+        return self._notes.record(request_id) or {}
 
     def outcome(self, request_id: str) -> str | None:
         """Return what is said of a message: `done: ...`, or `not done`, `not yet`, `failed`, `refused`."""

@@ -59,6 +59,10 @@ class Shelf(Generic[T]):
             return None
         return self._kept(name, decode(document.content, self._kind, name), document.etag, len(document.content))
 
+    def record(self, key: str) -> T | None:
+        stored = self.load(key)
+        return stored.record if stored else None
+
     def require(self, key: str) -> Stored[T]:
         if stored := self.load(key):
             return stored

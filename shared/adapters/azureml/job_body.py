@@ -168,7 +168,8 @@ def _check_inputs(order: Order, name: str, declared: Mapping[str, Any]) -> None:
     for each in order.parameters:
         if (kind := _kind(declared[each])) not in LITERALS:
             raise BadConfiguration(f"{name} has the input {each!r} of type {kind}; a parameter is a text or number")
-    needed = {port for port, each in declared.items() if each.get("default") is None and not _is_true(each, "optional")}
+    optional = {port for port, each in declared.items() if str(each.get("optional", "")).lower() == "true"}
+    needed = {port for port, each in declared.items() if each.get("default") is None} - optional
     if missing := sorted(needed - set(given)):
         raise BadConfiguration(f"{name} needs a value for: {', '.join(missing)}; add it to training.parameters")
 
@@ -186,7 +187,3 @@ def _known(name: str, what: str, wanted: Iterable[str], declared: Mapping[str, A
 
 def _kind(declared: Mapping[str, Any]) -> str:
     return str(declared.get("type", "")).lower()
-
-
-def _is_true(declared: Mapping[str, Any], member: str) -> bool:
-    return str(declared.get(member, "")).lower() == "true"

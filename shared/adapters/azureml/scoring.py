@@ -7,7 +7,7 @@ from typing import Any
 from shared.adapters.azureml.answers import read_answers
 from shared.adapters.azureml.inputs import body_of, typed
 from shared.adapters.azureml.workspace import Workspace, is_same
-from shared.adapters.http import Answer, Service, understood
+from shared.adapters.http import Answer, understood
 from shared.base.errors import AccessRefused, ServiceRefused, ServiceUnavailable, UnexpectedAnswer
 from shared.base.secret import Secret
 from shared.domain.azureml import AzureMLOnlineTarget
@@ -93,14 +93,14 @@ class OnlineScoring:
         )
         service = service.having(**{DEPLOYMENT: deployment}) if deployment else service
         if self._access.mode not in _OPENED_BY:
-            return self._workspace.renewing(lambda: _posted(service, body))
+            return self._workspace.renewing(lambda: service.call("POST", "", body=body))
         try:
-            return _posted(service, body)
+            return service.call("POST", "", body=body)
         except AccessRefused as error:
             if error.status != 401:
                 raise
         self._access.secret = None
-        return _posted(service, body)
+        return service.call("POST", "", body=body)
 
     def _authorization(self) -> Callable[[], str] | None:
         """Return what opens the endpoint; None for the app's identity."""
@@ -121,10 +121,6 @@ def joined(pieces: Iterable[Rows]) -> Rows:
     """Return the pieces of one table as a whole."""
     parts = [*pieces]
     return Rows(parts[0].columns, [row for part in parts for row in part.values]) if parts else Rows([], [])
-
-
-def _posted(service: Service, body: Any) -> Answer:
-    return service.call("POST", "", body=body)
 
 
 def _explained(error: ServiceRefused) -> ServiceRefused | ServiceUnavailable:

@@ -75,7 +75,8 @@ class WorkspaceTraining:
 
     def status(self, bes_job: str) -> BesJob:
         job = self._workspace.get(f"jobs/{bes_job}")
-        state = _state(job)
+        with understood("The workspace answered no state of a job"):
+            state = str(job["properties"]["status"])
         match state.lower():
             case "completed":
                 return self._finished(bes_job, job)
@@ -179,11 +180,6 @@ class WorkspaceTraining:
         except (NeverAgain, AskHuman) as error:
             return Failed(f"the service gave no reason that can be read: {error}")
         return Failed(reason_of(self._workspace, details), interrupted=_is_interrupted(details.get("error")))
-
-
-def _state(job: Any) -> str:
-    with understood("The workspace answered no state of a job"):
-        return str(job["properties"]["status"])
 
 
 def _is_interrupted(error: Any) -> bool:

@@ -3,7 +3,6 @@
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 
 from shared.base.suggestion import differs_in_case
@@ -20,42 +19,32 @@ _LETTERS_AT_MOST = 100  #: of a name that are compared
 _SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
 
-@dataclass
-class Fit:
-    names: list[str]  #: of the columns by position
-    faults: list[Fault] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def fitted(table: Table, checks: Checks, inputs: Sequence[str] = ()) -> Fit:
-    """Return what the columns are called and what is wrong with them.
+class Header:
+    """What the columns are called by position, and what is wrong with them.
 
     `inputs` are the columns that the web service is asked with (those of proof.rows): the table must have them too.
     """
-    return _Fitting(table, checks, inputs).fit
 
-
-class _Fitting:
-    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str]) -> None:
+    def __init__(self, table: Table, checks: Checks, inputs: Sequence[str] = ()) -> None:
         self._table, self._checks, self._inputs = table, checks, inputs
-        self.fit = Fit(table.names)
+        self.names, self.faults, self.notes = table.names, list[Fault](), list[str]()
         self._separator = _separator_hint(table)
         if table.form.headless:
             self._by_position()
         else:
             self._by_name()
-        if self._separator and not self.fit.faults:
-            self.fit.notes.append(f"{table.name} has one column{self._separator}")
+        if self._separator and not self.faults:
+            self.notes.append(f"{table.name} has one column{self._separator}")
 
     def _fault(self, kind: Kind, message: str, column: str | None = None) -> None:
         row, line = self._table.header.number, shown(self._table.header.raw)
         message = f"{self._table.name} {message}"
-        self.fit.faults.append(Fault(kind=kind, message=message, row=row, column=column, line=line))
+        self.faults.append(Fault(kind=kind, message=message, row=row, column=column, line=line))
 
     def _by_position(self) -> None:
         names, wanted = self._table.names, [column.name for column in self._checks.columns]
         count = len(names)
-        self.fit.names = [*wanted, *names[len(wanted) :]][:count]
+        self.names = [*wanted, *names[len(wanted) :]][:count]
         message = f"line {self._table.header.number} has {count} values where the pipeline has {len(wanted)} columns"
         if count < len(wanted):
             lacking = f"{message}: {_listed(wanted[count:])} would be empty{self._separator}"
@@ -66,13 +55,11 @@ class _Fitting:
                 f"line {self._table.header.number} has {count} values where proof.rows has {len(self._inputs)} columns"
             )
             self._fault(Kind.MISSING_COLUMN, f"{message}{self._separator}")
-        elif self._checks.label and self._checks.label not in self.fit.names:
+        elif self._checks.label and self._checks.label not in self.names:
             label = self._checks.label
-            self._fault(
-                Kind.MISSING_COLUMN, f"has no column {label!r}; its columns are: {_listed(self.fit.names)}", label
-            )
+            self._fault(Kind.MISSING_COLUMN, f"has no column {label!r}; its columns are: {_listed(self.names)}", label)
         elif wanted and count > len(wanted) and self._checks.extra_columns:
-            self.fit.notes.append(f"{self._table.name} {message}; those after {wanted[-1]!r} were not expected")
+            self.notes.append(f"{self._table.name} {message}; those after {wanted[-1]!r} were not expected")
         elif wanted and count > len(wanted):
             self._fault(Kind.EXTRA_COLUMN, message)
 
@@ -89,13 +76,13 @@ class _Fitting:
             message = f"has a column {_listed(extra)} beside the expected: {_listed(wanted, str)}"
             self._fault(Kind.EXTRA_COLUMN, message, next(iter(extra)))
         elif extra:
-            self.fit.notes.append(f"{self._table.name} has columns that no rule names: {_listed(extra)}")
+            self.notes.append(f"{self._table.name} has columns that no rule names: {_listed(extra)}")
         spaced = [name for name in header if name != name.strip() and name not in required]
-        if spaced and not any(fault.column in spaced for fault in self.fit.faults):
+        if spaced and not any(fault.column in spaced for fault in self.faults):
             message = (
                 f"{self._table.name}: the training takes the space for a part of the name of column {_listed(spaced)}"
             )
-            self.fit.notes.append(message)
+            self.notes.append(message)
         self._find_order(required, there)
 
     def _find_doubles(self) -> None:
@@ -104,14 +91,14 @@ class _Fitting:
             message = f"names the column {name!r} twice in its header; each needs its own name"
             self._fault(Kind.DUPLICATE_COLUMN, message, name)
         if len(doubles) > _EACH_AT_MOST:
-            self.fit.notes.append(f"{len(doubles) - _EACH_AT_MOST:,} more names are there twice")
+            self.notes.append(f"{len(doubles) - _EACH_AT_MOST:,} more names are there twice")
 
     def _find_missing(self, missing: list[str], extra: dict[str, None]) -> None:
         """Say which columns are lacking, and take those that are there renamed out of the extra ones."""
         near = _Near(extra)
         lost = []
         for column in missing:
-            other = near.take(column) if len(self.fit.faults) < 2 * _EACH_AT_MOST else None
+            other = near.take(column) if len(self.faults) < 2 * _EACH_AT_MOST else None
             if other is None:
                 lost.append(column)
                 continue

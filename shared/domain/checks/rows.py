@@ -14,7 +14,7 @@ from shared.domain.checks.columns import CLASSES_AT_MOST, ColumnCheck
 from shared.domain.checks.digests import digests_of
 from shared.domain.checks.drift import Sample
 from shared.domain.checks.duplicates import Duplicates
-from shared.domain.checks.header import fitted
+from shared.domain.checks.header import Header
 from shared.domain.checks.report import Fault, Kind
 from shared.domain.checks.rules import Checks, Column, Type
 from shared.domain.table import Block, Row, Table
@@ -26,8 +26,8 @@ class RowChecks:
 
     def __init__(self, table: Table, checks: Checks, inputs: Sequence[str] = ()) -> None:
         self._table = table
-        fit = fitted(table, checks, inputs)
-        self.faults, self.notes = fit.faults, fit.notes
+        header = Header(table, checks, inputs)
+        self.faults, self.notes = header.faults, header.notes
         self.rows = 0
         self.ragged = 0
         self.first_ragged: Fault | None = None
@@ -35,7 +35,7 @@ class RowChecks:
         types = {name: Type(each.type) if each.type else None for name, each in declared.items()}
         rules = {name: Column(name=name, type=types[name], values=each.values) for name, each in declared.items()}
         rules |= {column.name: column for column in checks.columns}
-        self.columns = [ColumnCheck(rules.get(name, Column(name=name)), name == checks.label) for name in fit.names]
+        self.columns = [ColumnCheck(rules.get(name, Column(name=name)), name == checks.label) for name in header.names]
         self._typed = any(column.rule.type in (Type.NUMBER, Type.INTEGER) for column in self.columns)
         self.duplicates = Duplicates() if checks.duplicates_at_most is not None else None
         self._in_arrays: bool | None = None  #: whether the rows of all blocks are known by `digests.py`

@@ -19,6 +19,7 @@ from shared.domain.champions import Change, Phase, Portion, Traffic, TrafficStep
 from shared.domain.deployments import Deployment, keep_former, pause
 from shared.domain.jobs import Model
 from shared.domain.ports import Pending, Refused, Shares, Staging
+from shared.domain.proof_rows import ALIKE, same_answers
 from shared.domain.sharing import asked_of, given_calls, portion_text, shown, step_bake
 from shared.flows.deployments import drop
 from shared.flows.promotion.held_run import Run
@@ -230,7 +231,8 @@ class Sharing(Run):
                 continue
             if not late:
                 return Later(SOON)
-            if name in traffic.answers and self.switch.answers_so(name, change.rows, traffic.answers[name]):
+            others = traffic.answers.get(name)
+            if others and same_answers(others, self.switch.endpoint(name).score(change.rows), ALIKE):
                 raise Unproven(f"{name} has its former shares, yet answers as the other model does")
             log.error("%s: %s", name, doubt)
             return f"{name} has its former shares, yet {doubt}"

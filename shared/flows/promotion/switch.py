@@ -161,9 +161,6 @@ class Switch:
         known = answers if answers and answers.columns else None
         return _or_trouble(lambda: _doubt_of_former(self.endpoint(name), self.link(model), rows, known))
 
-    def answers_so(self, name: str, rows: Rows, answers: Rows) -> bool:
-        return same_answers(answers, self.endpoint(name).score(rows), ALIKE)
-
     def _await(self, doubt: Callable[[], str | None]) -> float:
         """Look until the switch is proven; return the seconds that took, or raise `Unproven`."""
         begun, pause = self.now(), PAUSE
