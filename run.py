@@ -111,7 +111,7 @@ def _written_help(command: str) -> str:
 
 
 def _settings() -> Mapping[str, str]:
-    """Return the settings that `up` wrote, unless the environment names a store of its own."""
+    """Return the settings that `up` wrote, unless the environment names its own store."""
     if any(name.split("__")[0] == "RETRAINING_STORE" for name in os.environ) or not SETTINGS.exists():
         return {}
     from shared.base.errors import BadConfiguration

@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def show(console: Console, lines: Iterable[tuple[str, str]]) -> None:
-    """Print a line each; what has no room beside its name on a terminal has a line of its own."""
+    """Print a line each; what has no room beside its name on a terminal has its own line."""
     for name, address in lines:
         beside = not console.is_terminal or WIDTH + len(address) <= console.width
         console.print(f"[cyan]{name:<{WIDTH}}[/]{'' if beside else chr(10)}{escape(address)}", soft_wrap=True)

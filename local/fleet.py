@@ -85,7 +85,7 @@ class FleetPlace:
         return {each.name: each for each in self.studio.studio.records.all(Endpoint, self.service.id)}
 
     def drop(self, clinics: Iterable[str], name: str = "first.csv") -> None:
-        """Put data of its own where each clinic's pipeline takes it from, and take the events."""
+        """Put each clinic's own data where its pipeline takes it from, and take the events."""
 
         def put(clinic: str) -> None:
             path = f"clinics/{clinic}/{name}"

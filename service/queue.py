@@ -1,4 +1,4 @@
-"""Queues of work, one a group, first in, first out, each piece in a thread of its own that may start a process."""
+"""Queues of work, one a group, first in, first out, each piece in its own thread that may start a process."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class Studio:
     ) -> list[Published]:
         """Add endpoints with the models of the default one and these settings, all or none.
 
-        `models` gives endpoints a model of their own instead, by the endpoint's name, where the service has one model.
+        `models` gives endpoints their own model instead, by the endpoint's name, where the service has one model.
         """
         names, own = list(names), models or {}
         if wrong := [name for name in names if not _ENDPOINT_NAME.fullmatch(name)]:
@@ -256,7 +256,7 @@ def _first_workspace(identity: Identity) -> Workspace:
 
 
 def new_workspace(workspace_id: str, arm_id: str, name: str, location: str = LOCATION) -> Workspace:
-    """Return a workspace with tokens of its own, not yet recorded."""
+    """Return a workspace with its own tokens, not yet recorded."""
     return Workspace(
         id=workspace_id,
         parent=arm_id.lower(),
@@ -269,7 +269,7 @@ def new_workspace(workspace_id: str, arm_id: str, name: str, location: str = LOC
 
 
 def new_endpoint(parent: str, name: str, **members: Any) -> Endpoint:
-    """Return an endpoint with keys of its own and these members, not yet recorded."""
+    """Return an endpoint with its own keys and these members, not yet recorded."""
     return Endpoint(
         id=new_id(), parent=parent, name=name, created=now(), primary_key=new_key(), secondary_key=new_key(), **members
     )

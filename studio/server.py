@@ -132,7 +132,7 @@ class _Answering:
 
 
 def _authorization(request: Request) -> str | None:
-    """Return the key that the caller carries; clients of the Studio API have a header of its own for it."""
+    """Return the key that the caller carries; clients of the Studio API have a separate header for it."""
     token = request.headers.get("x-ms-metaanalytics-authorizationtoken")
     return request.headers.get("authorization") or (f"Bearer {token}" if token else None)
 

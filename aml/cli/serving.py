@@ -32,14 +32,12 @@ def add(commands: Any) -> None:
         help="YAML file of which Python runs the jobs of an environment; aml/environments.yaml",
     )
     serve.add_argument("--deploying", type=float, default=1.0, help="least seconds that a deployment takes; 1")
-    serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
+    serve.add_argument("--control", action="store_true", help="take orders for faults, on its own port")
     serve.add_argument("--subscription", default="", help="a new workspace's subscription; a random one unless given")
     serve.add_argument("--group", default="relearn", help="a new workspace's resource group")
     serve.add_argument("--workspace", default="local", help="a new workspace's name")
     serve.add_argument("--location", default="westeurope", help="a new workspace's region")
-    serve.add_argument(
-        "--proxy", action="store_true", help="lead the service's real host names here, on a port of its own"
-    )
+    serve.add_argument("--proxy", action="store_true", help="lead the service's real host names here, on its own port")
     serve.add_argument(
         "--mlflow",
         nargs="?",

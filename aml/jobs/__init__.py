@@ -1,1 +1,1 @@
-"""Jobs: what they are, whose turn it is, and how one is carried out in a process of its own."""
+"""Jobs: what they are, whose turn it is, and how one is carried out in its own process."""

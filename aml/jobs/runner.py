@@ -124,7 +124,7 @@ class JobRunner:
             raise Ended
 
     def _run_pipeline(self, pipeline: Job) -> None:
-        """Run the nodes one after the other, each as a job of its own below the pipeline."""
+        """Run the nodes one after the other, each as its own job below the pipeline."""
         ports, made = read_ports(pipeline.properties), dict[str, dict[str, Port]]()
         # A node writes an output of the pipeline to where the pipeline's output is looked for.
         outputs = {
@@ -154,7 +154,7 @@ class JobRunner:
         self._finalize(pipeline.id)
 
     def _node(self, pipeline: Job, name: str, node: dict[str, Any], task: Task) -> Job:
-        """Return the record of a node that runs. Its run has an id of its own, the same after a restart."""
+        """Return the record of a node that runs. Its run has its own id, the same after a restart."""
         run = str(uuid.uuid5(uuid.UUID(self._workspace.identity.guid), f"{pipeline.id}/{name}"))
         properties = {
             "jobType": "Command",

@@ -98,7 +98,7 @@ def checked(context: Context, path: str) -> Place:
         run_of(context, place.path.removeprefix(_RUN).partition("/")[0])
     elif place.path.startswith(f"{_MODEL}m-"):
         logged_models.of(context, place.path.removeprefix(_MODEL).partition("/")[0])
-    elif not place.path.startswith(_MODEL):  # the plug-in uploads local models to containers of its own
+    elif not place.path.startswith(_MODEL):  # the plug-in uploads local models to its own containers
         message = f"The path {path[:200]!r} does not begin with {_RUN}RUN/, as a run's artifact_uri does."
         raise bad_request(message, "path")
     return replace(place, path=place.path.rstrip("/"))

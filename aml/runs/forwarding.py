@@ -1,6 +1,6 @@
 """MLflow's calls in front of a real MLflow server: they are passed on, and jobs have runs there.
 
-MLflow gives a run an id of its own. A job's run has the tag `azureml.job`, and is found by the job's name too. What it
+MLflow gives a run its own id. A job's run has the tag `azureml.job`, and is found by the job's name too. What it
 logs is kept by the workspace as well, which shows it.
 """
 

@@ -42,7 +42,7 @@ def points(metrics: dict[str, Point]) -> list[dict[str, Any]]:
 
 
 def artifact_uri(context: Context, call: Call, experiment: str, run: str) -> str:
-    """Return where artifacts go: MLflow's plug-in has a repository of its own, and asks by the second release."""
+    """Return where artifacts go: MLflow's plug-in has its own repository, and asks by the second release."""
     if call.names["release"] == "v1.0":
         return f"mlflow-artifacts:/{artifacts_of(run)}"
     host = call.base.partition("://")[2]

@@ -1,4 +1,4 @@
-"""What carries out the changes of endpoints and deployments: each in a thread of its own, to its end."""
+"""What carries out the changes of endpoints and deployments: each in its own thread, to its end."""
 
 from __future__ import annotations
 

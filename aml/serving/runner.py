@@ -1,4 +1,4 @@
-"""What becomes of endpoints and deployments: each change is carried out in a thread of its own, to its end.
+"""What becomes of endpoints and deployments: each change is carried out in its own thread, to its end.
 
 The records say what is to be; this brings it about. A server that starts finds there what the one before began.
 """

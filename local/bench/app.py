@@ -86,7 +86,7 @@ def latencies(folder: Path) -> Iterator[Row]:
             bare.promote(bes_job)
             bare_promotion.append(time.perf_counter() - begun)
             bare.promote(str(job.bes_job))  # what the app's records say is live
-        # Counted in a round of its own: to record a call takes longer than some calls.
+        # Counted in its own round: to record a call takes longer than some calls.
         path = place.drop("counted.csv", as_csv(place.header, place.rows[:290]))
         operations = Counter(call.method for call in retraining(app, storage, path) if call.to == "storage")
     # The first round opens connections and loads libraries; it is not counted.
@@ -173,7 +173,7 @@ class Bare:
 
 
 def memory(folder: Path, gib: float) -> Iterator[Row]:
-    """Start a retraining on a large blob in a process of its own; report how far its peak rose."""
+    """Start a retraining on a large blob in its own process; report how far its peak rose."""
     size = int(gib * GIB)
     # No worker: the job stays queued, as nothing is to be learnt from 2 GiB of the same rows here.
     with azurite(folder / "azurite") as storage, workplace(storage, folder / "memory", "--processes", "0") as place:

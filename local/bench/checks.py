@@ -1,6 +1,6 @@
 """How fast a large data set is checked, what each rule costs, and in how much memory; beside csv.reader alone.
 
-Each figure is of a process of its own, and of data that is made as it is read. MB are 10^6 bytes; the time that it
+Each figure is of its own process, and of data that is made as it is read. MB are 10^6 bytes; the time that it
 takes to make the data is in none of the figures of processor time, and in all of those of the clock. A process may use
 one processor core or two, where the system can say so (Linux).
 """
@@ -91,7 +91,7 @@ def _on(cores: int) -> str:
 
 
 def _apart(work: Callable[..., Any], *arguments: Any, cores: int = 2) -> Any:
-    """Return what the work gives in a process of its own, whose memory nothing else has used."""
+    """Return what the work gives in its own process, whose memory nothing else has used."""
     with multiprocessing.get_context("spawn").Pool(1, _use, (cores,)) as pool:
         return pool.apply(work, arguments)
 

@@ -1,4 +1,4 @@
-"""`mlflow models serve` over the pipeline of one of the Studio's models, in an environment of its own."""
+"""`mlflow models serve` over the pipeline of one of the Studio's models, in its own environment."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def serving(folder: Path, pipeline: Any, columns: Sequence[str], row: Sequence[A
         )
     finally:
         if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError):  # its server is a child of its own
+            with contextlib.suppress(ProcessLookupError):  # its server is its own child
                 os.killpg(process.pid, signal.SIGTERM)
         stop(process)
 

@@ -1,4 +1,4 @@
-"""The control of the faults, on a loopback port of its own, and only where it was asked for.
+"""The control of the faults, on a separate loopback port, and only where it was asked for.
 
 GET /faults lists the orders, POST /faults gives one, DELETE /faults lifts all, DELETE /faults/{id} lifts one.
 """

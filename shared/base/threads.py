@@ -92,7 +92,7 @@ def _rested(waiting: Callable[[], R]) -> R:
 def ahead(items: Iterator[T]) -> Iterator[T]:
     """Give the items in their order; another thread makes the next two while one is used.
 
-    It is one thread of its own: what many allocate in turn, the C library keeps for each of them. Nothing is being made
+    It is a separate thread: what many allocate in turn, the C library keeps for each of them. Nothing is being made
     any more when this ends, however it ends.
     """
     end = object()
@@ -117,7 +117,7 @@ def _next(items: Iterator[T], end: object) -> T | object:
 
 
 def _help(next_one: Callable[[], bool]) -> None:
-    """Do one after another, each in a turn of its own, until none is left."""
+    """Do one after another, each in its own turn, until none is left."""
     more = True
     while more:
         _own.turn = _TURNS.acquire()

@@ -193,7 +193,7 @@ def _print_facts(console: Console, facts: Sequence[tuple[Text, Text]]) -> None:
             row = _row([name, text], [beside, room]) if beside else _row([text], [room])
             console.print(Padding(row, (0, 0, 0, _INDENT)))
             continue
-        # A hash that is folded cannot be copied, so it has a line of its own.
+        # A hash that is folded cannot be copied, so it has its own line.
         if name.plain:
             console.print(Padding(name, (0, 0, 0, _INDENT)))
         console.print(Padding(text, (0, 0, 0, 2 * _INDENT)))

@@ -53,7 +53,7 @@ class Svg:
         self._add("rect", x=x, y=y, width=width, height=height, fill=fill, fill_opacity=share, stroke=FAINT)
 
     def _add(self, tag: str, **members: str | float) -> Element:
-        """Add a shape on a line of its own. An empty member is left out."""
+        """Add a shape on its own line. An empty member is left out."""
         given = {name.replace("_", "-"): value for name, value in members.items() if value != ""}
         texts = {name: value if isinstance(value, str) else f"{value:g}" for name, value in given.items()}
         shape = SubElement(self._root, tag, texts)

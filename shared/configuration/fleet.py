@@ -65,7 +65,7 @@ def _check_target(path: str, target: Target, key: str, place: str, wrong: Wrong)
             if target.endpoint.count(place) != 1:
                 raise wrong(f"{path}.endpoint", f"must have {place} once, an endpoint for each {key}: bike-{place}")
             if place not in target.model:
-                raise wrong(f"{path}.model", f"must have {place}, as each {key} has models of its own: bike-{place}")
+                raise wrong(f"{path}.model", f"must have {place}, as each {key} has its own models: bike-{place}")
         case ClassicTarget():
             _check_classic(path, target, key, place, wrong)
 

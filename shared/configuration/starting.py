@@ -21,7 +21,7 @@ class Known:
     values: Sequence[str] = ()
 
     def rule(self, *, limited: bool) -> dict[str, Any]:
-        """Return the rule that the column's cells keep to, with a limit of its own to missing cells if `limited`."""
+        """Return the rule that the column's cells keep to, with its own limit to missing cells if `limited`."""
         kept: dict[str, Any] = (
             {"values": list(self.values)} if self.values else {"type": self.type} if self.type else {}
         )

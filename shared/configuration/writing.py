@@ -83,7 +83,7 @@ def _dumped(entries: Mapping[str, Any]) -> str:
 
 
 def _lines(node: Mapping[str, Any] | list[Any]) -> Iterator[str]:
-    """Yield a block of keys or of list items; the remark of a line stands behind a sign of its own."""
+    """Yield a block of keys or of list items; the remark of a line stands behind its own sign."""
     named = [(f"{_scalar(key)}:", value) for key, value in node.items()] if isinstance(node, Mapping) else None
     for key, given in named if named is not None else [("-", item) for item in node]:
         value, remark = (given.value, f"{_REMARK}{given.remark}") if isinstance(given, Remarked) else (given, "")

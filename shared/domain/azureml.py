@@ -157,7 +157,7 @@ class OnlineScoring(FilePart, frozen=True, kw_only=True):
 
 
 class AzureMLOnlineTarget(FilePart, frozen=True, kw_only=True, tag_field="kind", tag="azureml-online"):
-    """An online endpoint of an Azure Machine Learning workspace. Each new model is a deployment of its own."""
+    """An online endpoint of an Azure Machine Learning workspace. Each new model is its own deployment."""
 
     name: str
     workspace: Workspace

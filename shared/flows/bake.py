@@ -102,7 +102,7 @@ class Bake:
         if live is None or live.number == watch.entry:
             return live
         entry = self.records.champions.entry(champion.pipeline, watch.entry)
-        # What was written late has been repaired, which is an entry of its own.
+        # What was written late has been repaired, which is its own entry.
         return entry if entry and live.action is Action.REVERTED and live.models == entry.models else None
 
     def _others(self, endpoints: Endpoints, entry: HistoryEntry) -> dict[str, Model | None]:

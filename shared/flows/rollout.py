@@ -1,7 +1,7 @@
 """The flow of a rollout: a fleet's accepted models go live, or go back, in waves that stop when too many fail.
 
 A promotion is asked for by releasing the member's job, which the poll then has promoted as any other; a rollback by a
-message for each member, under an id of its own. The members to ask are recorded before they are asked, and outcomes are
+message for each member, under its own id. The members to ask are recorded before they are asked, and outcomes are
 read from their own records. Members without an outcome are asked again, because a run may die anywhere.
 """
 

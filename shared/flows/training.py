@@ -280,7 +280,7 @@ class Training:
         return job.move_to(JobState.SUBMITTED, self.now(), note, bes_job=bes_job, submitted_at=self.now())
 
     def _without_the_changed(self, job: RetrainingJob, error: DataChanged) -> RetrainingJob:
-        """A new version of a file is an arrival of its own; the others of the batch are trained on without it."""
+        """A new version of a file is its own arrival; the others of the batch are trained on without it."""
         left = tuple(part for part in job.parts if self.data.find(part.dataset.path) == part.dataset)
         if not left or len(left) == len(job.parts):
             return job.end(JobState.SUPERSEDED, self.now(), str(error))

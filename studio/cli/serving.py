@@ -26,12 +26,12 @@ def add(commands: Any) -> None:
     serve.add_argument("--at-once", type=int, default=40, help="BES jobs of one endpoint that run at once")
     serve.add_argument("--queued-for", type=float, default=0.0, help="least seconds a BES job waits")
     serve.add_argument("--slow", type=float, default=0.0, help="least seconds a BES job takes")
-    serve.add_argument("--control", action="store_true", help="take orders for faults, on a port of its own")
+    serve.add_argument("--control", action="store_true", help="take orders for faults, on its own port")
     serve.add_argument(
         "--host", action="append", default=[], help="a name by which programs call this server, from the hosts file"
     )
     serve.add_argument("--certificate", type=Path, help="PEM file of a certificate chain: answer HTTPS instead of HTTP")
-    serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is a file of its own")
+    serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is its own file")
     serve.set_defaults(run=_serve)
 
 

@@ -1,4 +1,4 @@
-"""Runs BES jobs, each in a process of its own, so that a job can be cancelled and may die."""
+"""Runs BES jobs, each in its own process, so that a job can be cancelled and may die."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def anonymous(node: Any, files: dict[str, str]) -> Any:
         return node
     node = {key: anonymous(each, files) for key, each in node.items() if key != "__id__"}
     if node.get("__loader__") == "TypeNode":
-        # The types of keys are most of a file: with a name of its own, each is read once.
+        # The types of keys are most of a file: with its own name, each is read once.
         node["__id__"] = f"{node['__module__']}.{node['__class__']}"
     if isinstance(node.get("file"), str):
         node["file"] = files.setdefault(node["file"], f"{len(files) + 1}.npy")

@@ -33,7 +33,7 @@ def templates() -> Iterator[Templates]:
 
 
 def order(folder: Path) -> tuple[Path, Path, dict[str, str], Path]:
-    """Return what a copy is made with: a model, in a folder of its own."""
+    """Return what a copy is made with: a model, in its own folder."""
     folder.mkdir()
     skops.io.dump(constant_model("aye"), folder / "model.skops")
     settings = {"secret": "s", "model": str(folder / "model.skops"), "code": "", "script": ""}

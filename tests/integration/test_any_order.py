@@ -1,6 +1,6 @@
 """Arrivals, polls, promotions, approvals, rollbacks, deaths and second deliveries in any order: what always holds.
 
-Each run is a story of its own against Azurite and the local Studio. However it goes, it ends with one champion, one
+Each run is its own story against Azurite and the local Studio. However it goes, it ends with one champion, one
 history without gaps, and endpoints that serve what the history says. The stories are the same at each run;
 RELEARN_STORIES=100 makes as many new ones.
 """

@@ -27,7 +27,7 @@ from pathlib import Path
 import run
 sys.exit(run._call(run.setup.Ready(Path(sys.executable)), sys.argv[1:]))
 """
-#: `up` in a folder of its own
+#: `up` in its own folder
 UP = """
 import sys
 from pathlib import Path

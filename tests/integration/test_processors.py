@@ -1,4 +1,4 @@
-"""On every processor: what an answer depends on, and what it does not. Each kernel runs in a process of its own."""
+"""On every processor: what an answer depends on, and what it does not. Each kernel runs in its own process."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def azurite(azurite_of_file: Azurite) -> Azurite:
 
 
 class Place:
-    """The app with one pipeline and a container of its own."""
+    """The app with one pipeline and its own container."""
 
     def __init__(self, azurite: Azurite, folder: Path, arrival: dict[str, str]) -> None:
         [entry] = yaml.safe_load((ROOT / "pipelines.sample.yaml").read_text("utf-8"))["pipelines"].values()

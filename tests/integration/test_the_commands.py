@@ -224,7 +224,7 @@ def test_the_commands_run_as_a_program_with_the_environment_alone(terminal: Term
     assert json.loads(done.stdout)[0]["pipeline"] == PIPELINE
 
 
-#: one program that runs several commands, each after a line of its own
+#: one program that runs several commands, each after its own line
 SEVERAL = """
 import json, sys
 from shared.__main__ import main

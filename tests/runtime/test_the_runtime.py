@@ -121,7 +121,7 @@ def test_an_event_of_event_grid_twice_is_one_arrival_and_a_malformed_or_foreign_
 ) -> None:
     flow = Flow(workplace)
     name = f"{PIPELINE}/new data 2026-11 ü%+#.csv"
-    other = f"{PIPELINE}/other.csv"  # here too: without an event of its own, a sweep finds it
+    other = f"{PIPELINE}/other.csv"  # here too: without its own event, a sweep finds it
     for each in (name, other):
         rows = as_csv(workplace.header, workplace.rows[:400])
         workplace.blobs.get_blob_client(workplace.container, each).upload_blob(rows)

@@ -64,7 +64,7 @@ def ask(
     }
     if portal:
         return portal.call(_answer, app, scope, body)
-    # In a thread of its own: another test's browser may keep an event loop in this one.
+    # In its own thread: another test's browser may keep an event loop in this one.
     with ThreadPoolExecutor(1) as alone:
         return alone.submit(copy_context().run, anyio.run, _answer, app, scope, body).result()
 

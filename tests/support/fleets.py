@@ -59,7 +59,7 @@ class FleetWorld:
         return [f"bike-{location}" for location in self.locations]
 
     def see(self, name: str = "a.csv") -> None:
-        """Drop data of its own for each member, and take its event."""
+        """Drop each member's own data, and take its event."""
         world = self.world
         for location in self.locations:
             path = f"bike/{location}/{name}"

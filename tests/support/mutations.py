@@ -1,6 +1,6 @@
 """Mutation tests: each deliberate fault of `tests/mutations.yaml` must make the test fail that is named for it.
 
-The fault is put into the module as it is imported, in a process of its own: no file is changed.
+The fault is put into the module as it is imported, in its own process: no file is changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Microsoft's own Python runtime for Functions, in a process of its own, with the app in it."""
+"""Microsoft's own Python runtime for Functions, in its own process, with the app in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small HTTP servers of the tests, on loopback, each in a thread of its own."""
+"""Small HTTP servers of the tests, on loopback, each in its own thread."""
 
 from __future__ import annotations
 

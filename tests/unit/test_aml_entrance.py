@@ -115,7 +115,7 @@ def test_more_calls_than_the_service_takes_are_throttled_with_the_seconds_to_wai
     assert answers[199].headers["x-ms-ratelimit-remaining-subscription-deletes"] == "0"
     assert refusal(answers[200]) == (429, "ResourceRequestsThrottled")
     assert answers[200].headers["retry-after"] == "1"
-    assert here.call("GET", "").status == 200  # each kind has a bucket of its own
+    assert here.call("GET", "").status == 200  # each kind has its own bucket
     moment = 1.0
     assert [here.call("DELETE", "models/a").status for _ in range(11)] == [204] * 10 + [429]
 

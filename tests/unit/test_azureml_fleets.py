@@ -52,7 +52,7 @@ def test_each_member_of_a_fleet_has_its_own_endpoint_and_models(fleet: dict[str,
     [
         ("targets.0.endpoint", "cancer", ".targets[0].endpoint: must have {clinic} once"),
         ("targets.0.endpoint", "{clinic}-{clinic}", ".targets[0].endpoint: must have {clinic} once"),
-        ("targets.0.model", "cancer", ".targets[0].model: must have {clinic}, as each clinic has models of its own"),
+        ("targets.0.model", "cancer", ".targets[0].model: must have {clinic}, as each clinic has its own models"),
         (
             "training.compute",
             "c-{clinic}",

@@ -62,7 +62,7 @@ def here(tmp_path: Path) -> Here:
 
 @pytest.fixture(scope="module")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Here:
-    """A workspace for tests that make no job, or one of a name of their own."""
+    """A workspace for tests that make no job, or one with its own name."""
     return with_component(Here(tmp_path_factory.mktemp("common") / "aml"))
 
 

@@ -56,7 +56,7 @@ def test_a_scoring_that_fails_each_time_ends_the_job_and_says_why(world: World) 
     assert state is JobState.FAILED
     assert reason == "The champion could not be scored in 5 tries: The champion's scoring failed: the module said no"
     assert len(world.scoring.created) == judging.IN_VAIN
-    assert len(set(world.scoring.names)) == judging.IN_VAIN  # each try is a run of its own
+    assert len(set(world.scoring.names)) == judging.IN_VAIN  # each try is its own run
     assert world.records.jobs.active() == []
 
 

@@ -301,7 +301,7 @@ for file in sorted(Path(".").glob("*.forged"), key=lambda file: int(file.stem)):
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the Studio says of each forged file, in a process of its own, as one that gets through may crash it."""
+    """What the Studio says of each forged file, in its own process, as one that gets through may crash it."""
     folder = tmp_path_factory.mktemp("forged")
     for number, make in enumerate(FORGED.values()):
         (folder / f"{number}.forged").write_bytes(make())

@@ -195,7 +195,7 @@ def test_retry_after_is_read_as_a_date(zone: str) -> None:
     [
         ("BlobArchived", ServiceRefused, "it is in the Archive tier; set its tier to Hot or Cool"),
         ("BlobBeingRehydrated", NotYetReadable, "it is on its way out of the Archive tier"),
-        ("BlobUsesCustomerSpecifiedEncryption", ServiceRefused, "its writer encrypted it with a key of their own"),
+        ("BlobUsesCustomerSpecifiedEncryption", ServiceRefused, "its writer encrypted it with their own key"),
     ],
 )
 def test_an_unreadable_blob_is_reported_with_what_to_do(code: str, kind: type[Exception], said: str) -> None:

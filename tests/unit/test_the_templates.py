@@ -82,7 +82,7 @@ def test_the_templates_give_every_setting_that_a_trigger_or_the_code_asks_for_an
         asked |= {first or second for first, second in ASKED.findall(path.read_text("utf-8"))}
     own = {name.split("__")[0] for name in SETTINGS}
     of_the_host = {"AzureWebJobsStorage"} | {name for name in own if name.startswith("APPLICATIONINSIGHTS_")}
-    of_this_machine = {"REQUESTS_CA_BUNDLE"}  # for local services with a certificate of their own
+    of_this_machine = {"REQUESTS_CA_BUNDLE"}  # for local services with their own certificate
     assert asked - of_this_machine == own - of_the_host
 
 

@@ -1,4 +1,4 @@
-"""A managed online endpoint: each model is a deployment of its own, beside the live one, and gets a share of the calls.
+"""A managed online endpoint: each model is its own deployment, beside the live one, and gets a share of the calls.
 
 Nothing here waits for an operation of the service: a write is accepted, and a later call reads what became of it.
 """

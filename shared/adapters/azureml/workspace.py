@@ -234,7 +234,7 @@ def for_writing(resource: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_same(one: str, other: str) -> bool:
-    """Return whether two names or ids mean the same resource: the service answers them in a case of its own."""
+    """Return whether two names or ids mean the same resource: the service answers them in its own case."""
     return one.rstrip("/").lower() == other.rstrip("/").lower()
 
 

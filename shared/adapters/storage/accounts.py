@@ -54,7 +54,7 @@ _LEASED = "Lease"  #: how the codes begin which say that another run has the lea
 _UNREADABLE = {
     "BlobArchived": "it is in the Archive tier; set its tier to Hot or Cool, which takes up to 15 hours",
     "BlobBeingRehydrated": "it is on its way out of the Archive tier, which takes up to 15 hours",
-    "BlobUsesCustomerSpecifiedEncryption": "its writer encrypted it with a key of their own; upload it without one",
+    "BlobUsesCustomerSpecifiedEncryption": "its writer encrypted it with their own key; upload it without one",
 }
 
 

@@ -3,7 +3,7 @@
 The measure is the population stability index over the bins of the reference, PSI = sum((p - q) * ln(p / q)) with p the
 share of a bin now and q its share in the reference (N. Siddiqi, Credit Risk Scorecards, Wiley 2006, chapter 10; there
 below 0.1 is not a shift, from 0.25 on a large one). An empty bin counts as half a row, as the logarithm needs. Missing
-cells, and what is of no bin, have bins of their own, so that a change in these is a drift as well.
+cells, and what is of no bin, have their own bins, so that a change in these is a drift as well.
 """
 
 import math

@@ -37,7 +37,7 @@ def _draws(rows: int) -> Iterator[Floats]:
     at_once = max(1, _CELLS // rows)
     for begin in range(0, REPLICATES, at_once):
         drawn = random.integers(0, rows, (min(at_once, REPLICATES - begin), rows))
-        drawn += np.arange(len(drawn))[:, None] * rows  # each draw has numbers of its own, so that one call counts all
+        drawn += np.arange(len(drawn))[:, None] * rows  # each draw has its own numbers, so that one call counts all
         yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
 
 

@@ -63,7 +63,7 @@ class EntryPlanner(Run):
         """Return what the entry's model answered for the kept rows when it was made live, if that is recorded."""
         digest, models = digest_of(self.pipeline.rows), {model.sha256 for model in entry.models.values()}
         if len(models) > 1:
-            return None  # each target would have answers of its own
+            return None  # each target would have its own answers
         if entry.answered and entry.answered.rows == digest:
             return entry.answered.answers
         return self.records.answers.load(digest, models.pop())  # where earlier versions kept them
