@@ -23,7 +23,7 @@ from service.commands import Stopped
 from tests.support.aml import Here, refusal
 from tests.support.late import late
 from tests.support.mlflow import mlflow
-from tests.support.processes import HAS_PROC, NO_PROC, with_variable
+from tests.support.processes import HAS_PROC, NO_PROC, environment_of, with_variable
 from tests.support.running_aml import RunningAml, running_aml
 from tests.support.waiting import PATIENCE, until
 
@@ -114,8 +114,9 @@ def status_of(aml: RunningAml, job: str) -> str:
 
 
 def mlflow_processes(folder: Path) -> list[int]:
+    """Return the processes of the MLflow server of this folder: the worker has the folder in its environment alone."""
     started = with_variable("MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false")
-    return [process for process, line in started.items() if str(folder) in line or "uvicorn" in line]
+    return [process for process, line in started.items() if str(folder) in line + environment_of(process)]
 
 
 def test_a_jobs_run_is_found_by_the_jobs_name_and_by_its_tag(seen: Seen) -> None:

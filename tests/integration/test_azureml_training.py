@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
@@ -83,7 +84,14 @@ def log_metric(here: Here, value: float) -> None:
     """Log a metric as the command of the pipeline's step would."""
     experiment = asked(here, "GET", "runs/get", run_id="one")["run"]["info"]["experiment_id"]
     body = {"experiment_ids": [experiment], "filter": "tags.mlflow.parentRunId = 'one'"}
-    [child] = asked(here, "POST", "runs/search", body)["runs"]
+    found: list[dict[str, Any]] = []
+
+    def begun() -> bool:
+        found[:] = asked(here, "POST", "runs/search", body).get("runs", [])
+        return bool(found)
+
+    until(begun, "the step of the pipeline begins")
+    [child] = found
     body = {"run_id": child["info"]["run_id"], "key": "roc_auc", "value": value, "timestamp": 1}
     asked(here, "POST", "runs/log-metric", body)
 

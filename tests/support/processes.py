@@ -31,6 +31,14 @@ def _with_variable(setting: bytes) -> Iterator[tuple[int, str]]:
                 yield process, (environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
+def environment_of(process: int) -> str:
+    """Return the environment that the process was started with; nothing once it has ended."""
+    try:
+        return Path(f"/proc/{process}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def lives(process: int) -> bool:
     """Return whether it is there and at work; one that has ended and was not yet looked at is not."""
     try:
