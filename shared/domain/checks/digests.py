@@ -1,14 +1,14 @@
 """The numbers by which rows that are written alike are known, for all rows of a block at once by NumPy.
 
-A row's number is the sum of its words of eight bytes, each stirred by its place, with keys that differ from process to
-process. Rows that are not alike have the same number about as seldom as with Python's hash. Few calls over many words
-are made: after each, a thread of a check may have to wait for the lock of Python.
+A row's number is the sum of its words of eight bytes, each mixed with a key of its place. The keys differ from process
+to process. Rows that are not alike have the same number about as seldom as with Python's hash. NumPy is called seldom,
+for many words at once: after each call, a thread may have to wait for the lock of the interpreter.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-_WORD = 8  #: bytes that are mixed in at once
+_WORD = 8  #: bytes
 _AT_ONCE = 1 << 16  #: words of all rows that are copied at once, if a row has no more
 _LONG = 256  #: bytes; a row with more is hashed by itself, so that one long row does not slow down the others
 _FACTOR, _OTHER_FACTOR = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F  #: odd, with about as many bits 1 as 0
@@ -16,7 +16,7 @@ _START, _KEY = (hash(word) & (1 << 64) - 1 for word in (b"the start of a row", b
 
 
 def padded(lines: bytes) -> bytes:
-    """Return the lines with as much behind them as a row is mixed beyond its end."""
+    """Return the lines with as many bytes behind them as are read beyond the end of a row."""
     return lines + bytes(_LONG)
 
 
@@ -28,7 +28,7 @@ def digests(lines: bytes, starts: Any, ends: Any) -> Any:
     if lengths.min() > _LONG:
         found = np.empty(len(lengths), np.int64)
     else:
-        found = _mixed(lines, starts, ends, lengths).view(np.int64)
+        found = _numbers(lines, starts, ends, lengths).view(np.int64)
     for row in np.flatnonzero(lengths > _LONG).tolist():
         found[row] = hash(lines[int(starts[row]) : int(ends[row])])
     return found
@@ -43,27 +43,27 @@ def digests_of(rows: Sequence[bytes]) -> Any:
     return digests(padded(b"".join(rows)), ends - lengths, ends) if len(rows) else lengths
 
 
-def _mixed(lines: bytes, starts: Any, ends: Any, lengths: Any) -> Any:
+def _numbers(lines: bytes, starts: Any, ends: Any, lengths: Any) -> Any:
     import numpy as np
 
     counts = lengths // _WORD
     in_all, at_most = int(counts.min()), min(int(counts.max()), _LONG // _WORD)
-    # The last eight bytes, of which some are mixed in a second time; a shorter row has nothing before them.
+    # The last eight bytes, of which some are in the word before too; a row of less than eight has zeros before them.
     last = _words(lines, np.maximum(ends - _WORD, starts), 0, 1)[0]
     last <<= np.maximum(_WORD - lengths, 0).astype(np.uint64) << np.uint64(3)
-    total = _stirred(last, _START) + lengths.astype(np.uint64) * np.uint64(_FACTOR)
+    total = _mixed(last, _START) + lengths.astype(np.uint64) * np.uint64(_FACTOR)
     step = max(1, _AT_ONCE // len(starts))
     for first in range(0, at_most, step):
-        numbers = np.arange(first, min(first + step, at_most))[:, None]
-        words = _stirred(_words(lines, starts, first, len(numbers)), (numbers + 1).astype(np.uint64) * np.uint64(_KEY))
+        places = np.arange(first, min(first + step, at_most))[:, None]
+        words = _mixed(_words(lines, starts, first, len(places)), (places + 1).astype(np.uint64) * np.uint64(_KEY))
         some = max(0, in_all - first)
-        words[some:] *= numbers[some:] < counts
+        words[some:] *= places[some:] < counts  # a shorter row has no such word
         total += words.sum(axis=0)
-    return _stirred(total, 0)
+    return _mixed(total, 0)
 
 
 def _words(lines: bytes, starts: Any, first: int, count: int) -> Any:
-    """Return so many times eight bytes of each row, as an array for the first of them, one for the second, ..."""
+    """Return so many words of each row, from the word of this number on: an array for each place in the rows."""
     import numpy as np
 
     size = count * _WORD
@@ -71,7 +71,7 @@ def _words(lines: bytes, starts: Any, first: int, count: int) -> Any:
     return np.ascontiguousarray(each.view("<u8").reshape(len(starts), count).T)
 
 
-def _stirred(words: Any, keys: Any) -> Any:
+def _mixed(words: Any, keys: Any) -> Any:
     """Change the words so that each bit of a word and its key is in many bits."""
     import numpy as np
 
