@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pandas as pd
+import numpy as np
 import requests
 from azure.storage.blob import BlobServiceClient
 
@@ -107,14 +107,14 @@ def _published(storage: Azurite, running: RunningStudio) -> Bench:
 def one_row(bench: Bench, other: Target | None) -> Iterator[Row]:
     """Score a row in turns: over HTTP here, in this process, over HTTP there."""
     ours, theirs = Client(bench.target(bench.endpoint)), Client(other) if other else None
-    pipeline, frame = bench.model.pipeline, pd.DataFrame([bench.values], columns=bench.header[:-1])
-    labels = [str(label) for label in pipeline.predict(frame)]
+    pipeline, row = bench.model.pipeline, np.array([bench.values])
+    labels = [str(label) for label in pipeline.predict(row)]
     assert ours.labels() == labels, "both score the same row with the same model"
     assert theirs is None or theirs.labels() == labels, "and so does mlflow"
     times: dict[str, list[float]] = {"ours": [], "bare": [], "theirs": []}
     for _ in range(TURNS):
         times["ours"] += ours.times(IN_A_TURN)
-        times["bare"] += [timed(lambda: pipeline.predict(frame)) for _ in range(IN_A_TURN)]
+        times["bare"] += [timed(lambda: pipeline.predict(row)) for _ in range(IN_A_TURN)]
         times["theirs"] += theirs.times(IN_A_TURN) if theirs else []
     median = {name: statistics.median(taken) for name, taken in times.items() if taken}
     here, bare = median["ours"], median["bare"]
