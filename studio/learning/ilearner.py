@@ -69,7 +69,7 @@ class TrainedModel:
             return Scored([], none if self.manifest.classes else None)
         cells = {name: without(each, self.manifest.missing) for name, each in columns.items()}
         matrix, learner = self.encoder.encode(cells, rows), self.pipeline[-1]
-        with _pools().limit(limits=1 if rows <= FEW else None, user_api="openmp"):
+        with pools().limit(limits=1 if rows <= FEW else None, user_api="openmp"):
             if self.manifest.kind == "regression":
                 return Scored(rowwise.predictions(learner, matrix).tolist())
             probabilities = rowwise.probabilities(learner, matrix)
@@ -77,7 +77,8 @@ class TrainedModel:
 
 
 @cache
-def _pools() -> ThreadpoolController:
+def pools() -> ThreadpoolController:
+    """Return what limits the threads of the libraries. To look for these among all files takes milliseconds."""
     return ThreadpoolController()
 
 

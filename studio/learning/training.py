@@ -13,12 +13,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from threadpoolctl import threadpool_limits
 
 from studio.errors import ModuleError
 from studio.experiments.types import Experiment, Learnt, Part
 from studio.learning import evaluation
-from studio.learning.ilearner import Scored, TrainedModel, without
+from studio.learning.ilearner import Scored, TrainedModel, pools, without
 from studio.learning.learners import FRACTION, SPLIT, estimator, read_parameters
 from studio.learning.manifest import Column, Manifest
 from studio.learning.scoring import scored_cells
@@ -54,7 +53,7 @@ def train(experiment: Experiment, data: Columns, parameters: Mapping[str, str]) 
                 f'One or more specified columns were not found: "{name}"',
             )
     # One thread: sums keep their order whatever the machine is busy with, and scoring keeps its share of it.
-    with threadpool_limits(1):
+    with pools().limit(limits=1):
         typed = {name: _typed(name, cells) for name, cells in data.items()}
         return [_trained(experiment, part, data, typed, values) for part in experiment.parts()]
 

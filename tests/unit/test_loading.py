@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 
 from local.children import ROOT
 from service.loading import loading
+from studio.jobs import prepared
+from studio.learning.ilearner import pools
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -36,3 +39,9 @@ def test_commands_and_the_studio_start_without_the_libraries_of_learning() -> No
     code = f"import sys, {commands}; print({{'numpy', 'sklearn'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_what_a_process_looks_up_once_is_known_before_jobs_are_copies_of_it() -> None:
+    pools.cache_clear()
+    importlib.reload(prepared)
+    assert pools.cache_info().currsize == 1
