@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
         "--host", action="append", default=[], help="a name by which programs call this server, from the hosts file"
     )
     serve.add_argument("--certificate", type=Path, help="PEM file of a certificate chain: answer HTTPS instead of HTTP")
-    serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is its own file")
+    serve.add_argument("--key", type=Path, help="PEM file of the certificate's key, if it is in a separate file")
     serve.set_defaults(run=_serve)
 
 

@@ -241,37 +241,48 @@ def test_two_pipelines_do_not_share_an_endpoint(entry: dict[str, Any], tmp_path:
     assert len(load(tmp_path, breast_cancer=entry, other=other)) == 2
 
 
-def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_used(
-    entry: dict[str, Any], tmp_path: Path
-) -> None:
-    training = entry["training"]
-    del training["component"]
-    training["job"] = "train.yml"
-    assert refused(tmp_path, entry) == (
+def write_job(folder: Path, **changed: object) -> None:
+    (folder / "train.yml").write_text(yaml.safe_dump({**JOB, **changed}), "utf-8")
+
+
+@pytest.fixture
+def by_job(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with a job file in place of its component."""
+    del entry["training"]["component"]
+    entry["training"]["job"] = "train.yml"
+    return entry
+
+
+def test_a_job_file_is_beside_the_pipelines_file(by_job: dict[str, Any], tmp_path: Path) -> None:
+    training = by_job["training"]
+    assert refused(tmp_path, by_job) == (
         ".training.job: train.yml: does not exist; training.job names a file beside the pipelines file"
     )
     for place in ("../train.yml", "/train.yml", "a\\..\\train.yml", "C:train.yml"):
         training["job"] = place
-        assert "write the name of a file beside the pipelines file" in refused(tmp_path, entry)
-    training["job"] = "train.yml"
+        assert "write the name of a file beside the pipelines file" in refused(tmp_path, by_job)
 
-    def written(**changed: object) -> None:
-        (tmp_path / "train.yml").write_text(yaml.safe_dump({**JOB, **changed}), "utf-8")
 
-    written(code="azureml:train:3")
-    assert one(tmp_path, entry).training.outputs.model == "model"
-    written(compute="azureml:cpu")
-    assert refused(tmp_path, entry) == (
+def test_a_job_file_and_the_entry_name_one_compute(by_job: dict[str, Any], tmp_path: Path) -> None:
+    training = by_job["training"]
+    write_job(tmp_path, code="azureml:train:3")
+    assert one(tmp_path, by_job).training.outputs.model == "model"
+    write_job(tmp_path, compute="azureml:cpu")
+    assert refused(tmp_path, by_job) == (
         ".training.compute: cannot stand beside the compute that train.yml names; remove one"
     )
     for serverless in ({"compute": "azureml:serverless"}, {"resources": {"instance_count": 1}}):
-        written(**serverless)
-        one(tmp_path, entry)
+        write_job(tmp_path, **serverless)
+        one(tmp_path, by_job)
     del training["compute"]
-    written(resources={"instance_type": "Standard_DS3_v2"})
-    one(tmp_path, entry)
-    written()
-    assert refused(tmp_path, entry).startswith(".training: needs compute (a cluster) or serverless")
+    write_job(tmp_path, resources={"instance_type": "Standard_DS3_v2"})
+    one(tmp_path, by_job)
+    write_job(tmp_path)
+    assert refused(tmp_path, by_job).startswith(".training: needs compute (a cluster) or serverless")
+
+
+def test_a_mistake_of_a_job_file_is_named_with_its_line(by_job: dict[str, Any], tmp_path: Path) -> None:
+    training = by_job["training"]
     training["compute"] = "cpu"
     for changed, said in (
         ({"type": "pipeline"}, ".training.job: train.yml:12: 'type' is 'pipeline'; it can be command; publish"),
@@ -302,16 +313,26 @@ def test_a_job_file_is_beside_the_pipelines_file_and_says_the_names_that_are_use
         ({"outputs": None}, ".training.model: train.yml has no output 'model'; its outputs are: none"),
     ):
         training["champion"] = changed.pop("_champion", None)  # type: ignore[attr-defined]
-        written(**changed)
-        assert refused(tmp_path, entry).startswith(said)
+        write_job(tmp_path, **changed)
+        assert refused(tmp_path, by_job).startswith(said)
+
+
+def test_the_ports_of_a_job_file_fit_the_champion_and_the_parameters(by_job: dict[str, Any], tmp_path: Path) -> None:
+    training = by_job["training"]
     training["champion"] = {}
-    written(inputs={"data": 1, "champion": {"type": "mlflow_model"}})
-    assert refused(tmp_path, entry).startswith(".training.champion.scored: train.yml has no output 'champion_scored'")
-    written(inputs={"data": 1, "champion": {"type": "uri_file"}}, outputs={**JOB["outputs"], "champion_scored": {}})
-    assert refused(tmp_path, entry).startswith(".training.champion.input: train.yml has the input 'champion' of type u")
+    write_job(tmp_path, inputs={"data": 1, "champion": {"type": "mlflow_model"}})
+    assert refused(tmp_path, by_job).startswith(".training.champion.scored: train.yml has no output 'champion_scored'")
+    write_job(
+        tmp_path,
+        inputs={"data": 1, "champion": {"type": "uri_file"}},
+        outputs={**JOB["outputs"], "champion_scored": {}},
+    )
+    assert refused(tmp_path, by_job).startswith(
+        ".training.champion.input: train.yml has the input 'champion' of type u"
+    )
     del training["champion"]
-    written()
+    write_job(tmp_path)
     training["parameters"] = {"d": "1"}
-    assert refused(tmp_path, entry).startswith(".training.parameters.d: train.yml has no input 'd'")
+    assert refused(tmp_path, by_job).startswith(".training.parameters.d: train.yml has no input 'd'")
     (tmp_path / "train.yml").write_bytes(b"command: [\n")
-    assert refused(tmp_path, entry).startswith(".training.job: train.yml: is not YAML")
+    assert refused(tmp_path, by_job).startswith(".training.job: train.yml: is not YAML")
