@@ -9,14 +9,11 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
-from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobLeaseClient
 
 from local.azureml import PIPELINE, AzureMLPlace
 from local.azurite import Azurite
@@ -26,7 +23,7 @@ from shared.domain.champions import Action
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from shared.store.history_check import verify
-from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, place_of
+from tests.support.azureml_flow import PASSING, AzureMLFlow, configured, let_lease_run_out, place_of
 from tests.support.dying import dying
 from tests.support.waiting import until
 
@@ -164,9 +161,7 @@ class Story:
         served = self.flow.served
         self.flow = AzureMLFlow(self.place, self.settings)
         self.flow.served = served
-        blob = self.place.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json")
-        with suppress(HttpResponseError):  # it is not there yet, or was not leased
-            BlobLeaseClient(blob).break_lease(0)
+        let_lease_run_out(self.place)
 
     def _id(self) -> str:
         return f"message-{next(self.numbers)}"

@@ -1,25 +1,22 @@
-"""Runs the flow with Azure Machine Learning in a process that is killed right after one of its writes."""
+"""Runs the flow with Azure Machine Learning in a process that is stopped right before one of its writes."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 import requests.adapters
 
 from shared.app import App
-from shared.base.errors import Busy, RetrainingError
+from shared.base.errors import Busy
 from shared.base.settings import Settings
 from shared.domain.messages import Request
-from tests.support.crashing import KILLED, OVERTAKEN
+from tests.support.crashing import OVERTAKEN
 
-ROUNDS = 3  #: polls of one process
 POLLS = 20  #: until a worker that is stopped in one of them has come so far
 
 
@@ -35,30 +32,6 @@ class _Ahead:
 
     def sleep(self, seconds: float) -> None:
         self._span += timedelta(seconds=seconds)
-
-
-def go_on(settings: Mapping[str, str], services: str, ahead: timedelta, die_after: int, of_services: bool) -> None:
-    """Poll and carry out what that asks for, until the n-th write: to a service, or to the storage too."""
-    os.environ.update(settings)
-    send, writes = requests.adapters.HTTPAdapter.send, itertools.count(1)
-    counts: Callable[[requests.PreparedRequest], bool] = _is_of_service(services) if of_services else _is_write
-
-    def counted(
-        self: requests.adapters.HTTPAdapter, request: requests.PreparedRequest, **options: object
-    ) -> requests.Response:
-        answer = send(self, request, **options)  # type: ignore[arg-type]
-        if counts(request) and next(writes) == die_after:
-            os._exit(KILLED)
-        return answer
-
-    requests.adapters.HTTPAdapter.send = counted  # type: ignore[method-assign, assignment]
-    app = App(Settings(settings), _Ahead(ahead))
-    for _ in range(ROUNDS):
-        for request in app.flows.poll():
-            try:
-                app.flows.requests.carry_out(request, f"message-{uuid4().hex}")
-            except RetrainingError:
-                continue  # the next delivery goes on
 
 
 def stopped_before_put(settings: Mapping[str, str], ahead: timedelta, message: bytes, marker: str, path: str) -> None:
@@ -93,11 +66,3 @@ def stopped_before_put(settings: Mapping[str, str], ahead: timedelta, message: b
         app.flows.requests.carry_out(msgspec.json.decode(message, type=Request), "the worker's message")
     except Busy:
         os._exit(OVERTAKEN)
-
-
-def _is_write(request: requests.PreparedRequest) -> bool:
-    return request.method in ("PUT", "PATCH", "DELETE")
-
-
-def _is_of_service(services: str) -> Callable[[requests.PreparedRequest], bool]:
-    return lambda request: _is_write(request) and str(request.url).startswith(services)

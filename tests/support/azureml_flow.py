@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import pytest
 import requests
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobLeaseClient
 
 from local.azureml import ENDED, ENDPOINT, LEADING, PIPELINE, SAMPLE, AzureMLPlace, publish, running_workspace
 from local.azurite import Azurite
@@ -27,6 +29,7 @@ from tests.support.waiting import PATIENCE, until
 
 #: a component and a deployment without libraries, which train and serve in a tenth of the sample's processor time
 LIGHT = Path(__file__).parent / "light"
+NOT_LEASED = {"LeaseNotPresentWithLeaseOperation", "BlobNotFound", "ContainerNotFound"}
 SHORT = timedelta(seconds=5)  #: between two looks while the service may be read late
 #: for tests that look at which model is live: the gate passes nearly every one, and nothing is waited for
 PASSING = (
@@ -63,6 +66,15 @@ def place_of(one_azurite: Azurite, folders: pytest.TempPathFactory, own: Path = 
             patched.setenv(name, workspace.settings[name])
         yield publish(one_azurite, workspace, apart="", own=own)
     empty(one_azurite)
+
+
+def let_lease_run_out(place: AzureMLPlace) -> None:
+    """Have the lease of the champion's record end, as if its holder was gone for a minute."""
+    blob = place.blobs.get_blob_client("retraining", f"champions/{PIPELINE}.json")
+    try:
+        BlobLeaseClient(blob).break_lease(0)
+    except HttpResponseError as error:
+        assert error.error_code in NOT_LEASED, error
 
 
 class AzureMLFlow(Driven):
