@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +20,7 @@ from service.commands import Stopped
 from service.listening import address_of, announced, listen
 
 _CONNECTIONS = 16  #: to the records that stay open
+_CLOSING = 0.2  #: seconds in which a client may answer that its connection ends
 
 
 def add(commands: Any) -> None:
@@ -96,8 +99,29 @@ def _serve(chosen: argparse.Namespace) -> int:
         print(json.dumps(addresses), flush=True)
         gc.collect()
         gc.freeze()  # what is loaded stays: a call does not wait until a collection has looked at all of it
-        uvicorn.Server(config).run(sockets=[listening])
+        server_of(config).run(sockets=[listening])
     return 0
+
+
+def server_of(config: Any) -> Any:
+    """Return a server that ends although clients do not answer that their TLS connections end."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            connections = list(self.server_state.connections)
+            asyncio.get_running_loop().call_later(_CLOSING, abort_idle, connections)
+            await super().shutdown(sockets)
+
+    return Server(config)
+
+
+def abort_idle(connections: Sequence[Any]) -> None:
+    """End the connections on which no request is being answered."""
+    for connection in connections:
+        cycle = getattr(connection, "cycle", None)  # of a request and its answer
+        if connection.transport and (cycle is None or cycle.response_complete):
+            connection.transport.abort()
 
 
 def _workspace(chosen: argparse.Namespace) -> Any:
