@@ -208,6 +208,7 @@ def test_a_change_of_somebody_else_between_read_and_write_is_found(
         monkeypatch.setattr(Workspace, "put", put)
         there = place.get(INCOME)
         place.here.call("PUT", INCOME, {**there, "properties": {**there["properties"], "traffic": {MB: 100}}})
+        place.settled()
         place.change(state="Updating")
         return self.put(path, body, **headers)
 
