@@ -87,7 +87,7 @@ def test_a_mistake_names_the_file_the_key_and_what_would_be_right(
 
 def test_a_missing_experiment_is_reported_with_those_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"no experiment 'vine'.*breast-cancer, breast-cancer-folder, diabetes, wine, wine-cellar"
+        ValueError, match=r"'vine' does not exist.*breast-cancer, breast-cancer-folder, diabetes, wine, wine-cellar"
     ):
         load_experiment("vine")
     folder = tmp_path / "folder.yaml"
