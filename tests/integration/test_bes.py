@@ -150,26 +150,26 @@ def test_global_parameters_reach_the_training_and_null_is_the_default(
     assert "Error 0008" in client.wait(job)["Details"]
 
 
-def test_what_a_client_does_wrong_is_answered_by_the_catalogue_and_named(
-    workplace: Workplace, data: dict[str, Any]
-) -> None:
-    client = training_of(workplace)
-    inputs = {"input1": data}
+Wrong = tuple[dict[str, Any], str, str | None]  #: a body, the error's detail, and what it names
 
-    def at(location: str, **members: Any) -> dict[str, Any]:
-        return {"Inputs": {"input1": {**data, "RelativeLocation": location, **members}}}
 
-    def out(reference: Any, name: str = "output2") -> dict[str, Any]:
-        return {"Inputs": inputs, "Outputs": {name: reference}}
-
+def expired_and_forged(data: dict[str, Any]) -> tuple[str, str]:
+    """Return two tokens of the data's blob."""
     container, _, name = data["RelativeLocation"].partition("/")
     expired = generate_blob_sas(
         ACCOUNT, container, name, account_key=KEY, permission=BlobSasPermissions(read=True), expiry=datetime(2020, 1, 1)
     )
-    forged = expired.replace("2020", "2100")
+    return expired, expired.replace("2020", "2100")
+
+
+def wrong_inputs(workplace: Workplace, data: dict[str, Any]) -> list[Wrong]:
+    def at(location: str, **members: Any) -> dict[str, Any]:
+        return {"Inputs": {"input1": {**data, "RelativeLocation": location, **members}}}
+
+    expired, forged = expired_and_forged(data)
     elsewhere = {"BaseLocation": workplace.azurite.blob_address, "RelativeLocation": data["RelativeLocation"]}
-    storage = workplace.azurite.connection_string
-    cases: list[tuple[dict[str, Any], str, str | None]] = [
+    inputs, storage = {"input1": data}, workplace.azurite.connection_string
+    return [
         ({"Inputs": {"data": data}}, "InvalidInputNames", "data"),
         ({"Inputs": {**inputs, "input2": data}}, "BatchJobInputsTooManySpecified", "input2"),
         ({"Inputs": {}}, "BatchJobInputsNotSpecified", "input1"),
@@ -190,31 +190,37 @@ def test_what_a_client_does_wrong_is_answered_by_the_catalogue_and_named(
         (at("data/a.csv", ConnectionString=None, BaseLocation="https://store.example/"), "InvalidBlob", "input1"),
         ({"Inputs": {"input1": {**elsewhere, "SasBlobToken": expired}}}, "ExpiryTimeInThePast", "input1"),
         ({"Inputs": {"input1": {**elsewhere, "SasBlobToken": forged}}}, "InvalidBlob", "input1"),
+    ]
+
+
+def wrong_outputs_and_parameters(workplace: Workplace, data: dict[str, Any]) -> list[Wrong]:
+    inputs, storage = {"input1": data}, workplace.azurite.connection_string
+    by_token = f"BlobEndpoint={workplace.azurite.blob_address};SharedAccessSignature={expired_and_forged(data)[1]}"
+    at_an_address = {**data, "ConnectionString": None, "BaseLocation": "http://127.0.0.1/"}
+    weight = "Regularization weight"
+
+    def out(reference: Any, name: str = "output2") -> dict[str, Any]:
+        return {"Inputs": inputs, "Outputs": {name: reference}}
+
+    return [
         (out({**data, "RelativeLocation": "o/x.csv"}, "Output1"), "InvalidOutputOverrideName", "Output1"),
         (out(data, "output1"), "InvalidBlobExtension", "output1"),
         (out({**data, "RelativeLocation": "outputs/x.ilearner"}), "InvalidBlobExtension", "output2"),
         (out(None), "MissingOutputOverrideSpecification", "output2"),
         (out({"ConnectionString": storage}), "MissingOutputOverrideSpecification", "output2"),
-        (
-            out({**data, "ConnectionString": None, "BaseLocation": "http://127.0.0.1/"}),
-            "MissingOutputOverrideSpecification",
-            "output2",
-        ),
-        (
-            out(
-                {**data, "ConnectionString": f"BlobEndpoint={elsewhere['BaseLocation']};SharedAccessSignature={forged}"}
-            ),
-            "InvalidBlobConnectionString",
-            "output2",
-        ),
+        (out(at_an_address), "MissingOutputOverrideSpecification", "output2"),
+        (out({**data, "ConnectionString": by_token}), "InvalidBlobConnectionString", "output2"),
         ({"Inputs": inputs, "GlobalParameters": {"x": "1"}}, "UnexpectedParameter", "x"),
         ({"Inputs": inputs, "GlobalParameters": "x"}, "UserParameterInvalid", "GlobalParameters"),
-        (
-            {"Inputs": inputs, "GlobalParameters": {"Regularization weight": [1]}},
-            "UserParameterInvalid",
-            "Regularization weight",
-        ),
+        ({"Inputs": inputs, "GlobalParameters": {weight: [1]}}, "UserParameterInvalid", weight),
     ]
+
+
+def test_what_a_client_does_wrong_is_answered_by_the_catalogue_and_named(
+    workplace: Workplace, data: dict[str, Any]
+) -> None:
+    client = training_of(workplace)
+    cases = [*wrong_inputs(workplace, data), *wrong_outputs_and_parameters(workplace, data)]
     for body, detail, target in cases:
         answer = client.call("POST", "/jobs", body)
         assert (*error_of(answer), target_of(answer)) == (400, "BadArgument", detail, target), answer.text
@@ -223,7 +229,7 @@ def test_what_a_client_does_wrong_is_answered_by_the_catalogue_and_named(
     assert error_of(client.call("POST", "/jobs", version="2.0")) == (400, "BadArgument", "RequestBodyInvalid")
     assert error_of(client.call("POST", "/jobs", {}, version="9")) == (400, "BadArgument", "BadVersionCall")
     unauthorized = (401, "Unauthorized", "ScoreRequestUnauthorized")
-    assert error_of(client.call("POST", "/jobs", {"Inputs": inputs}, key="x")) == unauthorized
+    assert error_of(client.call("POST", "/jobs", {"Inputs": {"input1": data}}, key="x")) == unauthorized
     for method, path in (("GET", "/jobs/"), ("DELETE", "/jobs/"), ("POST", "/jobs//start")):
         assert error_of(client.call(method, path)) == (400, "BadArgument", "MissingJobId")
 

@@ -180,59 +180,48 @@ def test_an_update_swaps_the_model_which_is_copied_and_leaves_other_endpoints_al
     assert services.scores(services.retrained) == now
 
 
-def test_an_update_that_does_not_fit_is_refused_and_changes_nothing(services: Services) -> None:
-    place, studio = services.place, services.place.studio.studio
-    before = services.retrained.call("GET").json()
-    location = services.location(500)
+Misfit = tuple[Any, tuple[int, str, str], str | None]  #: a body, its error, and what that names
+
+
+def misfits(services: Services) -> list[Misfit]:
+    place, studio, location = services.place, services.place.studio.studio, services.location(500)
     studio.blobs.write(studio.blobs.own("models/stranger.ilearner"), b"import os")
     unsigned = {name: value for name, value in location.items() if name != "SasBlobToken"}
+    token = location["SasBlobToken"]
     wine = studio.run(load_experiment("wine"), _wine())
     fewer = studio.run(load_experiment(PIPELINE), as_csv(place.header[1:], [row[1:] for row in place.rows]))
 
     def of(run: Any) -> dict[str, Any]:
         return dict(msgspec.to_builtins(studio.blobs.result(run.scorers[0].resource.location)))
 
-    cases: list[tuple[Any, tuple[int, str, str], str | None]] = [
-        (resources(location, MODEL.lower()), (400, "BadArgument", "BadParameterValue"), MODEL.lower()),
-        (resources(location, ""), (400, "BadArgument", "BadParameterValue"), None),
+    def bad(detail: str) -> tuple[int, str, str]:
+        return 400, "BadArgument", detail
+
+    return [
+        (resources(location, MODEL.lower()), bad("BadParameterValue"), MODEL.lower()),
+        (resources(location, ""), bad("BadParameterValue"), None),
+        (resources({**unsigned, "RelativeLocation": "models/none.ilearner"}), bad("BlobNotFound"), MODEL),
         (
-            resources({**unsigned, "RelativeLocation": "models/none.ilearner"}),
-            (400, "BadArgument", "BlobNotFound"),
+            resources({**location, "SasBlobToken": token.replace("se=20", "se=19")}),
+            bad("ExpiryTimeInThePast"),
             MODEL,
         ),
-        (
-            resources({**location, "SasBlobToken": location["SasBlobToken"].replace("se=20", "se=19")}),
-            (400, "BadArgument", "ExpiryTimeInThePast"),
-            MODEL,
-        ),
-        (
-            resources({**location, "SasBlobToken": location["SasBlobToken"].replace("sig=", "sig=x")}),
-            (400, "BadArgument", "InvalidBlob"),
-            MODEL,
-        ),
-        (
-            resources({**location, "BaseLocation": "https://store.example/"}),
-            (400, "BadArgument", "InvalidBlob"),
-            MODEL,
-        ),
-        (
-            resources({**location, "RelativeLocation": "models/a.csv"}),
-            (400, "BadArgument", "InvalidBlobExtension"),
-            MODEL,
-        ),
-        (resources({}), (400, "BadArgument", "MissingInputBlobInformation"), MODEL),
-        ({"Resources": [{"Name": MODEL}]}, (400, "BadArgument", "MissingInputBlobInformation"), MODEL),
-        (
-            resources({**unsigned, "RelativeLocation": "models/stranger.ilearner"}),
-            (400, "BadArgument", "InvalidBlob"),
-            None,
-        ),
+        (resources({**location, "SasBlobToken": token.replace("sig=", "sig=x")}), bad("InvalidBlob"), MODEL),
+        (resources({**location, "BaseLocation": "https://store.example/"}), bad("InvalidBlob"), MODEL),
+        (resources({**location, "RelativeLocation": "models/a.csv"}), bad("InvalidBlobExtension"), MODEL),
+        (resources({}), bad("MissingInputBlobInformation"), MODEL),
+        ({"Resources": [{"Name": MODEL}]}, bad("MissingInputBlobInformation"), MODEL),
+        (resources({**unsigned, "RelativeLocation": "models/stranger.ilearner"}), bad("InvalidBlob"), None),
         (resources(of(wine)), (400, "InvalidOperation", "IncompatibleModel"), None),
         (resources(of(fewer)), (409, "Conflict", "ModelOutputMetadataMismatch"), None),
-        ({"Resources": ["x"]}, (400, "BadArgument", "RequestBodyInvalid"), None),
-        ({**resources(location), "ThrottleLevel": "None"}, (400, "BadArgument", "BadParameterValue"), "ThrottleLevel"),
+        ({"Resources": ["x"]}, bad("RequestBodyInvalid"), None),
+        ({**resources(location), "ThrottleLevel": "None"}, bad("BadParameterValue"), "ThrottleLevel"),
     ]
-    for body, expected, target in cases:
+
+
+def test_an_update_that_does_not_fit_is_refused_and_changes_nothing(services: Services) -> None:
+    before = services.retrained.call("GET").json()
+    for body, expected, target in misfits(services):
         answer = services.retrained.call("PATCH", "", body)
         assert (error_of(answer), target_of(answer)) == (expected, target), (body, answer.text)
     assert error_of(services.retrained.call("PATCH", "", {}, key="x"))[0] == 401

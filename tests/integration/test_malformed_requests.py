@@ -103,20 +103,15 @@ def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[
     operation = Operation(id="2" * 32, status="Succeeded", started=now(), ended=now())
     kept: list[Record] = [identity, workspace, *endpoints, new, *jobs, plan, operation]
     kept += records.all(Service)
-    models = [scorer.resource.name for endpoint in endpoints for scorer in endpoint.scorers]
-    uri = next(
-        a["locationInfo"]["uri"] for a in new.definition["properties"]["assets"].values() if a["type"] != "Module"
-    )
-    base, _, relative = uri.partition(f"{studio.blobs.account}/")
-    blob = {
-        "BaseLocation": f"{base}{studio.blobs.account}/",
-        "RelativeLocation": relative,
-        "SasBlobToken": "?sv=1&sig=x",
-    }
-    data = {"ConnectionString": studio.storage, "RelativeLocation": "data/rows.csv"}
-    outputs = {"output1": {"ConnectionString": studio.storage, "RelativeLocation": "data/out.ilearner"}}
-    table = {"ColumnNames": header, "Values": rows[:1]}
-    data_plane = [
+    scenes = {**_of_data(studio, endpoints, jobs), **_of_resources(studio, new, operation)}
+    bodies = {**_data_bodies(studio, endpoints, new, header, rows), **_resource_bodies(new, plan_id)}
+    return World(app, scenes, bodies, lambda: records.put(*kept), portal)
+
+
+def _of_data(studio: Studio, endpoints: list[Endpoint], jobs: list[Job]) -> dict[str, list[dict[str, str]]]:
+    """Return the names in the addresses of jobs, scorings and endpoints."""
+    identity, token = studio.identity, studio.workspace.primary_token
+    called = [
         {
             "workspace": identity.workspace,
             "subscription": identity.subscription.replace("-", ""),
@@ -129,28 +124,49 @@ def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[
         }
         for endpoint, job in zip(endpoints, jobs, strict=True)
     ]
+    classic = [each for each in called if not each["service"].startswith("/")]
+    return {
+        "/api/workspaces/": [{"workspace": identity.workspace, "key": token}],
+        "/workspaces/{workspace}/services": classic,
+        "/subscriptions/{subscription}/services": [each for each in called if each["service"].startswith("/")],
+        "/workspaces/{workspace}/webservices": [{**each, "key": token} for each in classic],
+    }
+
+
+def _of_resources(studio: Studio, new: WebService, operation: Operation) -> dict[str, list[dict[str, str]]]:
+    """Return the names in the addresses of the resource manager."""
     resource = {
-        "subscription": identity.subscription,
+        "subscription": studio.identity.subscription,
         "group": "relearn",
         "location": "southcentralus",
         "operation": operation.id,
         "association": new.endpoint,
-        "key": identity.arm_token,
+        "key": studio.identity.arm_token,
     }
-    scenes = {
-        "/api/workspaces/": [{"workspace": identity.workspace, "key": workspace.primary_token}],
-        "/workspaces/{workspace}/services": [each for each in data_plane if not each["service"].startswith("/")],
-        "/subscriptions/{subscription}/services": [each for each in data_plane if each["service"].startswith("/")],
-        "/workspaces/{workspace}/webservices": [
-            {**each, "key": workspace.primary_token} for each in data_plane if not each["service"].startswith("/")
-        ],
+    return {
         "webServices": [{**resource, "name": name} for name in ("new", "another")],
         "commitmentPlans": [{**resource, "name": name} for name in ("plan", "other")],
         "workspaces": [{**resource, "name": name} for name in ("relearn", "second")],
         "": [resource],
     }
-    example = {"exampleRequest": {"inputs": {"input1": [["39"]]}, "globalParameters": {"a": 1}}}
-    bodies: dict[str, list[Any]] = {
+
+
+def _data_bodies(
+    studio: Studio, endpoints: list[Endpoint], new: WebService, header: list[str], rows: list[list[str]]
+) -> dict[str, list[Any]]:
+    models = [scorer.resource.name for endpoint in endpoints for scorer in endpoint.scorers]
+    assets = new.definition["properties"]["assets"].values()
+    uri = next(each["locationInfo"]["uri"] for each in assets if each["type"] != "Module")
+    base, _, relative = uri.partition(f"{studio.blobs.account}/")
+    blob = {
+        "BaseLocation": f"{base}{studio.blobs.account}/",
+        "RelativeLocation": relative,
+        "SasBlobToken": "?sv=1&sig=x",
+    }
+    data = {"ConnectionString": studio.storage, "RelativeLocation": "data/rows.csv"}
+    outputs = {"output1": {"ConnectionString": studio.storage, "RelativeLocation": "data/out.ilearner"}}
+    table = {"ColumnNames": header, "Values": rows[:1]}
+    return {
         "rrs": [
             {"Inputs": {"input1": table}, "GlobalParameters": {}},
             {"Inputs": {"input1": [dict(zip(header, rows[0], strict=True))]}},
@@ -164,6 +180,13 @@ def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[
             {"Description": "d", "ThrottleLevel": "High", "MaxConcurrentCalls": 20, "PreventUpdate": "True"},
             {"OverwriteResources": "true"},
         ],
+    }
+
+
+def _resource_bodies(new: WebService, plan_id: str) -> dict[str, list[Any]]:
+    example = {"exampleRequest": {"inputs": {"input1": [["39"]]}, "globalParameters": {"a": 1}}}
+    workspace = {"userStorageAccountId": "a", "ownerEmail": "b", "workspaceState": "Enabled"}
+    return {
         "webServices": [
             {"location": "South Central US", "tags": {}, "properties": {**new.definition["properties"], **example}},
             {"properties": {"packageType": "Graph", "title": "t", "commitmentPlan": {"id": plan_id}}},
@@ -172,14 +195,8 @@ def _world(studio: Studio, app: Starlette, portal: BlockingPortal, header: list[
             {"location": "South Central US", "tags": {"a": "b"}, "sku": {"name": "S2", "capacity": 2}},
             {"destinationPlanId": plan_id},
         ],
-        "workspaces": [
-            {
-                "location": "a",
-                "properties": {"userStorageAccountId": "a", "ownerEmail": "b", "workspaceState": "Enabled"},
-            }
-        ],
+        "workspaces": [{"location": "a", "properties": workspace}],
     }
-    return World(app, scenes, bodies, lambda: records.put(*kept), portal)
 
 
 @pytest.mark.parametrize(("operation", "method", "path"), sorted({each[:3] for each in ADDRESSES}))

@@ -111,6 +111,26 @@ def test_a_model_is_taken_by_an_address_with_a_sas_and_kept_when_its_blob_goes(
     assert manager.outcome(manager.call("PATCH", service, swapped(definition, past))) == "ExpiryTimeInThePast"
 
 
+def broken(definition: dict[str, Any], change: str) -> dict[str, Any]:
+    changed = copy.deepcopy(definition)
+    properties = changed["properties"]
+    nodes, edges, assets = properties["package"]["nodes"], properties["package"]["edges"], properties["assets"]
+    match change:
+        case "module":
+            assets["asset1"]["name"] = "Execute R Script"
+        case "edge":
+            edges[0]["targetNodeId"] = "nowhere"
+        case "node":
+            nodes["score1"]["assetId"] = "nothing"
+        case "unjoined":
+            assets["asset9"] = {**model_of(properties), "name": "Another [trained model]"}
+        case "port":
+            nodes["node-input1"]["inputId"] = "input9"
+        case "empty":
+            properties["package"] = {"nodes": {}, "edges": []}
+    return changed
+
+
 def test_what_cannot_be_used_is_accepted_and_its_operation_fails_with_the_reason_and_nothing_changes(
     place: Workplace, manager: Manager, definition: dict[str, Any], service: str
 ) -> None:
@@ -125,27 +145,11 @@ def test_what_cannot_be_used_is_accepted_and_its_operation_fails_with_the_reason
     )
     before, scored = manager.call("GET", service).json(), score(place, manager, service)
 
-    def broken(change: str) -> dict[str, Any]:
-        changed = copy.deepcopy(definition)
-        properties = changed["properties"]
-        nodes, edges, assets = properties["package"]["nodes"], properties["package"]["edges"], properties["assets"]
-        match change:
-            case "module":
-                assets["asset1"]["name"] = "Execute R Script"
-            case "edge":
-                edges[0]["targetNodeId"] = "nowhere"
-            case "node":
-                nodes["score1"]["assetId"] = "nothing"
-            case "unjoined":
-                assets["asset9"] = {**model_of(properties), "name": "Another [trained model]"}
-            case "port":
-                nodes["node-input1"]["inputId"] = "input9"
-            case "empty":
-                properties["package"] = {"nodes": {}, "edges": []}
-        return changed
-
     cases = [
-        *((broken(each), "ValidationError") for each in ("module", "edge", "node", "unjoined", "port", "empty")),
+        *(
+            (broken(definition, each), "ValidationError")
+            for each in ("module", "edge", "node", "unjoined", "port", "empty")
+        ),
         (swapped(definition, f"{blobs.address}models/none.ilearner"), "BlobNotFound"),
         (swapped(definition, f"{blobs.address}models/text.ilearner"), "InvalidBlob"),
         (swapped(definition, f"{blobs.address}models/wine.ilearner"), "IncompatibleModel"),

@@ -183,6 +183,13 @@ def test_what_is_wrong_with_a_request_is_answered_by_the_catalogue(workplace: Wo
     for body, (code, detail), target in cases:
         answer = client.call("POST", "/execute", body)
         assert (*error_of(answer), target_of(answer)) == (400, code, detail, target), (body, answer.text)
+    training = training_of(workplace)
+    assert error_of(training.score(header, [row])) == (400, "BadArgument", "WebServiceTypeInvalid")
+
+
+def test_a_query_a_version_or_an_empty_request_that_cannot_be_used_is_named(workplace: Workplace) -> None:
+    client = scoring_of(workplace)
+    fine = {"input1": {"ColumnNames": workplace.header, "Values": workplace.rows[:1]}}
     for query in ({"format": "xml"}, {"details": "maybe"}):
         answer = client.call("POST", "/execute", {"Inputs": fine}, **query)
         assert error_of(answer) == (400, "BadArgument", "InvalidQueryParameter")
@@ -194,8 +201,6 @@ def test_what_is_wrong_with_a_request_is_answered_by_the_catalogue(workplace: Wo
         timeout=PATIENCE,
     )
     assert error_of(null) == (400, "BadArgument", "RequestIsEmpty")
-    training = training_of(workplace)
-    assert error_of(training.score(header, [row])) == (400, "BadArgument", "WebServiceTypeInvalid")
 
 
 def test_a_service_is_found_only_under_its_own_workspace_or_subscription(workplace: Workplace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -214,11 +215,8 @@ def _work_until_killed(place: Place, server: RunningStudio, ledger: Ledger, data
             failures.append(failure)
             server.child.process.kill()
 
-    threads = [threading.Thread(target=again_and_again, args=(act,)) for act in (create, update, submit)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor() as clients:
+        list(clients.map(again_and_again, (create, update, submit)))
     assert failures == []
 
 

@@ -124,29 +124,8 @@ def test_up_shows_each_event_in_words_reads_a_changed_file_and_says_that_it_stop
     assert "Executed 'poll_jobs'" not in up.said()
     assert "Executed 'poll_jobs'" in (up.folder / "triggers.log").read_text()
 
-    pipelines = tmp_path / "pipelines.yaml"
-    right = pipelines.read_text("utf-8")
-    pipelines.write_text(right.replace("AUC >= 0.95", "Recal >= 0.95"), "utf-8")
-    settings = up.folder / "local.settings.json"
-    settings.write_text(settings.read_text().replace(str(ROOT / "pipelines.sample.yaml"), str(pipelines)))
-    up.says("is not taken over, and what ran goes on:")
-    assert "did you mean 'Recall'" in up.said()
-    pipelines.write_text(right.replace("  breast-cancer:\n", "  second-name:\n"), "utf-8")
-    up.says("is taken over: second-name")
-    up.drop("breast-cancer/later.csv", as_csv(header, rows[:500]))
-    up.says("breast-cancer/later.csv arrived, for pipeline second-name")
-
-    penguins = tmp_path / "penguins.csv"
-    penguins.write_bytes(as_csv(header, rows[:300]))
-    wrong = up.run("local.new", "penguins", str(penguins), "--label", "diagnosi", "--yes")
-    assert (wrong.returncode, "did you mean 'diagnosis'?" in wrong.stderr) == (1, True)
-    starts = up.said().count("the triggers are started with it")
-    made = up.run("local.new", "penguins", str(penguins), "--label", "diagnosis", "--yes")
-    assert made.returncode == 0, made.stderr
-    up.says("is taken over: second-name, penguins")
-    up.drop("penguins/more.csv", as_csv(header, rows[:400]))
-    up.says("penguins/more.csv arrived, for pipeline penguins")
-    assert up.said().count("the triggers are started with it") == starts + 1
+    a_changed_file_is_taken_over(up, tmp_path, header, rows)
+    a_new_pipeline_is_taken_over(up, tmp_path, header, rows)
 
     listed = up.run("local.addresses")
     assert "training-data/breast-cancer/*.csv" in listed.stdout
@@ -161,6 +140,34 @@ def test_up_shows_each_event_in_words_reads_a_changed_file_and_says_that_it_stop
     assert last.startswith("stopped")
     assert "None of it runs now" in up.run("local.addresses").stdout
     assert "start it: python3 run.py up" in up.run("local.drop", str(good), "breast-cancer/").stderr
+
+
+def a_changed_file_is_taken_over(up: Up, tmp_path: Path, header: list[str], rows: list[list[str]]) -> None:
+    pipelines = tmp_path / "pipelines.yaml"
+    right = pipelines.read_text("utf-8")
+    pipelines.write_text(right.replace("AUC >= 0.95", "Recal >= 0.95"), "utf-8")
+    settings = up.folder / "local.settings.json"
+    settings.write_text(settings.read_text().replace(str(ROOT / "pipelines.sample.yaml"), str(pipelines)))
+    up.says("is not taken over, and what ran goes on:")
+    assert "did you mean 'Recall'" in up.said()
+    pipelines.write_text(right.replace("  breast-cancer:\n", "  second-name:\n"), "utf-8")
+    up.says("is taken over: second-name")
+    up.drop("breast-cancer/later.csv", as_csv(header, rows[:500]))
+    up.says("breast-cancer/later.csv arrived, for pipeline second-name")
+
+
+def a_new_pipeline_is_taken_over(up: Up, tmp_path: Path, header: list[str], rows: list[list[str]]) -> None:
+    penguins = tmp_path / "penguins.csv"
+    penguins.write_bytes(as_csv(header, rows[:300]))
+    wrong = up.run("local.new", "penguins", str(penguins), "--label", "diagnosi", "--yes")
+    assert (wrong.returncode, "did you mean 'diagnosis'?" in wrong.stderr) == (1, True)
+    starts = up.said().count("the triggers are started with it")
+    made = up.run("local.new", "penguins", str(penguins), "--label", "diagnosis", "--yes")
+    assert made.returncode == 0, made.stderr
+    up.says("is taken over: second-name, penguins")
+    up.drop("penguins/more.csv", as_csv(header, rows[:400]))
+    up.says("penguins/more.csv arrived, for pipeline penguins")
+    assert up.said().count("the triggers are started with it") == starts + 1
 
 
 def test_up_takes_nothing_over_while_a_command_is_between_its_two_changes(

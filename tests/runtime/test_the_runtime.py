@@ -13,7 +13,7 @@ from shared.domain.jobs import JobState
 from tests.support.crashing import wait_for_bes_jobs
 from tests.support.event_grid import created, delivered
 from tests.support.flow import Flow
-from tests.support.runtime import MISSING, PYTHON, runtime
+from tests.support.runtime import MISSING, PYTHON, Runtime, runtime
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(PYTHON is None, reason=MISSING)
@@ -78,14 +78,7 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
 
         until(taken_up, flow.arrivals)
         [job_id] = flow.app.records.jobs.active()
-        poisoned = json.dumps({"Type": "BlobTrigger", "ContainerName": workplace.container, "BlobName": path})
-        for number, body in enumerate((poisoned, poisoned.replace(workplace.container, "elsewhere"), "not json")):
-            watched = running.message("watch_poisoned_blobs", body, f"blob-{number}")
-            assert watched["succeeded"], watched["error"]
-        assert len(flow.arrivals()) == 1
-        for number, reason in ((1, b"is not in the container"), (2, b"not a message of the blob poison queue")):
-            note = workplace.blobs.get_blob_client("retraining", f"requests/blob-{number}.json").download_blob()
-            assert reason in note.readall()
+        poisoned_blobs_are_noted(flow, running, path)
         messages: list[Any] = []
 
         def asked_for() -> bool:
@@ -114,6 +107,18 @@ def test_each_function_runs_to_success_there_from_dropped_data_to_a_proven_promo
 
         watched = running.message("watch_poisoned_promotions", json.dumps(messages[0]), "m3")
         assert watched["succeeded"], watched["error"]
+
+
+def poisoned_blobs_are_noted(flow: Flow, running: Runtime, path: str) -> None:
+    """The message of a blob's poison queue is noted where it cannot be used, and makes no second arrival."""
+    poisoned = json.dumps({"Type": "BlobTrigger", "ContainerName": flow.place.container, "BlobName": path})
+    for number, body in enumerate((poisoned, poisoned.replace(flow.place.container, "elsewhere"), "not json")):
+        watched = running.message("watch_poisoned_blobs", body, f"blob-{number}")
+        assert watched["succeeded"], watched["error"]
+    assert len(flow.arrivals()) == 1
+    for number, reason in ((1, b"is not in the container"), (2, b"not a message of the blob poison queue")):
+        note = flow.place.blobs.get_blob_client("retraining", f"requests/blob-{number}.json").download_blob()
+        assert reason in note.readall()
 
 
 def test_an_event_of_event_grid_twice_is_one_arrival_and_a_malformed_or_foreign_one_is_none(

@@ -104,19 +104,33 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Here:
         )
         here = Here(tmp_path_factory.mktemp("aml"), pace=Pace(deployment=3600), typed=False)
     here.put("models/a/versions/1", **MODEL)
-    here.call("PUT", "onlineEndpoints/income", endpoint_body())
-    until(lambda: "income" in here.serving.routes, "the endpoint is made")
     records = here.workspace.records
     experiment = experiment_of(records, "a").id
     records.put(Run(id="one", parent=experiment, name="one", title="a", started=0))
     records.put(LoggedModel(id="income", parent=experiment, name="a", artifacts="a", created=0, modified=0))
     here.put("models/income/versions/1", **MODEL)
-    model = {"endpointComputeType": "Managed", "model": f"{here.workspace.id}/models/a/versions/1"}
-    here.call("PUT", "onlineEndpoints/income/deployments/income", {"properties": model})
+    income(here)
     batch.publish(here)
     batch.made(here, "batchEndpoints/income")
     batch.made(here, "batchEndpoints/income/deployments/income", **batch.deployment(here))
     return here
+
+
+def income(here: Here) -> Endpoint:
+    """Return the endpoint, with a deployment that is not ready. It is made again where a call has deleted it."""
+    path = "onlineEndpoints/income"
+    here.call("PUT", path, endpoint_body())
+    until(lambda: "income" in here.serving.routes, "the endpoint is made")
+    model = {"endpointComputeType": "Managed", "model": f"{here.workspace.id}/models/a/versions/1"}
+    here.call("PUT", f"{path}/deployments/income", {"properties": model})
+    found = here.workspace.records.find(Endpoint, path.lower())
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def endpoint(here: Here) -> Endpoint:
+    return income(here)
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +166,8 @@ def test_a_malformed_request_is_refused_in_the_documented_shape(
 @settings(max_examples=60, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_malformed_call_of_an_endpoint_is_refused_in_the_documented_shape(
-    here: Here, portal: BlockingPortal, data: st.DataObject
+    here: Here, portal: BlockingPortal, endpoint: Endpoint, data: st.DataObject
 ) -> None:
-    endpoint = here.workspace.records.find(Endpoint, "onlineendpoints/income")
-    assert endpoint is not None
     headers = {"Authorization": f"Bearer {data.draw(st.sampled_from([endpoint.primary, here.token, '']) | PART)}"}
     if data.draw(st.booleans()):
         headers["azureml-model-deployment"] = data.draw(PART)
