@@ -10,7 +10,7 @@ from aml.addresses import of_resources
 from aml.api import scope
 from aml.api.changes import begin, delete, followed, make_or_begin, read_frame, shown_endpoint
 from aml.api.listing import has_tags, listed
-from aml.api.online_forms import check_endpoint_name, read_described, read_identity
+from aml.api.online_forms import check_endpoint_name, read_changes, read_described, read_identity
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError, bad_request
@@ -41,11 +41,7 @@ def patch_endpoint(context: Context, call: Call) -> Response:
     """Change tags, identity and the default deployment."""
     body = call.json()
     endpoint = endpoint_of(context, call)
-    changes: dict[str, Any] = {}
-    if "tags" in body:
-        changes["tags"] = scope.texts_of(body, "tags")
-    if body.get("identity") is not None:
-        changes["identity"] = read_identity(body)
+    changes = read_changes(body)
     given = members_of(body, "properties")
     if given.get("defaults") is not None:
         changes["properties"] = {**endpoint.properties, "defaults": _defaults(given)}

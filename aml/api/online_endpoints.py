@@ -11,7 +11,7 @@ from aml.addresses import of_resources
 from aml.api import scope
 from aml.api.changes import begin, delete, followed, make_or_begin, read_frame, shown_endpoint
 from aml.api.listing import has_tags, listed
-from aml.api.online_forms import check_endpoint_name, check_traffic, read_endpoint, read_identity
+from aml.api.online_forms import check_endpoint_name, check_traffic, read_changes, read_endpoint, read_identity
 from aml.call import Call
 from aml.context import Context
 from aml.errors import bad_request
@@ -52,12 +52,7 @@ def patch_endpoint(context: Context, call: Call) -> Response:
     """Change tags and identity. Traffic cannot be changed so."""
     body = call.json()
     endpoint = endpoint_of(context, call)
-    changes: dict[str, Any] = {}
-    if "tags" in body:
-        changes["tags"] = scope.texts_of(body, "tags")
-    if body.get("identity") is not None:
-        changes["identity"] = read_identity(body)
-    return answer(context, call, *begin(context, endpoint, "oeidp", "Updating", changes), 200)
+    return answer(context, call, *begin(context, endpoint, "oeidp", "Updating", read_changes(body)), 200)
 
 
 def get_endpoint(context: Context, call: Call) -> Response:

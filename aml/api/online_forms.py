@@ -69,6 +69,16 @@ def read_identity(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": kind, "userAssignedIdentities": {str(each): {} for each in assigned}}
 
 
+def read_changes(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tags and the identity that a PATCH of an endpoint gives."""
+    changes: dict[str, Any] = {}
+    if "tags" in body:
+        changes["tags"] = scope.texts_of(body, "tags")
+    if body.get("identity") is not None:
+        changes["identity"] = read_identity(body)
+    return changes
+
+
 def check_traffic(properties: dict[str, Any], deployments: Mapping[str, Deployment]) -> None:
     """Raise unless the maps can be followed. `deployments` are those of the endpoint, by their names in lower case."""
     traffic = properties["traffic"] = _named(properties["traffic"], "traffic", deployments)
