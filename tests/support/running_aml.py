@@ -15,6 +15,7 @@ from typing import Any
 import requests
 
 from local.children import ROOT, Child, python_child
+from tests.support import aml_models
 from tests.support.waiting import PATIENCE
 
 VERSION = "2025-12-01"
@@ -40,16 +41,23 @@ class RunningAml:
         return str(answer.json()["access_token"])
 
     def call(self, method: str, path: str, body: Any = None) -> requests.Response:
-        """Ask; `path` is below the workspace."""
-        return requests.request(
+        """Ask; `path` is below the workspace. What is answered is checked against the service's own types."""
+        place = f"{self.workspace}/{path}".rstrip("/")
+        answer = requests.request(
             method,
-            f"{self.address}{self.workspace}/{path}".rstrip("/"),
+            f"{self.address}{place}",
             params={"api-version": VERSION},
             json=body,
             headers={"Authorization": f"Bearer {self.token()}"},
             verify=self.settings["REQUESTS_CA_BUNDLE"],
             timeout=PATIENCE,
         )
+        operation = aml_models.operation_of(method, place) if aml_models.there() else None
+        if operation:
+            answered = answer.json() if answer.content else None
+            found = aml_models.faults_of_answer(operation, answer.status_code, answered)
+            assert found == [], (method, place, answer.status_code, found)
+        return answer
 
 
 @contextmanager
