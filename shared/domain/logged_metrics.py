@@ -68,7 +68,7 @@ def _found(metric: str, logged: Mapping[str, str]) -> str | None:
 
 
 def _is_held_out(name: str, known: str) -> bool:
-    """Return whether the name is the known one with a name of held-out data before or behind it."""
+    """Return whether the name is `known` with a prefix or a suffix for held-out data."""
     behind = rf"{known}(?:-\d+)?_(?:\w+_)?{_HELD_OUT}(?:_\w+)?"
     return re.fullmatch(rf"{_HELD_OUT}_{known}|{behind}", name, re.IGNORECASE) is not None
 

@@ -1,9 +1,10 @@
-"""A terminal for commands, over a pipeline with two promoted jobs; a local workspace whose jobs run."""
+"""A terminal for commands, a local workspace whose jobs run, and a New web service for each test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
@@ -14,6 +15,7 @@ from local.workplace import Workplace
 from shared.domain.jobs import JobState
 from tests.support.aml import Here
 from tests.support.aml_jobs import started, with_data
+from tests.support.arm import Manager
 from tests.support.commands import Terminal, approving, changed_file
 from tests.support.flow import Flow
 
@@ -46,3 +48,24 @@ def here(tmp_path: Path, azurite: Azurite, blobs: BlobServiceClient) -> Iterator
     with started(tmp_path / "aml", azurite) as here:
         with_data(here, blobs)
         yield here
+
+
+@pytest.fixture(scope="module")
+def manager(place: Workplace) -> Manager:
+    identity = place.studio.studio.identity
+    return Manager(place.studio.address, identity.arm_token, identity.subscription)
+
+
+@pytest.fixture
+def definition(place: Workplace, manager: Manager) -> dict[str, Any]:
+    """The definition of the published service, as an export has it."""
+    exported = manager.call("GET", place.new.management).json()
+    return {"location": exported["location"], "tags": {}, "properties": exported["properties"]}
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, manager: Manager, definition: dict[str, Any]) -> str:
+    """A service of the test's own."""
+    made = manager.service(request.node.name.removeprefix("test_")[:60])
+    assert manager.outcome(manager.call("PUT", made, definition)) == "Succeeded"
+    return made

@@ -1,10 +1,10 @@
 """The app dies before and after every call that it makes, of the service and of the storage, over real parts.
 
-The acts of a story are told in a workspace and a storage of their own. At first nothing dies, and each point (see
-tests/support/every_call.py) is recorded. Then they are told in others, and the process dies at each of the points, once
-before the call and once after it. Other processes go on, as the host has them: the poll comes again, and a message
-that was not carried out is delivered again. An act is told again until the app has died everywhere in it. Each time it
-makes the same entries of the history.
+The story has several acts. It runs twice, each time in a new workspace and a new storage. In the first run no process
+dies, and the test records each point (see tests/support/every_call.py). In the second run the process dies at each
+recorded point. After a death the next process goes on as in the host: the poll comes again, and a message that was not
+carried out is delivered again. An act repeats until the process has died at all of its points. Each time, it must make
+the same entries of the history.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.support.every_call import Calls, Death, deaths_at
 from tests.support.waiting import PATIENCE, until
 
 ROUNDS = 100  #: without a death, until what is waited for has come
-AT_MOST = 6  #: times that an act is told: after a write, the rest of a process's calls is come to once for each time
+AT_MOST = 6  #: times that an act runs: one run does not reach all points that follow a write
 MINUTE = timedelta(minutes=1)
 SOON = ("bake: 15m", "bake: 2m")  #: fewer looks at each model
 Made = tuple[Action, tuple[int, ...]]  #: an entry of the history, and the shares of its steps

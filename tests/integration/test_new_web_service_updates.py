@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import pytest
 import requests
 
 from local.datasets import as_csv
@@ -22,27 +21,6 @@ from tests.support.new_web_services import (
     score,
 )
 from tests.support.waiting import PATIENCE
-
-
-@pytest.fixture(scope="module")
-def manager(place: Workplace) -> Manager:
-    identity = place.studio.studio.identity
-    return Manager(place.studio.address, identity.arm_token, identity.subscription)
-
-
-@pytest.fixture
-def definition(place: Workplace, manager: Manager) -> dict[str, Any]:
-    """The definition of the published service, as an export has it."""
-    exported = manager.call("GET", place.new.management).json()
-    return {"location": exported["location"], "tags": {}, "properties": exported["properties"]}
-
-
-@pytest.fixture
-def service(request: pytest.FixtureRequest, manager: Manager, definition: dict[str, Any]) -> str:
-    """A service of the test's own."""
-    made = manager.service(request.node.name.removeprefix("test_")[:60])
-    assert manager.outcome(manager.call("PUT", made, definition)) == "Succeeded"
-    return made
 
 
 def model_of(properties: dict[str, Any]) -> dict[str, Any]:

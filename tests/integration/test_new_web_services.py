@@ -6,7 +6,6 @@ import copy
 import json
 from typing import Any
 
-import pytest
 import requests
 
 from local.workplace import Workplace
@@ -17,27 +16,6 @@ from tests.support.new_web_services import (
     PREVIEW,
     score,
 )
-
-
-@pytest.fixture(scope="module")
-def manager(place: Workplace) -> Manager:
-    identity = place.studio.studio.identity
-    return Manager(place.studio.address, identity.arm_token, identity.subscription)
-
-
-@pytest.fixture
-def definition(place: Workplace, manager: Manager) -> dict[str, Any]:
-    """The definition of the published service, as an export has it."""
-    exported = manager.call("GET", place.new.management).json()
-    return {"location": exported["location"], "tags": {}, "properties": exported["properties"]}
-
-
-@pytest.fixture
-def service(request: pytest.FixtureRequest, manager: Manager, definition: dict[str, Any]) -> str:
-    """A service of the test's own."""
-    made = manager.service(request.node.name.removeprefix("test_")[:60])
-    assert manager.outcome(manager.call("PUT", made, definition)) == "Succeeded"
-    return made
 
 
 def test_a_service_is_made_of_any_graph_and_scores_with_each_of_its_trained_models(

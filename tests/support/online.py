@@ -142,3 +142,12 @@ class Place:
     def sent(self, method: str) -> list[str]:
         """Return the paths that the adapter called with the method since its last use was made."""
         return [each.path for each in self.wire.calls if each.method == method]
+
+
+def with_staged(folder: Path) -> Place:
+    """Return an endpoint whose live model is known as A; B is staged."""
+    place = Place(folder)
+    place.endpoint.adopt(A)
+    place.staged(B)
+    place.endpoint = place.another()
+    return place

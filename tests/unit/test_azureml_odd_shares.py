@@ -11,17 +11,12 @@ from shared.adapters.azureml.workspace import Workspace
 from shared.base.errors import UnexpectedAnswer
 from shared.domain.jobs import Model
 from shared.domain.rows import Rows
-from tests.support.online import INCOME, A, B, Place
+from tests.support.online import INCOME, A, Place, with_staged
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """An endpoint whose live model is known as A; B is staged."""
-    place = Place(tmp_path / "aml")
-    place.endpoint.adopt(A)
-    place.staged(B)
-    place.endpoint = place.another()
-    return place
+    return with_staged(tmp_path / "aml")
 
 
 ODD: list[Any] = [

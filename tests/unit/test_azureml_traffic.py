@@ -19,7 +19,7 @@ from shared.domain.ports import BlobReference, Pending, Ready, Shares
 from shared.domain.rows import Rows
 from shared.domain.sharing import given_calls
 from tests.support import aml_models
-from tests.support.online import INCOME, MA, MB, OWN, A, B, Place
+from tests.support.online import INCOME, MA, MB, OWN, A, B, Place, with_staged
 from tests.support.serving import endpoint_body
 from tests.support.waiting import until
 
@@ -30,12 +30,7 @@ STEPS = [(90, 10), (50, 50), (0, 100)]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    """An endpoint whose live model is known as A; B is staged."""
-    place = Place(tmp_path / "aml")
-    place.endpoint.adopt(A)
-    place.staged(B)
-    place.endpoint = place.another()
-    return place
+    return with_staged(tmp_path / "aml")
 
 
 def test_shares_are_by_model_and_those_of_others_by_deployment(place: Place) -> None:
