@@ -98,11 +98,13 @@ def promote_model(message: func.QueueMessage) -> None:
     from shared.base.errors import NeverAgain
     from shared.domain.messages import read_request
 
+    request = None
     try:
-        relearn().flows.requests.carry_out(read_request(message.get_body()), _id(message))
+        request = read_request(message.get_body())
+        relearn().flows.requests.carry_out(request, _id(message))
     except NeverAgain as error:
         # Four more deliveries would meet the same: it is written down instead.
-        relearn().flows.requests.refuse(_id(message), str(error))
+        relearn().flows.requests.refuse(_id(message), str(error), request)
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PROMOTIONS_QUEUE%-poison", connection="PROMOTIONS")

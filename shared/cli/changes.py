@@ -144,7 +144,7 @@ def _carry_out(app: App, request: Request, request_id: str, tries: int) -> None:
             tell(f"not yet: {error}; tried again in {pause:.0f} s")
             time.sleep(pause)  # nobody but the person at the terminal waits for it
         except NeverAgain as error:
-            app.flows.requests.refuse(request_id, str(error))
+            app.flows.requests.refuse(request_id, str(error), request)
             raise
         except AskHuman as error:
             raise Stopped(_left(app, request, request_id, error), FAILED) from None

@@ -155,6 +155,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, rename={"request_id": "r
     expected: Rows | None = None
     phase: Phase = Phase.UPDATING
     reason: str = ""  #: why it is reverted
+    asked: Request | None = None  #: what a person asked for
     traffic: Traffic | None = None  #: where the endpoints give shares of the calls
 
 
@@ -165,7 +166,12 @@ class Repair(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     targets: tuple[str, ...]
     request_id: str | None = None
-    by: str | None = None
+    asked: Request | None = None  #: what a person asked for
+    by: str | None = None  #: who asked, where an earlier version recorded no more
+
+    @property
+    def asked_by(self) -> str | None:
+        return self.asked.by if self.asked else self.by
 
 
 class WaitingRequest(msgspec.Struct, frozen=True, kw_only=True):

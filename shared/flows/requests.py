@@ -43,8 +43,7 @@ class Requests:
             known = self.pipelines.entries
             raise BadMessage(f"The message names the pipeline {request.pipeline!r}; the pipelines are: {known}")
         if outcome is not None:
-            who = {name: text for name, text in (("by", request.by), ("reason", request.reason)) if text}
-            self.records.requests.note(request_id, {"pipeline": request.pipeline, "outcome": outcome, **who})
+            self.records.requests.note(request_id, outcome, request)
         return outcome
 
     def _of_pipeline(self, request: Request, request_id: str) -> str | None:
@@ -97,9 +96,9 @@ class Requests:
             last = f"; last: {stored.record.trouble}" if stored.record.trouble else ""
             self.records.jobs.save(stored, stored.record.noting(self.promotion.now(), f"{note}{last}"))
         elif request.by_hand:
-            self.records.requests.note(request_id, {"pipeline": request.pipeline, "outcome": f"failed: {note}"})
+            self.records.requests.note(request_id, f"failed: {note}", request)
 
-    def refuse(self, message_id: str, reason: str) -> None:
-        """Write down a message that no delivery can carry out."""
+    def refuse(self, message_id: str, reason: str, request: Request | None = None) -> None:
+        """Write down a message that no delivery can carry out, with its request where that can be read."""
         log.error("Message %s is refused: %s", message_id, reason)
-        self.records.requests.note(message_id, {"outcome": f"refused: {reason}"})
+        self.records.requests.note(message_id, f"refused: {reason}", request)

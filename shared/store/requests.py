@@ -5,6 +5,7 @@ requests/{id}.json             of a message sent by hand, or one that could not 
 
 from datetime import datetime
 
+from shared.domain.messages import Request
 from shared.domain.ports import Documents
 from shared.store.shelf import Shelf, stem
 
@@ -13,9 +14,14 @@ class RequestRecords:
     def __init__(self, documents: Documents) -> None:
         self._documents, self._notes = documents, Shelf(documents, dict[str, str], "requests")
 
-    def note(self, request_id: str, note: dict[str, str]) -> None:
-        """Write down what became of a message, in place of what was said of an earlier try."""
-        self._notes.put(request_id, note)
+    def note(self, request_id: str, outcome: str, request: Request | None, pipeline: str | None = None) -> None:
+        """Write down what became of a message, in place of what was said of an earlier try.
+
+        `request` is what the message asks for; None where it cannot be read, or an earlier version did not record it.
+        """
+        note = {"pipeline": request.pipeline if request else pipeline, "outcome": outcome}
+        note |= {"by": request.by, "reason": request.reason} if request else {}
+        self._notes.put(request_id, {name: text for name, text in note.items() if text})
 
     def all(self) -> list[tuple[str, datetime]]:
         """Return the ids of the messages of which something is written down, and when it was, the newest first."""

@@ -114,10 +114,12 @@ def test_what_a_person_asks_for_during_a_repair_is_done_after_it(world: World) -
         world.flows.requests.carry_out(rollback, "m2")
     outcome = world.records.requests.outcome
     assert outcome("m1") == "under way: a repair is finished first"
+    assert world.records.requests.load("m1")["by"] == "ann"
     world.endpoints["two"].late = 0.0
     world.run(lambda: (outcome("m1") or "").startswith("done"))
     actions = [entry.action for entry, _ in world.records.champions.entries("income")]
     assert actions[-2:] == [Action.REVERTED, Action.ROLLED_BACK]
+    assert world.records.requests.load("m1")["by"] == "ann"
     assert served(world) == {"results/bes-1.ilearner"}  # of the older job
 
 

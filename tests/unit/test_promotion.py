@@ -231,30 +231,40 @@ def outcome(world: World, message: str) -> str:
     return str(json.loads(world.documents.contents[f"requests/{message}.json"])["outcome"])
 
 
-def test_the_outcome_of_a_message_by_hand_names_what_was_asked(world: World) -> None:
+def asked(world: World, message: str) -> tuple[str | None, ...]:
+    """Return the pipeline, who asked and why, as the note of a message has them."""
+    note = world.records.requests.load(message)
+    return tuple(note.get(each) for each in ("pipeline", "by", "reason"))
+
+
+def test_the_outcome_of_a_message_by_hand_names_what_was_asked_by_whom_and_why(world: World) -> None:
     promoted(world, "a.csv")
-    rollback = Request(pipeline="income", action=ROLLBACK, by="ann")
+    rollback = Request(pipeline="income", action=ROLLBACK, by="ann", reason="wrong labels")
     world.flows.requests.carry_out(rollback, "m1")
     assert outcome(world, "m1").startswith("done: entry 3 of the history")
+    assert asked(world, "m1") == ("income", "ann", "wrong labels")
     second = promoted(world, "b.csv")
     world.endpoints["two"].deaf = 1
     world.flows.requests.carry_out(rollback, "m2")
     assert outcome(world, "m2").startswith("not done: After 180 s the answers")
+    assert asked(world, "m2") == ("income", "ann", "wrong labels")
     assert served(world) == {trained(world, second)}
 
 
 @pytest.mark.parametrize("what", ["rollback", "promotion"])
 def test_a_message_by_hand_that_fails_says_why_until_it_is_carried_out(world: World, what: str) -> None:
     first, _ = promoted(world, "a.csv"), promoted(world, "b.csv")
-    request = Request(pipeline="income", action=ROLLBACK)
+    request = Request(pipeline="income", action=ROLLBACK, by="ann")
     if what == "promotion":
         request = Request(pipeline="income", action=PROMOTE, job=first, by="ann")
     world.endpoints["one"].refuses = [ServiceUnavailable("503 of endpoint one")]
     with pytest.raises(ServiceUnavailable):
         world.flows.requests.carry_out(request, "m1")
     assert outcome(world, "m1") == "not yet: 503 of endpoint one"
+    assert asked(world, "m1") == ("income", "ann", None)
     world.flows.requests.give_up(request, "m2")
     assert outcome(world, "m2").startswith(f"failed: The {what} failed at every delivery")
+    assert asked(world, "m2") == ("income", "ann", None)
     world.flows.requests.carry_out(request, "m1")
     assert outcome(world, "m1").startswith("done: entry ")
 

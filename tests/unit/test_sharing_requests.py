@@ -101,6 +101,7 @@ def test_a_rollback_by_hand_during_sharing_ends_the_change_and_the_live_model_st
     assert "ended by a rollback; asked for by ann" in (staged.job(second).reason or "")
     staged.run(lambda: (staged.outcome("m1") or "").startswith("done"))
     assert staged.outcome("m1") == "done: the change is ended, and entry 2 is live"
+    assert staged.world.records.requests.load("m1")["by"] == "ann"
     staged.run(staged.settled)
     assert staged.shares() == {staged.content(first): 100}
     assert staged.champion.last == 2
@@ -191,6 +192,7 @@ def test_one_request_gives_the_calls_back_that_somebody_else_took(shares: dict[s
     assert (live.action, live.number, live.by, live.job) == (Action.REVERTED, 3, "ann", job_id)
     assert said in live.reason and "asked for by ann" in live.reason
     assert staged.outcome("m1") == "done: entry 3 of the history"
+    assert staged.world.records.requests.load("m1")["by"] == "ann"
     staged.world.flows.requests.carry_out(Request(pipeline="income", action=Command.ROLLBACK, by="ann", to=2), "m1")
     assert staged.champion.last == 3  # a second delivery
 

@@ -87,8 +87,7 @@ class ChangePlanner(Run):
         if champion.waiting is None:
             waiting = WaitingRequest(request_id=message_id, request=request, after_repair=True)
             self.held.save(champion.replace(waiting=waiting))
-            outcome = "under way: a repair is finished first"
-            self.note(message_id, outcome)
+            self.note(message_id, "under way: a repair is finished first", request)
         elif champion.waiting.request_id != message_id:
             raise Busy("A repair is finished, and then what another person asked for is carried out")
 
@@ -98,7 +97,7 @@ class ChangePlanner(Run):
         if order := self._accepted(request, message_id, job):
             entry = self._planned(order)
             if entry.models == self.live.models:
-                self.settlement.settle_unchanged(order.request_id, order.job if order.own else None)
+                self.settlement.settle_unchanged(order.request_id, order.job if order.own else None, order.request)
             else:
                 self._make_change(order, entry)
 
@@ -134,7 +133,7 @@ class ChangePlanner(Run):
         waiting = WaitingRequest(request_id=message_id, request=request)
         self.held.save(self.held.champion.replace(change=reverting(change, reason, self.now()), waiting=waiting))
         outcome = f"under way: the change to entry {change.entry.number} is ended first"
-        self.note(message_id, outcome)
+        self.note(message_id, outcome, request)
 
     def _carry_out_waiting(self, waiting: WaitingRequest) -> None:
         """Do what was asked for during the change that has ended. The next write of the record takes it off."""
@@ -142,12 +141,12 @@ class ChangePlanner(Run):
         job = self.records.jobs.job_of(request) if request.job else None
         self.held.write_later(self.held.champion.replace(waiting=None))
         if ends_a_change(request) and not waiting.after_repair:
-            self.settlement.settle_ended(waiting.request_id)
+            self.settlement.settle_ended(waiting.request_id, request)
             return
         try:
             self._begin(request, waiting.request_id, job)
         except NeverAgain as error:
-            self.settlement.settle_refused(waiting.request_id, str(error))
+            self.settlement.settle_refused(waiting.request_id, str(error), request)
 
     def _accepted(self, request: Request, message_id: str, stored: Stored[RetrainingJob] | None) -> _Order | None:
         """Return what to change, or None when that is done, not wanted any more, or has to wait."""
@@ -197,6 +196,7 @@ class ChangePlanner(Run):
         served = self._served(rows, even_if_broken=staged and entry.action is Action.ROLLED_BACK)
         change = Change(
             request_id=order.request_id,
+            asked=None if order.own else order.request,
             begun=self.now(),
             entry=entry,
             before=self.live.models,
@@ -210,7 +210,7 @@ class ChangePlanner(Run):
         self.held.save(self.held.champion.replace(change=change))
         if staged and not order.own:
             outcome = f"under way: {change.phase.value}, see status; the model is proven before it gets calls"
-            self.note(order.request_id, outcome)
+            self.note(order.request_id, outcome, order.request)
         self.settlement.finish(change, served, order.job if order.own else None)
 
     def _served(self, rows: Rows, *, even_if_broken: bool) -> dict[str, Served]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.messages import Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import Endpoints, Models
 from shared.store import Records
@@ -19,6 +20,6 @@ class Run:
     endpoints: Endpoints
     now: Callable[[], datetime]
 
-    def note(self, request_id: str, outcome: str) -> None:
+    def note(self, request_id: str, outcome: str, request: Request | None) -> None:
         """Record what became of a request, for the person who sent it."""
-        self.records.requests.note(request_id, {"pipeline": self.pipeline.name, "outcome": outcome})
+        self.records.requests.note(request_id, outcome, request, self.pipeline.name)

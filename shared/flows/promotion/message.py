@@ -109,4 +109,4 @@ class Promotion:
             self.records.jobs.save(stored, job.waiting(now + delay(job.attempts + 1, error), now, str(error)))
         elif request.by_hand:
             word = "refused" if isinstance(error, NeverAgain) else "not yet"
-            self.records.requests.note(request_id, {"pipeline": request.pipeline, "outcome": f"{word}: {error}"})
+            self.records.requests.note(request_id, f"{word}: {error}", request)

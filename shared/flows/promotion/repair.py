@@ -69,10 +69,10 @@ class LateWriteRepair(Run):
         back = f"all calls are given back to entry {live.number}"
         why = reason_of(f"{back}; somebody else had changed the shares: {'; '.join(taken.values())}", request)
         targets = tuple(taken)
-        repair = Repair(begun=self.now(), reason=why, targets=targets, request_id=request_id, by=request.by)
+        repair = Repair(begun=self.now(), reason=why, targets=targets, request_id=request_id, asked=request)
         self._record(repair, champion)
         outcome = f"under way: {back}; the app's timer goes on with it"
-        self.note(request_id, outcome)
+        self.note(request_id, outcome, request)
         self.look()
         return True
 
@@ -116,11 +116,12 @@ class LateWriteRepair(Run):
         held, records = self.held, self.records
         held.renew()  # before the history is written: a run that was overtaken must not
         facts = {"at": self.now(), "action": Action.REVERTED, "reason": repair.reason + doubt, "traffic": ()}
-        entry = msgspec.structs.replace(live, **facts, by=repair.by or live.by)
+        entry = msgspec.structs.replace(live, **facts, by=repair.asked_by or live.by)
         champion = records.champions.append(held.champion, entry).replace(repair=None)
         if repair.request_id:
             state = JobState.REVERTED if doubt else JobState.PROMOTED
-            self.settlement.end(repair.request_id, None, state, f"entry {champion.last} of the history{doubt}")
+            outcome = f"entry {champion.last} of the history{doubt}"
+            self.settlement.end(repair.request_id, None, state, outcome, repair.asked)
             champion = champion.settle(repair.request_id)
         held.save(champion)
         self.settlement.watch_late_writes(held.champion)

@@ -14,6 +14,7 @@ import msgspec
 from shared.base.errors import Busy, RecordChanged, RetrainingError, TryLater
 from shared.domain.champions import Action, Champion, Change, Phase, ProofAnswers, Watch
 from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
+from shared.domain.messages import Request
 from shared.domain.proof_rows import first
 from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.sharing import Later, Sharing
@@ -114,7 +115,8 @@ class Settlement(Run):
             entry = msgspec.structs.replace(entry, **facts)
         champion = self.records.champions.append(self.held.champion, entry)
         proofs = "; ".join(f"{name} {proof.text}" for name, proof in made.proof.items())
-        self.end(change.request_id, stored, JobState.PROMOTED, f"entry {champion.last} of the history; {proofs}")
+        outcome = f"entry {champion.last} of the history; {proofs}"
+        self.end(change.request_id, stored, JobState.PROMOTED, outcome, change.asked)
         self._watch(change, champion, made, served)
         if change.traffic:
             self.sharing.keep_the_former(change)
@@ -144,20 +146,21 @@ class Settlement(Run):
             )
             self.records.watches.put(self.pipeline.name, watch)
 
-    def settle_unchanged(self, request_id: str, stored: Stored[RetrainingJob] | None) -> None:
-        self.end(request_id, stored, JobState.PROMOTED, "this very model is live already")
+    def settle_unchanged(self, request_id: str, stored: Stored[RetrainingJob] | None, request: Request) -> None:
+        self.end(request_id, stored, JobState.PROMOTED, "this very model is live already", request)
         champion = self.held.champion
         self._settle(request_id, stored, champion.having_promoted(stored.record) if stored else champion)
 
-    def settle_ended(self, request_id: str) -> None:
+    def settle_ended(self, request_id: str, request: Request) -> None:
         """Settle a request that asked for the end of a change, which has ended."""
         live = self.held.champion.live
         assert live is not None, "what is live is recorded before anything is changed"
-        self.end(request_id, None, JobState.PROMOTED, f"the change is ended, and entry {live.number} is live")
+        outcome = f"the change is ended, and entry {live.number} is live"
+        self.end(request_id, None, JobState.PROMOTED, outcome, request)
         self._settle(request_id, None, self.held.champion)
 
-    def settle_refused(self, request_id: str, reason: str) -> None:
-        self.note(request_id, f"refused: {reason}")
+    def settle_refused(self, request_id: str, reason: str, request: Request) -> None:
+        self.note(request_id, f"refused: {reason}", request)
         self._settle(request_id, None, self.held.champion)
 
     def _settle_reverted(self, change: Change, stored: Stored[RetrainingJob] | None, how_sure: str) -> None:
@@ -169,7 +172,7 @@ class Settlement(Run):
             facts = {"at": self.now(), "action": Action.REVERTED, "reason": reason, "traffic": ()}
             entry = msgspec.structs.replace(champion.live, **facts)
             champion = self.records.champions.append(champion, entry)
-        self.end(change.request_id, stored, JobState.REVERTED, reason)
+        self.end(change.request_id, stored, JobState.REVERTED, reason, change.asked)
         self.watch_late_writes(champion)
         self._settle(change.request_id, stored, champion)
 
@@ -180,11 +183,18 @@ class Settlement(Run):
             watch = Watch(entry=champion.last, begun=self.now(), until=until, rows=self.pipeline.rows)
             self.records.watches.put(self.pipeline.name, watch)
 
-    def end(self, request_id: str, stored: Stored[RetrainingJob] | None, state: JobState, reason: str) -> None:
+    def end(
+        self,
+        request_id: str,
+        stored: Stored[RetrainingJob] | None,
+        state: JobState,
+        reason: str,
+        request: Request | None,
+    ) -> None:
         """Write the outcome on the job, or under the request that a person sent."""
         if stored is None:
             outcome = f"{'done' if state is JobState.PROMOTED else 'not done'}: {reason}"
-            self.note(request_id, outcome)
+            self.note(request_id, outcome, request)
             log.info("Pipeline %s, request %s is %s", self.pipeline.name, request_id, outcome)
         elif not stored.record.final:
             self.save(stored, stored.record.end(state, self.now(), reason, telling=None))
