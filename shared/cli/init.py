@@ -15,7 +15,7 @@ from shared.adf.targets import classic_target, new_target
 from shared.adf.translation import classic_endpoint, new_service, plain_address
 from shared.base.errors import BadConfiguration
 from shared.base.settings import Settings
-from shared.base.suggestion import differs_in_case
+from shared.base.suggestion import differs_in_case, suggestion
 from shared.cli.place import DONE, USAGE, Commands, Stopped, chosen_settings
 from shared.configuration.starting import gate
 from shared.configuration.writing import Remarked
@@ -63,7 +63,7 @@ def _init(chosen: argparse.Namespace) -> int:
     training, scoring = _base(chosen.training), _base(chosen.scoring)
     described = _describe(app, f"{chosen.name} training", training)
     scored = _describe(app, f"{chosen.name} endpoint", scoring)
-    _refuse_other_case(chosen.label, scored)
+    check_label(chosen.label, training=described, scoring=scored)
     entry = _entry(chosen, report, (training, described), (scoring, scored))
     put_out({chosen.name: entry}, report, chosen.into)
     return DONE
@@ -92,11 +92,29 @@ def _describe(app: App, wish: str, address: Address) -> Description:
     return app.describe(f"the service {address}", ScoringService(address=address, key=key))
 
 
-def _refuse_other_case(label: str, scoring: Description) -> None:
-    """An experiment may take the label out of its input, so a missing label alone is not a mistake."""
-    known = set().union(*scoring.columns.values())
-    if label not in known and (near := differs_in_case(label, known)):
-        raise Stopped(f"the scoring service has no column {label!r}; {near!r} differs in case only")
+def check_label(label: str, *, training: Description, scoring: Description) -> None:
+    """Stop if the label is not a column of the data that the services describe.
+
+    The training takes the label from its input. A scoring service may have an input without it, and a training
+    service that reads a folder describes no columns.
+    """
+    trained, scored = (_columns(each) for each in (training, scoring))
+    if trained and label not in trained:
+        hint = suggestion(label, trained, all_of="its columns are:")
+        raise Stopped(f"--label {label!r}: the input of the training service has no such column; {hint}", USAGE)
+    if label not in trained | scored and (near := differs_in_case(label, scored)):
+        raise Stopped(
+            f"--label {label!r}: the input of the scoring service has no such column; {near!r} differs in case only",
+            USAGE,
+        )
+
+
+def _label(label: str, known: frozenset[str]) -> Any:
+    return label if label in known else Remarked(label, "no service describes it: compare it with the data's header")
+
+
+def _columns(described: Description) -> frozenset[str]:
+    return frozenset[str]().union(*described.columns.values())
 
 
 def _entry(
@@ -108,11 +126,11 @@ def _entry(
     name, (address, described) = chosen.name, training
     inputs, outputs = sorted(described.inputs), sorted(described.outputs)
     key = f"pipelines.{name}"
-    columns = sorted(set().union(*scoring[1].columns.values()) - {chosen.label})
+    columns = sorted(_columns(scoring[1]) - {chosen.label})
     asked = {"columns": [{"name": each} for each in columns]} if 0 < len(columns) <= 60 else {}
     return {
         "blobs": Remarked(f"{name}/*.csv", "within the container of TRAINING_DATA_PATH"),
-        "checks": {**asked, "label": chosen.label},
+        "checks": {**asked, "label": _label(chosen.label, _columns(described) | _columns(scoring[1]))},
         "training": {
             "address": str(address),
             "key": report.setting(f"{name}_TRAINING_KEY", f"the API key of {address}"),

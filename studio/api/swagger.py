@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from studio.api import ports
+from studio.experiments.types import Experiment
 from studio.learning.scoring import column_types, scored_columns
 from studio.publishing import Studio
 from studio.state.records import Endpoint, Service, WebService
@@ -140,7 +141,7 @@ def _definitions(endpoint: Endpoint, inputs: Columns, outputs: Columns) -> dict[
         "ErrorResponse": {"type": "object", "properties": {"error": error}},
     }
     if endpoint.training:
-        return shared
+        return {**shared, **_training_items(endpoint.training)}
     rows = {name: [{column: _EXAMPLE[kind] for column, kind in columns.items()}] for name, columns in inputs.items()}
     return {
         "ExecutionRequest": {
@@ -153,6 +154,13 @@ def _definitions(endpoint: Endpoint, inputs: Columns, outputs: Columns) -> dict[
         **{f"{name}Item": _item(columns) for name, columns in {**inputs, **outputs}.items()},
         **shared,
     }
+
+
+def _training_items(experiment: Experiment) -> dict[str, Any]:
+    """Return what a row of each input has: the labels. An experiment learns from whatever other columns there are."""
+    labels = experiment.labels
+    item = {"type": "object", "required": labels, "properties": {label: {} for label in labels}}
+    return {f"{name}Item": item for name in experiment.inputs}
 
 
 def _job_example(endpoint: Endpoint, members: Iterable[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from local.workplace import Workplace
 from shared.__main__ import main
 from shared.base.settings import Settings
+from shared.cli.init import check_label
+from shared.cli.place import Stopped
 from shared.configuration.loading import load_pipelines
-from shared.domain.services import ClassicTarget, NewTarget
+from shared.domain.services import ClassicTarget, Description, NewTarget
 
 KEYS = {"CANCER_TRAINING_KEY": "BREAST_CANCER_TRAINING_KEY", "CANCER_ENDPOINT_KEY": "BREAST_CANCER_CLASSIC_KEY"}
 
@@ -76,6 +79,12 @@ def test_the_address_of_a_new_web_service_makes_a_new_target(place: Workplace, t
     ("more", "keys", "why"),
     [
         (["--label", "Diagnosis"], {}, "'diagnosis' differs in case only"),
+        (
+            ["--label", "diagnoses"],
+            {},
+            "--label 'diagnoses': the input of the training service has no such column; did",
+        ),
+        (["--label", "income"], {}, "has no such column; its columns are: diagnosis"),
         (["--update", "https://example.invalid/other"], {}, "is not the address of a Classic endpoint"),
         (["--training", "http://example.invalid/services/1"], {}, "is not an address that can be called"),
         ([], {"CANCER_TRAINING_KEY": ""}, "the setting CANCER_TRAINING_KEY is missing"),
@@ -94,3 +103,32 @@ def test_a_mistake_is_named_and_no_file_is_written(
     assert main([*command(place, tmp_path, "--into", str(file), **keys), *more]) != 0
     assert why in capsys.readouterr().err
     assert not file.exists()
+
+
+def described(*columns: str) -> Description:
+    return Description(frozenset(), frozenset(), frozenset(), {"input1": frozenset(columns)})
+
+
+@pytest.mark.parametrize(
+    ("label", "trained", "scored", "said"),
+    [
+        ("age", ["age", "income"], ["age"], None),
+        ("income", ["age", "income"], ["age"], None),
+        ("incom", ["age", "income"], ["incom"], "'incom': the input of the training service has no such column; did"),
+        ("class", ["age", "income"], [], "no such column; its columns are: age, income"),
+        ("Age", [], ["age"], "the input of the scoring service has no such column; 'age' differs in case only"),
+        ("income", [], ["age"], None),  # the scoring takes it out
+        ("income", [], [], None),
+    ],
+)
+def test_the_label_is_a_column_of_the_training_where_it_describes_its_columns(
+    label: str, trained: list[str], scored: list[str], said: str | None
+) -> None:
+    def check() -> None:
+        check_label(label, training=described(*trained), scoring=described(*scored))
+
+    if said is None:
+        check()
+        return
+    with pytest.raises(Stopped, match=re.escape(said)):
+        check()

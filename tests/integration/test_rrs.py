@@ -267,3 +267,4 @@ def test_the_swagger_document_has_what_the_r_client_looks_for(workplace: Workpla
     assert set(answer.json()["Results"]["output1"][0]) == {*workplace.header, *scored}
     training = requests.get(f"{training_of(workplace).address}/swagger.json", timeout=PATIENCE).json()
     assert list(training["paths"])[1] == "/jobs?api-version=2.0"
+    assert list(training["definitions"]["input1Item"]["properties"]) == load_experiment(PIPELINE).labels

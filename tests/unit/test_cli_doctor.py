@@ -25,7 +25,7 @@ from shared.cli.doctor import parts, versions
 from shared.cli.doctor import settings as of_settings
 from shared.cli.doctor.command import in_time
 from shared.cli.doctor.finding import Finding, Health, looked, ok, wrong
-from shared.cli.doctor.services import kind_of_rules, scoring_ports, training_ports
+from shared.cli.doctor.services import kind_of_rules, label_column, scoring_ports, training_ports
 from shared.cli.doctor.storage import skew
 from shared.cli.place import FAILED, Stopped
 from shared.domain.gate.rules import parse_rule
@@ -242,6 +242,22 @@ def test_a_service_that_describes_no_ports_is_not_called_wrong() -> None:
     nothing = Description(frozenset(), frozenset(), frozenset(), {})
     training = TrainingService(address=ADDRESS, key=KEY, model="output1", evaluation="output2")
     assert {each.health for each in training_ports("t", training, nothing)} == {Health.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("label", "columns", "health"),
+    [
+        ("income", ["age", "income"], [Health.OK]),
+        ("incom", ["age", "income"], [Health.WRONG]),
+        ("incom", [], []),
+        (None, ["age"], []),
+    ],
+)
+def test_the_label_is_compared_with_the_columns_of_the_training(
+    label: str | None, columns: list[str], health: list[Health]
+) -> None:
+    found = Description(frozenset(), frozenset(), frozenset(), {"input1": frozenset(columns)})
+    assert [each.health for each in label_column("c.label", label, "input1", found)] == health
 
 
 def test_columns_of_the_proof_rows_are_compared_with_the_input() -> None:

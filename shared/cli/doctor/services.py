@@ -31,7 +31,7 @@ def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
     at, training = f"pipelines.{pipeline.name}.training", pipeline.training
     if isinstance(training, TrainingService):
         yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
-        yield from _described(app, at, training, lambda found: training_ports(at, training, found))
+        yield from _described(app, at, training, lambda found: training_names(pipeline, training, found))
     elif isinstance(training, AzureMLTraining):
         yield from azureml.training(app, pipeline, training)
     for target in pipeline.targets:
@@ -50,6 +50,18 @@ def look_at_fleet(app: App, fleet: Fleet) -> Iterator[Finding]:
         for target in fleet.template.targets
     ]
     yield from look(app, msgspec.structs.replace(fleet.template, targets=targets))
+
+
+def training_names(pipeline: Pipeline, training: TrainingService, found: Description) -> Iterator[Finding]:
+    at = f"pipelines.{pipeline.name}"
+    yield from training_ports(f"{at}.training", training, found)
+    yield from label_column(f"{at}.checks.label", pipeline.checks.label, training.port, found)
+
+
+def label_column(at: str, label: str | None, port: str, found: Description) -> Iterator[Finding]:
+    """Look for the label among the input's columns, where the description has them. Pure."""
+    if label and (columns := found.columns.get(port)):
+        yield named(at, label, columns, "column")
 
 
 def training_ports(at: str, training: TrainingService, found: Description) -> Iterator[Finding]:
