@@ -23,12 +23,23 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def show(as_json: bool, value: Any, titles: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> None:
-    """Print the value as JSON, or the same as a table of the rows."""
+def show(
+    as_json: bool,
+    value: Any,
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    below: str = "",
+    *,
+    none: str = "nothing to show",
+) -> None:
+    """Print the value as JSON, or the same as a table of the rows; without a row, print what `none` says to stderr."""
+    rows = list(rows)
     if as_json:
         print_json(value)
-    else:
+    elif rows:
         print_table(titles, rows, below)
+    else:
+        print(none, file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
@@ -41,8 +52,6 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], below: str
     if not console.is_terminal:
         console.width = _WIDE
     cells = [[printable(cell) for cell in row] for row in rows]
-    if not cells:
-        print("nothing to show", file=sys.stderr)
     widths = [max(map(cell_len, column)) for column in zip(titles, *cells, strict=True)]
     room = console.width - 2 * len(titles)
     at = titles.index(below) if below and sum(widths) > room else None

@@ -157,8 +157,9 @@ def _list(chosen: argparse.Namespace, kind: str) -> int:
     remote, most = open_running(chosen.data), chosen.top
     found = _found(remote, kind, most + 1)
     rows = [KINDS[kind].row(each) for each in found[:most]]
-    titles = list(rows[0]) if rows else ["name"]
-    show(chosen.json, found[:most], titles, [list(row.values()) for row in rows])
+    titles = list(rows[0]) if rows else []
+    none = f"the workspace has no {kind.replace('-', ' ')} yet"
+    show(chosen.json, found[:most], titles, [list(row.values()) for row in rows], none=none)
     if len(found) > most:
         print(f"aml: the newest {most} are shown; --top N shows more", file=sys.stderr)
     return 0

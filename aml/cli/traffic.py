@@ -53,7 +53,8 @@ def _traffic(chosen: argparse.Namespace) -> int:
     traffic, mirror = properties["traffic"], properties["mirrorTraffic"]
     names = [each["name"] for each in remote.listed(f"{path}/deployments")]
     rows = [(name, f"{traffic.get(name, 0)}%", f"{mirror[name]}%" if mirror.get(name) else "") for name in names]
-    show(chosen.json, {"traffic": traffic, "mirrorTraffic": mirror}, ["deployment", "traffic", "mirrored"], rows)
+    titles, none = ["deployment", "traffic", "mirrored"], f"the endpoint {chosen.endpoint} has no deployment yet"
+    show(chosen.json, {"traffic": traffic, "mirrorTraffic": mirror}, titles, rows, none=none)
     return 0
 
 

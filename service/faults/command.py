@@ -76,7 +76,7 @@ def _show(chosen: argparse.Namespace, orders: list[dict[str, Any]]) -> int:
         (order["id"], order["kind"], str(order.get("struck", 0)), limit)
         for order, limit in zip(orders, limits, strict=True)
     ]
-    show(chosen.json, orders, [*known, "limits"], rows)
+    show(chosen.json, orders, [*known, "limits"], rows, none="no fault is ordered")
     return 0
 
 

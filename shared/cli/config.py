@@ -54,6 +54,8 @@ def _check(chosen: argparse.Namespace) -> int:
                 for p in entries
             ]
         )
+    elif not entries:
+        tell(f"{settings.pipelines_file} does not have a pipeline yet")
     else:
         rows = [(p.name, p.blobs, ", ".join(target.name for target in p.targets)) for p in entries]
         show_table(("pipeline", "blobs", "targets"), rows)

@@ -9,7 +9,7 @@ import msgspec
 
 from shared.cli.decisions import ask_fleet
 from shared.cli.names import listed
-from shared.cli.output import say, show_json, show_table
+from shared.cli.output import say, show_json, show_table, tell
 from shared.cli.pages import one_of
 from shared.cli.place import DONE, FAILED, NOTHING, Commands, Stopped, open_app
 from shared.cli.plans import add_change, rollout_of
@@ -45,7 +45,10 @@ def _rollout(chosen: argparse.Namespace) -> int:
     if chosen.json:
         show_json(msgspec.structs.replace(rollout, members=shown))
     else:
-        show_table(MEMBERS, member_rows(shown), below="why")
+        if shown:
+            show_table(MEMBERS, member_rows(shown), below="why")
+        else:
+            tell(f"no member of rollout {rollout.number} of {chosen.fleet} is {chosen.standing}")
         say(rollout.text)
     return FAILED if rollout.state is RolloutState.STOPPED else DONE
 

@@ -81,7 +81,7 @@ def _list(chosen: argparse.Namespace) -> int:
     titles = ["kind", "service", "endpoint", "address"]
     models = [", ".join(f"{each['name']} {each['sha256'][:12]}" for each in line["models"]) for line in listed]
     rows = [[*(line[title] for title in titles), model] for line, model in zip(listed, models, strict=True)]
-    show(chosen.json, listed, [*titles, "models"], rows, below="address")
+    show(chosen.json, listed, [*titles, "models"], rows, below="address", none="the Studio has no web service yet")
     return 0
 
 

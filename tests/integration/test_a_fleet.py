@@ -163,6 +163,13 @@ def all_live(terminal: CommandLine) -> None:
     shown = terminal.json("rollout", FLEET, "--standing", "promoted")
     assert (shown["by"], shown["reason"], shown["course"], len(shown["lines"])) == ("ann", "November", "done", 20)
     assert terminal.json("rollout", FLEET, "--standing", "failed")["lines"] == []
+    code, out, err = terminal.run("rollout", FLEET, "--standing", "failed")
+    done = f"rollout {shown['number']} of {FLEET} (promote) is done: 20 promoted"
+    assert (code, out.splitlines(), err.splitlines()) == (
+        DONE,
+        [done],
+        [f"no member of rollout {shown['number']} of {FLEET} is failed"],
+    )
     [status] = terminal.json("status")
     assert (status["members"], status["live"], status["waiting"]) == (20, 20, 0)
     history = terminal.json("history", f"{FLEET}-007")

@@ -94,6 +94,8 @@ def test_each_kind_of_resource_is_listed(terminal: Terminal) -> None:
     assert names("computes") == ["cpu-cluster"]
     assert sorted(names("datastores")) == ["served", "workspaceartifactstore", "workspaceblobstore"]
     assert names("components") == names("data") == []
+    assert terminal.run("list", "components") == (0, "", "the workspace has no components yet\n")
+    assert terminal.run("list", "batch-endpoints") == (0, "", "the workspace has no batch endpoints yet\n")
 
 
 def test_a_list_is_a_table_of_what_a_person_looks_for(terminal: Terminal) -> None:

@@ -205,6 +205,8 @@ def test_a_fault_on_order_strikes_as_often_as_was_said_and_is_lifted(
     terminal.read("fault", "add", "lost-answer", "--operation", "bes.create", "--json")
     assert terminal.read("fault", "lift", order["id"], "--json") == {"lifted": 1}
     assert terminal.read("fault", "lift", "--json") == {"lifted": 1}
+    listed = terminal.run("fault", "list")
+    assert (listed.returncode, listed.stdout, listed.stderr) == (0, "", "no fault is ordered\n")
     code, said = terminal.refused("fault", "add", "earthquake")
     assert code == 1
     assert "'earthquake'; it can be: lost answer, reset" in said
