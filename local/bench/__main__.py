@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.bench import app, arrival, azureml, checks, endpoints, fleet, package, poll, studio
+from local.bench.logged import Logged
 from local.bench.rows import Row
 from local.bench.trace import trace
 from local.children import end_in_order
@@ -31,6 +33,8 @@ def main() -> int:
         "fleet": lambda folder, _: fleet.measure(folder, chosen.endpoints),
     }
     end_in_order()
+    logged = Logged()
+    logging.getLogger().addHandler(logged)
     console = Console(highlight=False)
     console.width = max(console.width, 130)
     if chosen.trace:
@@ -46,6 +50,7 @@ def main() -> int:
                         table.add_row(*row)
     finally:  # what was measured before something failed was measured
         console.print(table)
+        print(*logged.lines(), sep="\n", end="\n" if logged.lines() else "", file=sys.stderr)
     return 0
 
 
