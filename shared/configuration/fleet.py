@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -68,6 +68,8 @@ def _check_target(path: str, target: Target, key: str, place: str, wrong: Wrong)
                 raise wrong(f"{path}.model", f"must have {place}, as each {key} has its own models: bike-{place}")
         case ClassicTarget():
             _check_classic(path, target, key, place, wrong)
+        case _:
+            assert_never(target)
 
 
 def _check_classic(path: str, target: ClassicTarget, key: str, place: str, wrong: Wrong) -> None:

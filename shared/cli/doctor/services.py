@@ -29,11 +29,14 @@ _NO_JOB = "0" * 32  #: an id that no job has; the answer for it shows whether ad
 
 def look(app: App, pipeline: Pipeline) -> Iterator[Finding]:
     at, training = f"pipelines.{pipeline.name}.training", pipeline.training
-    if isinstance(training, TrainingService):
-        yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
-        yield from _described(app, at, training, lambda found: training_names(pipeline, training, found))
-    elif isinstance(training, AzureMLTraining):
-        yield from azureml.training(app, pipeline, training)
+    match training:
+        case TrainingService():
+            yield _batch(at, app.training_service(pipeline), f"{at}.key", f"{at}.address")
+            yield from _described(app, at, training, lambda found: training_names(pipeline, training, found))
+        case AzureMLTraining():
+            yield from azureml.training(app, pipeline, training)
+        case _:
+            assert_never(training)
     for target in pipeline.targets:
         if isinstance(target, AzureMLOnlineTarget):
             yield from azureml.target(app, pipeline, target)
