@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,20 @@ def test_a_job_without_a_process_fails_and_does_not_run_for_ever(
         runner.enqueue(job)
         until(lambda: records.get(Job, job.id).state == "Failed", lambda: records.get(Job, job.id))
     assert "No Endpoint could be found" in str(records.get(Job, job.id).details)
+
+
+def test_the_process_of_a_job_starts_no_threads_for_linear_algebra(tmp_path: Path) -> None:
+    context = JobRunner(Records(tmp_path), tmp_path, STORAGE, Faults(), Pace())._context
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=send_threads_of_linear_algebra, args=(theirs,))
+    process.start()
+    theirs.close()
+    threads = ours.recv()
+    process.join()
+    assert set(threads) == {1}, threads
+
+
+def send_threads_of_linear_algebra(pipe: Connection) -> None:
+    from studio.learning.ilearner import pools
+
+    pipe.send([pool["num_threads"] for pool in pools().info() if pool["user_api"] == "blas"])
