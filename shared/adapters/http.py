@@ -91,7 +91,10 @@ class Service:
     def _call(self, method: str, url: str, body: Any, parameters: Mapping[str, str]) -> Answer:
         asked = f"{self._name}: {method} {urlsplit(url).path}"
         headers = {"Authorization": self._authorization(), "Accept": "application/json", **self._headers}
-        answer, begun = _begun(self._session, asked, method, url, params=parameters, json=body, headers=headers)
+        data = None if body is None else msgspec.json.encode(body)
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        answer, begun = _begun(self._session, asked, method, url, params=parameters, data=data, headers=headers)
         with answer:
             content = b"".join(_content(answer, asked, OF_AN_ANSWER, begun))
         if answer.status_code >= 300:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shared.domain.gate.metrics import Answered, Floats, Multiclass, Regression, TwoClass
+from shared.domain.gate.metrics import Answered, Floats, Groups, Multiclass, Regression, TwoClass
 from shared.domain.gate.sample import metrics_of
 
 Point = tuple[float, float]
@@ -57,8 +57,9 @@ def curve(model: Answered) -> Curve:
 
 def _roc(model: TwoClass) -> list[Point]:
     """Go from the highest score down; rows of one score are one step."""
+    scores = Groups(model.probabilities)
     false_positive, true_positive = (
-        np.concatenate([[0.0], np.cumsum(model.scores.sums(rows)[::-1]) / rows.sum()])
+        np.concatenate([[0.0], np.cumsum(scores.sums(rows)[::-1]) / rows.sum()])
         for rows in (1 - model.truth, model.truth)
     )
     return _points(false_positive, true_positive)

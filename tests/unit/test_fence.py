@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from shared.adapters.storage.documents import LEASE_SECONDS
 from shared.base.errors import Busy, ServiceUnavailable
 from shared.domain.champions import Action, Champion, Change
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
+from shared.domain.rows import Rows
 from tests.support.fakes import World
 from tests.unit.test_promotion import promote, promoted, served, state, trained
 
@@ -22,7 +24,8 @@ def world() -> World:
 
 
 def overtaken_by(world: World, job_id: str) -> None:
-    """Another run takes the record over, whose holder does not answer any more, and promotes a newer model."""
+    """Another run takes the record over, when the lease of its holder has run out, and promotes a newer model."""
+    world.clock.sleep(LEASE_SECONDS)
     world.documents.expire(CHAMPION)
     promote(world, job_id, message="other")
     assert state(world, job_id) is JobState.PROMOTED
@@ -153,6 +156,25 @@ def test_a_worker_that_was_stopped_before_its_check_writes_nothing(world: World)
     assert state(world, older) is JobState.SUPERSEDED
     assert served(world) == {trained(world, newer)}
     assert [entry.action.value for entry, _ in world.records.champions.entries("income")] == ["found", "promoted"]
+
+
+def test_a_worker_that_was_stopped_in_the_last_look_of_its_proof_writes_no_entry(world: World) -> None:
+    older, newer = world.accepted("a.csv"), world.accepted("b.csv")
+    last = world.endpoints["two"]
+    score = last.score
+
+    def stopped(rows: Rows) -> Rows:
+        answers = score(rows)
+        if last.updates:
+            last.score = score  # type: ignore[method-assign]
+            overtaken_by(world, newer)
+        return answers
+
+    last.score = stopped  # type: ignore[method-assign]
+    with pytest.raises(Busy):
+        promote(world, older)
+    # The older one's entry is of the run that took its change over.
+    assert [entry.job for entry, _ in world.records.champions.entries("income")] == [None, older, newer]
 
 
 def test_a_model_that_somebody_else_deployed_is_not_a_late_write(world: World) -> None:

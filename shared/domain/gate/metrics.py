@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 
-class _Groups:
+class Groups:
     """Rows of the same key, whose weights are summed."""
 
     def __init__(self, keys: NDArray[Any]) -> None:
@@ -36,6 +36,18 @@ class _Groups:
         """Return the sum of the weights of each key, in the keys' order."""
         ordered = np.take(weights, self._order, axis=-1)
         return ordered if len(self.keys) == len(self._order) else np.add.reduceat(ordered, self._starts, axis=-1)
+
+
+class _Ranked:
+    """The rows of the negative class by their scores, and those of the positive class among them."""
+
+    def __init__(self, is_positive: NDArray[np.bool_], scores: Floats) -> None:
+        self.positive, negative = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
+        self.negative = negative[np.argsort(scores[negative], kind="stable")]
+        #: of each positive row, how many negative ones score below it, and how many at most as high
+        sides = (scores[self.negative].searchsorted(scores[self.positive], side) for side in ("left", "right"))
+        self.below, self.at_most = sides
+        self.have_ties = not np.array_equal(self.below, self.at_most)
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,8 @@ class TwoClass:
         return WeighedTwoClass(self, weights)
 
     @cached_property
-    def scores(self) -> _Groups:
-        return _Groups(self.probabilities)
+    def ranked(self) -> _Ranked:
+        return _Ranked(self.truth == 1, self.probabilities)
 
     @cached_property
     def summed(self) -> Floats:
@@ -73,28 +85,35 @@ class TwoClass:
 class WeighedTwoClass:
     def __init__(self, model: TwoClass, weights: Floats) -> None:
         self._model, self._weights = model, weights
-        self.tp, self.fp, self.fn, self.tn, self.loss = _sums(weights, model.summed)
-        self.all = self.tp + self.fp + self.fn + self.tn
+
+    @cached_property
+    def _sums(self) -> Floats:
+        """TP, FP, FN, TN and the log loss; the AUC needs none of them."""
+        return _sums(self._weights, self._model.summed)
 
     def accuracy(self) -> Floats:
         """(TP + TN) / all: `sklearn.metrics.accuracy_score`."""
-        return np.asarray((self.tp + self.tn) / self.all)
+        tp, _, _, tn, _ = self._sums
+        return np.asarray((tp + tn) / self._sums[:4].sum(axis=0))
 
     def precision(self) -> Floats:
         """TP / (TP + FP): `sklearn.metrics.precision_score`."""
-        return _share(self.tp, self.tp + self.fp)
+        tp, fp, *_ = self._sums
+        return _share(tp, tp + fp)
 
     def recall(self) -> Floats:
         """TP / (TP + FN): `sklearn.metrics.recall_score`."""
-        return _share(self.tp, self.tp + self.fn)
+        tp, _, fn, *_ = self._sums
+        return _share(tp, tp + fn)
 
     def f_score(self) -> Floats:
         """2 TP / (2 TP + FP + FN): `sklearn.metrics.f1_score`."""
-        return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+        tp, fp, fn, *_ = self._sums
+        return _share(2 * tp, 2 * tp + fp + fn)
 
     def average_log_loss(self) -> Floats:
         """Mean of -ln of the probability given to the truth, cut at 2.2e-16: `sklearn.metrics.log_loss`."""
-        return np.asarray(self.loss / self.all)
+        return np.asarray(self._sums[4] / self._sums[:4].sum(axis=0))
 
     def auc(self) -> Floats:
         """The chance that a positive row scores above a negative one, ties half: Mann-Whitney's U / (P N).
@@ -102,11 +121,18 @@ class WeighedTwoClass:
         J. A. Hanley, B. J. McNeil, The meaning and use of the area under a ROC curve, Radiology 143 (1982);
         `sklearn.metrics.roc_auc_score`. NaN where one of the classes has no weight.
         """
-        positive = self._model.scores.sums(self._weights * self._model.truth)
-        negative = self._model.scores.sums(self._weights) - positive
-        wins = (positive * (np.cumsum(negative, axis=-1) - negative / 2)).sum(axis=-1)
+        ranked = self._model.ranked
+        positive, negative = (np.take(self._weights, rows, axis=-1) for rows in (ranked.positive, ranked.negative))
+        beaten = np.zeros(
+            (*negative.shape[:-1], negative.shape[-1] + 1)
+        )  # the weight of the first so many negative rows
+        np.cumsum(negative, axis=-1, out=beaten[..., 1:])
+        below = np.take(beaten, ranked.below, axis=-1)
+        if ranked.have_ties:
+            below = (below + np.take(beaten, ranked.at_most, axis=-1)) / 2
+        wins = np.einsum("...n,...n->...", positive, below)
         with np.errstate(invalid="ignore"):
-            return np.asarray(wins / (positive.sum(axis=-1) * negative.sum(axis=-1)))
+            return np.asarray(wins / (positive.sum(axis=-1) * beaten[..., -1]))
 
 
 @dataclass(frozen=True)
@@ -128,8 +154,8 @@ class Multiclass:
         return WeighedMulticlass(self, weights)
 
     @cached_property
-    def groups(self) -> tuple[_Groups, _Groups]:
-        return _Groups(self.truth), _Groups(self.labels)
+    def groups(self) -> tuple[Groups, Groups]:
+        return Groups(self.truth), Groups(self.labels)
 
 
 class WeighedMulticlass:
@@ -142,7 +168,7 @@ class WeighedMulticlass:
     def __init__(self, model: Multiclass, weights: Floats) -> None:
         truth, labels = model.groups
 
-        def by_class(groups: _Groups, weights: Floats) -> Floats:
+        def by_class(groups: Groups, weights: Floats) -> Floats:
             sums = np.zeros((*weights.shape[:-1], len(model.classes)))
             sums[..., groups.keys] = groups.sums(weights)
             return sums
