@@ -1,10 +1,13 @@
-"""Finds the model that an endpoint serves, and keeps it."""
+"""Finds the models that endpoints serve, and keeps them."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain
+from shared.base.threads import at_once, together
+from shared.domain.champions import Champion
 from shared.domain.jobs import Model
-from shared.domain.ports import BlobReader, BlobReference, Endpoint, Models
+from shared.domain.ports import BlobReader, BlobReference, Endpoint, Endpoints, Models
 
 
 def keep(models: Models, reader: BlobReader, reference: BlobReference) -> Model:
@@ -12,6 +15,24 @@ def keep(models: Models, reader: BlobReader, reference: BlobReference) -> Model:
     if reference.is_folder:
         return models.keep_folder(reader.files(reference))
     return models.keep(reader.read(reference))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the endpoints name, in their order, and which of the models that the record says are live are kept."""
+
+    references: list[BlobReference]
+    kept: list[Model]
+
+
+def look(models: Models, endpoints: Endpoints, champion: Champion) -> Seen:
+    """Ask the endpoints for their models, and the store for those of the record, all at once."""
+    recorded = {*champion.live.models.values()} if champion.live else set()
+    references, found = together(
+        lambda: at_once(lambda each: each.model(), endpoints.values()),
+        lambda: at_once(lambda each: models.identify(models.link(each)), recorded),
+    )
+    return Seen(references, [*filter(None, found)])
 
 
 def live_model(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.base.errors import BadMessage, Busy, NeverAgain, TryLater
-from shared.base.threads import at_once
 from shared.domain.bake import BY
 from shared.domain.champions import Action, Change, HistoryEntry, LateWrite, Phase, Traffic, WaitingRequest
 from shared.domain.deployments import is_staged
@@ -21,7 +20,7 @@ from shared.domain.proof_rows import ALIKE, same_answers
 from shared.domain.rows import Rows
 from shared.domain.sharing import plan_of
 from shared.flows.judging import judged_against
-from shared.flows.live import live_model
+from shared.flows.live import Seen, live_model, look
 from shared.flows.promotion.entries import EntryPlanner, reason_of
 from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.repair import LATE_WRITES_FOR, LateWriteRepair
@@ -48,6 +47,9 @@ class _Order:
 
 @dataclass(frozen=True)
 class ChangePlanner(Run):
+    """`seen` is what was live while the record was leased, if that was asked for then."""
+
+    seen: Seen | None
     reader: BlobReader
     switch: Switch
     settlement: Settlement
@@ -293,10 +295,11 @@ class ChangePlanner(Run):
         """Keep the models that are live, so that they can be put back, and note what others deployed."""
         champion = self.held.champion
         models: dict[str, Model] = {}
-        references = at_once(lambda each: each.model(), self.endpoints.values())
-        for (name, each), reference in zip(self.endpoints.items(), references, strict=True):
+        seen = self.seen or look(self.models, self.endpoints, champion)
+        for (name, each), reference in zip(self.endpoints.items(), seen.references, strict=True):
             # What this run has just looked up, it need not look up again.
-            models[name] = live_model(self.models, self.reader, name, each, models.values(), reference)
+            known = [*seen.kept, *models.values()]
+            models[name] = live_model(self.models, self.reader, name, each, known, reference)
         if champion.live and champion.live.models == models:
             return
         entry = HistoryEntry(

@@ -8,6 +8,7 @@ overtaken, and what it may have written late is repaired.
 """
 
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,11 +16,13 @@ from shared.base.errors import BadMessage, Busy, NeverAgain, RecordChanged, Retr
 from shared.base.retry import delay
 from shared.base.threads import together
 from shared.domain.champions import Champion
+from shared.domain.deployments import is_staged
 from shared.domain.fleets import Pipelines
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
+from shared.flows.live import Seen, look
 from shared.flows.promotion.change import ChangePlanner
 from shared.flows.promotion.entries import EntryPlanner
 from shared.flows.promotion.repair import LateWriteRepair
@@ -55,10 +58,20 @@ class Promotion:
             lambda: self._job(request, ASKED_FOR if own else ()),
             lambda: self.records.champions.look(pipeline.name, recent=own),
         )
-        self._entry(request, request_id, found.stored.record)
+        champion = found.stored.record
+        self._entry(request, request_id, champion)
+        endpoints = self.endpoints(pipeline)
         try:
-            with self.records.champions.hold(found, self.now) as held:
-                self._run(pipeline, held).carry_out(request, request_id, job)
+            with ExitStack() as given_back:
+
+                def hold() -> HeldChampion:
+                    return given_back.enter_context(self.records.champions.hold(found, self.now))
+
+                if own and job and _changes_nothing_first(champion, job.record, endpoints):
+                    held, seen = together(hold, lambda: look(self.models, endpoints, champion))
+                else:
+                    held, seen = hold(), None
+                self._run(pipeline, endpoints, held, seen).carry_out(request, request_id, job)
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
@@ -81,8 +94,7 @@ class Promotion:
         if request.model is not None and not self.models.find(request.model):
             raise BadMessage(f"The model {request.model} is not kept any more")
 
-    def _run(self, pipeline: Pipeline, held: HeldChampion) -> ChangePlanner:
-        endpoints = self.endpoints(pipeline)
+    def _run(self, pipeline: Pipeline, endpoints: Endpoints, held: HeldChampion, seen: Seen | None) -> ChangePlanner:
         switch = Switch(
             endpoints=endpoints,
             timeout=pipeline.proof_timeout,
@@ -96,7 +108,7 @@ class Promotion:
         sharing = Sharing(*run, switch)
         settlement, entries = Settlement(*run, switch, sharing), EntryPlanner(*run)
         repair = LateWriteRepair(*run, switch, settlement, entries)
-        return ChangePlanner(*run, self.reader(pipeline), switch, settlement, entries, repair)
+        return ChangePlanner(*run, seen, self.reader(pipeline), switch, settlement, entries, repair)
 
     def _job(self, request: Request, states: Collection[JobState] = ()) -> Stored[RetrainingJob] | None:
         return self.records.jobs.job_of(request, states) if request.job else None
@@ -110,3 +122,13 @@ class Promotion:
         elif request.by_hand:
             word = "refused" if isinstance(error, NeverAgain) else "not yet"
             self.records.requests.note(request_id, f"{word}: {error}", request)
+
+
+def _changes_nothing_first(champion: Champion, job: RetrainingJob, endpoints: Endpoints) -> bool:
+    """Return whether what the endpoints name may be asked for before the record is leased.
+
+    The lease is given only if the record is still as it was read. Then no run has changed an endpoint since, and this
+    one changes none before it looks.
+    """
+    unfinished = champion.change or champion.repair or champion.waiting or champion.late_writes
+    return not (unfinished or is_staged(endpoints) or job.final or job.id in champion.settled)
