@@ -272,7 +272,7 @@ class Intake:
         reason = arrival.never_checked(now)
         if reason is not None:
             return self.arrivals.refuse(stored, pipeline, reason) if reason else self.arrivals.as_found(stored)
-        # Written down before it begins: a check that never ends must not begin for ever. A small file is read meanwhile.
+        # Written before it begins: a check that never ends must not begin for ever. A small file is read meanwhile.
         content = self.data.read(arrival.dataset)
         stored, content = together(
             lambda: self.records.arrivals.save(stored, arrival.checking(now)),

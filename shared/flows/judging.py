@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -56,6 +57,8 @@ IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
 BYTES_OF_ANSWERS = 64 << 20
 REPLACED = "The champion was replaced while it scored the held-out rows"
+
+_Judged = tuple[Verdict, Telling | None]  #: what the gate says, and the rows for the proof
 
 
 @dataclass(frozen=True)
@@ -143,19 +146,21 @@ class Judging:
             kept = KeptRows(job.held_out.digest, rows)
         if kept is None:
             raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
+        held_out, scored = job.held_out, ScoredRows(rows=kept.rows, label=pipeline.gate.label)
+
+        def judged(model: Model, answers: Rows) -> _Judged:
+            known = champion.evaluation if champion.live and model in champion.live.models.values() else None
+            live = LiveModel(model=model.sha256, evaluation=known, answers=answers)
+            return judge(pipeline.gate, evaluation, live, scored), _telling(pipeline, scored.rows, answers)
+
         if pipeline.targets[0].batch_output and len(kept.rows.values) > BY_REQUEST:
             model = self._live(pipeline, champion)
             answers = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
             if answers is None:
-                return self._scored_by_job(job, pipeline, model, _asked(pipeline, kept.rows), job.held_out)
-        else:
-            job, model, answers = self._scored_by_request(job, pipeline, champion, kept)
-            if answers is None:
-                return job
-        known = champion.evaluation if champion.live and model in champion.live.models.values() else None
-        live = LiveModel(model=model.sha256, evaluation=known, answers=answers)
-        verdict = judge(pipeline.gate, evaluation, live, ScoredRows(rows=kept.rows, label=pipeline.gate.label))
-        return self._decided(job, pipeline, verdict, _telling(pipeline, kept.rows, answers))
+                return self._scored_by_job(job, pipeline, model, _asked(pipeline, kept.rows), held_out)
+            return self._decided(job, pipeline, *judged(model, answers))
+        job, found = self._scored_by_request(job, pipeline, champion, kept, judged)
+        return self._decided(job, pipeline, *found) if found else job
 
     def _live(self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint | None = None) -> Model:
         """Return what the first target serves; a model that the champion's record names is not looked up again."""
@@ -165,12 +170,18 @@ class Judging:
         return live_model(self.models, self.reader(pipeline), target, endpoint, known)
 
     def _scored_by_request(
-        self, job: RetrainingJob, pipeline: Pipeline, champion: Champion, kept: KeptRows
-    ) -> tuple[RetrainingJob, Model, Rows | None]:
-        """Return what the champion answers for the rows, and the job that says how that is known; None: not yet.
+        self,
+        job: RetrainingJob,
+        pipeline: Pipeline,
+        champion: Champion,
+        kept: KeptRows,
+        judged: Callable[[Model, Rows], _Judged],
+    ) -> tuple[RetrainingJob, _Judged | None]:
+        """Return what the gate says, and the job, which notes who has scored the rows; None: not yet.
 
-        The champion is the one of the record until the endpoint says, after it has scored, that it serves another.
-        One of several models of an endpoint must be there to be asked, so which is live is asked first.
+        The champion is the one of the record until the endpoint says, after it has scored, that it serves another. The
+        gate judges while the endpoint is asked for that. Of several models of an endpoint only one that is there can
+        be asked, so the endpoint is asked first which one is live.
         """
         target = pipeline.targets[0].name
         endpoint = self.endpoints(pipeline)[target]
@@ -180,20 +191,34 @@ class Judging:
             known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
             answers = self._answers(pipeline, endpoint, model, kept) if known is None else known
             if answers is None:
-                return job, model, None
+                return job, None
             if known is not None and recorded is None:
-                return job, model, answers
-            if endpoint.staging:
-                break  # what answered is this model's own deployment, live or not
-            live = self._live(pipeline, champion, endpoint)
+                return job, judged(model, answers)
+            new = None if known else answers
+            live, found = together(
+                partial(self._confirmed, pipeline, champion, endpoint, model, kept.digest, new),
+                partial(_unless_bad, judged, model, answers),
+            )
             if live == model:
                 break
             if recorded is None:
                 raise ServiceUnavailable(REPLACED)
             model, recorded = live, None
-        if known is None:
-            job = self._keep(job, model, kept.digest, answers, f"{target} scored them by request")
-        return job, model, answers
+        if isinstance(found, BadEvaluation):
+            raise found
+        return (self._noting(job, model, f"{target} scored them by request") if new else job), found
+
+    def _confirmed(
+        self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint, model: Model, digest: str, new: Rows | None
+    ) -> Model:
+        """Return the model that is live; if it is still this one, keep its new answers.
+
+        With several models at the endpoint, this model's own deployment has answered, live or not.
+        """
+        live = model if endpoint.staging else self._live(pipeline, champion, endpoint)
+        if new and live == model:
+            self.records.answers.keep(digest, model.sha256, new)
+        return live
 
     def _answers(self, pipeline: Pipeline, endpoint: Endpoint, model: Model, kept: KeptRows) -> Rows | None:
         """Return what the model answers; None where there are many rows, and the next poll goes on."""
@@ -256,7 +281,8 @@ class Judging:
                     return self._again(job, f"The champion's scoring gave {len(answers.values)} rows")
                 if self._live(pipeline, self.records.champions.load(pipeline.name)) != model:
                     raise ServiceUnavailable(REPLACED)
-                return self._keep(job, model, held_out.digest, answers, f"BES job {scoring.bes_job} scored them")
+                self.records.answers.keep(held_out.digest, model.sha256, answers)
+                return self._noting(job, model, f"BES job {scoring.bes_job} scored them")
 
     def _again(self, job: RetrainingJob, trouble: str) -> RetrainingJob:
         """Return the job before its champion was scored, or its end: each BES job that runs looks well for a while."""
@@ -266,8 +292,7 @@ class Judging:
         waiting = job.waiting(now + delay(tries), now, trouble)
         return msgspec.structs.replace(waiting, scoring=None, scored_in_vain=tries)
 
-    def _keep(self, job: RetrainingJob, model: Model, digest: str, answers: Rows, how: str) -> RetrainingJob:
-        self.records.answers.keep(digest, model.sha256, answers)
+    def _noting(self, job: RetrainingJob, model: Model, how: str) -> RetrainingJob:
         return job.noting(self.now(), f"the champion {model.sha256[:12]} has scored the same held-out rows: {how}")
 
     def _decided(
@@ -292,6 +317,14 @@ class Judging:
             note = f"The approval of {former.by} is void, the numbers have changed; {note}"
         approval = Approval(seen=seen, asked_at=now, expires_at=now + timedelta(seconds=pipeline.approval.within))
         return job.move_to(JobState.AWAITING, now, note, **facts, approval=approval)
+
+
+def _unless_bad(judged: Callable[[Model, Rows], _Judged], model: Model, answers: Rows) -> _Judged | BadEvaluation:
+    """Return what the gate says, or what is wrong: of answers that may be another model's by now."""
+    try:
+        return judged(model, answers)
+    except BadEvaluation as error:
+        return error
 
 
 def _asked(pipeline: Pipeline, rows: Rows) -> Rows:
