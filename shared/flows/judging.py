@@ -113,9 +113,10 @@ class Judging:
             needed = pipeline.gate.looks_at(has_rows=outputs.scored is not None)
             return read_metrics(finished.metrics or {}, training.metrics, needed, pipeline.gate.kind)
 
-        evaluation, taken, model, champion = together(
-            take_evaluation,
+        # What takes longest comes first: this thread does it, and does not wait for another to begin it.
+        taken, evaluation, model, champion = together(
             take_rows,
+            take_evaluation,
             lambda: keep(self.models, reader, results[outputs.model]),
             lambda: self.records.champions.load(pipeline.name),
         )

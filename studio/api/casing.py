@@ -36,6 +36,16 @@ def _cased(value: Any, kind: inspect.Type) -> Any:
             return {field.encode_name: _cased(value[name], field.type) for name, field in known}
         case inspect.DictType() if isinstance(value, dict):
             return {name: _cased(each, kind.value_type) for name, each in value.items()}
-        case inspect.ListType() if isinstance(value, list):
+        case inspect.ListType() if isinstance(value, list) and _may_have_members(kind.item_type):
             return [_cased(each, kind.item_type) for each in value]
     return value
+
+
+def _may_have_members(kind: inspect.Type) -> bool:
+    """Return whether values of the kind can be objects of known members; the cells of a table cannot."""
+    match kind:
+        case inspect.UnionType():
+            return any(map(_may_have_members, kind.types))
+        case inspect.ListType():
+            return _may_have_members(kind.item_type)
+    return isinstance(kind, (inspect.StructType, inspect.DictType))

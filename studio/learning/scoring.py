@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from studio.errors import StudioError
@@ -36,9 +37,10 @@ def score(model: TrainedModel, columns: Sequence[str], values: Sequence[Sequence
         if len(row) != len(columns):
             message = f"Row {index} has {len(row)} values for {len(columns)} columns."
             raise StudioError("BadUserArgument", "InputMismatchError", message)
-    by_column = {name: [row[index] for row in values] for index, name in enumerate(columns)}
+    turned = zip(*values, strict=True) if values else repeat((), len(columns))
+    by_column = {name: list(cells) for name, cells in zip(columns, turned, strict=True)}
     scored = score_columns(model, by_column)
-    given = {name: list(map(_cell, cells)) for name, cells in by_column.items()} if append else {}
+    given = {name: _as_text(cells) for name, cells in by_column.items()} if append else {}
     types = {**column_types(model.manifest, given), **scored_columns(model.manifest)}
     cells = {**given, **scored}
     return Table(list(cells), list(types.values()), [list(row) for row in zip(*cells.values(), strict=True)])
@@ -89,5 +91,7 @@ def scored_cells(manifest: Manifest, scored: Scored) -> dict[str, list[str]]:
     return {**by_class, "Scored Labels": list(scored.labels)}
 
 
-def _cell(cell: Any) -> str:
-    return cell if isinstance(cell, str) else "" if cell is None else str(cell)
+def _as_text(cells: list[Any]) -> list[str]:
+    if {*map(type, cells)} == {str}:
+        return cells
+    return [cell if isinstance(cell, str) else "" if cell is None else str(cell) for cell in cells]
