@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import chain
 from typing import TypeVar
 
 import msgspec
@@ -27,7 +26,7 @@ from shared.base.errors import (
     ServiceRefused,
 )
 from shared.base.guard import guarded
-from shared.base.threads import alone_if, at_once, in_time, together
+from shared.base.threads import alone_if, at_once, in_time
 from shared.domain.arrivals import Arrival, ArrivalState, Listed, arrival_id
 from shared.domain.checks import Report, check
 from shared.domain.fleets import Pipelines
@@ -272,22 +271,19 @@ class Intake:
         reason = arrival.never_checked(now)
         if reason is not None:
             return self.arrivals.refuse(stored, pipeline, reason) if reason else self.arrivals.as_found(stored)
-        # Written before it begins: a check that never ends must not begin for ever. A small file is read meanwhile.
-        content = self.data.read(arrival.dataset)
-        stored, content = together(
-            lambda: self.records.arrivals.save(stored, arrival.checking(now)),
-            lambda: _begun(content) if arrival.dataset.size <= SMALL else content,
-        )
+        # Written down before it begins: a check that never ends must not begin for ever.
+        stored = self.records.arrivals.save(stored, arrival.checking(now))
         try:
-            report = self._checked(arrival, content, pipeline)
+            report = self._checked(arrival, pipeline)
             return self._after_check(replace(stored, record=arrival), pipeline, report)
         except RetrainingError as error:
             return self._not_read(stored, arrival, pipeline, error)
 
-    def _checked(self, arrival: Arrival, content: Iterator[bytes], pipeline: Pipeline) -> Report:
+    def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
         profile = self.records.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
         alone = not pipeline.arriving.several
         with alone_if(arrival.dataset.size > SMALL):
+            content = self.data.read(arrival.dataset)
             path, inputs = arrival.dataset.path, pipeline.inputs
             return check(path, content, pipeline.checks, profile, inputs=inputs, alone=alone, profiled=False)
 
@@ -343,19 +339,6 @@ class Intake:
         at_once(self.arrivals.see, [each for each in folder if pipeline.takes(each.path) and each != arrival.dataset])
         ready = arrival.become(_S.READY, self.now(), files=files, sha256="")
         return self.records.arrivals.save(stored, ready)
-
-
-def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Return the chunks, of which the first is read now; what that raises is raised when they are used."""
-    try:
-        return chain([next(chunks, b"")], chunks)
-    except RetrainingError as error:
-        return _raising(error)
-
-
-def _raising(error: RetrainingError) -> Iterator[bytes]:
-    yield from ()
-    raise error
 
 
 class _Manifest(msgspec.Struct, frozen=True, kw_only=True):
