@@ -4,10 +4,26 @@ None of these may come between a key and its service, and to look for them takes
 small call. `send` stays the method of `requests`, because OpenTelemetry hooks in there.
 """
 
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
+from requests.cookies import RequestsCookieJar
+
+
+class _NoCookies(RequestsCookieJar):
+    """Takes no cookie and gives none."""
+
+    def extract_cookies(self, *_: Any) -> None: ...
+
+    def add_cookie_header(self, *_: Any) -> None: ...
+
+
+class _AsGiven(requests.PreparedRequest):
+    """Has no cookies, and no login but the one in its headers."""
+
+    def prepare_cookies(self, *_: Any) -> None: ...
+
+    def prepare_auth(self, *_: Any) -> None: ...
 
 
 class DirectSession(requests.Session):
@@ -15,7 +31,7 @@ class DirectSession(requests.Session):
         super().__init__()
         self.trust_env = False
         # Threads share the session, and only its cookies are not safe for that.
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.cookies = _NoCookies()
 
     def request(  # type: ignore[override]
         self,
@@ -32,7 +48,7 @@ class DirectSession(requests.Session):
         cert: Any = None,
         **_nothing: Any,  # `proxies`, `allow_redirects` and `files` as the storage client gives them: nothing, or no
     ) -> requests.Response:
-        prepared = requests.PreparedRequest()
+        prepared = _AsGiven()
         given: dict[str, Any] = {**self.headers, **(headers or {})}
         prepared.prepare(method=method, url=url, headers=given, params=params, data=data, json=json)
         prepared.hooks = self.hooks
