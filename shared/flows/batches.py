@@ -90,7 +90,7 @@ class BatchCloser:
             stored = self.records.arrivals.save_batches(stored, batches)
             # The job is recorded: it begins while the batch is finished, and neither needs the other.
             begun = [partial(self.begin, closing.job)] if closing.job else []
-            together(partial(self._finish, pipeline, closing, known), *begun)
+            together(*begun, partial(self._finish, pipeline, closing, known))
             if job := closing.job:
                 jobs.append(job)
                 for older in decision.superseded:
