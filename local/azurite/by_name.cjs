@@ -15,3 +15,11 @@ Resultset.prototype.find = function (query, ...rest) {
 Collection.prototype.findAndRemove = function (query) {
   for (const found of this.find(query)) this.remove(found);
 };
+
+// Azurite compares the path of a call with a template for each of its operations, and parses all of them at each call.
+const read = require("uri-templates");
+const templates = new Map();
+require.cache[require.resolve("uri-templates")].exports = function (text) {
+  if (!templates.has(text)) templates.set(text, read(text));
+  return templates.get(text);
+};
