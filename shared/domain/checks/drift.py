@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 
@@ -91,24 +92,27 @@ class Sample:
         self.rows: list[Sequence[str] | bytes] = []  #: cells, or a row as it is in the file
         self._size = max(20, min(ROWS, CELLS // max(1, columns)))
         self._seen = 0
-        self._chosen = self._choose()
-        self._next: tuple[int, int] | None = None
+        self._choices = self._choose()
+        self._chosen: tuple[Any, Any] | None = None  #: the next of them
 
     def offer(self, count: int, some: Callable[[Sequence[int]], Sequence[Sequence[str] | bytes]]) -> None:
         """Let `count` more rows pass; `some` gives those at these indices."""
-        end, chosen = self._seen + count, []
+        end = self._seen + count
         self.rows += some(range(min(self._size - len(self.rows), count)))
-        if end > self._size:
-            self._next = self._next or next(self._chosen)
-            while self._next[0] < end:
-                chosen.append(self._next)
-                self._next = next(self._chosen)
-        for (_, place), row in zip(chosen, some([number - self._seen for number, _ in chosen]), strict=True):
-            self.rows[place] = row
+        while end > self._size:
+            numbers, places = self._chosen or next(self._choices)
+            passing = int(numbers.searchsorted(end))
+            chosen = (numbers[:passing] - self._seen).tolist()
+            for place, row in zip(places[:passing].tolist(), some(chosen), strict=True):
+                self.rows[place] = row
+            if passing < len(numbers):
+                self._chosen = numbers[passing:], places[passing:]
+                break
+            self._chosen = None
         self._seen = end
 
-    def _choose(self) -> Iterator[tuple[int, int]]:
-        """Give the number of each row that is chosen once the sample is full, and whose place it takes."""
+    def _choose(self) -> Iterator[tuple[Any, Any]]:
+        """Give the numbers of the rows that are chosen once the sample is full, and whose places they take."""
         import numpy as np
 
         chance, number, weight = random.Random(0).random, self._size - 1, 0.0
@@ -117,7 +121,7 @@ class Sample:
             weights = weight + np.log(1 - draws[0]).cumsum() / self._size  # logarithms
             gaps = np.floor(np.log(1 - draws[1]) / np.log1p(-np.exp(weights))).astype(np.int64)
             numbers = number + (gaps + 1).cumsum()
-            yield from zip(numbers.tolist(), (draws[2] * self._size).astype(np.int64).tolist(), strict=True)
+            yield numbers, (draws[2] * self._size).astype(np.int64)
             number, weight = int(numbers[-1]), float(weights[-1])
 
 

@@ -39,7 +39,7 @@ class Lines:
                     piece, self._offset = piece[len(encoding.BOM) :], len(encoding.BOM)
             end = len(piece) if last else piece.rfind(b"\n") + 1
             if end:
-                yield from self._checked(b"".join([*parts, piece[:end]]))
+                yield from self._checked(b"".join([*parts, memoryview(piece)[:end]]))
                 parts, waiting = [], 0
             parts.append(piece[end:])
             waiting += len(piece) - end
@@ -109,7 +109,7 @@ def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
         # One byte stays behind, so that the last piece is known as such.
         while waiting + len(chunk) - at > wanted:
             end = at + wanted - waiting
-            yield b"".join([*parts, chunk[at:end]]), False
+            yield b"".join([*parts, memoryview(chunk)[at:end]]), False
             parts, waiting, at, wanted = [], 0, end, size
         parts.append(chunk[at:])
         waiting += len(chunk) - at
