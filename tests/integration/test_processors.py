@@ -62,7 +62,7 @@ def answered(kernel: str, models: Path) -> Answered:
     if "" in settings.values():
         pytest.skip("NumPy has no kernels on this processor beside its baseline")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.support.kernels", str(models)],
+        [sys.executable, "-X", "faulthandler", "-W", "ignore", "-m", "tests.support.kernels", str(models)],
         cwd=ROOT,
         env={**os.environ, **settings, **({"OMP_NUM_THREADS": "1"} if settings else {})},
         capture_output=True,
