@@ -17,9 +17,10 @@ from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
 from aml.cli.env import variables
 from aml.cli.imports import make_one, read_files
 from aml.cli.place import identity_of
-from aml.cli.remote import Remote, open_running
+from aml.cli.running import open_running
 from aml.identity.authority import AUTHORITY
 from aml.importing.assets import Assets
+from aml.remote import Remote
 from local.azurite import Azurite
 from local.children import PATIENCE, ROOT, Child, NotStarted, python_child
 from local.datasets import as_csv, breast_cancer

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aml.cli.place import add_data
-from aml.cli.remote import open_running
+from aml.cli.running import open_running
 from service.commands import Failed, Stopped
 from service.keys import new_id
 from service.output import add_json, print_json, print_table

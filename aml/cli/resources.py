@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aml.cli.place import add_data
-from aml.cli.remote import Remote, lines_at, open_running
+from aml.cli.running import lines_at, open_running
+from aml.remote import Remote
 from service.commands import Failed, Stopped
 from service.output import add_json, print_json, print_table, show
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aml.cli.place import add_data
-from aml.cli.remote import open_running
+from aml.cli.running import open_running
 from service.commands import Stopped
 from service.output import add_json, show
 

@@ -13,8 +13,8 @@ import yaml
 from azure.core.exceptions import AzureError
 from azure.storage.blob import ContainerClient
 
-from aml.cli.remote import Remote
 from aml.importing.document import Document
+from aml.remote import Remote
 from aml.storage.blobs import upload_to
 from service.commands import Failed
 

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-from aml.cli.remote import Remote
 from aml.importing.assets import Assets
 from aml.importing.document import Document, read_document
 from aml.importing.jobs import command_job, component_body
+from aml.remote import Remote
 from local.azurite import ACCOUNT, Azurite
 from local.children import ROOT
 from service.client import Client

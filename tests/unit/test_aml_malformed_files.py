@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml.cli.imports import make_one, read_files
-from aml.cli.remote import Remote
 from aml.importing.assets import Assets
+from aml.remote import Remote
 from aml.state.serving import AnyEndpoint, BatchEndpoint, Endpoint
 from service.client import Client, Refused
 from service.commands import Failed, Stopped
