@@ -24,6 +24,7 @@ from aml.api import (
     batch_deployments,
     batch_endpoints,
     batch_jobs,
+    doors,
     jobs,
     online_deployments,
     online_endpoints,
@@ -37,7 +38,6 @@ from aml.api import (
 from aml.call import Call
 from aml.context import Context
 from aml.errors import ArmError
-from aml.identity import doors
 from aml.identity.senders import check_sender
 from aml.runs import (
     artifacts,

@@ -7,9 +7,9 @@ from typing import Any
 from starlette.responses import Response
 
 from aml.api import scope
+from aml.api.doors import data_plane
 from aml.call import Call
 from aml.context import Context
-from aml.identity.doors import data_plane
 from aml.state.records import stamp
 from aml.state.workspace import PROVIDER
 

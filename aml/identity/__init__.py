@@ -1,1 +1,1 @@
-"""Who calls, and who answers: tokens, certificates, and the addresses that lead a client here."""
+"""Who calls, and who answers: tokens, certificates, and the service's real host names."""
