@@ -89,6 +89,12 @@ class Queues:
             self._work_on_next()
 
     @property
+    def waiting(self) -> bool:
+        """Return whether an item has begun that no thread is at work on."""
+        with self._lock:
+            return bool(self._begun)
+
+    @property
     def _working(self) -> int:
         return sum(map(len, self._at_work.values()))
 

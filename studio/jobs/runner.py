@@ -1,4 +1,4 @@
-"""Runs BES jobs, each in its own process, so that a job can be cancelled and may die."""
+"""Runs BES jobs in processes of their own, one at a time in each, so that a job can be cancelled and may die."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from service.keys import new_id
 from service.queue import PAUSE, Queues, Work
 from studio.errors import ModuleError, StudioError
 from studio.faults.orders import Faults
+from studio.jobs.workers import Worker, Workers
 from studio.state.blobs import Blobs
 from studio.state.database import Records
 from studio.state.records import Endpoint, Job, Reference
@@ -46,13 +48,13 @@ class JobRunner:
     """Each endpoint has a queue of its jobs."""
 
     def __init__(self, records: Records, folder: Path, storage: str, faults: Faults, pace: Pace) -> None:
-        self._records, self._folder, self._storage = records, folder, storage
-        self._faults, self._pace = faults, pace
+        self._records, self._faults, self._pace = records, faults, pace
         work = Work(self._begin, self._run, lambda _: pace.at_once, pace.processes, pace.queued_for)
         self._queues = Queues("bes-job", work, log)
         self._context: Any = multiprocessing.get_context(_METHOD)
         if _METHOD == "forkserver":
             self._context.set_forkserver_preload(["studio.jobs.prepared"])
+        self._workers = Workers(self._context, partial(_main, folder, storage))
 
     def start(self) -> None:
         """Resume the queue that the server before left. What ran when it died is failed, and its details say so."""
@@ -75,6 +77,7 @@ class JobRunner:
 
     def stop(self) -> None:
         self._queues.stop()
+        self._workers.end_idle()
 
     def _begin(self, endpoint: str, job_id: str) -> bool:
         """Return whether the job is to be worked on: not if it was cancelled, or a fault has it stuck."""
@@ -100,37 +103,35 @@ class JobRunner:
             outcome = "Failed", details("Server", 0, type(error).__name__, "The job's process could not be run")
         if outcome:
             self.end(job_id, *outcome)
+        if not self._queues.waiting:
+            self._workers.end_idle()
 
     def _worked_on(self, job: Job) -> tuple[str, Any] | None:
         """Return the state and the results or details, or None for a job that was cancelled."""
         begun = time.monotonic()
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_main, args=(self._folder, self._storage, job, theirs))
-        with ours:
-            with theirs:  # the process has its own; with ours closed, its end is the end of the pipe
-                process.start()
-            try:
-                outcome = self._outcome(job.id, ours, process, begun)
-            finally:
-                process.join(5)
-                if process.is_alive():
-                    process.kill()
-                    process.join()
+        worker, outcome = self._workers.start(job), None
+        try:
+            outcome = self._outcome(job.id, worker, begun)
+        finally:
+            if outcome and outcome[0] == "Finished":
+                self._workers.keep(worker)
+            else:  # nobody knows what it has left in its process
+                worker.end()
         if outcome and outcome[0] == "Finished" and self._strike("failed job", job.parent):
             return "Failed", details("Train Model", 1000, "LibraryExecutionError", "The library failed on order")
         return outcome
 
-    def _outcome(self, job_id: str, pipe: Connection, process: Any, begun: float) -> tuple[str, Any] | None:
-        while not pipe.poll(PAUSE):
+    def _outcome(self, job_id: str, worker: Worker, begun: float) -> tuple[str, Any] | None:
+        while not worker.pipe.poll(PAUSE):
             if self._queues.stopping.is_set() or self._cancelled(job_id):
-                process.terminate()
+                worker.process.terminate()
                 stopped = details("Server", 0, "ServerStopped", _STOPPED)
                 return None if self._cancelled(job_id) else ("Failed", stopped)
         try:
-            state, outcome = pipe.recv()
+            state, outcome = worker.pipe.recv()
         except (EOFError, OSError):  # it ended before or while it sent the outcome
-            process.join()
-            text = f"Process exited with error code {process.exitcode}"
+            worker.process.join()
+            text = f"Process exited with error code {worker.process.exitcode}"
             return "Failed", details("Train Model", 0, "ProcessExited", text)
         stopping = self._queues.stopping
         while time.monotonic() - begun < self._pace.slow and not self._cancelled(job_id) and not stopping.is_set():
@@ -150,23 +151,33 @@ class JobRunner:
         self._records.change(Job, job_id, ended)
 
 
-def _main(folder: Path, storage: str, job: Job, pipe: Connection) -> None:
-    """The job's process: do the work and send the outcome."""
-    from studio.jobs.work import carry_out
-
+def _main(folder: Path, storage: str, pipe: Connection) -> None:
+    """The process of jobs: work on each that comes, and send its outcome."""
     threading.Thread(target=_end_with_the_server, daemon=True).start()
 
     if hasattr(os, "nice"):
         os.nice(10)  # scoring goes first
 
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):  # the server closed the pipe, or has died
+            return
+        pipe.send(_carried_out(folder, storage, job))
+
+
+def _carried_out(folder: Path, storage: str, job: Job) -> tuple[str, Any]:
+    """Do the work; return the state and the results or details."""
+    from studio.jobs.work import carry_out
+
     try:
-        pipe.send(("Finished", carry_out(folder, storage, job)))
+        return "Finished", carry_out(folder, storage, job)
     except ModuleError as error:
-        pipe.send(("Failed", details(error.module, error.number, error.error_id, error.message)))
+        return "Failed", details(error.module, error.number, error.error_id, error.message)
     except StudioError as error:
-        pipe.send(("Failed", details("Blob", 0, error.detail, error.message)))
+        return "Failed", details("Blob", 0, error.detail, error.message)
     except Exception as error:  # this process has no log; the server writes the failure into the job
-        pipe.send(("Failed", details("Train Model", 0, type(error).__name__, str(error)[:300])))
+        return "Failed", details("Train Model", 0, type(error).__name__, str(error)[:300])
 
 
 def _end_with_the_server() -> None:

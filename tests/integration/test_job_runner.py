@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +12,16 @@ from typing import Any
 
 import pytest
 
+from local.azurite import Azurite
+from local.datasets import as_csv, diabetes
 from service.keys import new_id
+from studio.experiments.loading import load_experiment
 from studio.faults.orders import Faults
+from studio.jobs import workers
 from studio.jobs.runner import JobRunner, Pace
+from studio.publishing import Studio
 from studio.state.database import Records
-from studio.state.records import Job
+from studio.state.records import Job, Reference
 from tests.support.waiting import until
 
 STORAGE = "UseDevelopmentStorage=true"  # the jobs' endpoint is gone, so none comes as far as its storage
@@ -95,3 +101,70 @@ def send_threads_of_linear_algebra(pipe: Connection) -> None:
     from studio.learning.ilearner import pools
 
     pipe.send([pool["num_threads"] for pool in pools().info() if pool["user_api"] == "blas"])
+
+
+def test_jobs_that_wait_share_a_process_until_one_of_them_fails(
+    tmp_path: Path, one_azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = Studio(tmp_path, one_azurite.connection_string)
+    endpoint = studio.deploy_training(load_experiment("diabetes")).path.rsplit("/", 1)[1]
+    good, broken = studio.blobs.own("jobs/good.csv"), studio.blobs.own("jobs/broken.csv")
+    studio.blobs.write(good, as_csv(*diabetes()))
+    studio.blobs.write(broken, b"a,b\n1\n")
+
+    def job(number: int, data: Reference) -> Job:
+        outputs = {f"output{port}": studio.blobs.own(f"outputs/{number}-{port}") for port in (1, 2, 3)}
+        inputs, name = {"input1": data}, f"{number:032}"
+        return Job(id=name, parent=endpoint, inputs=inputs, outputs=outputs, parameters={}, queued=1.0 + number)
+
+    studio.records.put(*(job(number, data) for number, data in enumerate((good, good, broken, good))))
+    runner = JobRunner(studio.records, tmp_path, one_azurite.connection_string, Faults(), Pace(processes=1))
+    processes: list[Any] = []
+    make = runner._context.Process
+
+    def kept(*given: Any, **named: Any) -> Any:
+        processes.append(make(*given, **named))
+        return processes[-1]
+
+    def states() -> list[str]:
+        return sorted(job.state for job in studio.records.all(Job, endpoint))
+
+    monkeypatch.setattr(runner._context, "Process", kept)
+    runner.start()
+    try:
+        until(lambda: states() == ["Failed", *["Finished"] * 3], states)
+        until(lambda: not any(process.is_alive() for process in processes), "no process waits for a job")
+    finally:
+        runner.stop()
+    assert len(processes) == 2
+    models = {studio.blobs.read(studio.blobs.own(f"outputs/{number}-1")) for number in (0, 1, 3)}
+    assert len(models) == 1, "a job leaves nothing that changes the model of the next one"
+
+
+def test_a_process_that_died_while_it_was_idle_is_replaced_and_each_ends_after_some_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "JOBS_AT_MOST", 2)
+    context = JobRunner(Records(tmp_path), tmp_path, STORAGE, Faults(), Pace())._context
+    some = workers.Workers(context, send_process_id)
+
+    def done(kill: bool = False) -> int:
+        worker = some.start("a job")
+        answer = int(worker.pipe.recv())
+        if kill:
+            worker.process.kill()
+            worker.process.join()
+        some.keep(worker)
+        return answer
+
+    killed, second, third, fourth = done(kill=True), done(), done(), done()
+    some.end_idle()
+    assert killed != second == third != fourth
+
+
+def send_process_id(pipe: Connection) -> None:
+    try:
+        while pipe.recv():
+            pipe.send(os.getpid())
+    except EOFError:
+        return
