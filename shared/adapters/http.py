@@ -91,9 +91,9 @@ class Service:
     def _call(self, method: str, url: str, body: Any, parameters: Mapping[str, str]) -> Answer:
         asked = f"{self._name}: {method} {urlsplit(url).path}"
         headers = {"Authorization": self._authorization(), "Accept": "application/json", **self._headers}
-        data = None if body is None else msgspec.json.encode(body)
-        if data is not None:
-            headers["Content-Type"] = "application/json"
+        data = None
+        if body is not None:
+            headers["Content-Type"], data = "application/json", msgspec.json.encode(body)
         answer, begun = _begun(self._session, asked, method, url, params=parameters, data=data, headers=headers)
         with answer:
             content = b"".join(_content(answer, asked, OF_AN_ANSWER, begun))

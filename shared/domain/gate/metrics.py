@@ -123,9 +123,8 @@ class WeighedTwoClass:
         """
         ranked = self._model.ranked
         positive, negative = (np.take(self._weights, rows, axis=-1) for rows in (ranked.positive, ranked.negative))
-        beaten = np.zeros(
-            (*negative.shape[:-1], negative.shape[-1] + 1)
-        )  # the weight of the first so many negative rows
+        # The weight of the first so many negative rows, from none to all.
+        beaten = np.zeros((*negative.shape[:-1], negative.shape[-1] + 1))
         np.cumsum(negative, axis=-1, out=beaten[..., 1:])
         below = np.take(beaten, ranked.below, axis=-1)
         if ranked.have_ties:
