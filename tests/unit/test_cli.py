@@ -21,7 +21,7 @@ from shared.cli.jobs import find_job
 from shared.cli.names import listed
 from shared.cli.pages import show_page
 from shared.cli.pictures import draw
-from shared.cli.place import FAILED, NOTHING, USAGE, Stopped, chosen_settings
+from shared.cli.place import DONE, FAILED, NOTHING, USAGE, Stopped, chosen_settings
 from shared.cli.views import fleet_row
 from shared.domain.champions import Action, Champion, HistoryEntry
 from shared.domain.gate.answers import read_answers
@@ -333,3 +333,14 @@ def test_the_settings_file_may_be_named_before_the_command_and_behind_it(
     shown = capsys.readouterr()
     assert f"{empty} has no setting" in shown.err
     assert json.loads(shown.out)["exit"] == FAILED
+
+
+def test_a_file_without_pipelines_is_one_sentence_and_not_an_empty_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipelines = tmp_path / "pipelines.yaml"
+    pipelines.write_text("pipelines: {}\n", "utf-8")
+    file = tmp_path / "local.settings.json"
+    file.write_text(json.dumps({"Values": {"PIPELINES_FILE": str(pipelines)}}), "utf-8")
+    assert main(["check", "--settings", str(file)]) == DONE
+    assert capsys.readouterr() == ("", f"{pipelines} does not have a pipeline yet\n")
