@@ -20,16 +20,17 @@ def kinds(text: Any, before: Any, ends: Any, lengths: Any) -> Any:
     import numpy as np
 
     digits, points = _bits((text - np.uint8(ord("0"))) <= 9), _bits(text == ord("."))
-    signs, letters = _bits((text == ord("-")) | (text == ord("+"))), _bits(text | np.uint8(0x20) == ord("e"))
+    signs, begin = _bits((text == ord("-")) | (text == ord("+"))), _bits(before)
 
     # A bit that is on a sign stays there too: it is neither a digit nor a point.
-    at = _next(_bits(before))
+    at = _next(begin)
     at[0] |= ends[0] == lengths[0]
     at |= _next(at & signs)
     integers = _behind(at & digits, digits)
     numbers = integers | _behind(_next(at & points) & digits | _next(integers & points), digits)
-    at = numbers & letters
-    if at.any():
+    at = numbers & ~(points | begin)
+    # Most numbers have no exponent: then a cell ends behind each.
+    if at.any() and (at := at & _bits(text | np.uint8(0x20) == ord("e"))).any():
         at = _next(at)
         at |= _next(at & signs)
         for _ in range(2):
