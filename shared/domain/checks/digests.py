@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _WORD = 8  #: bytes
-_AT_ONCE = 1 << 16  #: most words that one copy takes, of all rows together; a row that has more is copied alone
+_AT_ONCE = 1 << 17  #: most words that one copy takes, of all rows together; a row that has more is copied alone
 _LONG = 256  #: bytes; a row with more is hashed by itself, so that one long row does not slow down the others
 _FACTOR, _OTHER_FACTOR = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F  #: odd, with about as many bits 1 as 0
 _START, _KEY = (hash(word) & (1 << 64) - 1 for word in (b"the start of a row", b"the place of a word"))
