@@ -21,7 +21,8 @@ class _NoCookies(RequestsCookieJar):
 class _AsGiven(requests.PreparedRequest):
     """Has no cookies, and no login but the one in its headers."""
 
-    def prepare_cookies(self, *_: Any) -> None: ...
+    def prepare_cookies(self, *_: Any) -> None:
+        self._cookies = _NoCookies()  # `send` prepares the call that a redirect asks for, and never makes it
 
     def prepare_auth(self, *_: Any) -> None: ...
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.storage.documents import LEASE_SECONDS
 from shared.base.errors import Busy, ServiceUnavailable
 from shared.domain.champions import Action, Champion, Change
 from shared.domain.jobs import JobState
@@ -24,8 +23,7 @@ def world() -> World:
 
 
 def overtaken_by(world: World, job_id: str) -> None:
-    """Another run takes the record over, when the lease of its holder has run out, and promotes a newer model."""
-    world.clock.sleep(LEASE_SECONDS)
+    """Another run takes the record over, whose holder does not answer any more, and promotes a newer model."""
     world.documents.expire(CHAMPION)
     promote(world, job_id, message="other")
     assert state(world, job_id) is JobState.PROMOTED

@@ -307,7 +307,7 @@ class ChangePlanner(Run):
             previous=champion.live.number if champion.live else None,
             models=models,
         )
-        self.held.keep()  # before the history is written: what was read may be of another time
+        self.held.renew()  # before the history is written: what was read may be of another time
         self.held.save(self.records.champions.append(champion, entry))
 
 

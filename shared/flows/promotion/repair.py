@@ -114,7 +114,7 @@ class LateWriteRepair(Run):
 
     def _ended(self, live: HistoryEntry, repair: Repair, doubt: str) -> None:
         held, records = self.held, self.records
-        held.keep()  # before the history is written: a run that was overtaken must not
+        held.renew()  # before the history is written: a run that was overtaken must not
         facts = {"at": self.now(), "action": Action.REVERTED, "reason": repair.reason + doubt, "traffic": ()}
         entry = msgspec.structs.replace(live, **facts, by=repair.asked_by or live.by)
         champion = records.champions.append(held.champion, entry).replace(repair=None)

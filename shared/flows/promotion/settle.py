@@ -107,7 +107,7 @@ class Settlement(Run):
     def _settle_proven(
         self, change: Change, stored: Stored[RetrainingJob] | None, made: Made, served: Mapping[str, Served]
     ) -> None:
-        self.held.keep()  # before the history is written: a run that was overtaken must not
+        self.held.renew()  # before the history is written: a run that was overtaken must not
         entry = msgspec.structs.replace(change.entry, proof=made.proof, answered=self._answered(change, made))
         if change.traffic:
             steps = change.traffic.steps
