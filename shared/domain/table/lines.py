@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from shared.domain.table import encoding
 from shared.domain.table.form import ROW_AT_MOST, Unreadable
 
+_OF_ONE_SIZE, _LONGER = 16, 2  #: after so many pieces they are so many times as long
+
 
 class Lines:
     """Gives blocks of whole lines by `next`, without a byte order mark; the last line may have no end.
@@ -98,19 +100,21 @@ class Lines:
 
 
 def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
-    """Give the bytes in pieces of one size, and whether a piece is the last: a report must not depend on the chunks.
+    """Give the bytes in pieces, and whether a piece is the last: a report must not depend on the chunks.
 
-    The first piece is long enough to see what the file is.
+    The first piece is long enough to see what the file is. After some pieces of `size` bytes they are longer, so that
+    the threads that look at a large file wait less often for each other.
     """
     parts: list[bytes] = []
-    waiting, wanted = 0, max(size, encoding.HEAD)
+    waiting, wanted, given = 0, max(size, encoding.HEAD), 0
     for chunk in chunks:
         at = 0
         # One byte stays behind, so that the last piece is known as such.
         while waiting + len(chunk) - at > wanted:
             end = at + wanted - waiting
             yield b"".join([*parts, memoryview(chunk)[at:end]]), False
-            parts, waiting, at, wanted = [], 0, end, size
+            given += 1
+            parts, waiting, at, wanted = [], 0, end, size if given < _OF_ONE_SIZE else size * _LONGER
         parts.append(chunk[at:])
         waiting += len(chunk) - at
     yield b"".join(parts), True
