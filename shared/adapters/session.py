@@ -7,7 +7,10 @@ small call. `send` stays the method of `requests`, because OpenTelemetry hooks i
 from typing import Any
 
 import requests
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from requests.cookies import RequestsCookieJar
+
+_CONNECTIONS = 32  #: to one host that are kept: several functions may run at once, each with threads that help it
 
 
 class _NoCookies(RequestsCookieJar):
@@ -33,6 +36,13 @@ class DirectSession(requests.Session):
         self.trust_env = False
         # Threads share the session, and only its cookies are not safe for that.
         self.cookies = _NoCookies()
+        self.keep_connections()
+
+    def keep_connections(self) -> None:
+        """Have each adapter keep as many connections as may be in use at once: another is closed with a warning."""
+        for adapter in self.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                adapter.init_poolmanager(DEFAULT_POOLSIZE, _CONNECTIONS)
 
     def request(  # type: ignore[override]
         self,

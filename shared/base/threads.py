@@ -17,7 +17,7 @@ log = logging.getLogger("relearn.work")
 T = TypeVar("T")
 R = TypeVar("R")
 
-WORKERS = 8  #: fewer than the 10 connections that the storage client and a `requests.Session` keep open
+WORKERS = 8  #: beside the threads that call; so few, because their processor time is Python's, one at a time
 THREADS = 3 * WORKERS  #: of which WORKERS work, and the others wait, as they do or for their turn
 _POOL = ThreadPoolExecutor(THREADS, "relearn")  # one for the process, so that nested work starts no further threads
 _TURNS = BoundedSemaphore(WORKERS)

@@ -195,8 +195,10 @@ class _NamingTransport(RequestsTransport):  # type: ignore[misc]
     """Has a call that gets no answer carry the setting and the address that it was made for."""
 
     def __init__(self, setting: str) -> None:
-        super().__init__(session=DirectSession(), **_TIMEOUTS)
-        self._init_session(self.session)
+        session = DirectSession()
+        super().__init__(session=session, **_TIMEOUTS)
+        self._init_session(session)
+        session.keep_connections()  # of the adapters that this transport has given it
         self._setting = setting
 
     def send(self, request: HttpRequest, **options: Any) -> Any:
