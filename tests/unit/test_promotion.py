@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from shared.base.errors import AskHuman, BadMessage, Busy, ServiceUnavailable
+from shared.base.errors import AskHuman, BadConfiguration, BadMessage, Busy, ServiceUnavailable
 from shared.domain.champions import Action, HistoryEntry
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
-from shared.domain.ports import BlobReference
+from shared.domain.pipelines import Pipeline
+from shared.domain.ports import BlobReference, Endpoints
 from tests.support.fake_services import refused
 from tests.support.fakes import FakeEndpoint, World
 
@@ -327,3 +329,15 @@ def test_a_training_asked_for_again_gives_way_to_what_became_live_meanwhile(worl
     promote(world, again.id)
     assert state(world, again.id) is JobState.SUPERSEDED
     assert served(world) == {trained(world, newer)}
+
+
+def test_why_the_endpoints_cannot_be_opened_is_noted_on_the_job(world: World) -> None:
+    def missing(_: Pipeline) -> Endpoints:
+        raise BadConfiguration("Missing setting: KEY")
+
+    job_id = world.accepted()
+    promotion = replace(world.flows.requests.promotion, endpoints=missing)
+    with pytest.raises(BadConfiguration):
+        promotion.carry_out(Request(pipeline="income", action=Command.PROMOTE, job=job_id), "m")
+    job = world.records.jobs.require(job_id).record
+    assert (job.state, job.trouble) == (JobState.ACCEPTED, "Missing setting: KEY")

@@ -22,6 +22,9 @@ def test_as_many_connections_are_kept_as_several_functions_use_at_once(
 ) -> None:
     all_are_here = Barrier(AT_ONCE, timeout=60)
 
+    class Server(ThreadingHTTPServer):
+        request_queue_size = AT_ONCE
+
     class Answering(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -34,11 +37,11 @@ def test_as_many_connections_are_kept_as_several_functions_use_at_once(
         def log_message(self, *_: object) -> None: ...
 
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server,
+        Server(("127.0.0.1", 0), Answering) as server,
         session() as calling,
         caplog.at_level(logging.WARNING),
     ):
-        serving = Thread(target=server.serve_forever)
+        serving = Thread(target=server.serve_forever, args=(0.01,))
         serving.start()
         address = f"http://127.0.0.1:{server.server_port}/"
         callers = [Thread(target=lambda: calling.request("GET", address).close()) for _ in range(AT_ONCE)]

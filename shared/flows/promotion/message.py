@@ -60,8 +60,8 @@ class Promotion:
         )
         champion = found.stored.record
         self._entry(request, request_id, champion)
-        endpoints = self.endpoints(pipeline)
         try:
+            endpoints = self.endpoints(pipeline)
             with ExitStack() as given_back:
 
                 def hold() -> HeldChampion:
