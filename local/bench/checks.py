@@ -151,18 +151,21 @@ def _classes() -> float:
 def _stream(size: int, quoted: bool) -> Iterator[bytes]:
     """Give rows of ids, numbers with some missing, and texts; at least `size` bytes, and no row twice."""
     block = np.frombuffer(bytearray(_rows(quoted), "ascii"), np.uint8)
-    numbers_at = np.flatnonzero(block == ord("@")).reshape(-1, 5)
+    digits_at = [*np.flatnonzero(block == ord("@")).reshape(-1, 5).T]
     yield f"id,{','.join(_NUMBERS)},job,income\n".encode()
-    given, number, waiting = 0, 0, bytearray()
+    given, number, written, waiting = 0, 10_000, b"@@@@@", b""
     while given < size:
-        block[numbers_at] = [*b"%d" % (10_000 + number)]
-        waiting += block.data
-        number += 1
-        while len(waiting) >= CHUNK:
-            yield bytes(memoryview(waiting)[:CHUNK])
-            del waiting[:CHUNK]
-            given += CHUNK
-    yield bytes(waiting)
+        digits = b"%d" % number
+        for at, digit, before in zip(digits_at, digits, written, strict=True):
+            if digit != before:
+                block[at] = digit
+        number, written = number + 1, digits
+        waiting = b"".join((waiting, block.data))
+        whole = len(waiting) // CHUNK * CHUNK
+        for at in range(0, whole, CHUNK):
+            yield waiting[at : at + CHUNK]
+        given, waiting = given + whole, waiting[whole:]
+    yield waiting
 
 
 @cache

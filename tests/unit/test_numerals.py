@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.domain.checks.numerals import EMPTY, INTEGER, NUMBER, OTHER, kinds
+from shared.domain.checks.numerals import EMPTY, INTEGER, NUMBER, OTHER, kinds, spelled
 
 INTEGERS = re.compile(r"[+-]?[0-9]+")
 NUMBERS = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
@@ -30,7 +30,7 @@ def by_bits(cells: list[str], sign: str = "") -> list[int]:
     starts = np.append(0, ends[:-1] + 1)
     before = np.isin(np.arange(len(text)), starts + len(sign) - 1)
     lengths = ends - starts - 2 * len(sign)
-    found = kinds(np.frombuffer(text, np.uint8), before, ends - len(sign), lengths)
+    found = kinds(spelled(text, before, not sign), ends - len(sign), lengths)
     return [int(each) for each in found]
 
 

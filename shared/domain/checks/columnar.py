@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from shared.domain.checks import digests
-from shared.domain.checks.numerals import EMPTY, kinds
+from shared.domain.checks.numerals import EMPTY, Spelled, kinds, spelled
 from shared.domain.table.grid import Grid
 
 _WORD, _WORDS_AT_MOST = 8, 8  #: bytes of a cell that are compared at once, and how many times
@@ -44,10 +44,15 @@ class Cells:
         return list(np.bincount(empty % self._width, minlength=self._width).tolist())
 
     @cached_property
+    def spelled(self) -> Spelled:
+        """Return where numbers are."""
+        grid = self._grid
+        return spelled(grid.lines, grid.before, bool(grid.starts[0] == 0))
+
+    @cached_property
     def kinds(self) -> Any:
         """Return of each cell what it is."""
-        grid = self._grid
-        return kinds(grid.text, grid.before, grid.ends, self._lengths.ravel()).reshape(self._lengths.shape)
+        return kinds(self.spelled, self._grid.ends, self._lengths.ravel()).reshape(self._lengths.shape)
 
     @cached_property
     def _words(self) -> Any:

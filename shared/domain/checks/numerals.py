@@ -5,26 +5,33 @@ others, Bitwise data parallelism in regular expression matching, PACT 2014). A n
 for sure. Another, such as 1e100 or one with spaces around, is OTHER, and has to be looked at by itself.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 EMPTY, INTEGER, NUMBER, OTHER = range(4)  #: what a cell is
 _NUMBER_AT_MOST = 200  #: bytes of a number that is finite for sure, with two digits in its exponent
 
 
-def kinds(text: Any, before: Any, ends: Any, lengths: Any) -> Any:
-    """Return of each cell what it is.
+class Spelled(NamedTuple):
+    """Bits of a text: behind which bytes a number ends that began with its cell, and behind which a whole number."""
 
-    `before` is whether a byte is the last before a cell; the first cell may have none. The bytes at `ends` are those
-    behind the cells. A cell of length 0 is empty, whatever is written there.
+    numbers: Any
+    integers: Any
+
+
+def spelled(lines: bytes, before: Any, at_start: bool) -> Spelled:
+    """Find the numbers in these lines.
+
+    `before` is whether a byte is the last before a cell; `at_start` is whether a cell has the first byte.
     """
     import numpy as np
 
+    text = np.frombuffer(lines, np.uint8)
     digits, points = _bits((text - np.uint8(ord("0"))) <= 9), _bits(text == ord("."))
-    signs, begin = _bits((text == ord("-")) | (text == ord("+"))), _bits(before)
+    signs, begin = _bits(_signs(lines, text)), _bits(before)
 
     # A bit that is on a sign stays there too: it is neither a digit nor a point.
     at = _next(begin)
-    at[0] |= ends[0] == lengths[0]
+    at[0] |= at_start
     at |= _next(at & signs)
     integers = _behind(at & digits, digits)
     numbers = integers | _behind(_next(at & points) & digits | _next(integers & points), digits)
@@ -36,11 +43,30 @@ def kinds(text: Any, before: Any, ends: Any, lengths: Any) -> Any:
         for _ in range(2):
             at = _next(at & digits)
             numbers |= at
+    return Spelled(numbers, integers)
 
-    found = np.uint8(OTHER) - (_bytes(numbers) + _bytes(integers))[ends]
+
+def kinds(found: Spelled, ends: Any, lengths: Any) -> Any:
+    """Return of each cell what it is.
+
+    The bytes at `ends` are those behind the cells. A cell of length 0 is empty, whatever is written there.
+    """
+    import numpy as np
+
+    how_many = _bytes(found.numbers)
+    how_many += _bytes(found.integers)
+    kind = np.uint8(OTHER) - how_many.take(ends)
     if lengths.max(initial=0) > _NUMBER_AT_MOST:
-        found[lengths > _NUMBER_AT_MOST] = OTHER
-    return found * (lengths > 0)
+        kind[lengths > _NUMBER_AT_MOST] = OTHER
+    return kind * (lengths > 0)
+
+
+def _signs(lines: bytes, text: Any) -> Any:
+    """Return which bytes are a sign."""
+    signs = text == ord("-")
+    if b"+" in lines:
+        signs |= text == ord("+")
+    return signs
 
 
 def _bits(mask: Any) -> Any:

@@ -47,7 +47,7 @@ class RowChecks:
         """Return what can be said of a block whatever came before it; another thread than `take`'s may do so."""
         cells = look(block.grid, len(self.columns), self._marks) if block.grid else None
         if cells and self._typed:
-            _ = cells.kinds
+            _ = cells.spelled
         return block, cells
 
     def take(self, block: Block, cells: Cells | None) -> None:

@@ -120,7 +120,7 @@ class Table:
 
     def _block(self) -> tuple[Block, Unreadable | None]:
         """Return what can be said of the data at hand: an open quote leaves some of it for later."""
-        if len(self._data) >= max(1, self.grid_from) and (grid := find(self._data, self.form)):
+        if len(self._data) >= max(1, self.grid_from) and (grid := find(self._data, self.form, len(self.names))):
             taken = min(len(grid.lines), len(self._data))
             if taken == len(self._data) or not self._last:
                 return Block(self._number, self._data[:taken], grid=grid), None
