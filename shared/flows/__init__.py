@@ -53,7 +53,7 @@ class Ports(Protocol):
 
 class Flows:
     def __init__(self, ports: Ports, clock: Clock) -> None:
-        self._ports, self._clock = ports, clock
+        self._ports, self._clock, self._begun = ports, clock, clock.now()
 
     def take_up(self) -> None:
         """Take up new data and start the jobs that are made of it. The poll starts those left when the time is over."""
@@ -88,7 +88,8 @@ class Flows:
 
     @cached_property
     def intake(self) -> Intake:
-        return Intake(self._ports.pipelines, self._ports.records, self._ports.data, self._clock.now)
+        ports = self._ports
+        return Intake(ports.pipelines, ports.records, ports.data, self._clock.now, self._begun)
 
     @cached_property
     def training(self) -> Training:

@@ -59,6 +59,7 @@ class Intake:
     records: Records
     data: TrainingData
     now: Callable[[], datetime]
+    begun: datetime  #: when this process began
 
     @property
     def arrivals(self) -> Arrivals:
@@ -271,13 +272,24 @@ class Intake:
         reason = arrival.never_checked(now)
         if reason is not None:
             return self.arrivals.refuse(stored, pipeline, reason) if reason else self.arrivals.as_found(stored)
-        # Written down before it begins: a check that never ends must not begin for ever.
-        stored = self.records.arrivals.save(stored, arrival.checking(now))
+        if not self._is_surely_first(stored):
+            # Written down before it begins: a check that never ends must not begin for ever.
+            stored = self.records.arrivals.save(stored, arrival.checking(now))
         try:
             report = self._checked(arrival, pipeline)
             return self._after_check(replace(stored, record=arrival), pipeline, report)
         except RetrainingError as error:
             return self._not_read(stored, arrival, pipeline, error)
+
+    def _is_surely_first(self, stored: Stored[Arrival]) -> bool:
+        """Return whether a check may begin that is written down only by its outcome.
+
+        It is of a small file, which is younger than this process: none has died of it. Should its event come again
+        once it was taken, the claim on its content shows that; it does not for a replay.
+        """
+        arrival, data = stored.record, stored.record.dataset
+        is_new = not stored.etag and not arrival.replay and arrival.seen_at - data.modified <= JUST_SEEN
+        return is_new and self.begun <= data.modified and data.size <= SMALL
 
     def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
         profile = self.records.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
@@ -312,7 +324,10 @@ class Intake:
         arrival = stored.record
         if report.reason:
             return self.arrivals.refuse(stored, pipeline, report.reason, report=report)
-        first = self.records.arrivals.first_with(arrival, report.sha256)
+        claimed = self.records.arrivals.first_with(arrival, report.sha256)
+        first = claimed.record if claimed else arrival
+        if claimed and claimed.etag and not stored.etag and first.id == arrival.id:
+            raise RecordChanged(f"The arrival {arrival.id} was taken up by another run")
         if first.id != arrival.id and not arrival.replay:
             where = f"job {first.job}" if first.job else "data that is waiting"
             reason = f"{first.dataset.path} had the same content; it is in {where}"

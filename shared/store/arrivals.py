@@ -176,21 +176,22 @@ class ArrivalRecords:
                 return self.require(pipeline, max(ids)).record
         return None
 
-    def first_with(self, arrival: Arrival, sha256: str) -> Arrival:
-        """Return the arrival that has this content: this one, unless another open or taken one had it before."""
+    def first_with(self, arrival: Arrival, sha256: str) -> Stored[Arrival] | None:
+        """Return the arrival that had this content before: another that is open or taken, or this one as it is now.
+
+        None if there is none: then the content is this arrival's from now on.
+        """
         key, claim = _key(arrival.pipeline, sha256), _Content(arrival=arrival.id)
         while self._contents.create(key, claim) is None:
             there = self._contents.load(key)
             if there is None:
                 continue
-            first = there.record.arrival
-            stored = self.load(arrival.pipeline, first)
-            if first == arrival.id or stored is None or stored.record.state not in COUNTING:
-                if first != arrival.id:
-                    self._contents.save(there, claim)
-                return arrival
-            return stored.record
-        return arrival
+            stored = self.load(arrival.pipeline, there.record.arrival)
+            if there.record.arrival == arrival.id or (stored and stored.record.state in COUNTING):
+                return stored
+            self._contents.save(there, claim)
+            return None
+        return None
 
     def recent_batches(self, pipeline: str) -> Stored[Batches]:
         """Return it as this process knows it: if another run wrote, the next write fails."""

@@ -46,8 +46,8 @@ def test_an_arrival_becomes_a_started_job_with_so_many_reads_and_writes() -> Non
     with counted(world) as calls:
         world.flows.intake.see(path)
         world.take_up()
-    # mark, arrival with its check, its content, mark of the job, job | batch, taken | all marks
-    assert calls == {"create": 5, "replace": 2, "delete": 1, "names": 1}
+    # mark, its content, mark of the job, arrival as taken, job | batch | all marks
+    assert calls == {"create": 5, "replace": 1, "delete": 1, "names": 1}
 
 
 def calls_for_a_batch(files: int) -> Counter[str]:
@@ -196,7 +196,7 @@ def test_arrivals_that_were_just_seen_are_taken_up_by_one_list() -> None:
 def test_a_batch_whose_run_died_once_it_was_written_is_finished_without_another_check() -> None:
     world = World()
     world.flows.intake.see(world.put("a.csv"))
-    world.documents.die_after = 3  # an empty batch, the check that began, the content; then the batch is written
+    world.documents.die_after = 2  # an empty batch, the content; then the batch is written
     with pytest.raises(KeyboardInterrupt):
         world.flows.intake.take_up()
     world.documents.die_after = None

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from shared.base.errors import BadMessage, ServiceUnavailable
-from shared.domain.arrivals import CHECK_LASTS, ArrivalState
+from shared.domain.arrivals import CHECK_LASTS, CHECKS_AT_MOST, ArrivalState
 from shared.domain.checks import Checks, Report, check
 from shared.domain.jobs import Dataset
 from tests.support.fakes import World
@@ -132,6 +132,55 @@ def test_a_file_whose_check_never_ends_is_set_aside_after_three_tries_and_the_ot
     assert (endless.state, len(begun)) == (ArrivalState.QUARANTINED, 3)
     assert "income/endless.csv: 3 checks began and none ended" in str(endless.reason)
     assert nothing_open(world)
+
+
+def test_a_process_that_dies_of_a_file_it_saw_coming_leaves_the_count_to_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> Report:
+        begun.append(1)
+        raise Died
+
+    begun: list[int] = []
+    monkeypatch.setattr("shared.flows.intake.check", killed)
+    world.flows.intake.see(world.put("endless.csv"))
+    for _ in range(6):
+        with contextlib.suppress(Died):
+            world.flows.intake.take_up()
+        world.clock.sleep(60)
+    assert len(begun) == 1 + CHECKS_AT_MOST
+    world.clock.sleep(CHECK_LASTS.total_seconds())
+    world.flows.intake.take_up()
+    assert states(world) == [ArrivalState.QUARANTINED]
+
+
+def test_an_event_that_comes_again_at_once_after_the_next_batch_makes_no_second_job(world: World) -> None:
+    flows, jobs = world.flows, list[str]()
+    for path in (world.put("a.csv"), world.put("b.csv"), "income/a.csv"):
+        flows.intake.see(path)
+        jobs += [job.id for job in flows.intake.take_up(flows.training.start)]
+    assert nothing_open(world)
+    assert (states(world), sorted(world.records.jobs.ids())) == ([ArrivalState.TAKEN] * 2, sorted(jobs))
+    assert world.service.created == ["bes-1", "bes-2"]
+
+
+@pytest.mark.parametrize("content", [b"age\n1\n", b"age\n1,2\n"], ids=["taken", "refused"])
+def test_of_two_runs_that_check_a_new_file_at_the_same_time_one_takes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    def overtaken(*arguments: Any, **options: Any) -> Report:
+        monkeypatch.setattr("shared.flows.intake.check", check)
+        world.flows.intake.take_up(world.flows.training.start)
+        return check(*arguments, **options)
+
+    monkeypatch.setattr("shared.flows.intake.check", overtaken)
+    flows = world.flows
+    flows.intake.see(world.put("a.csv", content))
+    assert flows.intake.take_up(flows.training.start) == []
+    assert nothing_open(world)
+    is_good = content == b"age\n1\n"
+    assert states(world) == [ArrivalState.TAKEN if is_good else ArrivalState.QUARANTINED]
+    assert len(world.service.created) == len([*world.records.jobs.ids()]) == int(is_good)
 
 
 def test_a_storage_failure_does_not_count_as_a_check(world: World) -> None:
