@@ -288,8 +288,9 @@ class Intake:
         once it was taken, the claim on its content shows that; it does not for a replay.
         """
         arrival, data = stored.record, stored.record.dataset
+        begun = self.begun.replace(microsecond=0)  # the storage gives times in whole seconds
         is_new = not stored.etag and not arrival.replay and arrival.seen_at - data.modified <= JUST_SEEN
-        return is_new and self.begun <= data.modified and data.size <= SMALL
+        return is_new and begun <= data.modified and data.size <= SMALL
 
     def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
         profile = self.records.arrivals.profile(pipeline.name) if pipeline.checks.drift else None
