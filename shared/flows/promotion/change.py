@@ -21,12 +21,13 @@ from shared.domain.rows import Rows
 from shared.domain.sharing import plan_of
 from shared.flows.judging import judged_against
 from shared.flows.live import Seen, live_model, look
+from shared.flows.promotion.before import Before, Served, served_by
 from shared.flows.promotion.entries import EntryPlanner, reason_of
 from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.repair import LATE_WRITES_FOR, LateWriteRepair
 from shared.flows.promotion.rows import rows_to_prove
 from shared.flows.promotion.settle import PATIENCE, Settlement, reverting
-from shared.flows.promotion.switch import Served, Switch
+from shared.flows.promotion.switch import Switch
 from shared.flows.retention import YOUNG
 from shared.store.shelf import Stored
 
@@ -47,9 +48,10 @@ class _Order:
 
 @dataclass(frozen=True)
 class ChangePlanner(Run):
-    """`seen` is what was live while the record was leased, if that was asked for then."""
+    """`seen` and `before` are what was live and answered while the record was leased, if that was asked for then."""
 
     seen: Seen | None
+    before: Before | None
     reader: BlobReader
     switch: Switch
     settlement: Settlement
@@ -194,18 +196,21 @@ class ChangePlanner(Run):
             # The looks at a staged change are brought by its mark.
             self.records.champions.mark_change(self.pipeline.name, self.now() + (LOOK_AGAIN if staged else PATIENCE))
         job, champion = order.job.record if order.job else None, self.live.models[self.pipeline.targets[0].name]
-        rows, expected = rows_to_prove(self.records, self.pipeline, job, champion)
-        served = self._served(rows, even_if_broken=staged and entry.action is Action.ROLLED_BACK)
+        before = self.before if self.before and self.before.champion == champion else None
+        if before is None:
+            rows, expected = rows_to_prove(self.records, self.pipeline, job, champion)
+            served = self._served(rows, even_if_broken=staged and entry.action is Action.ROLLED_BACK)
+            before = Before(champion, rows, expected, served)
         change = Change(
             request_id=order.request_id,
             asked=None if order.own else order.request,
             begun=self.now(),
             entry=entry,
             before=self.live.models,
-            rows=rows,
-            answers={name: each.answers for name, each in served.items()},
+            rows=before.rows,
+            answers={name: each.answers for name, each in before.served.items()},
             # A model that was just trained has not been live before.
-            expected=expected if expected or order.own else self._recorded(entry, served),
+            expected=before.expected if before.expected or order.own else self._recorded(entry, before.served),
             phase=Phase.STAGING if staged else Phase.UPDATING,
             traffic=Traffic(plan=plan_of(self.pipeline.share, entry.action), since=self.now()) if staged else None,
         )
@@ -213,12 +218,12 @@ class ChangePlanner(Run):
         if staged and not order.own:
             outcome = f"under way: {change.phase.value}, see status; the model is proven before it gets calls"
             self.note(order.request_id, outcome, order.request)
-        self.settlement.finish(change, served, order.job if order.own else None)
+        self.settlement.finish(change, before.served, order.job if order.own else None)
 
     def _served(self, rows: Rows, *, even_if_broken: bool) -> dict[str, Served]:
         """Return what is answered now. A rollback from a model that does not answer needs to know nothing of it."""
         try:
-            return self.switch.answers(rows)
+            return served_by(self.endpoints, rows, self.now)
         except (TryLater, NeverAgain) as error:
             if not even_if_broken:
                 raise

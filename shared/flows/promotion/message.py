@@ -23,9 +23,11 @@ from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
 from shared.domain.ports import BlobReader, Endpoints, Models
 from shared.flows.live import Seen, look
+from shared.flows.promotion.before import Before, served_by
 from shared.flows.promotion.change import ChangePlanner
 from shared.flows.promotion.entries import EntryPlanner
 from shared.flows.promotion.repair import LateWriteRepair
+from shared.flows.promotion.rows import rows_to_prove
 from shared.flows.promotion.settle import Settlement
 from shared.flows.promotion.sharing import Sharing
 from shared.flows.promotion.switch import Switch
@@ -67,11 +69,17 @@ class Promotion:
                 def hold() -> HeldChampion:
                     return given_back.enter_context(self.records.champions.hold(found, self.now))
 
+                seen: Seen | None = None
+                before: Before | None = None
                 if own and job and _changes_nothing_first(champion, job.record, endpoints):
-                    held, seen = together(hold, lambda: look(self.models, endpoints, champion))
+                    held, seen, before = together(
+                        hold,
+                        lambda: look(self.models, endpoints, champion),
+                        lambda: self._before(pipeline, endpoints, champion, job.record),
+                    )
                 else:
-                    held, seen = hold(), None
-                self._run(pipeline, endpoints, held, seen).carry_out(request, request_id, job)
+                    held = hold()
+                self._run(pipeline, endpoints, held, seen, before).carry_out(request, request_id, job)
         except (Busy, RecordChanged):
             raise
         except RetrainingError as error:
@@ -94,7 +102,24 @@ class Promotion:
         if request.model is not None and not self.models.find(request.model):
             raise BadMessage(f"The model {request.model} is not kept any more")
 
-    def _run(self, pipeline: Pipeline, endpoints: Endpoints, held: HeldChampion, seen: Seen | None) -> ChangePlanner:
+    def _before(
+        self, pipeline: Pipeline, endpoints: Endpoints, champion: Champion, job: RetrainingJob
+    ) -> Before | None:
+        """Return what is answered for the rows of the proof; None where no live model is recorded yet."""
+        live = champion.live.models.get(pipeline.targets[0].name) if champion.live else None
+        if live is None:
+            return None
+        rows, expected = rows_to_prove(self.records, pipeline, job, live)
+        return Before(live, rows, expected, served_by(endpoints, rows, self.now))
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        endpoints: Endpoints,
+        held: HeldChampion,
+        seen: Seen | None,
+        before: Before | None,
+    ) -> ChangePlanner:
         switch = Switch(
             endpoints=endpoints,
             timeout=pipeline.proof_timeout,
@@ -108,7 +133,7 @@ class Promotion:
         sharing = Sharing(*run, switch)
         settlement, entries = Settlement(*run, switch, sharing), EntryPlanner(*run)
         repair = LateWriteRepair(*run, switch, settlement, entries)
-        return ChangePlanner(*run, seen, self.reader(pipeline), switch, settlement, entries, repair)
+        return ChangePlanner(*run, seen, before, self.reader(pipeline), switch, settlement, entries, repair)
 
     def _job(self, request: Request, states: Collection[JobState] = ()) -> Stored[RetrainingJob] | None:
         return self.records.jobs.job_of(request, states) if request.job else None
@@ -125,7 +150,7 @@ class Promotion:
 
 
 def _changes_nothing_first(champion: Champion, job: RetrainingJob, endpoints: Endpoints) -> bool:
-    """Return whether what the endpoints name may be asked for before the record is leased.
+    """Return whether what the endpoints name and answer may be asked for before the record is leased.
 
     The lease is given only if the record is still as it was read. Then no run has changed an endpoint since, and this
     one changes none before it looks.

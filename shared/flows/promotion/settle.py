@@ -16,9 +16,10 @@ from shared.domain.champions import Action, Champion, Change, Phase, ProofAnswer
 from shared.domain.jobs import SWITCHED, JobState, RetrainingJob
 from shared.domain.messages import Request
 from shared.domain.proof_rows import first
+from shared.flows.promotion.before import Served
 from shared.flows.promotion.held_run import Run
 from shared.flows.promotion.sharing import Later, Sharing
-from shared.flows.promotion.switch import Made, Served, Switch
+from shared.flows.promotion.switch import Made, Switch
 from shared.store.answers import digest_of
 from shared.store.shelf import Stored
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from shared.base.errors import AskHuman, BadConfiguration, NeverAgain, TryLater
-from shared.base.threads import at_once, together
+from shared.base.threads import together
 from shared.domain.champions import Change, Proof
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, Endpoint, Endpoints
@@ -29,14 +29,6 @@ SERVED_ALREADY = "served this model already"
 
 class Unproven(NeverAgain):
     """An endpoint does not serve the model that it was given."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """What an endpoint answers for some rows, and how long that took."""
-
-    answers: Rows
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,11 +53,6 @@ class Switch:
     keep: Callable[[], None]
     now: Callable[[], datetime]
     sleep: Callable[[float], None]
-
-    def answers(self, rows: Rows) -> dict[str, Served]:
-        """Return what each endpoint answers for the rows now."""
-        served = at_once(lambda endpoint: self._served(endpoint, rows), self.endpoints.values())
-        return dict(zip(self.endpoints, served, strict=True))
 
     def make(self, change: Change, *, fresh: bool = False) -> Made:
         """Give each endpoint the change's model; raise `Unproven` when one does not serve it in time.
@@ -170,10 +157,6 @@ class Switch:
             self.wait(pause)
             pause = min(pause * 1.5, PAUSE_MOST)
         return self._since(begun)
-
-    def _served(self, endpoint: Endpoint, rows: Rows) -> Served:
-        begun = self.now()
-        return Served(endpoint.score(rows), self._since(begun))
 
     def _since(self, begun: datetime) -> float:
         return (self.now() - begun).total_seconds()
