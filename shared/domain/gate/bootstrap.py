@@ -13,7 +13,7 @@ from shared.domain.gate.metrics import Answered, Floats, measure
 
 REPLICATES = 1000
 _SEED = 20_240_831  #: the same rows and answers give the same verdict
-_CELLS = 100_000  #: weights at once: 0.8 MB, which a processor's cache holds
+_CELLS = 16_000  #: weights at once: 128 KB, which a cache holds; for more the C library asks the system at each call
 
 
 def replicates(models: Sequence[Answered], metrics: Iterable[str]) -> dict[str, Floats]:
