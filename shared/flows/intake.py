@@ -282,10 +282,10 @@ class Intake:
             return self._not_read(stored, arrival, pipeline, error)
 
     def _is_surely_first(self, stored: Stored[Arrival]) -> bool:
-        """Return whether a check may begin that is written down only by its outcome.
+        """Return whether this check is surely the first of its data, so that its begin need not be written down.
 
-        It is of a small file, which is younger than this process: none has died of it. Should its event come again
-        once it was taken, the claim on its content shows that; it does not for a replay.
+        The file is small and younger than this process, so no process has died of it. If the event of a file that was
+        taken comes again, the claim on its content shows that. For a replay it does not.
         """
         arrival, data = stored.record, stored.record.dataset
         begun = self.begun.replace(microsecond=0)  # the storage gives times in whole seconds

@@ -12,7 +12,7 @@ _NUMBER_AT_MOST = 200  #: bytes of a number that is finite for sure, with two di
 
 
 class Spelled(NamedTuple):
-    """Bits of a text: behind which bytes a number ends that began with its cell, and behind which a whole number."""
+    """A bit for each byte of a text: whether a number that began with its cell ends before it; or a whole number."""
 
     numbers: Any
     integers: Any

@@ -121,7 +121,7 @@ def _grid(lines: bytes, found: _Bytes, width: int) -> Grid | None:
 
 
 def _last_cells(found: _Bytes, bounds: Any, width: int) -> Any:
-    """Return which of the cells, that end at the bounds, are the last of their rows."""
+    """Return which cells are the last of their rows; a cell ends at each of the bounds."""
     import numpy as np
 
     each = slice(width - 1, None, width)
