@@ -21,8 +21,8 @@ def main(file: Path) -> None:
         azurite() as storage,
         published(storage, Path(folder)) as aml,
         sync_playwright() as playwright,
-        launched(playwright) as browser,
-        watching(browser, aml.address, ignore_https_errors=True, viewport=_SIZE, color_scheme="light") as watched,
+        launched(playwright) as windows,
+        watching(windows, aml.address, ignore_https_errors=True, viewport=_SIZE, color_scheme="light") as watched,
     ):
         watched.open().screenshot(path=file, full_page=True)
 

@@ -12,7 +12,7 @@ from html import unescape
 
 import pytest
 import requests
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from local.azurite import Azurite
 from tests.browser.conftest import (
@@ -21,6 +21,7 @@ from tests.browser.conftest import (
     NO_SCRIPTS,
     PHONE,
     Watched,
+    Windows,
     check_for_every_reader,
     check_what_it_asked,
     watching,
@@ -50,9 +51,9 @@ def aml(one_azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def opened(browser: Browser, aml: RunningAml, request: pytest.FixtureRequest) -> Iterator[Watched]:
+def opened(windows: Windows, aml: RunningAml, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """A page in a browser, for which the certificate of the workspace is not one that it knows."""
-    with watching(browser, aml.address, ignore_https_errors=True, **getattr(request, "param", {})) as page:
+    with watching(windows, aml.address, ignore_https_errors=True, **getattr(request, "param", {})) as page:
         yield page
 
 

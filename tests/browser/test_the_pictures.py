@@ -7,10 +7,10 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
 
 from shared.cli.curves import Confusion, Curve, Residuals, Roc
 from shared.cli.pictures import draw
+from tests.browser.conftest import Windows
 
 TITLE = f"{'a-pipeline-with-a-long-name-of-a-region' * 2}-20261126T094714-92b8dba53e against f69c3adc0689"
 LONG = [f"Iris {'of the northern hills ' * number}{number}" for number in range(15)]
@@ -36,15 +36,13 @@ def confusion(classes: list[str], count: int) -> Confusion:
     ],
     ids=["roc", "residuals", "fifteen classes", "wide signs", "two classes"],
 )
-def test_no_label_is_over_another_or_outside_of_the_picture(browser: Browser, curves: list[Curve]) -> None:
+def test_no_label_is_over_another_or_outside_of_the_picture(windows: Windows, curves: list[Curve]) -> None:
     picture = draw(TITLE, 4000, curves)
     width, height = map(int, re.findall(r'viewBox="0 0 (\d+) (\d+)"', picture)[0])
-    page = browser.new_page(viewport={"width": width, "height": height})
-    try:
+    with windows.tab() as page:
+        page.set_viewport_size({"width": width, "height": height})
         page.set_content(f"<body style='margin:0'>{picture}</body>")
         boxes: list[dict[str, Any]] = page.evaluate(BOXES)
-    finally:
-        page.close()
     for box in boxes:
         inside = box["left"] >= 0 and box["top"] >= 0 and box["right"] <= width and box["bottom"] <= height
         assert inside, (box, width, height)
