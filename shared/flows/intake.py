@@ -284,13 +284,15 @@ class Intake:
     def _is_surely_first(self, stored: Stored[Arrival]) -> bool:
         """Return whether this check is surely the first of its data, so that its begin need not be written down.
 
-        The file is small and younger than this process, so no process has died of it. If the event of a file that was
-        taken comes again, the claim on its content shows that. For a replay it does not.
+        The file is small and younger than this process, by the storage's clock and by the app's, so no process has died
+        of it. If the event of a file that was taken comes again, the claim on its content shows that. For a replay it
+        does not.
         """
         arrival, data = stored.record, stored.record.dataset
-        begun = self.begun.replace(microsecond=0)  # the storage gives times in whole seconds
         is_new = not stored.etag and not arrival.replay and arrival.seen_at - data.modified <= JUST_SEEN
-        return is_new and begun <= data.modified and data.size <= SMALL
+        # The storage gives times in whole seconds.
+        is_younger = self.begun <= arrival.seen_at and self.begun.replace(microsecond=0) <= data.modified
+        return is_new and is_younger and data.size <= SMALL
 
     def _checked(self, arrival: Arrival, pipeline: Pipeline) -> Report:
         profile = self.records.arrivals.profile(pipeline.name) if pipeline.checks.drift else None

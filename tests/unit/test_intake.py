@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -134,8 +135,9 @@ def test_a_file_whose_check_never_ends_is_set_aside_after_three_tries_and_the_ot
     assert nothing_open(world)
 
 
+@pytest.mark.parametrize("hours", [0, 1], ids=["right", "ahead"])
 def test_a_process_that_dies_of_a_file_it_saw_coming_leaves_the_count_to_the_next(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     def killed(*_: Any, **__: Any) -> Report:
         begun.append(1)
@@ -143,6 +145,7 @@ def test_a_process_that_dies_of_a_file_it_saw_coming_leaves_the_count_to_the_nex
 
     begun: list[int] = []
     monkeypatch.setattr("shared.flows.intake.check", killed)
+    world.data.modified += timedelta(hours=hours)  # the storage's clock
     world.flows.intake.see(world.put("endless.csv"))
     for _ in range(6):
         with contextlib.suppress(Died):
