@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import anyio
-from anyio.from_thread import BlockingPortal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.types import ASGIApp
 
 
@@ -39,7 +40,6 @@ def ask(
     headers: Mapping[str, str],
     body: Iterable[bytes] = (),
     port: int = 10010,
-    portal: BlockingPortal | None = None,
 ) -> Answer:
     """Return the application's answer.
 
@@ -62,11 +62,26 @@ def ask(
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", port),
     }
-    if portal:
-        return portal.call(_answer, app, scope, body)
-    # In its own thread: another test's browser may keep an event loop in this one.
-    with ThreadPoolExecutor(1) as alone:
-        return alone.submit(copy_context().run, anyio.run, _answer, app, scope, body).result()
+    answer = _loop().call(_outcome, app, scope, body)
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+@cache
+def _loop() -> BlockingPortal:
+    """Return the event loop of all calls. It has its own thread: a test's browser may keep a loop in the caller's."""
+    running = ExitStack()
+    atexit.register(running.close)
+    return running.enter_context(start_blocking_portal())
+
+
+async def _outcome(app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes]) -> Answer | BaseException:
+    """Return the answer, or what was raised: a death that a test orders would end the loop."""
+    try:
+        return await _answer(app, scope, body)
+    except BaseException as error:
+        return error
 
 
 async def _answer(app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes]) -> Answer:
