@@ -41,7 +41,7 @@ class Changes:
         self._pace, self._faults = pace, faults
         self.writes = threading.Lock()  #: held while resources that name each other are checked and changed
         self._threads: set[threading.Thread] = set()
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()  #: set to have all threads end at their next look
 
     def start(self) -> None:
         """Carry out what the server before had begun."""
@@ -55,7 +55,7 @@ class Changes:
 
     def stop(self) -> None:
         """Wait until every thread has ended. What was being changed is carried out by the next server."""
-        self._stopping.set()
+        self.stopping.set()
         while threads := list(self._threads):
             for thread in threads:
                 thread.join()
@@ -87,8 +87,8 @@ class Changes:
     def _wait(self, seconds: float, is_over: Callable[[], bool]) -> bool:
         """Wait, and return whether to go on."""
         deadline = time.monotonic() + seconds
-        while not (over := is_over() or self._stopping.is_set()) and (left := deadline - time.monotonic()) > 0:
-            self._stopping.wait(min(left, LOOK))
+        while not (over := is_over() or self.stopping.is_set()) and (left := deadline - time.monotonic()) > 0:
+            self.stopping.wait(min(left, LOOK))
         return not over
 
     def _spawn(self, work: Callable[[Any], None], resource: Served) -> None:

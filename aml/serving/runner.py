@@ -122,7 +122,7 @@ class Serving(Changes):
 
         def is_over() -> bool:
             found = self._records.find(Deployment, deployment.id)
-            return self._stopping.is_set() or found is None or found.operation != deployment.operation
+            return self.stopping.is_set() or found is None or found.operation != deployment.operation
 
         self.refresh(deployment.endpoint)  # a call to it is answered that it is not ready
         try:
@@ -199,7 +199,7 @@ class Serving(Changes):
         while self._is_live(deployment_id, live):
             if live.started and live.started.exit_code() is None:
                 pause = 0.0
-                self._stopping.wait(LOOK)
+                self.stopping.wait(LOOK)
                 continue
             if live.started:
                 live.started.stop()
@@ -208,7 +208,7 @@ class Serving(Changes):
                 break
             pause = min(max(1.0, pause * 2), AGAIN_AT_MOST)
             self._start_again(deployment_id, live)
-        if self._stopping.is_set() and live.started:
+        if self.stopping.is_set() and live.started:
             live.started.stop()
 
     def _start_again(self, deployment_id: str, live: Live) -> None:
@@ -229,7 +229,7 @@ class Serving(Changes):
         started.stop()
 
     def _is_live(self, deployment_id: str, live: Live) -> bool:
-        return not self._stopping.is_set() and self._live.get(deployment_id) is live
+        return not self.stopping.is_set() and self._live.get(deployment_id) is live
 
     def _scale(self, deployment: Deployment) -> None:
         if not self._wait(self._pace.deployment, lambda: False):
@@ -275,7 +275,7 @@ class Serving(Changes):
 
     def _drain(self, live: Live) -> None:
         deadline = time.monotonic() + live.order.limits.seconds
-        while live.backend and live.backend.pending and time.monotonic() < deadline and not self._stopping.is_set():
+        while live.backend and live.backend.pending and time.monotonic() < deadline and not self.stopping.is_set():
             time.sleep(DRAIN)
 
     def refresh(self, endpoint_id: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from weakref import finalize
 
 from aml.context import Context
 from aml.faults import Faults
@@ -50,6 +51,7 @@ class Here:
     ) -> None:
         self._typed = typed and aml_models.there()
         self.workspace = Workspace(folder, storage)
+        self.workspace.records.idle_at_most = 4  # as in a server
         variables = JobVariables(self.workspace, ADDRESS, folder / "ca.pem")
         self.faults = Faults([*OPERATIONS, "score"])
         self.jobs = JobRunner(self.workspace, Pythons(), variables.of, self.faults)
@@ -58,6 +60,8 @@ class Here:
             self.workspace, self.jobs, self.serving, self.faults, buckets=buckets or Buckets(UNLIMITED)
         )
         self.app = build(self.context)
+        # A change that no test waits for any more would look at the records until the last test has ended.
+        finalize(self, self.serving.stopping.set)
         self.token = tokens.issue(self.workspace.identity, "https://management.azure.com/")[0]
 
     def call(
