@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,17 +32,15 @@ def bare(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*BARE, str(root), *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that --help needs, in a folder where nothing is installed."""
-    for name in ("run.py", "local", "service", "docs"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    copied = tmp_path / "run.py"
-    copied.unlink()
-    copied.write_bytes((ROOT / "run.py").read_bytes())
-    for path in ROOT.glob("requirements*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("local", "service", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    for path in (ROOT / "run.py", *ROOT.glob("requirements*")):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
 
 
 def test_help_describes_each_command_in_one_line(checkout: Path) -> None:
@@ -50,13 +50,37 @@ def test_help_describes_each_command_in_one_line(checkout: Path) -> None:
     assert all(name in said for name in APP)
 
 
+#: The help of each command, one after the other: its status, what it printed, and what is in the folder then.
+HELP_OF_EACH = """
+import sys; sys.path.insert(0, sys.argv.pop(1))
+import contextlib, io, json, os, run
+found = {}
+for command in sys.argv[1:]:
+    printed, problems = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(problems):
+        try:
+            status = run.main([command, "--help"])
+        except SystemExit as ended:
+            status = ended.code
+    found[command] = status, printed.getvalue(), problems.getvalue(), os.listdir(run.ROOT)
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def helped(checkout: Path) -> dict[str, Any]:
+    command = [sys.executable, "-S", "-I", "-c", HELP_OF_EACH, str(checkout), *OWN, *APP]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
 @pytest.mark.parametrize("command", [*OWN, *APP])
-def test_help_of_each_command_installs_nothing(checkout: Path, command: str) -> None:
-    before = sorted(path.name for path in checkout.iterdir())
-    done = bare(checkout, command, "--help")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: ")
-    assert sorted(path.name for path in checkout.iterdir() if path.name != "__pycache__") == before
+def test_help_of_each_command_installs_nothing(checkout: Path, helped: dict[str, Any], command: str) -> None:
+    status, printed, problems, there = helped[command]
+    assert (status, problems) == (0, "")
+    assert printed.startswith("usage: ")
+    copied = {"run.py", "local", "service", "docs", *(path.name for path in checkout.glob("requirements*"))}
+    assert {*there} - {"__pycache__"} == copied
 
 
 @pytest.mark.parametrize(
