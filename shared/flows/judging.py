@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
+from shared.base.errors import BadConfiguration, BadEvaluation, RetrainingError, ServiceUnavailable
 from shared.base.retry import delay
 from shared.base.suggestion import case_hint
 from shared.base.threads import together
@@ -51,7 +51,7 @@ from shared.store.answers import KeptRows
 log = logging.getLogger("relearn.judging")
 
 BY_REQUEST = 1000  #: rows; more are scored by a BES job, where the service has some
-FEW = 500  #: rows; of more, what an endpoint without BES jobs has answered is kept piece by piece
+FEW = 500  #: rows that are soon scored; of more, what a staged endpoint has answered is kept piece by piece
 SCORE_SECONDS = 30.0  #: after which a step scores no further rows
 IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
@@ -67,6 +67,7 @@ class JustRead:
 
     champion: Champion
     held_out: KeptRows | None
+    answered: Rows | None  #: what the first target answered for these rows meanwhile, whichever model it served
 
 
 @dataclass(frozen=True)
@@ -94,18 +95,21 @@ class Judging:
                 return job.end(JobState.FAILED, self.now(), reason), None
         reader = self.reader(pipeline)
 
-        def take_rows() -> tuple[HeldOut, KeptRows] | None:
+        def take_rows() -> tuple[HeldOut, KeptRows, Rows | None] | None:
             if outputs.scored is None or pipeline.gate.label is None:
                 return None
             content, gate = reader.read(results[outputs.scored]), pipeline.gate
             rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most, training.scored_columns)
-            kept = self.records.answers.keep_rows(rows)
+            kept, answered = together(
+                lambda: self.records.answers.keep_rows(rows),
+                lambda: None if job.champion and outputs.champion else self._answered(pipeline, rows),
+            )
             if job.champion and outputs.champion:
                 theirs, label = reader.read(results[outputs.champion]), pipeline.gate.label
                 answers = read_champion_scored(rows, total, theirs, label, gate.rows_at_most, training.scored_columns)
                 self.records.answers.keep(kept.digest, job.champion.sha256, answers)
                 kept = KeptRows(kept.digest, rows)
-            return HeldOut(digest=kept.digest, rows=len(rows.values), of=total), kept
+            return HeldOut(digest=kept.digest, rows=len(rows.values), of=total), kept, answered
 
         def take_evaluation() -> Evaluation:
             if outputs.evaluation is not None:
@@ -120,10 +124,20 @@ class Judging:
             lambda: keep(self.models, reader, results[outputs.model]),
             lambda: self.records.champions.load(pipeline.name),
         )
-        held_out, kept = taken or (None, None)
+        held_out, kept, answered = taken or (None, None, None)
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
-        return job.move_to(JobState.JUDGING, self.now(), note, **facts), JustRead(champion, kept)
+        return job.move_to(JobState.JUDGING, self.now(), note, **facts), JustRead(champion, kept, answered)
+
+    def _answered(self, pipeline: Pipeline, rows: Rows) -> Rows | None:
+        """Return what the first target answers, where few rows are asked for. After an error, the judgement asks."""
+        try:
+            endpoint = self.endpoints(pipeline)[pipeline.targets[0].name]
+            if not pipeline.gate.needs_rows or endpoint.staging or len(rows.values) > FEW:
+                return None
+            return endpoint.score(_asked(pipeline, rows))
+        except RetrainingError:
+            return None
 
     def with_champion(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
         """Return the job with the live model, which its training scores the held-out rows with too.
@@ -160,7 +174,8 @@ class Judging:
             if answers is None:
                 return self._scored_by_job(job, pipeline, model, _asked(pipeline, kept.rows), held_out)
             return self._decided(job, pipeline, *judged(model, answers))
-        job, found = self._scored_by_request(job, pipeline, champion, kept, judged)
+        answered = just_read.answered if just_read else None
+        job, found = self._scored_by_request(job, pipeline, champion, kept, answered, judged)
         return self._decided(job, pipeline, *found) if found else job
 
     def _live(self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint | None = None) -> Model:
@@ -176,13 +191,14 @@ class Judging:
         pipeline: Pipeline,
         champion: Champion,
         kept: KeptRows,
+        answered: Rows | None,
         judged: Callable[[Model, Rows], _Judged],
     ) -> tuple[RetrainingJob, _Judged | None]:
         """Return what the gate says, and the job, which notes who has scored the rows; None: not yet.
 
         The champion is the one of the record until the endpoint says, after it has scored, that it serves another. The
         gate judges while the endpoint is asked for that. Of several models of an endpoint only one that is there can
-        be asked, so the endpoint is asked first which one is live.
+        be asked, so the endpoint is asked first which one is live. `answered` is what it has just answered.
         """
         target = pipeline.targets[0].name
         endpoint = self.endpoints(pipeline)[target]
@@ -190,7 +206,7 @@ class Judging:
         model = recorded or self._live(pipeline, champion, endpoint)
         while True:
             known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
-            answers = self._answers(pipeline, endpoint, model, kept) if known is None else known
+            answers = known or (answered if recorded else None) or self._answers(pipeline, endpoint, model, kept)
             if answers is None:
                 return job, None
             if known is not None and recorded is None:

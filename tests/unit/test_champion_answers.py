@@ -1,0 +1,86 @@
+"""The champion answers a few held-out rows by request, while the results of the training are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from shared.base.errors import ServiceUnavailable
+from shared.domain.gate.decision import Gate
+from shared.domain.gate.rules import parse_rule
+from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.ports import BlobReference, Finished
+from shared.domain.rows import Rows
+from tests.support.fakes import World
+
+ROWS = range(40)
+SCORED = ["Scored Labels", "Scored Probabilities"]
+
+
+def table(number: int) -> bytes:
+    """Return scored rows; of another number they are others."""
+    rows = (f"{number + each},{each % 2},{each % 2},{each % 2}\n" for each in ROWS)
+    return f"age,label,{','.join(SCORED)}\n{''.join(rows)}".encode()
+
+
+class Place(World):
+    """A pipeline whose training gives the held-out rows; `asked` are the rows that its first target was given."""
+
+    def __init__(self) -> None:
+        super().__init__(gate=Gate(rules=[parse_rule("AUC >= champion")], label="label"))
+        training = msgspec.structs.replace(self.alone["income"].training, scored="output3")
+        self.alone["income"] = msgspec.structs.replace(self.alone["income"], training=training)
+        self.asked: list[int] = []
+        self.fails: list[Exception] = []
+        self.tables, self.read = 0, self.reader.read
+        self.reader.read = self.results  # type: ignore[method-assign]
+        self.endpoints["one"].score = self.score  # type: ignore[method-assign]
+        names = {"output1": "a.ilearner", "output2": "a.csv", "output3": "rows.csv"}
+        results = {port: BlobReference("https://store.example/", name) for port, name in names.items()}
+        self.service.answer = Finished(results)
+
+    def results(self, reference: BlobReference) -> Iterator[bytes]:
+        if reference.relative != "rows.csv":
+            return self.read(reference)
+        self.tables += 1
+        return iter([table(self.tables)])
+
+    def score(self, rows: Rows) -> Rows:
+        if self.fails:
+            raise self.fails.pop(0)
+        self.asked.append(len(rows.values))
+        return Rows(SCORED, [["0", "0.5"] for _ in rows.values])
+
+    def judged(self) -> RetrainingJob:
+        job_id = self.drop("a.csv")
+        self.flows.training.poll()
+        return self.records.jobs.require(job_id).record
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def test_the_rows_are_asked_for_once(place: Place) -> None:
+    # Before the first promotion it is not recorded what is live, so that the endpoint is asked for that first.
+    assert place.judged().state is JobState.ACCEPTED
+    place.run(lambda: place.records.champions.load("income").live is not None)
+    place.asked.clear()
+    again = place.judged()
+    assert again.verdict is not None
+    assert again.verdict.same_rows == len(ROWS)
+    assert place.asked == [len(ROWS)]
+
+
+def test_results_are_kept_also_where_the_champion_does_not_answer(place: Place) -> None:
+    place.fails = [ServiceUnavailable("503"), ServiceUnavailable("503")]
+    job = place.judged()
+    assert (job.state, job.trouble) == (JobState.JUDGING, "503")
+    assert job.held_out is not None
+    assert place.records.answers.rows(job.held_out.digest) is not None
+    place.clock.sleep(60)
+    place.flows.training.poll()
+    assert place.records.jobs.require(job.id).record.state is JobState.ACCEPTED
