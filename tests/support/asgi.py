@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import anyio
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.types import ASGIApp
 
@@ -94,7 +95,8 @@ async def _answer(app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes]) ->
         if not asked:  # as a server does: what comes after the body is the end of the connection, once all is answered
             await answered.wait()
             return {"type": "http.disconnect"}
-        part = next(left, None)
+        # What makes a body as it is asked for may make calls itself, and must not hold up the loop.
+        part = next(left, None) if isinstance(body, list | tuple) else await to_thread.run_sync(next, left, None)
         taken, asked = taken + (part is not None), part is not None
         return {"type": "http.request", "body": part or b"", "more_body": asked}
 
