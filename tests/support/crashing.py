@@ -55,7 +55,7 @@ def carry_out(settings: Mapping[str, str], request: Request, message_id: str, di
 def killed(target: Callable[..., None], *arguments: Any) -> bool:
     """Run it in its own process; return whether it was killed (and not done before that)."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.crashing"])
+    context.set_forkserver_preload(["tests.support.crashing", "numpy"])  # a check loads it
     process = context.Process(target=target, args=arguments)
     process.start()
     process.join(2 * PATIENCE)
