@@ -108,7 +108,8 @@ class Settlement(Run):
     def _settle_proven(
         self, change: Change, stored: Stored[RetrainingJob] | None, made: Made, served: Mapping[str, Served]
     ) -> None:
-        self.held.renew()  # before the history is written: a run that was overtaken must not
+        # Before the history is written: a run that was overtaken must not. The look at a switch has just renewed it.
+        (self.held.renew if change.traffic else self.held.keep)()
         entry = msgspec.structs.replace(change.entry, proof=made.proof, answered=self._answered(change, made))
         if change.traffic:
             steps = change.traffic.steps

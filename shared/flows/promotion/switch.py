@@ -121,7 +121,9 @@ class Switch:
 
     def _prove(self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows) -> tuple[Proof, Rows]:
         seen: list[Rows] = []
-        seconds = self._await(lambda: self._doubt(endpoint, link, change, before, seen))
+        doubt = partial(self._doubt, endpoint, link, change, before, seen)
+        # Each look also finds out whether this run has been overtaken, so that it does not write what it did not do.
+        seconds = self._await(lambda: together(doubt, self.renew)[0])
         return _proof(before, seen[-1], change, seconds), seen[-1]
 
     def _doubt(
