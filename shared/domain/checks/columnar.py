@@ -31,9 +31,24 @@ class Cells:
     """The cells of a block whose rows all have the same number of cells."""
 
     def __init__(self, grid: Grid, rows: int, width: int, marks: Iterable[str] = ()) -> None:
-        self._grid, self.rows, self._width = grid, rows, width
-        self._starts, self._lengths = grid.starts.reshape(rows, width), (grid.ends - grid.starts).reshape(rows, width)
-        self.marked = dict(self._blank(marks))  #: in which columns each of the marks for missing is
+        self._grid, self.rows, self._width, self._marks = grid, rows, width, marks
+        self._starts = grid.starts.reshape(rows, width)
+
+    @cached_property
+    def _sized(self) -> tuple[Any, dict[str, list[int]]]:
+        """Return the lengths of the cells, 0 where one is missing, and in which columns each of the marks is."""
+        lengths = self._grid.ends - self._grid.starts
+        marked = dict(self._blank(lengths))
+        return lengths.reshape(self.rows, self._width), marked
+
+    @property
+    def _lengths(self) -> Any:
+        return self._sized[0]
+
+    @property
+    def marked(self) -> dict[str, list[int]]:
+        """Return in which columns each of the marks for missing is."""
+        return self._sized[1]
 
     @property
     def missing(self) -> list[int]:
@@ -159,12 +174,12 @@ class Cells:
         may = (first == _SPACE) | (first == _TAB) | (first == 0xC2) | (last == _SPACE) | (last == _TAB) | (last == 0xA0)
         return self._seen(indices, may & (lengths > 0))
 
-    def _blank(self, marks: Iterable[str]) -> Iterator[tuple[str, list[int]]]:
-        """Take the cells that are one of these marks for missing; give in which columns each mark is."""
+    def _blank(self, lengths: Any) -> Iterator[tuple[str, list[int]]]:
+        """Take the cells that are one of the marks for missing; give in which columns each mark is."""
         import numpy as np
 
-        starts, lengths = self._starts.ravel(), self._lengths.ravel()
-        for mark in filter(None, marks):
+        starts = self._starts.ravel()
+        for mark in filter(None, self._marks):
             written = mark.encode().replace(b'"', b'""')
             places = np.flatnonzero(lengths == len(written))
             for offset, sign in enumerate(written):

@@ -53,9 +53,9 @@ def kinds(found: Spelled, ends: Any, lengths: Any) -> Any:
     """
     import numpy as np
 
-    how_many = _bytes(found.numbers)
-    how_many += _bytes(found.integers)
-    kind = np.uint8(OTHER) - how_many.take(ends)
+    places, bits = ends >> 3, (ends & 7).astype(np.uint8)
+    numbers, integers = (each.view(np.uint8).take(places) >> bits & 1 for each in found)
+    kind = OTHER - numbers - integers
     if lengths.max(initial=0) > _NUMBER_AT_MOST:
         kind[lengths > _NUMBER_AT_MOST] = OTHER
     return kind * (lengths > 0)
@@ -76,13 +76,6 @@ def _bits(mask: Any) -> Any:
     bits = np.zeros((len(mask) // 64 + 1) * 8, np.uint8)
     bits[: (len(mask) + 7) // 8] = np.packbits(mask, bitorder="little")
     return bits.view("<u8")
-
-
-def _bytes(bits: Any) -> Any:
-    """Return each bit in a byte."""
-    import numpy as np
-
-    return np.unpackbits(bits.view(np.uint8), bitorder="little")
 
 
 def _next(bits: Any) -> Any:
