@@ -34,6 +34,7 @@ def place(running: ServingHere) -> Iterator[ServingHere]:
     running.endpoint("income", {"blue": 100})
     yield running
     running.here.faults.lift()
+    until(running.idle, "what the test has asked for is done")
 
 
 def order(place: ServingHere, kind: str, endpoint: str = "income", **limits: float) -> None:

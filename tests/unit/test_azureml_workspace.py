@@ -206,6 +206,8 @@ def test_the_texts_of_an_error_are_found_at_every_depth() -> None:
         "A: b; UserError: exited with 1"
     )
     assert said(None) == "" and said({"code": None}) == "" and said("text") == ""
+    for odd in (True, 3, "text", {"code": "c"}):
+        assert said({"code": "A", "message": "b", "details": odd}) == "A: b"
 
 
 def test_the_app_trusts_the_authorities_that_a_setting_names(tmp_path: Path) -> None:

@@ -247,7 +247,8 @@ def said(error: Any) -> str:
         if isinstance(each, Mapping):
             text = ": ".join(str(each[name]) for name in ("code", "message") if each.get(name))
             found += [text] if text and text not in found else []
-            left += [each.get("error"), each.get("innerError"), *(each.get("details") or [])]
+            details = each.get("details")
+            left += [each.get("error"), each.get("innerError"), *(details if isinstance(details, list) else [])]
     return "; ".join(found)[:2000]
 
 
