@@ -12,18 +12,22 @@ from starlette.responses import Response
 from aml.api import scope
 from aml.call import Call
 from aml.context import Context
-from aml.errors import ArmError
+from aml.errors import ArmError, bad_request
 from aml.identity.names import is_of_this_machine
 from aml.storage.blobs import container_of
 from service.keys import new_id
 
 LASTING = timedelta(hours=8)  #: of a signature
+_KIND = "TemporaryBlobReference"  #: the only kind of upload that a client asks for
 
 
 def start_upload(context: Context, call: Call) -> Response:
     """Answer a container and a signature that opens it alone. The same version always gets the same container."""
     for name in ("name", "version"):
         scope.check_name(call.names[name], name)
+    kind = call.json().get("pendingUploadType", _KIND)
+    if kind != _KIND:
+        raise bad_request(f"The pendingUploadType {str(kind)[:80]!r} is invalid. It is {_KIND}.", "pendingUploadType")
     workspace, account = context.workspace, context.workspace.account
     version = call.path.partition("/workspaces/")[2].lower()
     container = f"upload-{hashlib.sha256(version.encode()).hexdigest()[:40]}"
@@ -50,7 +54,7 @@ def start_upload(context: Context, call: Call) -> Response:
     return scope.answer(
         {
             "pendingUploadId": new_id(),
-            "pendingUploadType": "TemporaryBlobReference",
+            "pendingUploadType": _KIND,
             "blobReferenceForConsumption": reference,
         }
     )

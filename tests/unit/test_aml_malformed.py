@@ -170,9 +170,18 @@ def test_a_malformed_request_is_refused_in_the_documented_shape(
         names = {name: re.sub("[/?#]", "", text) or "x" for name, text in drawn.items()} | right
         place = f"{path.replace(':path}', '}').format_map(names)}?api-version=2025-12-01&{sent.query}"
         answer = ask(here.app, method, place, headers, [] if method == "GET" else [sent.body], PORT)
-        assert answer.status < 500, (sent, answer.body)
+        reached_the_storage = path.endswith("/startPendingUpload") and answer.status == 503
+        assert answer.status < 500 or (reached_the_storage and _is_right_for_an_upload(sent)), (sent, answer.body)
         if answer.status >= 400:
             refusal(answer)
+
+
+def _is_right_for_an_upload(sent: Sent) -> bool:
+    """Tell whether a call to begin an upload is right, so that it gets as far as the storage, which is not there."""
+    try:
+        return isinstance(json.loads(sent.body), dict)
+    except ValueError:
+        return False
 
 
 @settings(max_examples=60, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
