@@ -17,6 +17,7 @@ from shared.domain.table import EXTENSIONS, PIECE, Block, Table, Unreadable
 from shared.domain.table.form import Form
 
 _LARGE_CHUNK = 1 << 20  #: bytes of which the next as many may be long in coming
+_LARGEST_KEPT = 30 << 20  #: bytes
 COLUMNAR_FROM = 32 << 10  #: bytes of a block that is looked at as a whole; NumPy has to be loaded for it
 
 
@@ -83,7 +84,19 @@ def _looked_at(table: Table, rows: RowChecks, large: int) -> Iterator[tuple[Bloc
     for block in blocks:
         yield rows.look(block)
         if block.grid and len(block.lines) >= large:
+            _keep_what_is_freed()
             yield from ahead(map(rows.look, blocks))
+
+
+def _keep_what_is_freed() -> None:
+    """Let the C library keep the memory of a block for the next one, where it is glibc.
+
+    It gives what is free at the end of a heap back to the system where that is more than twice the largest piece that
+    was freed so far, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Then each page has to be cleared anew.
+    """
+    import numpy as np
+
+    np.empty(_LARGEST_KEPT, np.uint8)  # nothing is written there, so that it takes no memory
 
 
 def _of_all(

@@ -1,11 +1,23 @@
 """A file's bytes as whole lines of UTF-8 text, whatever chunks they come in."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from shared.domain.table import encoding
 from shared.domain.table.form import ROW_AT_MOST, Unreadable
 
-_OF_ONE_SIZE, _LONGER = 16, 2  #: after so many pieces they are so many times as long
+_OF_ONE_SIZE, _LONGER = 16, 4  #: after so many pieces they are so many times as long
+
+
+class _Part(NamedTuple):
+    """The bytes of a chunk from `start` to `end`: they are copied once only, into a block."""
+
+    chunk: bytes
+    start: int
+    end: int
+
+    def size(self) -> int:
+        return self.end - self.start
 
 
 class Lines:
@@ -30,23 +42,22 @@ class Lines:
         return block or b""
 
     def _read(self) -> Iterator[bytes]:
-        parts: list[bytes] = []
-        waiting = 0  #: bytes of the line that is not ended yet
-        for number, (piece, last) in enumerate(self._pieces):
+        waiting: list[_Part] = []  #: of the line that is not ended yet
+        for number, (parts, last) in enumerate(self._pieces):
             if not number:
-                if (other := encoding.named(piece[: encoding.HEAD])) is not None:
+                first = _joined(parts)
+                if (other := encoding.named(first[: encoding.HEAD])) is not None:
                     self.broken = self._other(other)
                     return
-                if piece.startswith(encoding.BOM):
-                    piece, self._offset = piece[len(encoding.BOM) :], len(encoding.BOM)
-            end = len(piece) if last else piece.rfind(b"\n") + 1
-            if end:
-                yield from self._checked(b"".join([*parts, memoryview(piece)[:end]]))
-                parts, waiting = [], 0
-            parts.append(piece[end:])
-            waiting += len(piece) - end
-            if waiting > ROW_AT_MOST and not self.broken:
-                yield from self._checked(b"".join(parts))
+                self._offset = len(encoding.BOM) if first.startswith(encoding.BOM) else 0
+                parts = [_Part(first, self._offset, len(first))]
+            whole, rest = (parts, []) if last else _after_last_line(parts)
+            if whole:
+                yield from self._checked(_joined([*waiting, *whole]))
+                waiting = []
+            waiting += rest
+            if sum(map(_Part.size, waiting)) > ROW_AT_MOST and not self.broken:
+                yield from self._checked(_joined(waiting))
             if self.broken:
                 return
 
@@ -99,22 +110,35 @@ class Lines:
         return broken
 
 
-def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[list[_Part], bool]]:
     """Give the bytes in pieces, and whether a piece is the last: a report must not depend on the chunks.
 
     The first piece is long enough to see what the file is. After some pieces of `size` bytes they are longer, so that
     the threads that look at a large file wait less often for each other.
     """
-    parts: list[bytes] = []
+    parts: list[_Part] = []
     waiting, wanted, given = 0, max(size, encoding.HEAD), 0
     for chunk in chunks:
         at = 0
         # One byte stays behind, so that the last piece is known as such.
         while waiting + len(chunk) - at > wanted:
             end = at + wanted - waiting
-            yield b"".join([*parts, memoryview(chunk)[at:end]]), False
+            yield [*parts, _Part(chunk, at, end)], False
             given += 1
             parts, waiting, at, wanted = [], 0, end, size if given < _OF_ONE_SIZE else size * _LONGER
-        parts.append(chunk[at:])
+        parts.append(_Part(chunk, at, len(chunk)))
         waiting += len(chunk) - at
-    yield b"".join(parts), True
+    yield parts, True
+
+
+def _after_last_line(parts: list[_Part]) -> tuple[list[_Part], list[_Part]]:
+    """Return the parts up to the end of the last line that ends in them, and those behind it."""
+    for index in reversed(range(len(parts))):
+        chunk, start, end = parts[index]
+        if cut := chunk.rfind(b"\n", start, end) + 1:
+            return [*parts[:index], _Part(chunk, start, cut)], [_Part(chunk, cut, end), *parts[index + 1 :]]
+    return [], parts
+
+
+def _joined(parts: list[_Part]) -> bytes:
+    return b"".join([memoryview(chunk)[start:end] for chunk, start, end in parts])
