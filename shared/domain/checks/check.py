@@ -17,7 +17,7 @@ from shared.domain.table import EXTENSIONS, PIECE, Block, Table, Unreadable
 from shared.domain.table.form import Form
 
 _LARGE_CHUNK = 1 << 20  #: bytes of which the next as many may be long in coming
-_LARGEST_KEPT = 30 << 20  #: bytes
+_FREED_ONCE = 4 << 20  #: bytes: with more, the process stays larger and is hardly faster
 COLUMNAR_FROM = 32 << 10  #: bytes of a block that is looked at as a whole; NumPy has to be loaded for it
 
 
@@ -92,11 +92,11 @@ def _keep_what_is_freed() -> None:
     """Let the C library keep the memory of a block for the next one, where it is glibc.
 
     It gives what is free at the end of a heap back to the system where that is more than twice the largest piece that
-    was freed so far, up to 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Then each page has to be cleared anew.
+    was freed so far (mallopt(3), M_MMAP_THRESHOLD). Then the system has to clear each page anew.
     """
     import numpy as np
 
-    np.empty(_LARGEST_KEPT, np.uint8)  # nothing is written there, so that it takes no memory
+    np.empty(_FREED_ONCE, np.uint8)  # nothing is written there, so that it takes no memory
 
 
 def _of_all(
