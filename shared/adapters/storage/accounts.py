@@ -198,7 +198,7 @@ class _NamingTransport(RequestsTransport):  # type: ignore[misc]
         session = DirectSession()
         super().__init__(session=session, **_TIMEOUTS)
         self._init_session(session)
-        session.keep_connections()  # of the adapters that this transport has given it
+        session.keep_connections()  # in place of the adapters that this transport has given it
         self._setting = setting
 
     def send(self, request: HttpRequest, **options: Any) -> Any:
