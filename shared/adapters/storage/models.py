@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from typing import IO, Any
 
 import msgspec
@@ -25,6 +26,7 @@ from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference, KeptModel
 
 LINK_SECONDS = 86400.0  #: how long a service may take to fetch a model it was given
+_CLIENTS = 128  #: of single blobs that are kept
 _IN_MEMORY = 8 << 20  #: bytes; larger models wait in a temporary file
 _PIECE = 1 << 20  #: bytes that are in memory at once when a file of a folder is written
 _SIZE = "relearn_size"  #: metadata of a manifest: the size of its folder
@@ -35,6 +37,8 @@ class BlobModels:
     def __init__(self, store: BlobStore, container: str) -> None:
         self._store, self._name = store, container
         self._container = store.client.get_container_client(container)
+        # To make a client takes as long as to sign a call, and what is kept is soon looked up.
+        self._blob = lru_cache(_CLIENTS)(self._container.get_blob_client)
 
     def keep(self, chunks: Iterator[bytes]) -> Model:
         """Store the model under its content's hash. The same content is stored once."""
@@ -54,7 +58,7 @@ class BlobModels:
         file.seek(0)
         with storage_errors(f"keeping the model {model.name}"), suppress(ResourceExistsError):
             try:
-                self._container.upload_blob(model.name, file, length=model.size, overwrite=False)
+                self._blob(model.name).upload_blob(file, length=model.size, overwrite=False)
             except ResourceNotFoundError:
                 create_container(self._container)
                 return self._upload(model, file)
@@ -89,7 +93,7 @@ class BlobModels:
     def touch(self, model: Model) -> bool:
         with storage_errors(f"touching the model {model.name}"), suppress(ResourceNotFoundError):
             # Writing metadata, even none, gives a blob a new ETag and a new time.
-            self._container.get_blob_client(_stands_for(model)).set_blob_metadata(_about(model))
+            self._blob(_stands_for(model)).set_blob_metadata(_about(model))
             return True
         return False
 
@@ -152,7 +156,7 @@ class BlobModels:
             return model
         named = Model(sha256=match["sha256"], size=0, folder=match["kind"] == "/")
         with storage_errors(f"looking up the model {match[0]}"), suppress(ResourceNotFoundError):
-            return _model(self._container.get_blob_client(_stands_for(named)).get_blob_properties())
+            return _model(self._blob(_stands_for(named)).get_blob_properties())
         return None
 
 

@@ -1,17 +1,19 @@
 """Versions of the blobs of one container: found, listed, read under their ETag, and linked to."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobClient, BlobProperties
+from azure.storage.blob import BlobProperties
 
 from shared.adapters.storage.accounts import BlobStore, storage_errors
 from shared.base.errors import DataChanged
 from shared.domain.jobs import Dataset
 from shared.domain.ports import BlobReference
 
+_CLIENTS = 128  #: of single blobs that are kept
 _CONFLICT = 409
 _COPY_LINK = 86400.0  #: seconds the storage service has for copying a blob
 
@@ -19,6 +21,8 @@ _COPY_LINK = 86400.0  #: seconds the storage service has for copying a blob
 class BlobVersions:
     def __init__(self, store: BlobStore, container: str) -> None:
         self._store, self._container = store, container
+        # To make a client takes as long as to sign a call, and what is found is soon read.
+        self.blob = lru_cache(_CLIENTS)(store.client.get_container_client(container).get_blob_client)
 
     def find(self, path: str) -> Dataset | None:
         with storage_errors(f"looking up {path}"):
@@ -70,9 +74,6 @@ class BlobVersions:
         """Return the blob's address with a signature, as the storage service reads it to copy the blob."""
         sas = self.link(path, _COPY_LINK).sas
         return f"{self.blob(path).url}{sas.reveal() if sas else ''}"
-
-    def blob(self, path: str) -> BlobClient:
-        return self._store.client.get_blob_client(self._container, path)
 
 
 def is_folder(blob: BlobProperties) -> bool:
