@@ -5,7 +5,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from datetime import datetime
@@ -60,7 +60,8 @@ def at_once(work: Callable[[T], R], things: Iterable[T]) -> list[R]:
             pass
     finally:
         left.clear()
-        _rested(lambda: wait([future for future in futures if not future.cancel()]))
+        if running := [future for future in futures if not future.cancel()]:
+            _rested(lambda: [future.exception() for future in running])
     if failed:
         # A request to end the process comes as SystemExit, once: another failure must not take its place.
         raise failed[min(failed, key=lambda number: (isinstance(failed[number], Exception), number))]
