@@ -37,7 +37,8 @@ class _Table:
         cells = self.cells(column)
         if "" in cells:
             raise self._wrong(column, cells.index(""), "is empty")
-        return list(map(_class, cells))
+        names = {cell: _class(cell) for cell in {*cells}}  # a class is written in few ways, and in many rows
+        return [names[cell] for cell in cells]
 
     def numbers(self, column: str) -> Floats:
         cells = self.cells(column)
