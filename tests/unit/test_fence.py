@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from threading import Event
 
 import pytest
 
@@ -11,7 +12,9 @@ from shared.domain.champions import Action, Champion, Change
 from shared.domain.jobs import JobState
 from shared.domain.messages import Command, Request
 from shared.domain.rows import Rows
+from tests.support.fake_storage import FakeLease
 from tests.support.fakes import World
+from tests.support.waiting import PATIENCE
 from tests.unit.test_promotion import promote, promoted, served, state, trained
 
 CHAMPION = "champions/income.json"
@@ -156,21 +159,39 @@ def test_a_worker_that_was_stopped_before_its_check_writes_nothing(world: World)
     assert [entry.action.value for entry, _ in world.records.champions.entries("income")] == ["found", "promoted"]
 
 
-def test_a_worker_that_was_stopped_in_the_last_look_of_its_proof_writes_no_entry(world: World) -> None:
+@pytest.mark.parametrize("renewed", [False, True], ids=["before its renewal", "after its renewal"])
+def test_a_worker_that_was_stopped_in_the_last_look_of_its_proof_writes_no_entry(
+    renewed: bool, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look and the renewal are of two threads, and a worker that is stopped is so in both."""
     older, newer = world.accepted("a.csv"), world.accepted("b.csv")
-    last = world.endpoints["two"]
-    score = last.score
+    last, leases = world.endpoints["two"], list[FakeLease]()
+    score, renew = last.score, FakeLease.renew
+    has_renewed, goes_on = Event(), Event()
+    last.stopped = lambda: leases.append(world.documents.leased[CHAMPION])
 
     def stopped(rows: Rows) -> Rows:
         answers = score(rows)
-        if last.updates:
+        if leases:
             last.score = score  # type: ignore[method-assign]
+            assert not renewed or has_renewed.wait(PATIENCE)
+            world.clock.sleep(60)  # the lease's
             overtaken_by(world, newer)
+            goes_on.set()
         return answers
 
+    def renewing(lease: FakeLease) -> None:
+        looks = lease in leases and not goes_on.is_set()
+        assert not looks or renewed or goes_on.wait(PATIENCE)
+        renew(lease)
+        if looks:
+            has_renewed.set()
+
     last.score = stopped  # type: ignore[method-assign]
+    monkeypatch.setattr(FakeLease, "renew", renewing)
     with pytest.raises(Busy):
         promote(world, older)
+    assert has_renewed.is_set() == renewed
     # The older one's entry is of the run that took its change over.
     assert [entry.job for entry, _ in world.records.champions.entries("income")] == [None, older, newer]
 
