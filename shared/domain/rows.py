@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 
 import msgspec
 
@@ -20,9 +19,7 @@ class Rows(msgspec.Struct, frozen=True):
         if missing:
             raise ValueError(f"has no column {missing[0]!r}; its columns are: {', '.join(self.columns)}")
         places = [self.columns.index(name) for name in columns]
-        if len(places) < 2:  # of one place, `itemgetter` gives the cell alone
-            return Rows(list(columns), [[row[place] for place in places] for row in self.values])
-        return Rows(list(columns), list(map(list, map(itemgetter(*places), self.values))))
+        return Rows(list(columns), [[row[place] for place in places] for row in self.values])
 
     def at(self, places: Sequence[int]) -> Rows:
         """Return the rows at these places, from 0."""
