@@ -16,13 +16,18 @@ from local.children import end_in_order
 from local.studio import RunningStudio, running_studio
 from local.workplace import Workplace, publish
 from service.loading import loading
-from tests.support.workers import finish_cleaning_up
+from tests.support.workers import OwnOrder, finish_cleaning_up
 
 # What Hypothesis takes for slow is a machine that has other things to do.
 settings.register_profile("relearn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relearn")
 
 end_in_order(lambda number: pytest.exit(f"ended by signal {number}", returncode=128 + number))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if worker := getattr(config, "workerinput", None):
+        config.pluginmanager.register(OwnOrder(worker["workerid"]))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,8 +53,10 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the longest files begin first, so that no worker is left alone with one at the end."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    """Have the longest files begin first, so that no worker is left alone with one at the end; the order is the same in
+    each worker, wherever it began to load them."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (ranks.get(item.path.name, len(LONGEST)), str(item.path)))
 
 
 @pytest.fixture(scope="session")
