@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import requests
 from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from tests.support.arm import Manager
 
@@ -31,12 +34,25 @@ class Specification:
         self._content = json.loads(file.read_text("utf-8"))
         self.version = str(self._content["info"]["version"])
         self._definitions = _closed(self._content["definitions"])
+        self._right: set[tuple[str, int]] = set()  #: the references that parts of the body fulfil, by the parts' ids
+        self._validator = extend(Draft202012Validator, {"$ref": self._follow})
+
+    def _follow(self, validator: Any, reference: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        """Look at a part of the body by a definition; once only where it has no fault.
+
+        To find what is not evaluated, the validator looks at each part again at each level that it is in.
+        """
+        key = (reference, id(instance))
+        if key not in self._right:
+            faults = list(Draft202012Validator.VALIDATORS["$ref"](validator, reference, instance, schema) or ())
+            if not faults:
+                self._right.add(key)
+            yield from faults
 
     def faults(self, schema: Any, body: Any) -> list[str]:
         """Return what is wrong with the body; a member that the schema does not know is wrong too."""
-        validator = Draft202012Validator(
-            {**_rewritten(schema), "definitions": self._definitions}, format_checker=FORMATS
-        )
+        self._right.clear()
+        validator = self._validator({**_rewritten(schema), "definitions": self._definitions}, format_checker=FORMATS)
         errors = list(validator.iter_errors(body))
         # What has another fault counts as not evaluated, and so does all that it is in.
         said = [each for each in errors if each.validator != "unevaluatedProperties"] or errors
