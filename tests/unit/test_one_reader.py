@@ -42,37 +42,63 @@ SPELLINGS = {
     "-1.5": ["-1.5", '"-1.5"'],
 }
 NOISE = ["", "", "", "", '"', '""', ",", "\r", " ", "\t", "x", "\n", "\r\n", "\ufeff", "'", "%", "\\", "{", "?"]
+# Strategies are made once: Hypothesis looks at each new one before it draws from it.
+ODD = st.sampled_from(NOISE)
 ENDS = st.sampled_from(["\n", "\n", "\r\n"])
+BLANKS = st.sampled_from(["", "", "", "\n", "\r\n", "  \n"])
+MARKS = st.sampled_from([b"", b"\xef\xbb\xbf"])
+SPELT = {name: st.sampled_from(spellings) for name, spellings in SPELLINGS.items()}
+#: each name as often as another, in whichever of its one or two spellings
+CELLS = [cell for spellings in SPELLINGS.values() for cell in (spellings * 2)[:2]]
+CELLS_BY_TAB = [cell for cell in CELLS if "\t" not in cell or cell[0] == '"']
 
 
-@st.composite
-def csv_files(draw: st.DrawFn, names: list[str], separator: str, headless: bool) -> bytes:
+def rows_of(cells: list[str], width: int) -> st.SearchStrategy[list[list[str]]]:
+    return st.lists(st.lists(st.sampled_from(cells), min_size=width, max_size=width), min_size=1, max_size=4)
+
+
+ROWS_OF = {
+    (separator, width): rows_of(cells, width)
+    for separator, cells in ((",", CELLS), ("\t", CELLS_BY_TAB))
+    for width in (1, 2, 3)
+}
+
+
+def drawn_csv(draw: st.DrawFn, names: list[str], separator: str, headless: bool) -> bytes:
     """A table with these names, in one of the many ways to write it, and now and then with something odd in it."""
-    spelt = st.sampled_from(list(SPELLINGS)).flatmap(lambda cell: st.sampled_from(SPELLINGS[cell]))
-    cells = spelt if separator == "," else spelt.filter(lambda cell: "\t" not in cell or cell[0] == '"')
-    rows = draw(st.lists(st.lists(cells, min_size=len(names), max_size=len(names)), min_size=1, max_size=4))
-    header = [] if headless else [[draw(st.sampled_from(SPELLINGS[name])) for name in names]]
-    blank = st.sampled_from(["", "", "", "\n", "\r\n", "  \n"])
-    lines = [draw(blank) + separator.join(row) + draw(ENDS) for row in [*header, *rows]]
-    text = "".join(lines) + draw(blank)
+    rows = draw(ROWS_OF[separator, len(names)])
+    header = [] if headless else [[draw(SPELT[name]) for name in names]]
+    lines = [draw(BLANKS) + separator.join(row) + draw(ENDS) for row in [*header, *rows]]
+    text = "".join(lines) + draw(BLANKS)
     text = text.rstrip("\r\n") if draw(st.booleans()) else text
     at = draw(st.integers(0, len(text)))
-    text = text[:at] + draw(st.sampled_from(NOISE)) + text[at:]
-    return draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode()
+    text = text[:at] + draw(ODD) + text[at:]
+    return draw(MARKS) + text.encode()
+
+
+csv_files = st.composite(drawn_csv)
+FILE_NAMES = st.sampled_from(["x.csv", "X.CSV", "x.tsv", "x.nh.csv", "x.nh.tsv"])
+COLUMNS = {
+    separator: st.lists(
+        st.sampled_from([each for each in SPELLINGS if separator == "," or "\t" not in each]),
+        min_size=1,
+        max_size=3,
+        unique=True,
+    )
+    for separator in (",", "\t")
+}
 
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[str, list[bytes]]:
     """A file's name, and several files with the same columns most of the time."""
-    name = draw(st.sampled_from(["x.csv", "X.CSV", "x.tsv", "x.nh.csv", "x.nh.tsv"]))
+    name = draw(FILE_NAMES)
     separator = "\t" if "tsv" in name else ","
-    all_names = [each for each in SPELLINGS if separator == "," or "\t" not in each]
-    columns = st.lists(st.sampled_from(all_names), min_size=1, max_size=3, unique=True)
-    names = draw(columns)
+    names = draw(COLUMNS[separator])
     files = []
     for _ in range(draw(st.integers(1, 3))):
-        of = draw(columns) if draw(st.integers(0, 9)) == 0 else names
-        files.append(draw(csv_files(of, separator, ".nh." in name)))
+        of = draw(COLUMNS[separator]) if draw(st.integers(0, 9)) == 0 else names
+        files.append(drawn_csv(draw, of, separator, ".nh." in name))
     return name, files
 
 
@@ -87,27 +113,37 @@ ARFF_CELLS = [
 ]  # fmt: skip
 
 
+ARFF_NAMES = [st.sampled_from([f"c{number}"] * 9 + ATTRIBUTE_NAMES) for number in range(3)]
+ARFF_KINDS = st.sampled_from(ATTRIBUTES[:9] * 3 + ATTRIBUTES)
+ARFF_ROWS = [
+    st.lists(st.sampled_from(ARFF_CELLS[:14] * 5 + ARFF_CELLS), min_size=width, max_size=width) for width in range(4)
+]
+ARFF_WORDS, ARFF_SPACES = st.sampled_from(["@attribute", "@ATTRIBUTE"]), st.sampled_from([" ", "\t", "  "])
+ARFF_FIRST = st.lists(st.sampled_from(["% made by hand", "", "  ", "@inputs a", "@relation 'r s'"]), max_size=2)
+ARFF_DATA = st.sampled_from(["@data", "@DATA", " @data ", "@data % note"])
+ARFF_REMARKS = st.sampled_from([[], [], [], ["% note"], [""], [" \t"]])
+ARFF_SEPARATORS = st.sampled_from([",", ", ", " ,\t"])
+ARFF_BEGINS, ARFF_ENDS = st.sampled_from(["", "", " "]), st.sampled_from(["", " ", " % note"])
+
+
 @st.composite
 def arff_files(draw: st.DrawFn) -> bytes:
-    lines = draw(st.lists(st.sampled_from(["% made by hand", "", "  ", "@inputs a", "@relation 'r s'"]), max_size=2))
+    lines = [*draw(ARFF_FIRST)]
     count = draw(st.integers(1, 3))
     for number in range(count):
-        name = draw(st.sampled_from([f"c{number}"] * 9 + ATTRIBUTE_NAMES))
-        word, space = draw(st.sampled_from(["@attribute", "@ATTRIBUTE"])), draw(st.sampled_from([" ", "\t", "  "]))
-        lines.append(f"{word} {name}{space}{draw(st.sampled_from(ATTRIBUTES[:9] * 3 + ATTRIBUTES))}")
-    lines.append(draw(st.sampled_from(["@data", "@DATA", " @data ", "@data % note"])))
-    cells = st.sampled_from(ARFF_CELLS[:14] * 5 + ARFF_CELLS)
+        name = draw(ARFF_NAMES[number])
+        word, space = draw(ARFF_WORDS), draw(ARFF_SPACES)
+        lines.append(f"{word} {name}{space}{draw(ARFF_KINDS)}")
+    lines.append(draw(ARFF_DATA))
     for _ in range(draw(st.integers(1, 4))):
-        lines += draw(st.sampled_from([[], [], [], ["% note"], [""], [" \t"]]))
-        row = draw(st.lists(cells, min_size=count, max_size=count))
-        separator = draw(st.sampled_from([",", ", ", " ,\t"]))
-        lines.append(
-            draw(st.sampled_from(["", "", " "])) + separator.join(row) + draw(st.sampled_from(["", " ", " % note"]))
-        )
+        lines += draw(ARFF_REMARKS)
+        row = draw(ARFF_ROWS[count])
+        separator = draw(ARFF_SEPARATORS)
+        lines.append(draw(ARFF_BEGINS) + separator.join(row) + draw(ARFF_ENDS))
     end = draw(ENDS)
     text = end.join(lines) + end
     at = draw(st.integers(0, len(text)))
-    return (text[:at] + draw(st.sampled_from(NOISE)) + text[at:]).encode()
+    return (text[:at] + draw(ODD) + text[at:]).encode()
 
 
 FILES = batches().map(lambda batch: (batch[1][0], batch[0])) | st.tuples(arff_files(), st.just("x.arff"))
