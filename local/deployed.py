@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,18 +62,25 @@ def stage(root: Path, folder: Path) -> None:
 
 def read_templates(root: Path) -> dict[str, Mapping[str, Any]]:
     """Return each template as the parser reads it, by its name below `infra/`."""
+    folder = root / TEMPLATES
+    return {path.relative_to(folder).as_posix(): _read(path) for path in sorted(folder.rglob("*.bicep"))}
+
+
+def _read(template: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _parser().parse(text=template.read_text("utf-8"))
+    return found
+
+
+@cache
+def _parser() -> Any:
     from pycep import BicepParser  # only the tests and the checks have it
 
-    parser, folder = BicepParser(), root / TEMPLATES
-    return {
-        path.relative_to(folder).as_posix(): parser.parse(text=path.read_text("utf-8"))
-        for path in sorted(folder.rglob("*.bicep"))
-    }
+    return BicepParser()
 
 
 def settings(root: Path, variable: str = "settings") -> dict[str, str]:
     """Return the app's settings as a variable of its template has them, with placeholders for what Azure makes."""
-    values: Any = read_templates(root)["modules/app.bicep"]["variables"][variable]["value"]
+    values: Any = _read(root / TEMPLATES / "modules" / "app.bicep")["variables"][variable]["value"]
     return {name: _value(value) for name, value in values.items()}
 
 
