@@ -53,8 +53,10 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have the longest files begin first, so that no worker is left alone with one at the end; the order is the same in
-    each worker, wherever it began to load them."""
+    """Have the longest files begin first, so that no worker is left alone with one at the end.
+
+    The order is the same in each worker, in whichever order it has loaded them.
+    """
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (ranks.get(item.path.name, len(LONGEST)), str(item.path)))
 
