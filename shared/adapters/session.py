@@ -56,10 +56,10 @@ class _AsGiven(requests.PreparedRequest):
 class _InOneWrite(HTTPConnection):
     """Sends a small body together with its headers: one write, and the service wakes up once."""
 
-    _held: list[bytes] | None = None
+    _held: bytearray | None = None  #: what is not sent yet of a request that is being written
 
     def request(self, *arguments: Any, **options: Any) -> None:
-        self._held = []
+        self._held = bytearray()
         try:
             super().request(*arguments, **options)
             self._let_go()
@@ -67,21 +67,18 @@ class _InOneWrite(HTTPConnection):
             self._held = None
 
     def send(self, data: Any) -> None:
-        if self._held is None:
-            super().send(data)
-            return
-        small = isinstance(data, bytes) and len(data) <= _WITH_HEADERS
-        if small:
-            self._held.append(data)
-        if not small or sum(map(len, self._held)) > _WITH_HEADERS:
+        if self._held is not None and isinstance(data, bytes) and len(data) <= _WITH_HEADERS:
+            self._held += data
+            if len(self._held) > _WITH_HEADERS:
+                self._let_go()
+        else:
             self._let_go()
-        if not small:
             super().send(data)
 
     def _let_go(self) -> None:
         if self._held:
-            whole, self._held = b"".join(self._held), []
-            super().send(whole)
+            held, self._held = self._held, bytearray()
+            super().send(held)
 
 
 class _InOneSecureWrite(_InOneWrite, HTTPSConnection): ...

@@ -14,6 +14,7 @@ import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared.adapters import session as session_module
 from shared.adapters.session import DirectSession, _AsGiven
 from shared.adapters.storage.accounts import _NamingTransport
 
@@ -167,3 +168,10 @@ def test_a_session_that_was_closed_connects_again() -> None:
                 assert session.request("POST", address, data=b"a").content == b"a"
             assert len(connections) == number
             session.close()
+
+
+def test_more_hosts_are_called_than_are_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "_HOSTS", 2)
+    with echoing() as one, echoing() as two, echoing() as three, DirectSession() as session:
+        for address in (one, two, three) * 3:
+            assert session.request("POST", address, data=b"a").content == b"a"
