@@ -176,6 +176,15 @@ def test_a_malformed_request_is_refused_in_the_documented_shape(
             refusal(answer)
 
 
+@pytest.mark.parametrize("body", [b"", b"~", b"[]", b'{"pendingUploadType": "None"}', b'{"pendingUploadType": 1}'])
+def test_an_upload_with_a_wrong_body_is_refused_before_the_storage_is_asked(here: Here, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {here.token}"}
+    place = f"{here.workspace.id}/codes/a/versions/1/startPendingUpload?api-version=2025-12-01"
+    right = ask(here.app, "POST", place, headers, [b'{"pendingUploadType": "TemporaryBlobReference"}'], PORT)
+    assert (right.status, refusal(right)[1]) == (503, "StorageError")  # no storage listens
+    assert ask(here.app, "POST", place, headers, [body], PORT).status == 400
+
+
 def _is_right_for_an_upload(sent: Sent) -> bool:
     """Tell whether a call to begin an upload is right, so that it gets as far as the storage, which is not there."""
     try:

@@ -91,8 +91,8 @@ def _looked_at(table: Table, rows: RowChecks, large: int) -> Iterator[tuple[Bloc
 def _keep_what_is_freed() -> None:
     """Let the C library keep the memory of a block for the next one, where it is glibc.
 
-    It gives what is free at the end of a heap back to the system where that is more than twice the largest piece that
-    was freed so far (mallopt(3), M_MMAP_THRESHOLD). Then the system has to clear each page anew.
+    It gives the free end of a heap back to the system when that end is more than twice as large as the largest piece
+    freed so far (mallopt(3), M_MMAP_THRESHOLD). The system must clear each page when the memory is needed again.
     """
     import numpy as np
 

@@ -132,7 +132,7 @@ def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[tuple[list[_Part], b
 
 
 def _after_last_line(parts: list[_Part]) -> tuple[list[_Part], list[_Part]]:
-    """Return the parts up to the end of the last line that ends in them, and those behind it."""
+    """Return the parts that are whole lines, and the parts that follow the last line end."""
     for index in reversed(range(len(parts))):
         chunk, start, end = parts[index]
         if cut := chunk.rfind(b"\n", start, end) + 1:
