@@ -10,12 +10,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from shared.base.errors import BadConfiguration, BadEvaluation, RetrainingError, ServiceUnavailable
+from shared.base.errors import BadConfiguration, BadEvaluation, ServiceUnavailable
 from shared.base.retry import delay
 from shared.base.suggestion import case_hint
 from shared.base.threads import together
@@ -31,34 +30,28 @@ from shared.domain.ports import (
     BatchService,
     BlobReader,
     Cancelled,
-    Endpoint,
     Endpoints,
     Failed,
     Finished,
     Models,
     NotStarted,
     Running,
-    Staging,
     TrainingData,
 )
 from shared.domain.proof_rows import most_telling, scored_columns
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
-from shared.flows.live import keep, live_model
+from shared.flows.by_request import FEW, REPLACED, ByRequest, Judged, asked
+from shared.flows.live import keep
 from shared.store import Records
 from shared.store.answers import KeptRows
 
 log = logging.getLogger("relearn.judging")
 
 BY_REQUEST = 1000  #: rows; more are scored by a BES job, where the service has some
-FEW = 500  #: rows that are soon scored; of more, what a staged endpoint has answered is kept piece by piece
-SCORE_SECONDS = 30.0  #: after which a step scores no further rows
 IN_VAIN = 5  #: BES jobs of one judgement that may give nothing
 LINK_SECONDS = 86400.0
 BYTES_OF_ANSWERS = 64 << 20
-REPLACED = "The champion was replaced while it scored the held-out rows"
-
-_Judged = tuple[Verdict, Telling | None]  #: what the gate says, and the rows for the proof
 
 
 @dataclass(frozen=True)
@@ -82,6 +75,10 @@ class Judging:
     scoring: Callable[[Pipeline], BatchService]
     now: Callable[[], datetime]
 
+    @property
+    def _by_request(self) -> ByRequest:
+        return ByRequest(self.records, self.models, self.reader, self.endpoints, self.now)
+
     def take_results(
         self, job: RetrainingJob, pipeline: Pipeline, finished: Finished
     ) -> tuple[RetrainingJob, JustRead | None]:
@@ -94,6 +91,7 @@ class Judging:
                 reason = f"The {training.job_word} has no output {port!r}; {hint}"
                 return job.end(JobState.FAILED, self.now(), reason), None
         reader = self.reader(pipeline)
+        by_rows = outputs.scored is not None and pipeline.gate.label is not None and pipeline.gate.needs_rows
 
         def take_rows() -> tuple[HeldOut, KeptRows, Rows | None] | None:
             if outputs.scored is None or pipeline.gate.label is None:
@@ -101,8 +99,8 @@ class Judging:
             content, gate = reader.read(results[outputs.scored]), pipeline.gate
             rows, total = read_scored(content, pipeline.gate.label, gate.rows_at_most, training.scored_columns)
             kept, answered = together(
-                lambda: self.records.answers.keep_rows(rows),
-                lambda: None if job.champion and outputs.champion else self._answered(pipeline, rows),
+                lambda: self._kept(pipeline, rows),
+                lambda: None if job.champion and outputs.champion else self._by_request.answered(pipeline, rows),
             )
             if job.champion and outputs.champion:
                 theirs, label = reader.read(results[outputs.champion]), pipeline.gate.label
@@ -122,33 +120,42 @@ class Judging:
             take_rows,
             take_evaluation,
             lambda: keep(self.models, reader, results[outputs.model]),
-            lambda: self.records.champions.load(pipeline.name),
+            # Where rows are compared, the endpoint says which model is live, also if another process wrote the record.
+            lambda: self.records.champions.look(pipeline.name, recent=by_rows).stored.record,
         )
         held_out, kept, answered = taken or (None, None, None)
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
         facts = {"model": model, "evaluation": evaluation, "held_out": held_out}
         return job.move_to(JobState.JUDGING, self.now(), note, **facts), JustRead(champion, kept, answered)
 
-    def _answered(self, pipeline: Pipeline, rows: Rows) -> Rows | None:
-        """Return what the first target answers, where few rows are asked for. After an error, the judgement asks."""
-        try:
-            endpoint = self.endpoints(pipeline)[pipeline.targets[0].name]
-            if not pipeline.gate.needs_rows or endpoint.staging or len(rows.values) > FEW:
-                return None
-            return endpoint.score(_asked(pipeline, rows))
-        except RetrainingError:
-            return None
+    def _kept(self, pipeline: Pipeline, rows: Rows) -> KeptRows:
+        """Store the rows, and have the gate draw from them while the champion scores them."""
+        kept = self.records.answers.keep_rows(rows)
+        if pipeline.gate.needs_rows:
+            from shared.domain.gate.bootstrap import draw_ahead
+
+            draw_ahead(len(rows.values))
+        return kept
 
     def with_champion(self, job: RetrainingJob, pipeline: Pipeline) -> RetrainingJob:
         """Return the job with the live model, which its training scores the held-out rows with too.
 
         Where another model is live by the time of the judgement, that one is asked through its endpoint.
         """
-        model = self._live(pipeline, self.records.champions.load(pipeline.name))
+        model = self._by_request.live(pipeline, self.records.champions.load(pipeline.name))
         return job.noting(self.now(), f"its training gets the champion {model.sha256[:12]}", champion=model)
 
-    def judge(self, job: RetrainingJob, pipeline: Pipeline, just_read: JustRead | None = None) -> RetrainingJob:
-        """Take the job to its verdict, or one step towards it."""
+    def judge(
+        self,
+        job: RetrainingJob,
+        pipeline: Pipeline,
+        just_read: JustRead | None = None,
+        beside: list[Callable[[], None]] | None = None,
+    ) -> RetrainingJob:
+        """Take the job to its verdict, or one step towards it.
+
+        `beside` gets what may be written at the same time as the job; without it, that is written before.
+        """
         assert job.model is not None, "a job is judged once its results are kept"
         evaluation = job.evaluation
         assert evaluation is not None, "a job is judged once its results are kept"
@@ -163,103 +170,28 @@ class Judging:
             raise BadEvaluation(f"The held-out rows of job {job.id} are gone from the records")
         held_out, scored = job.held_out, ScoredRows(rows=kept.rows, label=pipeline.gate.label)
 
-        def judged(model: Model, answers: Rows) -> _Judged:
+        def judged(model: Model, answers: Rows) -> Judged:
             known = champion.evaluation if champion.live and model in champion.live.models.values() else None
             live = LiveModel(model=model.sha256, evaluation=known, answers=answers)
             return judge(pipeline.gate, evaluation, live, scored), _telling(pipeline, scored.rows, answers)
 
         if pipeline.targets[0].batch_output and len(kept.rows.values) > BY_REQUEST:
-            model = self._live(pipeline, champion)
+            model = self._by_request.live(pipeline, champion)
             answers = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
             if answers is None:
-                return self._scored_by_job(job, pipeline, model, _asked(pipeline, kept.rows), held_out)
+                return self._scored_by_job(job, pipeline, model, asked(pipeline, kept.rows), held_out)
             return self._decided(job, pipeline, *judged(model, answers))
         answered = just_read.answered if just_read else None
-        job, found = self._scored_by_request(job, pipeline, champion, kept, answered, judged)
-        return self._decided(job, pipeline, *found) if found else job
-
-    def _live(self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint | None = None) -> Model:
-        """Return what the first target serves; a model that the champion's record names is not looked up again."""
-        target = pipeline.targets[0].name
-        known = champion.live.models.values() if champion.live else ()
-        endpoint = endpoint or self.endpoints(pipeline)[target]
-        return live_model(self.models, self.reader(pipeline), target, endpoint, known)
-
-    def _scored_by_request(
-        self,
-        job: RetrainingJob,
-        pipeline: Pipeline,
-        champion: Champion,
-        kept: KeptRows,
-        answered: Rows | None,
-        judged: Callable[[Model, Rows], _Judged],
-    ) -> tuple[RetrainingJob, _Judged | None]:
-        """Return what the gate says, and the job, which notes who has scored the rows; None: not yet.
-
-        The champion is the one of the record until the endpoint says, after it has scored, that it serves another. The
-        gate judges while the endpoint is asked for that. Of several models of an endpoint only one that is there can
-        be asked, so the endpoint is asked first which one is live. `answered` is what it has just answered.
-        """
-        target = pipeline.targets[0].name
-        endpoint = self.endpoints(pipeline)[target]
-        recorded = champion.live.models.get(target) if champion.live and not endpoint.staging else None
-        model = recorded or self._live(pipeline, champion, endpoint)
-        while True:
-            known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
-            answers = known or (answered if recorded else None) or self._answers(pipeline, endpoint, model, kept)
-            if answers is None:
-                return job, None
-            if known is not None and recorded is None:
-                return job, judged(model, answers)
-            new = None if known else answers
-            live, found = together(
-                partial(self._confirmed, pipeline, champion, endpoint, model, kept.digest, new),
-                partial(_unless_bad, judged, model, answers),
-            )
-            if live == model:
-                break
-            if recorded is None:
-                raise ServiceUnavailable(REPLACED)
-            model, recorded = live, None
-        if isinstance(found, BadEvaluation):
-            raise found
-        return (self._noting(job, model, f"{target} scored them by request") if new else job), found
-
-    def _confirmed(
-        self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint, model: Model, digest: str, new: Rows | None
-    ) -> Model:
-        """Return the model that is live; if it is still this one, keep its new answers.
-
-        With several models at the endpoint, this model's own deployment has answered, live or not.
-        """
-        live = model if endpoint.staging else self._live(pipeline, champion, endpoint)
-        if new and live == model:
-            self.records.answers.keep(digest, model.sha256, new)
-        return live
-
-    def _answers(self, pipeline: Pipeline, endpoint: Endpoint, model: Model, kept: KeptRows) -> Rows | None:
-        """Return what the model answers; None where there are many rows, and the next poll goes on."""
-        asked, staging = _asked(pipeline, kept.rows), endpoint.staging
-        if staging is None:
-            return endpoint.score(asked)
-        if len(asked.values) <= FEW:
-            return staging.score_staged(model, asked)
-        return self._answers_in_pieces(kept.digest, model, asked, staging)
-
-    def _answers_in_pieces(self, digest: str, model: Model, asked: Rows, staging: Staging) -> Rows | None:
-        """Ask piece by piece. What is answered is kept where the endpoint is busy, or this takes long."""
-        until, part = self.now() + timedelta(seconds=SCORE_SECONDS), self.records.answers.part(digest, model.sha256)
-        before = len(part.record.values)
-        answers = part.record
-        try:
-            for piece in staging.score_pieces(model, asked, before):
-                answers = Rows(piece.columns, [*answers.values, *piece.values])
-                if self.now() > until and len(answers.values) < len(asked.values):
-                    return None
-        finally:
-            if before < len(answers.values) < len(asked.values):
-                self.records.answers.keep_part(part, answers)
-        return answers
+        compared = self._by_request.compared(pipeline, champion, kept, answered, judged)
+        if compared is None:
+            return job
+        if compared.keep:
+            if beside is None or len(kept.rows.values) > FEW:
+                compared.keep()
+            else:
+                beside.append(compared.keep)
+            job = self._noting(job, compared.champion, f"{pipeline.targets[0].name} scored them by request")
+        return self._decided(job, pipeline, *compared.found)
 
     def _scored_by_job(
         self, job: RetrainingJob, pipeline: Pipeline, model: Model, asked: Rows, held_out: HeldOut
@@ -296,7 +228,7 @@ class Judging:
                 answers = scored_columns(table)
                 if len(answers.values) != held_out.rows or not answers.columns:
                     return self._again(job, f"The champion's scoring gave {len(answers.values)} rows")
-                if self._live(pipeline, self.records.champions.load(pipeline.name)) != model:
+                if self._by_request.live(pipeline, self.records.champions.load(pipeline.name)) != model:
                     raise ServiceUnavailable(REPLACED)
                 self.records.answers.keep(held_out.digest, model.sha256, answers)
                 return self._noting(job, model, f"BES job {scoring.bes_job} scored them")
@@ -336,31 +268,13 @@ class Judging:
         return job.move_to(JobState.AWAITING, now, note, **facts, approval=approval)
 
 
-def _unless_bad(judged: Callable[[Model, Rows], _Judged], model: Model, answers: Rows) -> _Judged | BadEvaluation:
-    """Return what the gate says, or what is wrong: of answers that may be another model's by now."""
-    try:
-        return judged(model, answers)
-    except BadEvaluation as error:
-        return error
-
-
-def _asked(pipeline: Pipeline, rows: Rows) -> Rows:
-    try:
-        return rows.only(pipeline.rows.columns)
-    except ValueError as error:
-        raise BadEvaluation(
-            f"The champion cannot be judged on the held-out rows: the output {pipeline.training.outputs.scored} "
-            f"{error}; proof.rows has it, so the job's data lacks it or the experiment drops it"
-        ) from None
-
-
 def _telling(pipeline: Pipeline, rows: Rows, answers: Rows) -> Telling | None:
     """Return the rows for the proof; None where they lack a column that is asked for."""
     if not {*pipeline.rows.columns} <= {*rows.columns}:
         return None
     given = scored_columns(rows)
     places = most_telling(given, answers)
-    return Telling(asked=rows.only(pipeline.rows.columns).at(places), given=given.at(places))
+    return Telling(asked=rows.at(places).only(pipeline.rows.columns), given=given.at(places))
 
 
 def judged_against(champion: Champion, pipeline: Pipeline) -> str | None:

@@ -16,7 +16,7 @@ from shared.base.budgets import ADVANCE_SECONDS
 from shared.base.errors import BadConfiguration, DataChanged, NeverAgain, RecordChanged, RetrainingError
 from shared.base.guard import guarded
 from shared.base.retry import delay
-from shared.base.threads import alone_if, at_once, in_time
+from shared.base.threads import alone_if, at_once, in_time, together
 from shared.domain.jobs import NEXT, SWITCHED, WELL, Dataset, JobState, RetrainingJob
 from shared.domain.messages import Command, Request
 from shared.domain.pipelines import Pipeline
@@ -65,6 +65,7 @@ class Course:
     submitted: bool = False  #: this run has made its BES job
     state: State | None = None  #: of its BES job, if that was asked for already
     just_read: JustRead | None = None
+    beside: list[Callable[[], None]] = field(default_factory=list)  #: what is written at the same time as the job
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,8 @@ class Training:
 
     def _written(self, course: Course) -> Stored[RetrainingJob]:
         if course.job is not course.stored.record:
-            course.stored = self._saved(course.stored, course.job)
+            course.stored, *_ = together(lambda: self._saved(course.stored, course.job), *course.beside)
+            course.beside.clear()
         if course.job.final and course.job.state not in SWITCHED:
             self.records.jobs.close(course.job)
         return course.stored
@@ -250,7 +252,7 @@ class Training:
                     return self._follow(course, pipeline)
             case JobState.JUDGING:
                 with alone_if(pipeline.gate.rows_at_most > MANY):
-                    return self.judging.judge(job, pipeline, course.just_read)
+                    return self.judging.judge(job, pipeline, course.just_read, course.beside)
             case JobState.AWAITING:
                 return self._unless_expired(job)
             case JobState.ACCEPTED | JobState.STAGING:

@@ -13,15 +13,17 @@ from shared.domain.gate.rules import parse_rule
 from shared.domain.jobs import JobState, RetrainingJob
 from shared.domain.ports import BlobReference, Finished
 from shared.domain.rows import Rows
+from shared.flows.by_request import FEW
+from shared.store import Records
 from tests.support.fakes import World
 
-ROWS = range(40)
+ROWS = 40
 SCORED = ["Scored Labels", "Scored Probabilities"]
 
 
-def table(number: int) -> bytes:
+def table(number: int, count: int) -> bytes:
     """Return scored rows; of another number they are others."""
-    rows = (f"{number + each},{each % 2},{each % 2},{each % 2}\n" for each in ROWS)
+    rows = (f"{number + each},{each % 2},{each % 2},{each % 2}\n" for each in range(count))
     return f"age,label,{','.join(SCORED)}\n{''.join(rows)}".encode()
 
 
@@ -34,7 +36,7 @@ class Place(World):
         self.alone["income"] = msgspec.structs.replace(self.alone["income"], training=training)
         self.asked: list[int] = []
         self.fails: list[Exception] = []
-        self.tables, self.read = 0, self.reader.read
+        self.rows, self.tables, self.read = ROWS, 0, self.reader.read
         self.reader.read = self.results  # type: ignore[method-assign]
         self.endpoints["one"].score = self.score  # type: ignore[method-assign]
         names = {"output1": "a.ilearner", "output2": "a.csv", "output3": "rows.csv"}
@@ -45,7 +47,7 @@ class Place(World):
         if reference.relative != "rows.csv":
             return self.read(reference)
         self.tables += 1
-        return iter([table(self.tables)])
+        return iter([table(self.tables, self.rows)])
 
     def score(self, rows: Rows) -> Rows:
         if self.fails:
@@ -71,8 +73,8 @@ def test_the_rows_are_asked_for_once(place: Place) -> None:
     place.asked.clear()
     again = place.judged()
     assert again.verdict is not None
-    assert again.verdict.same_rows == len(ROWS)
-    assert place.asked == [len(ROWS)]
+    assert again.verdict.same_rows == ROWS
+    assert place.asked == [ROWS]
 
 
 def test_results_are_kept_also_where_the_champion_does_not_answer(place: Place) -> None:
@@ -84,3 +86,49 @@ def test_results_are_kept_also_where_the_champion_does_not_answer(place: Place) 
     place.clock.sleep(60)
     place.flows.training.poll()
     assert place.records.jobs.require(job.id).record.state is JobState.ACCEPTED
+
+
+def refused_once(place: Place, method: str, beginning: str) -> None:
+    """Have the storage refuse the next write of that kind."""
+    write = getattr(place.documents, method)
+
+    def refusing(name: str, *arguments: object, **options: object) -> object:
+        if name.startswith(beginning):
+            setattr(place.documents, method, write)
+            raise ServiceUnavailable(f"{name}: 503")
+        return write(name, *arguments, **options)
+
+    setattr(place.documents, method, refusing)
+
+
+def test_the_verdict_does_not_wait_for_the_write_of_a_few_answers(place: Place) -> None:
+    refused_once(place, "create", "answers/")
+    assert place.judged().state is JobState.ACCEPTED
+    place.run(lambda: place.records.champions.load("income").live is not None)
+
+
+def test_many_answers_are_kept_before_the_verdict_so_that_they_are_asked_for_once(place: Place) -> None:
+    place.rows = FEW + 1
+    refused_once(place, "replace", "jobs/")
+    assert place.judged().state is JobState.SUBMITTED
+    place.tables = 0  # its results are the same when they are taken again
+    place.clock.sleep(60)
+    place.flows.training.poll()
+    assert place.asked == [FEW + 1]
+
+
+def test_the_live_model_is_compared_with_also_where_another_process_has_promoted_it(place: Place) -> None:
+    place.judged()
+    place.run(lambda: place.records.champions.load("income").live is not None)
+    other, model = Records(place.documents), place.models.keep(iter([b"promoted by another process"]))
+    with other.champions.hold(other.champions.look("income"), place.clock.now) as held:
+        assert held.champion.live is not None
+        entry = msgspec.structs.replace(held.champion.live, models=dict.fromkeys(place.endpoints, model))
+        held.save(other.champions.append(held.champion, entry))
+    for endpoint in place.endpoints.values():
+        endpoint.named = place.models.link(model)
+    remembered = place.records.champions.look("income", recent=True).stored.record
+    assert remembered.live is not None and model not in remembered.live.models.values()
+    job = place.judged()
+    assert job.verdict is not None
+    assert (job.verdict.same_rows, job.verdict.champion) == (ROWS, model.sha256)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from local.children import ROOT
 from shared.base.errors import BadEvaluation
@@ -272,6 +273,21 @@ def test_the_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
     error, mean = influence.std() / math.sqrt(2000), roots[0] - roots[1]
     low, high = bootstrap.interval(np.diff(measured["Root Mean Squared Error"][::-1], axis=0)[0, 1:], 0.975) or (0, 0)
     assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.2 * error)
+
+
+@pytest.mark.parametrize("rows", [bootstrap.FEW - 1, bootstrap.FEW, bootstrap.FEW + 1])
+def test_what_is_drawn_ahead_is_what_a_comparison_would_draw(rows: int) -> None:
+    def measured() -> NDArray[np.float64]:
+        models = [Regression(np.zeros(rows), np.arange(rows, dtype=float))]
+        return bootstrap.replicates(models, ["Mean Absolute Error"])["Mean Absolute Error"]
+
+    bootstrap._kept.cache_clear()
+    undrawn = measured()
+    bootstrap._kept.cache_clear()
+    bootstrap.draw_ahead(rows)
+    np.testing.assert_array_equal(measured(), undrawn)
+    np.testing.assert_array_equal(measured(), undrawn)
+    assert bootstrap._kept.cache_info().misses == (rows <= bootstrap.FEW)
 
 
 def test_the_gate_brings_no_numpy_until_rows_are_judged() -> None:

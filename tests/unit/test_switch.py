@@ -129,6 +129,33 @@ def test_as_long_as_the_new_model_may_answer_the_revert_has_not_ended() -> None:
         switch(endpoint, models, clock).revert(wanted)
 
 
+@pytest.mark.parametrize(
+    ("already", "asked"), [((), ["keep", "keep", "keep", "renew"]), (("two",), ["keep", "renew"]), (("one", "two"), [])]
+)
+def test_the_last_look_at_what_is_changed_renews_the_lease_whatever_its_age(
+    already: tuple[str, ...], asked: list[str]
+) -> None:
+    clock, kept = Clock(), list[str]()
+    models = FakeModels(clock)
+    wanted, before = change(models, None)
+    after, names = wanted.entry.models["one"], ("one", "two")
+    entry = msgspec.structs.replace(wanted.entry, models=dict.fromkeys(names, after))
+    former = {name: after if name in already else before for name in names}
+    answers = dict.fromkeys(names, Rows(["Scored Labels"], [["before"]]))
+    wanted = msgspec.structs.replace(wanted, entry=entry, before=former, answers=answers)
+    renewing = Switch(
+        endpoints={name: FakeEndpoint(clock, models, models.link(former[name])) for name in names},
+        timeout=60.0,
+        link=models.link,
+        renew=lambda: kept.append("renew"),
+        keep=lambda: kept.append("keep"),
+        now=clock.now,
+        sleep=clock.sleep,
+    )
+    assert [*renewing.make(wanted, fresh=True).proof] == [*names]
+    assert kept == asked  # before each update, and with each look
+
+
 class MisnamedEndpoint(FakeEndpoint):
     """An endpoint that answers with the model it was given, while its definition names another."""
 

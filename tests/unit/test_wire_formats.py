@@ -247,6 +247,18 @@ def test_a_definition_is_written_back_without_what_the_service_refuses_and_follo
     assert body["tags"] == {"team": "a"}
 
 
+def test_an_update_keeps_what_somebody_else_changed_in_the_definition_since_it_was_looked_at(service: Scripted) -> None:
+    web_service = arm(service)
+    service.answer(200, definition())
+    service.answer(200, definition(title="of another pipeline"))
+    service.answer(200, {})
+    service.answer(200, definition())
+    web_service.model()
+    web_service.update(DATA, lambda _: None)
+    [written] = [body for method, _, body in service.asked if method == "PATCH"]
+    assert written["properties"]["title"] == "of another pipeline"
+
+
 @pytest.mark.parametrize(
     "operation",
     [

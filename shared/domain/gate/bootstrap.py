@@ -6,6 +6,7 @@ B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from shared.domain.gate.metrics import Answered, Floats, measure
 
 REPLICATES = 1000
 _SEED = 20_240_831  #: the same rows and answers give the same verdict
+FEW = 500  #: rows whose draws are kept, 4 MB: models are often compared on as many rows as the ones before
 _CELLS = 16_000  #: weights at once: 128 KB, which a cache holds; for more the C library asks the system at each call
 
 
@@ -30,8 +32,23 @@ def replicates(models: Sequence[Answered], metrics: Iterable[str]) -> dict[str, 
     return found
 
 
-def _draws(rows: int) -> Iterator[Floats]:
-    """Yield how often each row is in each draw, some draws at a time, after the rows themselves, each once."""
+def draw_ahead(rows: int) -> None:
+    """Draw what a comparison on so many rows will need, while their answers are not there yet."""
+    if rows <= FEW:
+        _kept(rows)
+
+
+def _draws(rows: int) -> Iterable[Floats]:
+    """Return how often each row is in each draw, some draws at a time, after the rows themselves, each once."""
+    return _kept(rows) if rows <= FEW else _drawn(rows)
+
+
+@lru_cache(2)
+def _kept(rows: int) -> Sequence[Floats]:
+    return [*_drawn(rows)]
+
+
+def _drawn(rows: int) -> Iterator[Floats]:
     yield np.ones((1, rows))
     random = np.random.default_rng(_SEED)
     at_once = max(1, _CELLS // rows)

@@ -195,10 +195,10 @@ class _Case:
             if against is None or math.isnan(against):
                 return finding(False, f"the champion has no {metric} to compare with ({condition.text})")
             source = f"; {shown(against)} is {'the champion' if kept else 'the baseline'}'s, from other rows"
-        bound = condition.bound(against)
+        bound = condition.bound(against or 0.0)
         if condition.champion:
             named += f" = {shown(bound)}"
-        passed = COMPARE[condition.comparison](value, bound)
+        passed = bool(COMPARE[condition.comparison](value, bound))
         text = f"{metric} {shown(value)} {'meets' if passed else 'fails'} {named}{source}"
         return finding(passed, text, **_finite(candidate=value, champion=against, bound=bound))
 

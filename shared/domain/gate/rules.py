@@ -16,12 +16,17 @@ import operator
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from shared.base.suggestion import suggestion
 from shared.domain.evaluation import FROM_ROWS, METRICS, metric_name
 
-COMPARE: dict[str, Callable[[float, float], bool]] = {
+if TYPE_CHECKING:
+    from shared.domain.gate.metrics import Floats
+
+Number = TypeVar("Number", float, "Floats")
+
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {  #: of numbers, or of arrays of them
     ">=": operator.ge,
     ">": operator.gt,
     "<=": operator.le,
@@ -50,8 +55,9 @@ class Condition:
     factor: float
     margin: float
 
-    def bound(self, champion: float | None) -> float:
-        return self.factor * (champion or 0.0) + self.margin
+    def bound(self, champion: Number) -> Number:
+        """Return what the candidate's metric is compared with; the champion's may be many, of resampled rows."""
+        return self.factor * champion + self.margin
 
     @property
     def from_rows(self) -> bool:

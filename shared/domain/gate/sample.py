@@ -65,12 +65,12 @@ class Sample:
         measured = self._measured[condition.metric]
         candidate = measured[0]
         champion = measured[1] if condition.champion else np.zeros_like(candidate)
-        bound = np.array([condition.bound(value) for value in champion.tolist()])
         # Infinity less infinity is neither: it counts for nothing, as what could not be computed does.
         with np.errstate(invalid="ignore"):
+            bound = condition.bound(champion)
             difference = candidate - bound
         known = ~np.isnan(difference[1:])
-        holds = np.array([COMPARE[condition.comparison](value, 0.0) for value in difference[1:].tolist()]) & known
+        holds = COMPARE[condition.comparison](difference[1:], 0.0) & known
         held, failed = int(holds.sum()), int((known & ~holds).sum())
         outcome = Outcome.UNDECIDED
         if REPLICATES - held <= spare(REPLICATES, confidence):

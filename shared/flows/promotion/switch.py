@@ -60,16 +60,19 @@ class Switch:
         `fresh`: this run has just seen that the endpoints name the former models.
         """
         proof, answers = {}, {}
+        changed = [name for name, before in change.before.items() if change.entry.models[name] != before]
         for name in change.before:
             endpoint, after = self.endpoint(name), change.entry.models[name]
-            if after == change.before[name]:
+            if name not in changed:
                 proof[name], answers[name] = Proof(proven=True, text=SERVED_ALREADY), change.answers[name]
                 continue
             link = self.link(after)
             if fresh or endpoint.model().address != link.address:
                 self.keep()
                 endpoint.update(link, self.wait)
-            proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name])
+            # The history is written after the last look. That look finds out whether this run has been overtaken.
+            keep = self.renew if name == changed[-1] else self.keep
+            proof[name], answers[name] = self._prove(endpoint, link, change, change.answers[name], keep)
         return Made(proof, answers)
 
     def revert(self, change: Change) -> str:
@@ -119,18 +122,19 @@ class Switch:
             return False
         return same_answers(change.answers[name], endpoint.score(change.rows))
 
-    def _prove(self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows) -> tuple[Proof, Rows]:
+    def _prove(
+        self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows, keep: Callable[[], None]
+    ) -> tuple[Proof, Rows]:
         seen: list[Rows] = []
         doubt = partial(self._doubt, endpoint, link, change, before, seen)
-        # Each look also finds out whether this run has been overtaken, so that it does not write what it did not do.
-        seconds = self._await(lambda: together(doubt, self.renew)[0])
+        seconds = self._await(lambda: together(doubt, keep)[0])
         return _proof(before, seen[-1], change, seconds), seen[-1]
 
     def _doubt(
         self, endpoint: Endpoint, link: BlobReference, change: Change, before: Rows, seen: list[Rows]
     ) -> str | None:
         """Return what speaks against the endpoint's serving the new model; what it answers goes to `seen`."""
-        reference, answers = together(endpoint.model, lambda: endpoint.score(change.rows))
+        answers, reference = together(lambda: endpoint.score(change.rows), endpoint.model)
         if reference.address != link.address:
             return OTHER_MODEL
         seen.append(answers)
