@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator, Iterator
 from uuid import uuid4
 
@@ -59,6 +60,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: (ranks.get(item.path.name, len(LONGEST)), str(item.path)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folder_of_the_killed() -> Iterator[None]:
+    """Have processes that a test kills leave what they made in a folder that goes with the session."""
+    with (
+        tempfile.TemporaryDirectory(prefix="killed-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setenv("TMPDIR", folder)
+        patched.setattr(tempfile, "tempdir", None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -93,13 +93,14 @@ def _serve(chosen: argparse.Namespace) -> int:
         addresses["proxy"] = Proxy(names, listening.getsockname()).run()
     if chosen.control:
         addresses["control"] = run_control(faults)
-    # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = server_of(config)
+    # Also before it runs: a signal must not be lost. The server raises it again once it has ended.
+    signal.signal(signal.SIGTERM, server.handle_exit)
     with announced(chosen.data, **addresses):
         print(json.dumps(addresses), flush=True)
         gc.collect()
         gc.freeze()  # what is loaded stays: a call does not wait until a collection has looked at all of it
-        server_of(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     return 0
 
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import signal
 import ssl
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +52,6 @@ def _serve(chosen: argparse.Namespace) -> int:
         from studio.jobs.runner import JobRunner, Pace
         from studio.server import OPERATIONS, build
 
-    def server(app: Any, **secured: Any) -> uvicorn.Server:
-        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 5}
-        return uvicorn.Server(uvicorn.Config(app, **quiet, **secured))
-
     faults = Faults(OPERATIONS)
     pace = Pace(chosen.processes, chosen.at_once, chosen.queued_for, chosen.slow)
     jobs = JobRunner(studio.records, chosen.data, studio.storage, faults, pace)
@@ -64,11 +59,13 @@ def _serve(chosen: argparse.Namespace) -> int:
     addresses = {"address": address_of(listening, "https" if secured else "http")}
     if chosen.control:
         addresses["control"] = run_control(faults)
-    # The server raises the signal again once it has ended; this exits in order, so that the addresses are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 5}
+    server = uvicorn.Server(uvicorn.Config(app, **quiet, **secured))
+    # Also before it runs: a signal must not be lost. The server raises it again once it has ended.
+    signal.signal(signal.SIGTERM, server.handle_exit)
     with announced(chosen.data, **addresses):
         print(json.dumps(addresses), flush=True)
-        server(app, **secured).run(sockets=[listening])
+        server.run(sockets=[listening])
     return 0
 
 

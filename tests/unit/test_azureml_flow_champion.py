@@ -9,7 +9,7 @@ from shared.base.errors import BadConfiguration, ServiceUnavailable
 from shared.domain.jobs import JobState, Model
 from shared.domain.ports import Failed, Running
 from shared.domain.rows import Rows
-from shared.flows import judging
+from shared.flows import by_request
 from tests.support.azureml_retraining import (
     CHAMPION,
     compared,
@@ -64,7 +64,7 @@ def test_the_champion_is_asked_in_pieces_and_a_busy_endpoint_is_asked_for_the_re
 
 def test_a_step_does_not_ask_for_longer_than_a_poll_may_take() -> None:
     world, answering = compared(2300)
-    answering.seconds = judging.SCORE_SECONDS * 0.6
+    answering.seconds = by_request.SCORE_SECONDS * 0.6
     job_id = world.drop("a.csv")
     world.flows.training.poll()
     assert answering.pieces == [500, 500]
