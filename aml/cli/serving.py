@@ -77,9 +77,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     trusted, certificate = _certificates(chosen, workspace, names)
     addresses = {"address": address_of(listening, "https"), "authority": str(trusted), "workspace": workspace.id}
     mlflow, run_of = _mlflow(chosen, workspace)
-    variables = JobVariables(workspace, addresses["address"], trusted, run_of)
     faults = Faults([*OPERATIONS, "score"])
-    jobs = JobRunner(workspace, pythons, variables.of, faults)
+    jobs = JobRunner(workspace, pythons, JobVariables(workspace, addresses["address"], trusted, run_of).of, faults)
     serving = Serving(workspace, pythons, Pace(chosen.deploying), faults)
     config = uvicorn.Config(
         build(Context(workspace, jobs, serving, faults, mlflow), names),

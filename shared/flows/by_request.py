@@ -30,7 +30,7 @@ Judged = tuple[Verdict, Telling | None]  #: what the gate says, and the rows for
 
 @dataclass(frozen=True)
 class Compared:
-    """Which champion the gate has compared with, and what it says. `keep` stores what that answered, if that is new."""
+    """Which champion the gate has compared with, and what it says. `keep` stores its answers, if they are new."""
 
     champion: Model
     found: Judged

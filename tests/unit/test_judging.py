@@ -275,7 +275,7 @@ def test_the_interval_of_a_mean_is_the_one_of_the_textbook() -> None:
     assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.2 * error)
 
 
-@pytest.mark.parametrize("rows", [bootstrap.FEW - 1, bootstrap.FEW, bootstrap.FEW + 1])
+@pytest.mark.parametrize("rows", [bootstrap.KEPT_TO - 1, bootstrap.KEPT_TO, bootstrap.KEPT_TO + 1])
 def test_what_is_drawn_ahead_is_what_a_comparison_would_draw(rows: int) -> None:
     def measured() -> NDArray[np.float64]:
         models = [Regression(np.zeros(rows), np.arange(rows, dtype=float))]
@@ -287,7 +287,7 @@ def test_what_is_drawn_ahead_is_what_a_comparison_would_draw(rows: int) -> None:
     bootstrap.draw_ahead(rows)
     np.testing.assert_array_equal(measured(), undrawn)
     np.testing.assert_array_equal(measured(), undrawn)
-    assert bootstrap._kept.cache_info().misses == (rows <= bootstrap.FEW)
+    assert bootstrap._kept.cache_info().misses == (rows <= bootstrap.KEPT_TO)
 
 
 def test_the_gate_brings_no_numpy_until_rows_are_judged() -> None:

@@ -14,7 +14,7 @@ from shared.domain.gate.metrics import Answered, Floats, measure
 
 REPLICATES = 1000
 _SEED = 20_240_831  #: the same rows and answers give the same verdict
-FEW = 500  #: rows whose draws are kept, 4 MB: models are often compared on as many rows as the ones before
+KEPT_TO = 500  #: rows; the draws for so many take 4 MB, and the next models are often compared on as many rows
 _CELLS = 16_000  #: weights at once: 128 KB, which a cache holds; for more the C library asks the system at each call
 
 
@@ -34,13 +34,13 @@ def replicates(models: Sequence[Answered], metrics: Iterable[str]) -> dict[str, 
 
 def draw_ahead(rows: int) -> None:
     """Draw what a comparison on so many rows will need, while their answers are not there yet."""
-    if rows <= FEW:
+    if rows <= KEPT_TO:
         _kept(rows)
 
 
 def _draws(rows: int) -> Iterable[Floats]:
     """Return how often each row is in each draw, some draws at a time, after the rows themselves, each once."""
-    return _kept(rows) if rows <= FEW else _drawn(rows)
+    return _kept(rows) if rows <= KEPT_TO else _drawn(rows)
 
 
 @lru_cache(2)

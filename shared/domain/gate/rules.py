@@ -56,7 +56,7 @@ class Condition:
     margin: float
 
     def bound(self, champion: Number) -> Number:
-        """Return what the candidate's metric is compared with; the champion's may be many, of resampled rows."""
+        """Return the bound for the champion's metric: a number for a number, an array for an array."""
         return self.factor * champion + self.margin
 
     @property
