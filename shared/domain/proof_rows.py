@@ -21,7 +21,10 @@ def same_answers(one: Rows, other: Rows, tolerance: float = ROUNDING) -> bool:
     if not shared or len(one.values) != len(other.values):
         return False
     pairs = zip(one.only(shared).values, other.only(shared).values, strict=True)
-    return all(_same_cell(a, b, tolerance) for row, there in pairs for a, b in zip(row, there, strict=True))
+    return all(
+        row == there or all(_same_cell(a, b, tolerance) for a, b in zip(row, there, strict=True))
+        for row, there in pairs
+    )
 
 
 def most_telling(candidate: Rows, champion: Rows | None, at_most: int = TELLING_AT_MOST) -> list[int]:

@@ -15,6 +15,8 @@ class Rows(msgspec.Struct, frozen=True):
 
     def only(self, columns: Sequence[str]) -> Rows:
         """Return these columns, in this order; raises ValueError, naming it, for one that is not there."""
+        if columns == self.columns:
+            return self
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise ValueError(f"has no column {missing[0]!r}; its columns are: {', '.join(self.columns)}")

@@ -115,13 +115,13 @@ class Judging:
             needed = pipeline.gate.looks_at(has_rows=outputs.scored is not None)
             return read_metrics(finished.metrics or {}, training.metrics, needed, pipeline.gate.kind)
 
-        # What takes longest comes first: this thread does it, and does not wait for another to begin it.
-        taken, evaluation, model, champion = together(
-            take_rows,
-            take_evaluation,
-            lambda: keep(self.models, reader, results[outputs.model]),
+        def take_numbers() -> tuple[Evaluation, Champion]:
             # Where rows are compared, the endpoint says which model is live, also if another process wrote the record.
-            lambda: self.records.champions.look(pipeline.name, recent=by_rows).stored.record,
+            return take_evaluation(), self.records.champions.look(pipeline.name, recent=by_rows).stored.record
+
+        # What takes longest comes first: this thread does it, and does not wait for another to begin it.
+        taken, (evaluation, champion), model = together(
+            take_rows, take_numbers, lambda: keep(self.models, reader, results[outputs.model])
         )
         held_out, kept, answered = taken or (None, None, None)
         note = f"model {model.sha256[:12]}" + (f", {held_out.rows} of {held_out.of} held-out rows" if held_out else "")
