@@ -192,7 +192,7 @@ def failure(
     Those of MLflow are `{"error_code", "message"}`, those of a deployment's container `{"message"}`.
     """
     codes, message = _error_of(content)
-    text = f"{asked} answered {status}{message}"
+    text = f"{asked} answered {status}{message}".rstrip(" .")  # a hint may follow
     if status in LATER or status >= 500:
         return ServiceUnavailable(text, retry_after(headers), status)
     if status in (401, 403):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import zlib
 from collections.abc import Iterator
@@ -79,6 +80,12 @@ def test_a_byte_order_mark_before_an_answer_is_skipped(service: Scripted) -> Non
 )
 def test_an_error_of_any_body_is_classified_by_its_status(body: bytes) -> None:
     assert isinstance(failure("GET x", 503, {}, body), ServiceUnavailable)
+
+
+def test_a_hint_follows_the_message_of_a_service_without_its_full_stop() -> None:
+    error = {"error": {"code": "Denied", "message": "The key is wrong.", "details": []}}
+    said = str(failure("GET x", 401, {}, json.dumps(error).encode()))
+    assert said.startswith("GET x answered 401 Denied: The key is wrong; check the key, or the identity's role")
 
 
 @pytest.mark.parametrize(
