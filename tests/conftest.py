@@ -69,8 +69,7 @@ def folder_of_the_killed() -> Iterator[None]:
         tempfile.TemporaryDirectory(prefix="killed-", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patched,
     ):
-        patched.setenv("TMPDIR", folder)
-        patched.setattr(tempfile, "tempdir", None)
+        patched.setenv("TMPDIR", folder)  # for its children; this process knows its own folder by now
         yield
 
 
