@@ -1,4 +1,4 @@
-"""A local server is told to end as soon as it has said where it listens."""
+"""A local server gets SIGTERM before it runs, right after it has announced its addresses."""
 
 from __future__ import annotations
 
