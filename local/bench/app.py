@@ -31,7 +31,7 @@ from shared.domain.ports import Finished
 GIB = 1 << 30
 BLOCK = 64 << 20
 STARTS = 9
-RETRAININGS = 12
+RETRAININGS = 24
 VERSION = {"api-version": "2.0"}
 
 

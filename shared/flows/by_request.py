@@ -15,7 +15,7 @@ from shared.domain.champions import Champion
 from shared.domain.gate.verdict import Verdict
 from shared.domain.jobs import Model, Telling
 from shared.domain.pipelines import Pipeline
-from shared.domain.ports import BlobReader, Endpoint, Endpoints, Models, Staging
+from shared.domain.ports import BlobReader, BlobReference, Endpoint, Endpoints, Models, Staging
 from shared.domain.rows import Rows
 from shared.flows.live import live_model
 from shared.store import Records
@@ -38,6 +38,14 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """What the first target answered for the held-out rows, and which model it named after that."""
+
+    answers: Rows
+    named: BlobReference
+
+
+@dataclass(frozen=True)
 class ByRequest:
     records: Records
     models: Models
@@ -45,36 +53,45 @@ class ByRequest:
     endpoints: Callable[[Pipeline], Endpoints]
     now: Callable[[], datetime]
 
-    def answered(self, pipeline: Pipeline, rows: Rows) -> Rows | None:
-        """Return what the first target answers, where few rows are asked for. After an error, the judgement asks."""
+    def answered(self, pipeline: Pipeline, rows: Rows) -> Answered | None:
+        """Have the first target answer, where few rows are asked for. After an error, the judgement asks."""
         try:
             endpoint = self.endpoints(pipeline)[pipeline.targets[0].name]
             if not pipeline.gate.needs_rows or endpoint.staging or len(rows.values) > FEW:
                 return None
-            return endpoint.score(asked(pipeline, rows))
+            return Answered(endpoint.score(asked(pipeline, rows)), endpoint.model())
         except RetrainingError:
             return None
 
-    def live(self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint | None = None) -> Model:
-        """Return what the first target serves; a model that the champion's record names is not looked up again."""
+    def live(
+        self,
+        pipeline: Pipeline,
+        champion: Champion,
+        endpoint: Endpoint | None = None,
+        named: BlobReference | None = None,
+    ) -> Model:
+        """Return what the first target serves, or what it has just `named`.
+
+        A model that the champion's record names is not looked up again.
+        """
         target = pipeline.targets[0].name
         known = champion.live.models.values() if champion.live else ()
         endpoint = endpoint or self.endpoints(pipeline)[target]
-        return live_model(self.models, self.reader(pipeline), target, endpoint, known)
+        return live_model(self.models, self.reader(pipeline), target, endpoint, known, named)
 
     def compared(
         self,
         pipeline: Pipeline,
         champion: Champion,
         kept: KeptRows,
-        answered: Rows | None,
+        answered: Answered | None,
         judged: Callable[[Model, Rows], Judged],
     ) -> Compared | None:
         """Return what the gate says of the champion's answers; None: it has not answered for all rows yet.
 
         The champion is the one of the record until the endpoint says, after it has scored, that it serves another. The
-        gate judges while the endpoint is asked for that. Of several models of an endpoint only one that is there can
-        be asked, so the endpoint is asked first which one is live. `answered` is what it has just answered.
+        gate judges while the endpoint is asked for that, unless it has just said so (`answered`). Of several models of
+        an endpoint only one that is there can be asked, so the endpoint is asked first which one is live.
         """
         target = pipeline.targets[0].name
         endpoint = self.endpoints(pipeline)[target]
@@ -82,13 +99,14 @@ class ByRequest:
         model = recorded or self.live(pipeline, champion, endpoint)
         while True:
             known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
-            answers = known or (answered if recorded else None) or self._answers(pipeline, endpoint, model, kept)
+            just = answered if recorded and known is None else None
+            answers = known or (just.answers if just else self._answers(pipeline, endpoint, model, kept))
             if answers is None:
                 return None
             if known is not None and recorded is None:
                 return Compared(model, judged(model, answers))
             live, found = together(
-                partial(self._live_now, pipeline, champion, endpoint, model),
+                partial(self._live_now, pipeline, champion, endpoint, model, just.named if just else None),
                 partial(_unless_bad, judged, model, answers),
             )
             if live == model:
@@ -103,12 +121,14 @@ class ByRequest:
             raise found
         return Compared(model, found, keep)
 
-    def _live_now(self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint, model: Model) -> Model:
+    def _live_now(
+        self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint, model: Model, named: BlobReference | None
+    ) -> Model:
         """Return which model is live, now that this one has answered.
 
         With several models at the endpoint, this model's own deployment has answered, live or not.
         """
-        return model if endpoint.staging else self.live(pipeline, champion, endpoint)
+        return model if endpoint.staging else self.live(pipeline, champion, endpoint, named)
 
     def _answers(self, pipeline: Pipeline, endpoint: Endpoint, model: Model, kept: KeptRows) -> Rows | None:
         """Return what the model answers; None where there are many rows, and the next poll goes on."""

@@ -41,7 +41,7 @@ from shared.domain.ports import (
 from shared.domain.proof_rows import most_telling, scored_columns
 from shared.domain.rows import Rows
 from shared.domain.table import Table, Unreadable
-from shared.flows.by_request import FEW, REPLACED, ByRequest, Judged, asked
+from shared.flows.by_request import FEW, REPLACED, Answered, ByRequest, Judged, asked
 from shared.flows.live import keep
 from shared.store import Records
 from shared.store.answers import KeptRows
@@ -60,7 +60,7 @@ class JustRead:
 
     champion: Champion
     held_out: KeptRows | None
-    answered: Rows | None  #: what the first target answered for these rows meanwhile, whichever model it served
+    answered: Answered | None  #: for these rows, meanwhile, by whichever model was live
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Judging:
         reader = self.reader(pipeline)
         by_rows = outputs.scored is not None and pipeline.gate.label is not None and pipeline.gate.needs_rows
 
-        def take_rows() -> tuple[HeldOut, KeptRows, Rows | None] | None:
+        def take_rows() -> tuple[HeldOut, KeptRows, Answered | None] | None:
             if outputs.scored is None or pipeline.gate.label is None:
                 return None
             content, gate = reader.read(results[outputs.scored]), pipeline.gate

@@ -88,6 +88,24 @@ def test_results_are_kept_also_where_the_champion_does_not_answer(place: Place) 
     assert place.records.jobs.require(job.id).record.state is JobState.ACCEPTED
 
 
+def test_a_champion_that_is_replaced_while_it_answers_is_not_compared_with(place: Place) -> None:
+    place.judged()
+    place.run(lambda: place.records.champions.load("income").live is not None)
+    model, score = place.models.keep(iter([b"deployed meanwhile"])), place.score
+
+    def replaced(rows: Rows) -> Rows:
+        place.endpoints["one"].score = score  # type: ignore[method-assign]
+        for endpoint in place.endpoints.values():
+            endpoint.named = place.models.link(model)
+        return score(rows)
+
+    place.endpoints["one"].score = replaced  # type: ignore[method-assign]
+    place.asked.clear()
+    job = place.judged()
+    assert job.verdict is not None
+    assert (place.asked, job.verdict.champion) == ([ROWS, ROWS], model.sha256)
+
+
 def refused_once(place: Place, method: str, beginning: str) -> None:
     """Have the storage refuse the next write of that kind."""
     write = getattr(place.documents, method)

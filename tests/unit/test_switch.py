@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from shared.domain.champions import Action, Change, HistoryEntry
 from shared.domain.jobs import Model
 from shared.domain.ports import BlobReference
-from shared.domain.proof_rows import most_telling, same_answers
+from shared.domain.proof_rows import ALIKE, ENOUGH, TELLING_AT_MOST, most_telling, same_answers
 from shared.domain.rows import Rows
 from shared.flows.promotion.switch import Switch, Unproven, doubt_of_answers
 from tests.support.fakes import Clock, FakeEndpoint, FakeModels
@@ -56,6 +63,54 @@ def test_the_rows_on_which_two_models_differ_most_are_chosen() -> None:
     assert most_telling(candidate, champion, 2) == [1, 3]
     assert most_telling(candidate, None, 2) == [0, 1]
     assert most_telling(candidate, champion, 9) == [0, 1, 2, 3]
+
+
+def spread(count: int, shift: float = 0.0) -> list[float]:
+    """Return numbers of which no two are the same."""
+    return [0.1 + each / 1000 + shift * (each + 1) for each in range(count)]
+
+
+def test_few_rows_are_chosen_where_each_has_an_answer_of_its_own_that_the_champion_does_not_give() -> None:
+    candidate, champion = scores(*spread(200)), scores(*spread(200, shift=0.0001))
+    assert most_telling(candidate, champion) == [*range(200 - ENOUGH, 200)]
+    # Of fewer rows than are enough, all are taken.
+    assert most_telling(scores(*spread(9)), scores(*spread(9, shift=0.0001))) == [*range(9)]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion"),
+    [
+        pytest.param(spread(200), spread(200, shift=1e-12), id="both-models-answer-alike"),
+        pytest.param(spread(200), [*spread(181), *spread(200, shift=0.001)[181:]], id="one-of-the-few-is-alike"),
+        pytest.param([0.25, 0.75] * 100, [0.75, 0.25] * 100, id="rows-share-an-answer-as-leaves-of-a-tree-have-it"),
+    ],
+)
+def test_many_rows_are_chosen_where_a_third_model_may_give_the_same_answers_for_few(
+    candidate: list[float], champion: list[float]
+) -> None:
+    assert len(most_telling(scores(*candidate), scores(*champion))) == TELLING_AT_MOST
+
+
+@pytest.mark.parametrize("make", [LogisticRegression, lambda: DecisionTreeClassifier(max_depth=4, random_state=0)])
+def test_the_chosen_rows_show_a_third_model_as_well_as_many_rows_do(make: Callable[[], Any]) -> None:
+    data, labels = StandardScaler().fit_transform(load_breast_cancer().data), load_breast_cancer().target
+    shuffled, unnoticed, chosen = np.random.default_rng(0), 0, []
+    for _ in range(12):
+        places = shuffled.permutation(len(data))
+        held_out, rest = places[:120], places[120:]
+
+        def answers(count: int, held_out: Any = held_out, rest: Any = rest) -> Rows:
+            """Return what a model of that many rows answers for those held out."""
+            model = make().fit(data[rest[:count]], labels[rest[:count]])
+            return scores(*model.predict_proba(data[held_out])[:, 1].tolist())
+
+        champion, candidate, third = answers(360), answers(400), answers(425)
+        at = most_telling(candidate, champion)
+        alike = same_answers(candidate, third, ALIKE)
+        chosen.append(len(at))
+        unnoticed += not alike and same_answers(candidate.at(at), third.at(at), ALIKE)
+    assert not unnoticed
+    assert {*chosen} == {ENOUGH if make is LogisticRegression else TELLING_AT_MOST}
 
 
 class AlikeEndpoint(FakeEndpoint):
