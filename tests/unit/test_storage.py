@@ -47,6 +47,13 @@ def test_a_connection_is_a_string_or_an_identity(settings: dict[str, str]) -> No
     assert open_store(Settings(settings), "X").address == ADDRESS
 
 
+def test_a_connection_is_read_as_the_storage_client_reads_its_own() -> None:
+    ours = open_store(Settings({"X": STRING}), "X").client
+    client = BlobServiceClient.from_connection_string(STRING)
+    here, there = (vars(each._pipeline._transport.connection_config) for each in (ours, client))
+    assert here == there
+
+
 def test_every_storage_of_the_sample_of_settings_can_be_opened() -> None:
     sample = Settings(json.loads((ROOT / "local.settings.sample.json").read_text("utf-8"))["Values"])
     assert open_store(sample, "TRAINING_DATA").address == open_store(sample, "RETRAINING_STORE").address

@@ -45,8 +45,9 @@ _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 
 _KEY_USED = timedelta(hours=1)  #: before another key is asked for: somebody may revoke them
 _PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
+#: as the client gives them to a transport that it makes itself: seconds, and bytes read from a connection at once
+_TRANSPORT: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60, "connection_data_block_size": 256 << 10}
 #: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
-_TIMEOUTS: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60}  # seconds, as the client has them
 _DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
 _PIECES: dict[str, Any] = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE}
 _LEASED = "Lease"  #: how the codes begin which say that another run has the lease, or had it since ours ran out
@@ -196,7 +197,7 @@ class _NamingTransport(RequestsTransport):  # type: ignore[misc]
 
     def __init__(self, setting: str) -> None:
         session = DirectSession()
-        super().__init__(session=session, **_TIMEOUTS)
+        super().__init__(session=session, **_TRANSPORT)
         self._init_session(session)
         session.keep_connections()  # in place of the adapters that this transport has given it
         self._setting = setting
