@@ -1,6 +1,7 @@
 """A table as it streams by: its names first, then its rows in blocks of whole lines."""
 
 import csv
+import io
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -267,9 +268,7 @@ class Table:
 
 def _split(block: bytes) -> list[bytes]:
     """Return the lines with their ends; only LF ends one."""
-    lines = [line + b"\n" for line in block.split(b"\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines
+    return io.BytesIO(block).readlines()
 
 
 def _why(error: csv.Error, exhausted: bool) -> str:
