@@ -1,14 +1,15 @@
 """Which rows show which model answers, and when two answers are the same. No I/O."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 
 from shared.domain.rows import Rows
 
 SCORED = "Scored "  #: how the names of the columns begin that a model fills
 ALIKE = 1e-6  #: relative: a number may have been written as text and read again in between
 TELLING_AT_MOST = 50  #: held-out rows that a switch is proven on beside the kept ones
-ENOUGH = 20  #: of them, where the answers are numbers that no two rows share
+FEW_TELLING = 20  #: of them, that are enough for a model of which training changes every answer
 ROUNDING = 1e-9  #: relative: the processors that answer for a service may differ in the last digits
 
 
@@ -23,15 +24,18 @@ def same_answers(one: Rows, other: Rows, tolerance: float = ROUNDING) -> bool:
     if not shared or len(one.values) != len(other.values):
         return False
     pairs = zip(one.only(shared).values, other.only(shared).values, strict=True)
-    return all(_same_row(row, there, tolerance) for row, there in pairs)
+    return all(
+        row == there or all(_same_cell(a, b, tolerance) for a, b in zip(row, there, strict=True))
+        for row, there in pairs
+    )
 
 
 def most_telling(candidate: Rows, champion: Rows | None, at_most: int = TELLING_AT_MOST) -> list[int]:
     """Return the places of the rows that two models' answers differ most on; the first ones if only one is known.
 
-    They are few where the candidate answers each with a number of its own and unlike the champion: a third model gives
-    other numbers too. Where rows share an answer, such as a label or the leaf of a tree, a third model may give the
-    same for some, and only more rows show it.
+    They are few where the models answer no row the same, and all their answers to these rows are different numbers.
+    Training on other data then changes every answer, so that few rows show a third model too. With labels, trees or
+    nearest neighbours it changes only some.
     """
     places = range(len(candidate.values))
     if champion is None or len(champion.values) != len(candidate.values):
@@ -41,10 +45,10 @@ def most_telling(candidate: Rows, champion: Rows | None, at_most: int = TELLING_
     difference = [
         sum(_difference(a, b) for a, b in zip(row, there, strict=True)) for row, there in zip(ours, theirs, strict=True)
     ]
-    telling = sorted(places, key=lambda place: -difference[place])[:at_most]
-    few = telling[:ENOUGH]
-    own_numbers = len({tuple(ours[place]) for place in few}) == len(few)
-    if own_numbers and not any(_same_row(ours[place], theirs[place], ALIKE) for place in few):
+    order = sorted(places, key=lambda place: -difference[place])
+    telling, few = order[:at_most], order[: min(at_most, FEW_TELLING)]
+    answers = [table[place] for table in (ours, theirs) for place in few]
+    if all(difference) and any(map(_all_different, zip(*answers, strict=True))):
         telling = few
     return sorted(telling)
 
@@ -57,17 +61,26 @@ def first(rows: Rows, count: int) -> Rows:
     return Rows(rows.columns, rows.values[:count])
 
 
-def _same_row(one: Sequence[str], other: Sequence[str], tolerance: float) -> bool:
-    return one == other or all(_same_cell(a, b, tolerance) for a, b in zip(one, other, strict=True))
+def _all_different(cells: Iterable[str]) -> bool:
+    """Return whether these are numbers of which no two are alike."""
+    try:
+        numbers = sorted(map(float, cells))
+    except ValueError:
+        return False
+    return all(map(math.isfinite, numbers)) and not any(_close(*pair, ALIKE) for pair in pairwise(numbers))
 
 
 def _same_cell(one: str, other: str, tolerance: float) -> bool:
     if one.casefold() == other.casefold():  # True of one service is true of another
         return True
     try:
-        return math.isclose(float(one), float(other), rel_tol=tolerance, abs_tol=tolerance / 1000)
+        return _close(float(one), float(other), tolerance)
     except ValueError:
         return False
+
+
+def _close(one: float, other: float, tolerance: float) -> bool:
+    return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance / 1000)
 
 
 def _difference(one: str, other: str) -> float:

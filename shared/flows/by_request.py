@@ -22,6 +22,7 @@ from shared.store import Records
 from shared.store.answers import KeptRows
 
 FEW = 500  #: rows that are soon scored; of more, what a staged endpoint has answered is kept piece by piece
+JUST_NAMED = timedelta(seconds=2)  #: after which the endpoint is asked again which model it serves
 SCORE_SECONDS = 30.0  #: after which a step scores no further rows
 REPLACED = "The champion was replaced while it scored the held-out rows"
 
@@ -39,10 +40,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Answered:
-    """What the first target answered for the held-out rows, and which model it named after that."""
+    """What the first target answered for the held-out rows, and which model it named afterwards."""
 
     answers: Rows
-    named: BlobReference
+    reference: BlobReference
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,16 @@ class ByRequest:
     now: Callable[[], datetime]
 
     def answered(self, pipeline: Pipeline, rows: Rows) -> Answered | None:
-        """Have the first target answer, where few rows are asked for. After an error, the judgement asks."""
+        """Ask the first target for its answers, and then for its model.
+
+        None for many rows and after an error: the judgement asks then.
+        """
         try:
             endpoint = self.endpoints(pipeline)[pipeline.targets[0].name]
             if not pipeline.gate.needs_rows or endpoint.staging or len(rows.values) > FEW:
                 return None
-            return Answered(endpoint.score(asked(pipeline, rows)), endpoint.model())
+            answers, at = endpoint.score(asked(pipeline, rows)), self.now()
+            return Answered(answers, endpoint.model(), at)
         except RetrainingError:
             return None
 
@@ -68,16 +74,16 @@ class ByRequest:
         pipeline: Pipeline,
         champion: Champion,
         endpoint: Endpoint | None = None,
-        named: BlobReference | None = None,
+        reference: BlobReference | None = None,
     ) -> Model:
-        """Return what the first target serves, or what it has just `named`.
+        """Return what the first target serves. `reference` is what it has just named, if it was asked already.
 
         A model that the champion's record names is not looked up again.
         """
         target = pipeline.targets[0].name
         known = champion.live.models.values() if champion.live else ()
         endpoint = endpoint or self.endpoints(pipeline)[target]
-        return live_model(self.models, self.reader(pipeline), target, endpoint, known, named)
+        return live_model(self.models, self.reader(pipeline), target, endpoint, known, reference)
 
     def compared(
         self,
@@ -90,8 +96,9 @@ class ByRequest:
         """Return what the gate says of the champion's answers; None: it has not answered for all rows yet.
 
         The champion is the one of the record until the endpoint says, after it has scored, that it serves another. The
-        gate judges while the endpoint is asked for that, unless it has just said so (`answered`). Of several models of
-        an endpoint only one that is there can be asked, so the endpoint is asked first which one is live.
+        gate judges while the endpoint is asked for that, unless `answered` has the model that it has just named. Of
+        several models of an endpoint only one that is there can be asked, so the endpoint is asked first which one is
+        live.
         """
         target = pipeline.targets[0].name
         endpoint = self.endpoints(pipeline)[target]
@@ -99,14 +106,16 @@ class ByRequest:
         model = recorded or self.live(pipeline, champion, endpoint)
         while True:
             known = None if kept.new else self.records.answers.load(kept.digest, model.sha256)
-            just = answered if recorded and known is None else None
-            answers = known or (just.answers if just else self._answers(pipeline, endpoint, model, kept))
+            early = answered if recorded and known is None else None
+            answers = known or (early.answers if early else self._answers(pipeline, endpoint, model, kept))
             if answers is None:
                 return None
             if known is not None and recorded is None:
                 return Compared(model, judged(model, answers))
+            # It may have taken long to keep the candidate: another model may be live by now.
+            reference = early.reference if early and abs(self.now() - early.at) <= JUST_NAMED else None
             live, found = together(
-                partial(self._live_now, pipeline, champion, endpoint, model, just.named if just else None),
+                partial(self._live_now, pipeline, champion, endpoint, model, reference),
                 partial(_unless_bad, judged, model, answers),
             )
             if live == model:
@@ -122,13 +131,13 @@ class ByRequest:
         return Compared(model, found, keep)
 
     def _live_now(
-        self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint, model: Model, named: BlobReference | None
+        self, pipeline: Pipeline, champion: Champion, endpoint: Endpoint, model: Model, reference: BlobReference | None
     ) -> Model:
-        """Return which model is live, now that this one has answered.
+        """Return which model is live, now that this one has answered; `reference` is what the endpoint has just named.
 
         With several models at the endpoint, this model's own deployment has answered, live or not.
         """
-        return model if endpoint.staging else self.live(pipeline, champion, endpoint, named)
+        return model if endpoint.staging else self.live(pipeline, champion, endpoint, reference)
 
     def _answers(self, pipeline: Pipeline, endpoint: Endpoint, model: Model, kept: KeptRows) -> Rows | None:
         """Return what the model answers; None where there are many rows, and the next poll goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Event
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from shared.base.errors import ServiceUnavailable
 from shared.domain.gate.decision import Gate
 from shared.domain.gate.rules import parse_rule
-from shared.domain.jobs import JobState, RetrainingJob
+from shared.domain.jobs import JobState, Model, RetrainingJob
 from shared.domain.ports import BlobReference, Finished
 from shared.domain.rows import Rows
 from shared.flows.by_request import FEW
@@ -104,6 +105,30 @@ def test_a_champion_that_is_replaced_while_it_answers_is_not_compared_with(place
     job = place.judged()
     assert job.verdict is not None
     assert (place.asked, job.verdict.champion) == ([ROWS, ROWS], model.sha256)
+
+
+def test_a_champion_that_is_replaced_while_the_candidate_is_kept_is_not_compared_with(place: Place) -> None:
+    place.judged()
+    place.run(lambda: place.records.champions.load("income").live is not None)
+    endpoint, other, named = place.endpoints["one"], place.models.keep(iter([b"deployed meanwhile"])), Event()
+    name, keep = endpoint.model, place.models.keep
+
+    def naming() -> BlobReference:
+        reference = name()
+        named.set()
+        return reference
+
+    def long(chunks: Iterator[bytes]) -> Model:
+        assert named.wait(10), "the champion answers while the candidate is kept"
+        place.clock.sleep(3)
+        for each in place.endpoints.values():
+            each.named = place.models.link(other)
+        return keep(chunks)
+
+    endpoint.model, place.models.keep = naming, long  # type: ignore[method-assign]
+    job = place.judged()
+    assert job.verdict is not None
+    assert job.verdict.champion == other.sha256
 
 
 def refused_once(place: Place, method: str, beginning: str) -> None:

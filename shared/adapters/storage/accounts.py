@@ -45,7 +45,7 @@ _LINK_BY_IDENTITY = timedelta(days=6, hours=23)  #: a user delegation key lives 
 _KEY_USED = timedelta(hours=1)  #: before another key is asked for: somebody may revoke them
 _PIECE = 1 << 20  #: bytes that are in memory at once when a blob is read as a stream
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 1, "increment_base": 1}
-#: as the client gives them to a transport that it makes itself: seconds, and bytes read from a connection at once
+#: what the client gives a transport that it makes itself: seconds, and bytes that are read from a connection at once
 _TRANSPORT: dict[str, Any] = {"connection_timeout": 20, "read_timeout": 60, "connection_data_block_size": 256 << 10}
 #: neither a proxy nor a .netrc may come between the keys and their service; to look for them takes a fifth of a call
 _DIRECT: dict[str, Any] = {"use_env_settings": False, "permit_redirects": False}
