@@ -31,7 +31,7 @@ from shared.domain.ports import Finished
 GIB = 1 << 30
 BLOCK = 64 << 20
 STARTS = 9
-RETRAININGS = 24  #: the median of twelve was up to a tenth away from that of a hundred
+RETRAININGS = 24  #: with twelve, two runs of the same code differed by a tenth and more
 VERSION = {"api-version": "2.0"}
 
 
