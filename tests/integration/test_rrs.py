@@ -226,7 +226,7 @@ def test_more_calls_at_once_than_the_endpoint_takes_are_throttled(workplace: Wor
     assert management.call("PATCH", "", {"ThrottleLevel": "Low", "MaxConcurrentCalls": 1}).status_code == 200
     faults = f"{workplace.studio.control}/faults"
     body = {"kind": "slow", "operation": "rrs.execute", "endpoint": endpoint.path.rsplit("/", 1)[1], "count": 1}
-    requests.post(faults, json={**body, "seconds": 15}, timeout=PATIENCE).raise_for_status()
+    order = requests.post(faults, json={**body, "seconds": 15}, timeout=PATIENCE).json()["id"]
     frame, statuses = wine().head(1), []
 
     def score() -> requests.Response:
@@ -235,7 +235,7 @@ def test_more_calls_at_once_than_the_endpoint_takes_are_throttled(workplace: Wor
     slow = threading.Thread(target=lambda: statuses.append(score().status_code))
     slow.start()
     until(
-        lambda: any(each.get("struck") for each in requests.get(faults, timeout=PATIENCE).json()),
+        lambda: any(each["id"] == order and "struck" in each for each in requests.get(faults, timeout=PATIENCE).json()),
         "the first call is held up",
     )
     throttled = score()
